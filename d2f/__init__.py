@@ -1,0 +1,59 @@
+"""d2f tells AI-generated images from photographs by a chain of detectors over several views.
+
+Everything that a plugin or a program may use is named here or in a module that the reference lists as
+public; importing `d2f` loads no array library and no plugin.
+"""
+
+from __future__ import annotations
+
+from d2f.api.errors import CODES, D2FError, Exit, Place, Problem, WeightsMissing
+from d2f.api.events import StageFinished
+from d2f.api.hooks import API_VERSION, hookimpl
+from d2f.api.inputs import FileBytes, ImageFile, Tiles, WholeImage
+from d2f.api.rows import Cell, Failure, Row
+from d2f.api.outcomes import Abstention, Combination, Outcome, Score
+from d2f.api.stages import (
+    Calibrator,
+    Combiner,
+    Detector,
+    EstimatorTrainable,
+    GradientTrainable,
+    Preprocessor,
+    Stage,
+)
+from d2f.api.weights import Weights
+from d2f.chain.load import load_chain
+from d2f.version import __version__
+
+__all__ = [
+    "API_VERSION",
+    "CODES",
+    "Abstention",
+    "Calibrator",
+    "Cell",
+    "Combination",
+    "Combiner",
+    "D2FError",
+    "Detector",
+    "EstimatorTrainable",
+    "Exit",
+    "Failure",
+    "FileBytes",
+    "GradientTrainable",
+    "ImageFile",
+    "Outcome",
+    "Place",
+    "Preprocessor",
+    "Problem",
+    "Row",
+    "Score",
+    "Stage",
+    "StageFinished",
+    "Tiles",
+    "Weights",
+    "WeightsMissing",
+    "WholeImage",
+    "__version__",
+    "hookimpl",
+    "load_chain",
+]

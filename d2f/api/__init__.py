@@ -1,0 +1,1 @@
+"""The contracts between d2f and its plugins; imports nothing else of d2f and no array library."""

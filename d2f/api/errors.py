@@ -1,0 +1,196 @@
+"""Everything that can be wrong has a code, a place and a next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    PLUGIN = 3
+    BUG = 70
+    INTERRUPTED = 130
+
+
+CODES: dict[str, str] = {
+    # 0xx the command line
+    "D2F001": "an argument is not understood",
+    "D2F002": "a file or folder is not there",
+    "D2F003": "no image was found",
+    "D2F004": "an output cannot be written",
+    "D2F005": "the output to resume belongs to another chain",
+    "D2F006": "the output to resume cannot be read",
+    # 1xx the chain file
+    "D2F100": "not readable as YAML",
+    "D2F101": "a key stands twice",
+    "D2F102": "anchors, aliases and tags are not part of a chain file",
+    "D2F103": "unknown format version",
+    "D2F104": "unknown key",
+    "D2F105": "a key is missing",
+    "D2F106": "a value has the wrong type or range",
+    "D2F107": "not a mapping at the top",
+    "D2F110": "unknown detector",
+    "D2F111": "unknown preprocessor",
+    "D2F112": "unknown calibrator",
+    "D2F113": "unknown combiner",
+    "D2F114": "an option of a stage is wrong",
+    "D2F120": "unknown view",
+    "D2F121": "a detector id stands twice",
+    "D2F122": "unknown cell",
+    "D2F123": "a detector that reads the file's bytes runs on plain only",
+    "D2F124": "thresholds cross",
+    "D2F125": "`need` asks for more cells than the chain has",
+    "D2F126": "a view is defined and never used",
+    "D2F127": "the chain is not fitted",
+    "D2F130": "unknown chain",
+    # 2xx plugins
+    "D2F201": "a plugin failed to load",
+    "D2F202": "a plugin implements a hook that does not exist",
+    "D2F203": "a stage lacks an attribute",
+    "D2F204": "two plugins offer the same name",
+    "D2F205": "a plugin was written for another version of the plugin API",
+    "D2F206": "a stage's requirement is not installed",
+    "D2F207": "a hook raised",
+    "D2F208": "unknown plugin",
+    "D2F209": "a stage could not be constructed",
+    # 3xx images
+    "D2F301": "the file cannot be read",
+    "D2F302": "the file is empty",
+    "D2F303": "not an image that d2f can decode",
+    "D2F304": "the image is damaged or truncated",
+    "D2F305": "the file holds more bytes than allowed",
+    "D2F306": "the image holds more pixels than allowed",
+    # 4xx stages at work
+    "D2F401": "a detector raised",
+    "D2F402": "a detector returned the wrong number of scores",
+    "D2F403": "a detector returned a score that is not finite",
+    "D2F404": "a preprocessor raised",
+    "D2F405": "a preprocessor returned something that is not a view",
+    "D2F406": "a calibrator returned something that is not a probability",
+    # 5xx weights
+    "D2F501": "unknown weights",
+    "D2F502": "the weights are not on this machine",
+    "D2F503": "the weights' digest is not the pinned one",
+    "D2F504": "the weights do not fit the model",
+    "D2F505": "the weights file cannot be read",
+    "D2F506": "the chain was fitted with other weights",
+    # 6xx data, fitting, training
+    "D2F601": "no labelled image was found",
+    "D2F602": "a label is missing or unknown",
+    "D2F603": "too few images or collections to fit",
+    "D2F604": "images that the weights were trained on",
+    "D2F605": "a manifest cannot be read",
+    "D2F606": "a recipe is wrong",
+    "D2F607": "unknown trainable",
+}
+"""Every code and what it means; docs/reference/errors.md holds one entry for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a text a problem is.
+
+    Parameters
+    ----------
+    file : str
+        As the user wrote it.
+    line, column : int
+        From 1; 0 where there is none.
+    path : str
+        Such as ``detectors[2].use``.
+    source : str
+        The line itself, without its end.
+    width : int
+        How many characters the caret underlines.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 0
+    path: str = ""
+    source: str = ""
+    width: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    Parameters
+    ----------
+    code : str
+        A key of `CODES`.
+    message : str
+        What is wrong, naming the value.
+    place : Place, optional
+        Where.
+    label : str
+        What stands beside the caret.
+    notes : tuple of str
+        Further lines; the last says the next step.
+    severity : {'error', 'warning'}
+        A warning is printed and stops nothing.
+    """
+
+    code: str
+    message: str
+    place: Place | None = None
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    severity: str = "error"
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise KeyError(f"{self.code} is not in d2f.CODES")
+
+    def __str__(self) -> str:
+        lines = [f"{self.severity}[{self.code}]: {self.message}"]
+        if self.place is not None:
+            lines += _located(self.place, self.label)
+        lines += [f"   = {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def _located(place: Place, label: str) -> list[str]:
+    where = f":{place.line}:{place.column}" if place.line else ""
+    at = f"  at {place.path}" if place.path else ""
+    lines = [f"  --> {place.file}{where}{at}"]
+    if place.line and place.source:
+        number = str(place.line)
+        # Tabs would shift the caret; each is shown as one space.
+        lines.append(f"{number} | {place.source.expandtabs(1)}")
+        caret = "^" * max(1, place.width)
+        lines.append(f"{' ' * len(number)} | {' ' * (place.column - 1)}{caret} {label}".rstrip())
+    return lines
+
+
+class D2FError(Exception):
+    """One or more problems that end a command.
+
+    Parameters
+    ----------
+    problems : iterable of Problem
+        At least one.
+    exit : Exit
+        The exit code that the command line ends with.
+    """
+
+    def __init__(self, problems: Iterable[Problem] | Problem, exit: Exit = Exit.USAGE) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.exit = exit
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def of(cls, code: str, message: str, *notes: str, exit: Exit = Exit.USAGE) -> D2FError:
+        """Make an error of one problem that has no place in a text."""
+        return cls(Problem(code, message, notes=notes), exit)
+
+
+class WeightsMissing(D2FError):
+    """Weights that are not on this machine: the stage abstains and names the command that fetches them."""

@@ -1,0 +1,89 @@
+"""What a detector asks to be given: the whole view, tiles of it, or the file's bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from d2f.api.arrays import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class WholeImage:
+    """The detector is given a list of views, each uint8 (height, width, 3), sRGB, of any size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """The detector is given uint8 (batch, size, size, 3) and scores each tile.
+
+    The batch's first dimension is always `batch`, padded with zeros where fewer tiles are left, so
+    that a network sees one shape only and its scores do not depend on how images were grouped. An
+    image's score is its tiles' scores pooled; one smaller than a tile is abstained on.
+
+    Parameters
+    ----------
+    count : int
+        The most tiles taken from one view, at least 1.
+    size : int
+        Side of a tile in pixels, at least 8.
+    pick : {'centre', 'grid', 'texture'}
+        `centre`: one in the middle; `grid`: `count` spread evenly; `texture`: the `count` of the grid
+        of step size/2 with the largest variance of neighbouring-pixel differences.
+    pool : {'mean', 'median', 'max'}
+        How tile scores become the image's score.
+    batch : int
+        Tiles a call, at least 1.
+    """
+
+    count: int = 1
+    size: int = 224
+    pick: Literal["centre", "grid", "texture"] = "centre"
+    pool: Literal["mean", "median", "max"] = "mean"
+    batch: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FileBytes:
+    """The detector is given a list of `ImageFile`; it runs on the view `plain` only."""
+
+
+Input: TypeAlias = WholeImage | Tiles | FileBytes
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A decoded picture with its file's bytes and metadata at hand.
+
+    Parameters
+    ----------
+    path : str
+        Where it was read from, as the user wrote it.
+    data : bytes
+        The whole file.
+    sha256 : str
+        Digest of `data`, 64 hexadecimal digits.
+    format : str
+        Pillow's name of the format: ``"JPEG"``, ``"PNG"``, ``"WEBP"``, …
+    width, height : int
+        Size of `pixels`, in pixels, after the EXIF orientation was applied.
+    pixels : numpy.ndarray, shape (height, width, 3), uint8
+        The picture in sRGB: the view `plain`.
+    info : mapping
+        What Pillow's ``Image.info`` held (text chunks, EXIF and XMP as bytes).
+    """
+
+    path: str
+    data: bytes = field(repr=False)
+    sha256: str
+    format: str
+    width: int
+    height: int
+    pixels: Pixels = field(repr=False)
+    info: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def seed(self) -> int:
+        """A 64-bit integer drawn from the file's bytes, so that random stages repeat."""
+        return int(self.sha256[:16], 16)

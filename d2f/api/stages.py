@@ -1,0 +1,157 @@
+"""What each kind of stage must offer: typed protocols, no base class to inherit.
+
+Every stage is a class with a kebab-case `name`, a one-line `summary`, and `Options`, one frozen pydantic
+model with ``extra="forbid"`` whose fields are described. It is constructed with an instance of that
+model, cheaply: weights load in `load`. Further attributes that a class *may* have are in `OPTIONAL`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from d2f.api.arrays import Floats, Labels, Pixels
+from d2f.api.inputs import ImageFile, Input
+from d2f.api.outcomes import Combination, Outcome
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+OPTIONAL: Mapping[str, str] = {
+    "requires": "tuple of requirement strings (``'torch>=2'``) that must be installed; a missing one gives the install command",
+    "load": "method without arguments that reads weights; called once, before the first image",
+    "weights": "sequence of `Weights` records in use; their digests enter the chain's digest",
+    "trained_on": "numpy uint64 array: first eight bytes, big-endian, of the sha256 of every training image; read after `load`",
+    "thread_safe": "bool, default False: the method that works on pixels may be called from several threads at once",
+}
+"""Attributes that a stage may have, and what d2f does with them."""
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """What all kinds of stage share."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type[BaseModel]]
+
+
+@runtime_checkable
+class Detector(Stage, Protocol):
+    """Image to score, or abstention.
+
+    Attributes
+    ----------
+    wants : WholeImage, Tiles or FileBytes
+        What `score` is given; may depend on the options.
+    """
+
+    wants: Input
+
+    def __init__(self, options: Any) -> None: ...
+
+    def score(self, batch: Sequence[Pixels] | Pixels | Sequence[ImageFile]) -> Sequence[Outcome]:
+        """Score a batch.
+
+        Parameters
+        ----------
+        batch : list of uint8 (height, width, 3), or uint8 (batch, size, size, 3), or list of ImageFile
+            As `wants` says. Not to be written to.
+
+        Returns
+        -------
+        sequence of Score, Abstention or float
+            One for each element of the batch, in order. An element's outcome may not depend on the others.
+        """
+        ...
+
+
+@runtime_checkable
+class Preprocessor(Stage, Protocol):
+    """View to view: a step of a view, an attack of the bench, an augmentation of training."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def apply(self, pixels: Pixels, seed: int) -> Pixels:
+        """Return the processed picture.
+
+        Parameters
+        ----------
+        pixels : numpy.ndarray, shape (height, width, 3), uint8
+            sRGB. Not to be written to.
+        seed : int
+            64 bits drawn from the image's bytes and the step's place; the only source of randomness.
+
+        Returns
+        -------
+        numpy.ndarray, shape (height', width', 3), uint8
+            Rounded half to even and clipped to 0..255; the size may differ.
+        """
+        ...
+
+
+@runtime_checkable
+class Calibrator(Stage, Protocol):
+    """Score to probability. Its options are what `fit` found."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def probability(self, scores: Floats) -> Floats:
+        """Return P(generated | score) at even prior, shape (n,), float64 in [0, 1], for finite scores (n,)."""
+        ...
+
+    @classmethod
+    def fit(cls, scores: Floats, labels: Labels, weights: Floats) -> BaseModel:
+        """Fit to scores (n,), labels (n,) of 0 (real) and 1 (generated), and weights (n,) > 0.
+
+        Weights are such that both labels weigh alike, so that probabilities are at even prior.
+        """
+        ...
+
+
+@runtime_checkable
+class Combiner(Stage, Protocol):
+    """Calibrated probabilities of an image's cells to one log-likelihood ratio."""
+
+    def __init__(self, options: Any, cells: Sequence[str]) -> None: ...
+
+    def combine(self, probabilities: Floats) -> Combination:
+        """Combine probabilities (n, cells), float64, NaN where a cell has none; a row holds at least one."""
+        ...
+
+    @classmethod
+    def fit(
+        cls, options: Any, cells: Sequence[str], probabilities: Floats, labels: Labels, weights: Floats
+    ) -> BaseModel:
+        """Return options fitted to probabilities (n, cells); a combiner without parameters returns `options`."""
+        ...
+
+
+@runtime_checkable
+class EstimatorTrainable(Stage, Protocol):
+    """A model that `d2f train` fits at one stroke on a table of features."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def features(self, pixels: Pixels) -> Floats:
+        """Return the features of one view, shape (d,), float64, finite."""
+        ...
+
+    def fit(self, features: Floats, labels: Labels, weights: Floats, seed: int) -> Mapping[str, Any]:
+        """Fit features (n, d), labels (n,), weights (n,); return the arrays that make the weights file."""
+        ...
+
+    def predict(self, arrays: Mapping[str, Any], features: Floats) -> Floats:
+        """Return the scores (n,) of features (n, d) under arrays that `fit` returned."""
+        ...
+
+
+@runtime_checkable
+class GradientTrainable(Stage, Protocol):
+    """A network that `d2f train` fits step by step."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def build(self) -> Any:
+        """Return a fresh ``mlx.nn.Module``: float32 (n, height, width, 3) in [0, 1] to logits (n,) or (n, 2)."""
+        ...
