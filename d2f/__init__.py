@@ -10,8 +10,8 @@ from d2f.api.errors import CODES, D2FError, Exit, Place, Problem, WeightsMissing
 from d2f.api.events import StageFinished
 from d2f.api.hooks import API_VERSION, hookimpl
 from d2f.api.inputs import FileBytes, ImageFile, Tiles, WholeImage
-from d2f.api.rows import Cell, Failure, Row
 from d2f.api.outcomes import Abstention, Combination, Outcome, Score
+from d2f.api.rows import Cell, Failure, Row
 from d2f.api.stages import (
     Calibrator,
     Combiner,

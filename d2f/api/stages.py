@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 OPTIONAL: Mapping[str, str] = {
-    "requires": "tuple of requirement strings (``'torch>=2'``) that must be installed; a missing one gives the install command",
+    "requires": "tuple of requirements (``'torch>=2'``) to be installed; a missing one gives the install command",
     "load": "method without arguments that reads weights; called once, before the first image",
-    "weights": "sequence of `Weights` records in use; their digests enter the chain's digest",
-    "trained_on": "numpy uint64 array: first eight bytes, big-endian, of the sha256 of every training image; read after `load`",
-    "thread_safe": "bool, default False: the method that works on pixels may be called from several threads at once",
+    "weights": "sequence of the `Weights` records in use; their digests enter the chain's digest",
+    "trained_on": "uint64 array, after `load`: first 8 bytes, big-endian, of each training image's sha256",
+    "thread_safe": "bool, default False: `score` or `apply` may be called from several threads at once",
 }
 """Attributes that a stage may have, and what d2f does with them."""
 

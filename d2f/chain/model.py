@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -79,7 +79,7 @@ class Fitted(ChainModel):
     collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
     protocol: Literal["matched", "as-is"] = Field(default="matched", description="How images were brought alike.")
     attacks: list[str] = Field(default=[], description="Laundered copies that were added.")
-    date: date = Field(description="When.")
+    date: datetime.date = Field(description="When.")
     d2f: str = Field(description="Version of d2f.")
     weights: dict[str, str] = Field(default={}, description="sha256 of each weights file that was in use, by name.")
 
