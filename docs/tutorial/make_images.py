@@ -10,6 +10,7 @@ convolution); `flat.png` and `tiny.png` hold too little to judge. They show what
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,19 +38,15 @@ def camera(light: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.u
     electrons = rng.poisson(light * 2000) + rng.normal(0, 3, light.shape)
     mask = np.zeros_like(light)
     mask[::2, ::2, 0] = mask[::2, 1::2, 1] = mask[1::2, ::2, 1] = mask[1::2, 1::2, 2] = 1
-    kernel = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4.0
-    planes = [
-        convolve(electrons[..., c] * mask[..., c], kernel, mode="mirror")
-        / convolve(mask[..., c], kernel, mode="mirror")
-        for c in range(3)
-    ]
-    linear = np.clip(np.stack(planes, axis=-1) / 2000, 0, 1)
+    spread = partial(convolve, weights=np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4.0, mode="mirror")
+    filled = [spread(electrons[..., c] * mask[..., c]) / spread(mask[..., c]) for c in range(3)]
+    linear = np.clip(np.stack(filled, axis=-1) / 2000, 0, 1)
     return np.rint(255 * linear ** (1 / 2.2)).astype(np.uint8)
 
 
 def upsampled(light: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return uint8 sRGB rebuilt from a map eight times smaller by three strided transposed convolutions."""
-    picture = zoom(light, (1 / 8, 1 / 8, 1), order=1) ** (1 / 2.2)
+    picture = zoom(light, (1 / 8, 1 / 8, 1), order=1, mode="nearest") ** (1 / 2.2)
     for _ in range(3):
         kernel = np.array([0.25, 0.75, 0.75, 0.25]) + rng.normal(0, 0.03, 4)
         picture = np.pad(picture, ((2, 2), (2, 2), (0, 0)), mode="edge")
