@@ -1,0 +1,1 @@
+"""Labelled images: sets read from disk, connected components, splits and folds, the matched protocol."""
