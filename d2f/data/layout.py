@@ -38,8 +38,9 @@ def read_layout(folder: Path) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
     found = [(parts, _labelled(folder, parts)) for parts in _image_files(folder)]
     images = tuple(image for _, image in found if image is not None)
     passed = [parts for parts, image in found if image is None]
-    notes = (f"{len(passed)} images lie under no folder that names a label, such as {'/'.join(passed[0])}",)
-    return images, notes if passed else ()
+    if not passed:
+        return images, ()
+    return images, (f"{len(passed)} images lie under no folder that names a label, such as {'/'.join(passed[0])}",)
 
 
 def _image_files(folder: Path) -> Iterator[tuple[str, ...]]:
