@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from d2f.api.excerpt import excerpt
+
 
 class Exit(IntEnum):
     """Exit codes of every command."""
@@ -29,12 +31,13 @@ CODES: dict[str, str] = {
     # 1xx the chain file
     "D2F100": "not readable as YAML",
     "D2F101": "a key stands twice",
-    "D2F102": "anchors, aliases and tags are not part of a chain file",
+    "D2F102": "a feature of YAML that chain files do without: anchors, aliases, tags, merge keys, more documents",
     "D2F103": "unknown format version",
     "D2F104": "unknown key",
     "D2F105": "a key is missing",
     "D2F106": "a value has the wrong type or range",
     "D2F107": "not a mapping at the top",
+    "D2F108": "the chain file cannot be read",
     "D2F110": "unknown detector",
     "D2F111": "unknown preprocessor",
     "D2F112": "unknown calibrator",
@@ -163,10 +166,9 @@ def _located(place: Place, label: str) -> list[str]:
     lines = [f"  --> {place.file}{where}{at}"]
     if place.line and place.source:
         number = str(place.line)
-        # Tabs would shift the caret; each is shown as one space.
-        lines.append(f"{number} | {place.source.expandtabs(1)}")
-        caret = "^" * max(1, place.width)
-        lines.append(f"{' ' * len(number)} | {' ' * (place.column - 1)}{caret} {label}".rstrip())
+        source, carets = excerpt(place.source, place.column, place.width)
+        lines.append(f"{number} | {source}".rstrip())
+        lines.append(f"{' ' * len(number)} | {carets} {label}".rstrip())
     return lines
 
 
