@@ -1,0 +1,22 @@
+"""Figures of merit: ranking, rates at thresholds, calibration, intervals. numpy only."""
+
+from __future__ import annotations
+
+from d2f.measure.calibration import brier, expected_calibration_error, log_likelihood_ratio_cost
+from d2f.measure.intervals import Interval, cluster_bootstrap
+from d2f.measure.ranking import average_precision, roc_auc, true_positive_rate_at
+from d2f.measure.rates import Rates, balanced_accuracy, rates
+
+__all__ = [
+    "Interval",
+    "Rates",
+    "average_precision",
+    "balanced_accuracy",
+    "brier",
+    "cluster_bootstrap",
+    "expected_calibration_error",
+    "log_likelihood_ratio_cost",
+    "rates",
+    "roc_auc",
+    "true_positive_rate_at",
+]
