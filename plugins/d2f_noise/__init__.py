@@ -1,0 +1,15 @@
+"""The preprocessor `noise`: Gaussian noise, repeatable from the image's bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from d2f import Preprocessor, hookimpl
+
+
+@hookimpl
+def d2f_preprocessors() -> Sequence[type[Preprocessor]]:
+    """Return the one stage of this plugin."""
+    from d2f_noise.stage import Noise
+
+    return [Noise]

@@ -1,0 +1,112 @@
+"""wiener2 on 8-bit pictures: exact window sums in integers, the rest in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f_wiener.boxes import STRIP, box_sums, padded_strips
+from d2f_wiener.filter import check, wiener2
+
+WHITE = 255.0
+INTEGER_WINDOW = 256
+"""Most elements of a window whose 255² n² fits 32 bits."""
+
+
+def wiener2_levels(
+    image: NDArray[np.uint8], window: tuple[int, int] = (3, 3), noise: float | None = None
+) -> NDArray[np.float32]:
+    """Filter a picture of 8-bit grey levels, each channel alone.
+
+    The formula is `d2f_wiener.filter.wiener2`'s. For a window of n elements the sums S of levels and Q of their
+    squares are exact integers, and so is n² v = n Q - S²; a flat window has variance zero exactly.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (height, width) or (height, width, channels), uint8
+    window : (int, int)
+        Rows and columns, at least 1.
+    noise : float, optional
+        Variance of the noise for pixels in [0, 1], as in MATLAB. Default: each channel's mean local variance.
+
+    Returns
+    -------
+    numpy.ndarray, shape of `image`, float32
+        Grey levels in [0, 255], within 0.01 of the formula in float64; not rounded.
+
+    Raises
+    ------
+    ValueError
+        A side of `window` below 1, or `noise` negative.
+
+    Examples
+    --------
+    >>> wiener2_levels(np.full((3, 3), 90, np.uint8), noise=1.0)
+    array([[40., 60., 40.],
+           [60., 90., 60.],
+           [40., 60., 40.]], dtype=float32)
+    """
+    check(window, noise)
+    if window[0] * window[1] > INTEGER_WINDOW:
+        return _by_planes(image, window, noise)
+    height, width = image.shape[:2]
+    rows = image.reshape(height, -1)
+    channels = rows.shape[1] // width
+    sums, spread = _exact_moments(rows, window, channels)
+    if noise is None:
+        # Column sums first: numpy adds whole rows fast, and three interleaved channels slowly.
+        columns = spread.sum(axis=0, dtype=np.uint64).reshape(width, channels)
+        power = columns.sum(axis=0) / (height * width)
+    else:
+        power = np.full(channels, noise * (WHITE * window[0] * window[1]) ** 2)
+    return _shrunk(rows, sums, spread, np.tile(power.astype(np.float32), width), window).reshape(image.shape)
+
+
+def _exact_moments(
+    rows: NDArray[np.uint8], window: tuple[int, int], channels: int
+) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
+    """Return S and n Q - S² of every window; S is at most 255 * 256, n Q at most 255² * 256²."""
+    sums, spread = np.empty(rows.shape, np.uint16), np.empty(rows.shape, np.uint32)
+    count = np.uint32(window[0] * window[1])
+    for part, strip in padded_strips(rows, window, np.uint16, channels):
+        sums[part] = box_sums(strip, window, channels)
+        squares = np.multiply(strip, strip, dtype=np.uint32)
+        np.multiply(box_sums(squares, window, channels), count, out=spread[part])
+        spread[part] -= np.square(sums[part], dtype=np.uint32)
+    return sums, spread
+
+
+def _shrunk(
+    rows: NDArray[np.uint8],
+    sums: NDArray[np.uint16],
+    spread: NDArray[np.uint32],
+    power: NDArray[np.float32],
+    window: tuple[int, int],
+) -> NDArray[np.float32]:
+    """Return x + (m - x) * s / max(v, s), all variances times n²; `power` is n² s for each column."""
+    out = np.empty(rows.shape, np.float32)
+    share = np.float32(1.0 / (window[0] * window[1]))
+    step = max(1, STRIP // rows.shape[1])
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        pull: NDArray[Any] = np.maximum(spread[part].astype(np.float32), power)
+        # Zero over zero: a flat window without noise. There x = m, so that any finite quotient gives the mean.
+        np.divide(power, np.maximum(pull, np.float32(1e-30), out=pull), out=pull)
+        level = np.multiply(sums[part], share, out=out[part])
+        pixels = rows[part].astype(np.float32)
+        level -= pixels
+        level *= pull
+        level += pixels
+    return out
+
+
+def _by_planes(image: NDArray[np.uint8], window: tuple[int, int], noise: float | None) -> NDArray[np.float32]:
+    """Filter channel by channel in float64, where sums of grey levels are still exact."""
+    out = np.empty(image.shape, np.float32)
+    planes = image.reshape(*image.shape[:2], -1)
+    power = None if noise is None else noise * WHITE**2
+    for channel in range(planes.shape[2]):
+        out.reshape(planes.shape)[..., channel] = wiener2(planes[..., channel], window, power)
+    return out
