@@ -41,7 +41,8 @@ def expected_calibration_error(
 
     References
     ----------
-    Naeini, Cooper and Hauskrecht, AAAI 2015, PMC4410090 (equal width); Nixon et al. 2019, arXiv:1904.01685 (equal mass).
+    Naeini, Cooper and Hauskrecht, AAAI 2015, PMC4410090 (equal width).
+    Nixon et al., CVPR Workshops 2019, arXiv:1904.01685 (equal mass).
 
     Examples
     --------
