@@ -18,10 +18,12 @@ class Exit(IntEnum):
     PLUGIN = 3
     BUG = 70
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
 
 
 CODES: dict[str, str] = {
     # 0xx the command line
+    "D2F000": "a bug in d2f",
     "D2F001": "an argument is not understood",
     "D2F002": "a file or folder is not there",
     "D2F003": "no image was found",
@@ -54,12 +56,12 @@ CODES: dict[str, str] = {
     "D2F130": "unknown chain",
     # 2xx plugins
     "D2F201": "a plugin failed to load",
-    "D2F202": "a plugin implements a hook that does not exist",
+    "D2F202": "a plugin implements a hook that does not exist, or not as it is called",
     "D2F203": "a stage lacks an attribute",
     "D2F204": "two plugins offer the same name",
     "D2F205": "a plugin was written for another version of the plugin API",
     "D2F206": "a stage's requirement is not installed",
-    "D2F207": "a hook raised",
+    "D2F207": "a hook raised, or returned what it should not",
     "D2F208": "unknown plugin",
     "D2F209": "a stage could not be constructed",
     # 3xx images

@@ -1,0 +1,1 @@
+"""The catalog: entry points loaded one by one, stages found and built by name."""
