@@ -123,7 +123,7 @@ def _unreadable(path: str | Path, error: OSError) -> D2FError:
 
 
 def _neighbours(path: Path) -> tuple[str, ...]:
-    from d2f.plugins.nearest import nearest
+    from d2f.api.nearest import nearest
 
     try:
         near = nearest(path.name, sorted(one.name for one in path.parent.glob("*.y*ml")))

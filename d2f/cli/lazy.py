@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
         command = self.get_command(ctx, name)
         if command is not None or ctx.resilient_parsing or name.startswith("-"):
             return (name, command, args[1:]) if command is not None else super().resolve_command(ctx, args)
-        from d2f.plugins.nearest import did_you_mean
+        from d2f.api.nearest import did_you_mean
 
         notes = (*did_you_mean(name, self.list_commands(ctx)), f"to see all commands: {ctx.command_path} --help")
         raise D2FError.of("D2F001", f"'{ctx.command_path}' has no command '{name}'", *notes)

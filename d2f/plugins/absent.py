@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from d2f.api.errors import D2FError, Exit, Place, Problem
+from d2f.api.nearest import did_you_mean
 from d2f.plugins.faults import Fault
 from d2f.plugins.gathering import Shelf
 from d2f.plugins.kinds import KINDS
-from d2f.plugins.nearest import did_you_mean
 
 
 def absent(shelf: Shelf, kind: str, name: str, place: Place | None) -> D2FError:

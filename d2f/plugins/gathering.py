@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import Problem
+from d2f.api.nearest import did_you_mean
 from d2f.api.weights import Weights
 from d2f.plugins.api_range import outside
 from d2f.plugins.entry_points import Origin, found, left_out
 from d2f.plugins.faults import Fault, raised
 from d2f.plugins.hook_manager import HookManager
 from d2f.plugins.kinds import KINDS
-from d2f.plugins.nearest import did_you_mean
 from d2f.plugins.stage_check import called, lacks
 
 if TYPE_CHECKING:

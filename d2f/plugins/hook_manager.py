@@ -9,9 +9,9 @@ import pluggy
 
 from d2f.api import hooks
 from d2f.api.errors import Problem
+from d2f.api.nearest import did_you_mean
 from d2f.plugins.entry_points import Origin
 from d2f.plugins.faults import Fault
-from d2f.plugins.nearest import did_you_mean
 
 PREFIX = "d2f_"
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from d2f.api.errors import Problem
+from d2f.api.nearest import nearest
 from d2f.plugins.expectation import Schema, at, expected, schema_of, shown
-from d2f.plugins.nearest import nearest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -1,0 +1,20 @@
+"""Weights files found by name, checked by digest, read strictly. No pickle is ever loaded, nothing is fetched."""
+
+from __future__ import annotations
+
+from d2f.weights.cache import cache_folder
+from d2f.weights.file import WeightsFile, read_weights, write_weights
+from d2f.weights.fitness import strict
+from d2f.weights.lookup import as_record, resolve
+from d2f.weights.trained_on import short_digests
+
+__all__ = [
+    "WeightsFile",
+    "as_record",
+    "cache_folder",
+    "read_weights",
+    "resolve",
+    "short_digests",
+    "strict",
+    "write_weights",
+]

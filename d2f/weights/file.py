@@ -1,0 +1,133 @@
+"""Weights files read and written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from d2f.api.errors import D2FError, Exit, Problem
+from d2f.api.weights import Weights
+from d2f.weights import safetensors_format
+from d2f.weights.sources import path_bytes, record_bytes
+from d2f.weights.trained_on import KEY
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
+
+ZIP = b"PK"
+"""How an .npz file begins; anything else is taken for safetensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """A weights file's content.
+
+    Parameters
+    ----------
+    arrays : dict of str to numpy.ndarray
+        The weights by name, without `d2f.trained_on`.
+    metadata : dict of str to str
+        What the file says of itself; empty for .npz.
+    sha256 : str
+        Digest of the whole file, 64 hexadecimal digits.
+    trained_on : numpy.ndarray, shape (n,), uint64, or None
+        First 8 bytes, big-endian, of the sha256 of each image that it was trained on; None where it does not say.
+    """
+
+    arrays: Arrays = field(repr=False)
+    metadata: dict[str, str]
+    sha256: str
+    trained_on: NDArray[np.uint64] | None = field(default=None, repr=False)
+
+
+def read_weights(what: Weights | str | os.PathLike[str]) -> WeightsFile:
+    """Read a weights file.
+
+    Parameters
+    ----------
+    what : Weights or path
+        A record is looked for in its sources and held to its digest; a path is read as it is.
+
+    Raises
+    ------
+    WeightsMissing
+        D2F502: not on this machine.
+    D2FError
+        D2F503: another digest than the record's. D2F505: neither safetensors nor an .npz of plain arrays.
+    """
+    named = isinstance(what, Weights)
+    name = f"weights '{what.name}'" if isinstance(what, Weights) else f"weights file '{os.fspath(what)}'"
+    data = record_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
+    sha256 = hashlib.sha256(data).hexdigest()
+    if isinstance(what, Weights) and sha256 != what.sha256:
+        notes = (f"pinned  {what.sha256}", f"found   {sha256}", "the file is damaged or was replaced: fetch it again")
+        raise D2FError(Problem("D2F503", f"{name} have not the pinned digest", notes=notes), Exit.PLUGIN)
+    try:
+        arrays, metadata = _from_npz(data) if data.startswith(ZIP) else safetensors_format.decoded(data)
+    except Exception as error:
+        note = f"{type(error).__name__}: {error}".splitlines()[0]
+        message = f"{name} {'are' if named else 'is'} neither safetensors nor .npz of plain arrays"
+        raise D2FError(Problem("D2F505", message, notes=(note,)), Exit.PLUGIN) from error
+    return WeightsFile(arrays, metadata, sha256, arrays.pop(KEY, None))
+
+
+def write_weights(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, NDArray[Any]],
+    metadata: Mapping[str, str] | None = None,
+    trained_on: NDArray[np.uint64] | None = None,
+) -> str:
+    """Write a weights file as safetensors and return its sha256; equal content gives equal bytes.
+
+    Parameters
+    ----------
+    path : path
+        Ends with ``.safetensors``. What stood there is replaced at once, never in part.
+    arrays : mapping of str to numpy.ndarray
+        Floats, integers or booleans, of any shape.
+    metadata : mapping of str to str, optional
+        What the file says of itself.
+    trained_on : numpy.ndarray, shape (n,), uint64, optional
+        What `short_digests` makes of the training images.
+
+    Raises
+    ------
+    ValueError
+        `path` does not end with ``.safetensors``.
+    D2FError
+        D2F004: the file cannot be written.
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise ValueError(f"weights are written as .safetensors, not as '{target.name}'")
+    held = dict(arrays) if trained_on is None else {**arrays, KEY: trained_on}
+    data = safetensors_format.encoded(held, metadata or {})
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise D2FError.of("D2F004", f"'{target}' cannot be written: {error.strerror}") from error
+    return hashlib.sha256(data).hexdigest()
+
+
+def _from_npz(data: bytes) -> tuple[Arrays, dict[str, str]]:
+    import io
+
+    import numpy as np
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, np.load(io.BytesIO(data), allow_pickle=False) as held:
+        # numpy hands out the bytes of a member that is no array; such a file is not one of weights.
+        strangers = [name for name in archive.namelist() if not name.endswith(".npy")]
+        if strangers:
+            raise ValueError(f"it holds '{strangers[0]}', which is no array")
+        return {name: held[name] for name in held.files}, {}
