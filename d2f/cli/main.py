@@ -13,7 +13,9 @@ from d2f.cli.lazy import LazyGroup, Table
 from d2f.cli.outcome import DEBUG, run
 from d2f.version import __version__
 
-COMMANDS: Table = {}
+COMMANDS: Table = {
+    "plugin": ("d2f.cli.plugin:plugin", "See and diagnose plugins and the stages they offer."),
+}
 """Every command that is built: its module and object, and its line of help."""
 
 

@@ -13,7 +13,7 @@ from d2f.plugins.absent import absent
 from d2f.plugins.entry_points import Origin, allowed
 from d2f.plugins.faults import Fault, raised
 from d2f.plugins.gathering import WEIGHTS, Shelf, gather
-from d2f.plugins.kinds import KINDS, kind_of
+from d2f.plugins.kinds import kind_of
 from d2f.plugins.requirements import unmet
 
 ALLOW_LIST = "D2F_PLUGINS"
@@ -92,7 +92,7 @@ class Catalog:
         offer = self._shelf.offers.get((kind, name))
         if offer is None:
             raise absent(self._shelf, kind, name, place)
-        problem = unmet(kind, name, offer.origin, getattr(offer.item, "requires", ()))
+        problem = unmet(kind, name, offer.origin, self.requires(kind, name))
         if problem is not None:
             raise D2FError(problem, Exit.PLUGIN)
         return offer.item
@@ -109,6 +109,11 @@ class Catalog:
         """Return who offers a stage (or ``weights``); None where it was given by hand or does not exist."""
         offer = self._shelf.offers.get((kind, name))
         return offer.origin if offer else None
+
+    def requires(self, kind: str, name: str) -> tuple[str, ...]:
+        """Return the requirements that a stage states."""
+        offer = self._shelf.offers.get((kind, name))
+        return tuple(getattr(offer.item, "requires", ()) or ()) if offer else ()
 
     @property
     def weights(self) -> tuple[Weights, ...]:
@@ -153,6 +158,3 @@ class Catalog:
         fault = raised("D2F207", message, giver, error)
         self._shelf.faults.append(fault)
         logging.getLogger("d2f").warning("%s", fault.problem)
-
-
-__all__ = ["ALLOW_LIST", "KINDS", "Catalog"]

@@ -64,25 +64,29 @@ def expected(root: Schema, schema: Schema) -> str:
         return "one of " + ", ".join(shown(value) for value in schema["enum"])
     branches = schema.get("anyOf") or schema.get("oneOf")
     if branches:
-        return " or ".join(dict.fromkeys(expected(root, branch) for branch in branches))
+        texts = list(dict.fromkeys(expected(root, branch) for branch in branches))
+        return ", ".join(texts[:-1]) + " or " + texts[-1] if len(texts) > 1 else texts[0]
     if schema.get("format") in FORMATS:
         return FORMATS[schema["format"]]
+    if schema.get("type") == "array":
+        return "a list" + _count(schema, _plural(root, schema))
     noun = NOUNS.get(schema.get("type", ""), ("something else", ""))[0]
-    return noun + _items(root, schema) + _bounds(schema) + _length(schema) + _pattern(schema)
+    return noun + _values(root, schema) + _bounds(schema) + _length(schema) + _pattern(schema)
 
 
 def shown(value: object) -> str:
     """Return a value as it would stand in a chain file, cut to 40 characters.
 
     >>> shown(None), shown(True), shown("median"), shown([1, 2])
-    ('null', 'true', "'median'", 'a list')
+    ('null', 'true', "'median'", '[1, 2]')
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, list | tuple | set):
-        return "a list"
+        text = "[" + ", ".join(shown(one) for one in value) + "]"
+        return text if len(text) <= 40 else "a list"
     text = repr(value)
     return text if len(text) <= 40 else text[:38] + "…" + text[-1]
 
@@ -93,19 +97,40 @@ def _step(root: Schema, schema: Schema, part: str | int) -> Schema | None:
         found = _step(root, branch, part)
         if found is not None:
             return found
-    inside = schema.get("properties", {}).get(part)
-    if inside is None:
-        inside = schema.get("items") if isinstance(part, int) else schema.get("additionalProperties")
+    inside = schema.get("properties", {}).get(part, schema.get("additionalProperties"))
+    if isinstance(part, int):
+        fixed = schema.get("prefixItems", [])
+        inside = fixed[part] if part < len(fixed) else schema.get("items")
     return inside if isinstance(inside, Mapping) else None
 
 
-def _items(root: Schema, schema: Schema) -> str:
-    inner = schema.get("items") or schema.get("additionalProperties")
-    if not isinstance(inner, Mapping) or not inner:
-        return ""
-    inner = resolved(root, inner)
-    plural = NOUNS.get(inner.get("type", ""), ("", ""))[1]
-    return f" of {plural}{_bounds(inner)}" if plural else ""
+def _plural(root: Schema, schema: Schema) -> str:
+    """Return what a list holds, in the plural, where it is all of one kind."""
+    inner = [schema["items"]] if isinstance(schema.get("items"), Mapping) else schema.get("prefixItems", [])
+    texts = {_named(root, one) for one in inner}
+    return texts.pop() if len(texts) == 1 else "items"
+
+
+def _named(root: Schema, schema: Schema) -> str:
+    schema = resolved(root, schema)
+    plural = NOUNS.get(schema.get("type", ""), ("", "items"))[1]
+    return plural + _bounds(schema)
+
+
+def _values(root: Schema, schema: Schema) -> str:
+    inner = schema.get("additionalProperties")
+    return f" to {_named(root, inner)}" if isinstance(inner, Mapping) and inner else ""
+
+
+def _count(schema: Schema, plural: str) -> str:
+    least, most = schema.get("minItems"), schema.get("maxItems")
+    if least is not None and least == most:
+        return f" of {least} {plural}"
+    if least is not None and most is not None:
+        return f" of {least} to {most} {plural}"
+    if least:
+        return f" of {least} or more {plural}"
+    return f" of at most {most} {plural}" if most is not None else f" of {plural}"
 
 
 def _bounds(schema: Schema) -> str:
@@ -114,8 +139,9 @@ def _bounds(schema: Schema) -> str:
     if low is not None and high is not None:
         text = f" from {_plain(low)} to {_plain(high)}"
     else:
-        limits = (("of at least", low), ("above", above), ("of at most", high), ("below", below))
+        limits = (("at least", low), ("above", above), ("at most", high), ("below", below))
         text = " and".join(f" {word} {_plain(limit)}" for word, limit in limits if limit is not None)
+        text = f" of{text}" if text.startswith(" at") else text
     step = schema.get("multipleOf")
     return text + (f" in steps of {_plain(step)}" if step is not None else "")
 
@@ -125,15 +151,12 @@ def _plain(number: float) -> str:
 
 
 def _length(schema: Schema) -> str:
-    for low, high, noun in (("minItems", "maxItems", "item"), ("minLength", "maxLength", "character")):
-        least, most = schema.get(low), schema.get(high)
-        if least is not None and least == most:
-            return f" of {least} {noun}{'s' if least != 1 else ''}"
-        if least is not None:
-            return f" of at least {least} {noun}{'s' if least != 1 else ''}"
-        if most is not None:
-            return f" of at most {most} {noun}{'s' if most != 1 else ''}"
-    return ""
+    least, most = schema.get("minLength"), schema.get("maxLength")
+    if least is not None and most is not None:
+        return f" of {least} to {most} characters"
+    if least is not None:
+        return f" of at least {least} character{'s' if least != 1 else ''}"
+    return f" of at most {most} characters" if most is not None else ""
 
 
 def _pattern(schema: Schema) -> str:
