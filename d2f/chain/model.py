@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 FORMAT_VERSION = 1
+IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+SHAPE = "lower-case letters, digits, - and _, at most 64, a letter or digit first"
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+
+def _identifier(text: str) -> str:
+    if not IDENTIFIER.fullmatch(text):
+        raise ValueError(f"must be {SHAPE}")
+    return text
+
+
+Identifier = Annotated[
+    str,
+    AfterValidator(_identifier),
+    WithJsonSchema({"type": "string", "pattern": f"^{IDENTIFIER.pattern}$"}),
+]
 Options = Annotated[dict[str, Any], Field(default_factory=dict)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class ChainModel(BaseModel):
-    """What all parts of a chain file share: frozen, no unknown key."""
+    """What all parts of a chain file share: frozen, no unknown key, text is no number and a number no text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class StageUse(ChainModel):
@@ -30,7 +44,9 @@ class StageUse(ChainModel):
 class DetectorUse(StageUse):
     """A detector and the views that it looks at."""
 
-    id: Identifier = Field(description="The detector's name in this chain; cells are called id/view. Default: `use`.")
+    id: Identifier = Field(
+        default="", description="The detector's name in this chain; cells are called id/view. Left out: `use`."
+    )
     views: list[Identifier] = Field(
         default=["plain"], min_length=1, description="Views that the detector looks at; `plain` is the image itself."
     )
@@ -38,8 +54,9 @@ class DetectorUse(StageUse):
     @model_validator(mode="before")
     @classmethod
     def _id_defaults_to_use(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "id" not in value and isinstance(value.get("use"), str):
-            return {**value, "id": value["use"]}
+        use = value.get("use") if isinstance(value, dict) else None
+        if isinstance(use, str) and "id" not in value and IDENTIFIER.fullmatch(use):
+            return {**value, "id": use}
         return value
 
 
@@ -79,7 +96,7 @@ class Fitted(ChainModel):
     collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
     protocol: Literal["matched", "as-is"] = Field(default="matched", description="How images were brought alike.")
     attacks: list[str] = Field(default=[], description="Laundered copies that were added.")
-    date: datetime.date = Field(description="When.")
+    date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
     d2f: str = Field(description="Version of d2f.")
     weights: dict[str, str] = Field(default={}, description="sha256 of each weights file that was in use, by name.")
 
@@ -93,7 +110,7 @@ class ChainFile(ChainModel):
     images: list[str] = Field(
         default=[], description="Images, folders or globs, relative to this file, that a run without any takes."
     )
-    views: dict[Identifier, Annotated[list[StageUse], Field(min_length=1)]] = Field(
+    views: dict[str, Annotated[list[StageUse], Field(min_length=1)]] = Field(
         default={}, description="Each view is a list of preprocessors, laid over the decoded image in order."
     )
     detectors: list[DetectorUse] = Field(min_length=1, description="The detectors, each over one or more views.")

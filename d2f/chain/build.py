@@ -1,0 +1,76 @@
+"""A chain file made into a `Plan`: every stage constructed, none loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from d2f.chain.digest import canonical, chain_digest, stage_facts
+from d2f.chain.model import ChainFile, StageUse
+from d2f.engine.plan import PLAIN, BoundDetector, Decision, Plan, Step
+from d2f.plugins.build import build, read_options
+from d2f.plugins.catalog import Catalog
+
+
+def build_plan(file: ChainFile, catalog: Catalog, *, decision: bool = True) -> Plan:
+    """Build what the engine runs.
+
+    Parameters
+    ----------
+    file : ChainFile
+        A chain that was checked.
+    catalog : Catalog
+        Where its stages are looked up.
+    decision : bool
+        Whether to build what turns scores into a verdict; without it the plan has no digest either.
+
+    Raises
+    ------
+    D2FError
+        A stage is unknown, broken, or cannot be constructed.
+    """
+    builder = _Builder(catalog)
+    views = {PLAIN: (), **{name: builder.steps(name, steps) for name, steps in file.views.items()}}
+    detectors = tuple(
+        BoundDetector(one.id, builder.stage("detector", ("detectors", index), one), tuple(one.views))
+        for index, one in enumerate(file.detectors)
+    )
+    if not decision:
+        return Plan(file.name, "", views, detectors)
+    made = builder.decision(file, Plan(file.name, "", views, detectors).cell_names)
+    return Plan(file.name, chain_digest(file, builder.facts), views, detectors, made)
+
+
+class _Builder:
+    """Builds stages and keeps the facts that the digest is made of."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.facts: dict[tuple[str | int, ...], dict[str, Any]] = {}
+
+    def stage(self, kind: str, path: tuple[str | int, ...], use: StageUse, **more: Any) -> Any:
+        options = read_options(kind, self.catalog.find(kind, use.use), use.with_)
+        stage = build(self.catalog, kind, use.use, use.with_, **more)
+        plain = options.model_dump(mode="json", by_alias=True)
+        self.facts[path] = stage_facts(use.use, plain, getattr(stage, "weights", ()))
+        return stage
+
+    def steps(self, view: str, steps: list[StageUse]) -> tuple[Step, ...]:
+        built = []
+        for index, use in enumerate(steps):
+            path = ("views", view, index)
+            stage = self.stage("preprocessor", path, use)
+            built.append(Step(canonical(self.facts[path]), stage))
+        return tuple(built)
+
+    def decision(self, file: ChainFile, cells: tuple[str, ...]) -> Decision:
+        verdict, combine = file.verdict, file.combine
+        above = combine.calibrate
+        return Decision(
+            {cell: self.stage("calibrator", ("calibrate", cell), use) for cell, use in file.calibrate.items()},
+            self.stage("combiner", ("combine",), combine, cells=cells),
+            combine.need,
+            self.stage("calibrator", ("combine", "calibrate"), above) if above is not None else None,
+            verdict.prior,
+            verdict.real_below,
+            verdict.generated_above,
+        )

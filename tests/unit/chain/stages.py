@@ -1,0 +1,190 @@
+"""Small stages of every kind, so that the tests of chain files depend on no plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from d2f import Combination, D2FError, FileBytes, Tiles, Weights, WholeImage
+from d2f.plugins.catalog import Catalog
+
+SHA = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Wiener:
+    name = "wiener"
+    summary = "Adaptive filter."
+
+    class Options(Frozen):
+        window: int = Field(default=3, ge=3, le=31, description="Side of the window, odd.")
+        noise: float | None = Field(default=None, ge=0, description="Noise variance; estimated by default.")
+
+        @field_validator("window")
+        @classmethod
+        def _odd(cls, value: int) -> int:
+            if value % 2 == 0:
+                raise ValueError("must be odd")
+            return value
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def apply(self, pixels: Any, seed: int) -> Any:
+        return pixels
+
+
+class Jpeg:
+    name = "jpeg"
+    summary = "Recompression."
+
+    class Options(Frozen):
+        quality: int = Field(ge=1, le=100, description="JPEG quality.")
+        subsampling: Literal["4:4:4", "4:2:0"] = Field(default="4:2:0", description="Chroma subsampling.")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def apply(self, pixels: Any, seed: int) -> Any:
+        return pixels // 2
+
+
+class NoOptions(Frozen):
+    pass
+
+
+class NoiseStatistics:
+    name = "noise-statistics"
+    summary = "Mean grey level, for tests."
+    wants = WholeImage()
+    sha256: ClassVar[str] = SHA
+
+    class Options(Frozen):
+        weights: str = Field(default="default", description="Name of the weights.")
+        scale: float = Field(default=1.0, gt=0, description="Factor of the score.")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        if options.weights not in ("default", "other"):
+            raise D2FError.of("D2F501", f"unknown weights '{options.weights}'", "known: default, other")
+        self.weights = (Weights(f"noise-statistics/{options.weights}", self.sha256, "MIT", ()),)
+
+    def score(self, batch: Sequence[Any]) -> Sequence[float]:
+        return [float(view.mean()) * self.options.scale for view in batch]
+
+
+class Resnet:
+    name = "resnet"
+    summary = "A network, for tests."
+    wants = Tiles(size=8)
+    Options = NoOptions
+
+    def __init__(self, options: NoOptions) -> None:
+        self.options = options
+
+    def score(self, batch: Any) -> Sequence[float]:
+        return [float(tile.std()) for tile in batch]
+
+
+class Provenance:
+    name = "provenance"
+    summary = "Reads the file."
+    wants = FileBytes()
+    Options = NoOptions
+
+    def __init__(self, options: NoOptions) -> None:
+        self.options = options
+
+    def score(self, batch: Sequence[Any]) -> Sequence[float]:
+        return [float(len(image.data)) for image in batch]
+
+
+class Fragile:
+    name = "fragile"
+    summary = "Cannot be constructed."
+    wants = WholeImage()
+    Options = NoOptions
+
+    def __init__(self, options: NoOptions) -> None:
+        raise RuntimeError("the moon is full")
+
+    def score(self, batch: Sequence[Any]) -> Sequence[float]:
+        return []
+
+
+class NeedsTorch:
+    name = "needs-torch"
+    summary = "Requires what is not installed."
+    wants = WholeImage()
+    requires = ("torch-of-another-world>=2",)
+    Options = NoOptions
+
+    def __init__(self, options: NoOptions) -> None:
+        self.options = options
+
+    def score(self, batch: Sequence[Any]) -> Sequence[float]:
+        return []
+
+
+class Platt:
+    name = "platt"
+    summary = "Logistic calibration."
+
+    class Options(Frozen):
+        slope: float = Field(description="Factor of the score.")
+        bias: float = Field(description="Added to it.")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def probability(self, scores: Any) -> Any:
+        return 1 / (1 + np.exp(-np.clip(self.options.slope * scores + self.options.bias, -500, 500)))
+
+    @classmethod
+    def fit(cls, scores: Any, labels: Any, weights: Any) -> Options:
+        return cls.Options(slope=1.0, bias=0.0)
+
+
+class LogitMean:
+    name = "logit-mean"
+    summary = "Mean of logits."
+    Options = NoOptions
+
+    def __init__(self, options: NoOptions, cells: Sequence[str]) -> None:
+        self.cells = cells
+
+    def combine(self, probabilities: Any) -> Combination:
+        logits = np.nan_to_num(np.log(probabilities) - np.log1p(-probabilities))
+        contributions = logits / len(self.cells)
+        return Combination(contributions.sum(axis=1), contributions)
+
+    @classmethod
+    def fit(cls, options: Any, cells: Any, probabilities: Any, labels: Any, weights: Any) -> Any:
+        return options
+
+
+class Logistic(LogitMean):
+    name = "logistic"
+    summary = "Weighted sum of logits."
+
+    class Options(Frozen):
+        weights: dict[str, float] = Field(default={}, description="Weight of each cell.")
+        bias: float = Field(default=0.0, description="Added to the sum.")
+
+    def __init__(self, options: Options, cells: Sequence[str]) -> None:
+        self.options, self.cells = options, cells
+
+
+STAGES = (Wiener, Jpeg, NoiseStatistics, Resnet, Provenance, Fragile, NeedsTorch, Platt, LogitMean, Logistic)
+
+
+def catalog() -> Catalog:
+    """Return a catalog of these stages alone."""
+    return Catalog.of(*STAGES)
