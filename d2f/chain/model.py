@@ -24,7 +24,6 @@ Identifier = Annotated[
     AfterValidator(_identifier),
     WithJsonSchema({"type": "string", "pattern": f"^{IDENTIFIER.pattern}$"}),
 ]
-Options = Annotated[dict[str, Any], Field(default_factory=dict)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -38,7 +37,7 @@ class StageUse(ChainModel):
     """A stage by name, with its options."""
 
     use: str = Field(description="Name of the stage, as `d2f plugin list` shows it.")
-    with_: Options = Field(alias="with", description="The stage's own options.")
+    with_: dict[str, Any] = Field(default={}, alias="with", description="The stage's own options.")
 
 
 class DetectorUse(StageUse):

@@ -83,7 +83,7 @@ def outline(root: Pairs, combiner: str) -> Outline:
         for name, steps in _pairs(root.get("views"))
     }
     listed = _items(root.get("detectors"), ("detectors",))
-    detectors = [part for at, node in listed if (part := _detector(at, node))]
+    detectors = [detector for at, node in listed if (detector := _detector(at, node))]
     calibrate = {
         cell: part
         for cell, node in _pairs(root.get("calibrate"))

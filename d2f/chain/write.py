@@ -1,0 +1,170 @@
+"""A fitted chain file that a person can read: what a fit found is put in, the author's words stay.
+
+Only the lines of the keys that are written anew pass through ruamel.yaml, which keeps their comments; every other
+line of the file is left as it is, to the character.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from d2f.api.errors import D2FError
+from d2f.chain.nodes import Pairs
+from d2f.chain.source import Source, Text, as_text
+from d2f.chain.yaml_reader import parse
+
+if TYPE_CHECKING:
+    from ruamel.yaml.comments import CommentedMap
+
+ORDER = ("calibrate", "combine", "verdict", "fitted")
+"""The order in which keys that were not there are added."""
+WIDTH = 100
+"""A mapping or list that fits into so many columns is written in one line."""
+DATE = re.compile(r"[12]\d{3}-(0\d|1[012])-([01]\d|2[0-8])")
+DIGITS = 6
+"""Significant digits of a floating-point number."""
+
+
+def fitted_text(original_text: str, updates: Mapping[str, Any]) -> str:
+    """Return a chain file's text with some of its top-level keys written anew.
+
+    Parameters
+    ----------
+    original_text : str
+        The chain file as its author wrote it.
+    updates : mapping
+        Plain data of each key, whole: what it does not name is left out of the new text. Floating-point
+        numbers are rounded to 6 significant digits.
+
+    Returns
+    -------
+    str
+        With the author's comments, order and line ends.
+
+    Raises
+    ------
+    D2FError
+        The text is no chain file.
+
+    Examples
+    --------
+    >>> print(fitted_text("d2f: 1 # mine\\nname: a\\n", {"verdict": {"prior": 1 / 3}}), end="")
+    d2f: 1 # mine
+    name: a
+    verdict: {prior: 0.333333}
+    """
+    windows = "\r\n" in original_text
+    text = as_text("chain", original_text).text
+    wanted = _source(text).root.data | {key: rounded(value) for key, value in updates.items()}
+    for key in sorted(updates, key=lambda key: ORDER.index(key) if key in ORDER else len(ORDER)):
+        text = _with_key(text, key, wanted[key])
+    if _source(text).root.data != wanted:
+        raise RuntimeError("the fitted chain file does not say what was fitted")
+    return text.replace("\n", "\r\n") if windows else text
+
+
+def rounded(value: Any) -> Any:
+    """Return plain data with floating-point numbers at 6 significant digits and dates as text."""
+    if isinstance(value, Mapping):
+        return {str(key): rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
+    if isinstance(value, float):
+        return float(f"{float(value):.{DIGITS}g}")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _with_key(text: str, key: str, value: Any) -> str:
+    source = _source(text)
+    if not source.root.bare:
+        # One mapping in braces has no lines of its own for each key.
+        return _round_trip(text, key, value)
+    if key not in source.root.pairs:
+        text = re.sub(r"\n\.\.\.\s*\Z", "", text)
+        return text + ("" if text.endswith("\n") else "\n") + _round_trip("", key, value)
+    start, end = _segment(source, key)
+    return text[:start] + _round_trip(text[start:end], key, value) + text[end:]
+
+
+def _source(text: str) -> Source:
+    source, problems = parse(Text("chain", text))
+    if source is None:
+        raise D2FError(problems)
+    return source
+
+
+def _segment(source: Source, key: str) -> tuple[int, int]:
+    """Return where the lines of a top-level key begin and end; comments at the margin belong to what follows."""
+    text = source.text.text
+    starts = sorted(pair.span.start for pair in source.root.pairs.values())
+    start = source.root.pairs[key].span.start
+    after = [other for other in starts if other > start]
+    lines = text[start : after[0] if after else len(text)].splitlines(keepends=True)
+    while len(lines) > 1 and (not lines[-1].strip() or lines[-1].startswith(("#", "...", "---"))):
+        lines.pop()
+    return start, start + sum(map(len, lines))
+
+
+def _round_trip(text: str, key: str, value: Any) -> str:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = WIDTH
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(text) if text.strip() else CommentedMap()
+    _merge(document, key, value, indent=0)
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    # ruamel leaves a blank at the end of each line of a list that it breaks.
+    return stream.getvalue().replace(", \n", ",\n")
+
+
+def _merge(mapping: CommentedMap, key: str, value: Any, indent: int) -> None:
+    """Put a value under a key; where both are mappings, keep the comments of the keys that stay."""
+    from ruamel.yaml.comments import CommentedMap
+
+    old = mapping.get(key)
+    if not (isinstance(old, CommentedMap) and isinstance(value, Mapping)):
+        mapping[key] = _node(value, indent + len(key) + 2)
+        return
+    for name in [name for name in old if name not in value]:
+        del old[name]
+    for name, inner in value.items():
+        _merge(old, name, inner, indent + 2)
+    if old.fa.flow_style() and not _fits(value, indent + len(key) + 2):
+        old.fa.set_block_style()
+
+
+def _node(value: Any, column: int) -> Any:
+    """Return a value as ruamel's own, in one line where it fits."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    node: CommentedMap | CommentedSeq
+    if isinstance(value, Mapping):
+        node = CommentedMap({key: _node(inner, column + len(key) + 2) for key, inner in value.items()})
+    elif isinstance(value, list):
+        node = CommentedSeq(_node(inner, column + 2) for inner in value)
+    else:
+        # As a date, it needs no quotes.
+        return date.fromisoformat(value) if isinstance(value, str) and DATE.fullmatch(value) else value
+    if _fits(value, column) or (isinstance(value, list) and not any(isinstance(one, Mapping | list) for one in value)):
+        node.fa.set_flow_style()
+    return node
+
+
+def _fits(value: Any, column: int) -> bool:
+    return column + _length(value) <= WIDTH
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return 2 + sum(len(str(key)) + 4 + _length(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return 2 + sum(2 + _length(inner) for inner in value)
+    return len(str(value))
