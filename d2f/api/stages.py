@@ -8,7 +8,7 @@ model, cheaply: weights load in `load`. Further attributes that a class *may* ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from d2f.api.arrays import Floats, Labels, Pixels
 from d2f.api.inputs import ImageFile, Input
@@ -29,11 +29,21 @@ OPTIONAL: Mapping[str, str] = {
 
 @runtime_checkable
 class Stage(Protocol):
-    """What all kinds of stage share."""
+    """What all kinds of stage share: attributes of the class.
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    Options: ClassVar[type[BaseModel]]
+    Attributes
+    ----------
+    name : str
+        Kebab-case, what chain files call it.
+    summary : str
+        One line.
+    Options : type of pydantic.BaseModel
+        Typed loosely, so that a plain ``Options = MyOptions`` in a class body passes a strict type checker.
+    """
+
+    name: str
+    summary: str
+    Options: type[Any]
 
 
 @runtime_checkable
