@@ -9,7 +9,6 @@ from d2f.chain.nodes import Pairs, Scalar
 from d2f.chain.outline import Outline
 from d2f.chain.source import Source
 
-
 WRITTEN = ("calibrate", "fitted")
 """Keys that a fit writes whole."""
 

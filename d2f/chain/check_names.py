@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from d2f.api.errors import Place, Problem
+from d2f.api.nearest import did_you_mean
 from d2f.chain.model import VerdictRule
 from d2f.chain.nodes import Pairs, Scalar
 from d2f.chain.outline import Outline
 from d2f.chain.source import Source
 from d2f.engine.plan import PLAIN
-from d2f.api.nearest import did_you_mean
 
 
 def check_names(source: Source, outline: Outline) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from d2f.chain.source import Source
 from d2f.engine.plan import PLAIN
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
+from d2f.plugins.kinds import KINDS
 from d2f.plugins.validation import Finding, findings, option_problem
 
 ASKED = "asked for"
@@ -94,6 +95,8 @@ class _StageCheck:
         """Put a problem where its stage is asked for; one of a plugin keeps its place and says where in a note."""
         path = (*part.path, "with", "weights") if problem.code.startswith("D2F5") else (*part.path, "use")
         place = self.source.value(path if self.source.node(path) is not None else (*part.path, "use"))
+        if problem.code == KINDS[part.kind].unknown and not problem.notes:
+            problem = replace(problem, notes=("to see what there is: d2f plugin list",))
         if problem.place is None:
             return replace(problem, place=place)
         if problem.place.file == place.file or any(note.startswith(ASKED) for note in problem.notes):

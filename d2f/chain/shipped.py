@@ -18,7 +18,7 @@ def shipped_names() -> tuple[str, ...]:
 
 def shipped_text(name: str) -> str:
     """Return the text of a shipped chain; D2F130 where there is none of this name."""
-    from d2f.plugins.nearest import did_you_mean
+    from d2f.api.nearest import did_you_mean
 
     names = shipped_names()
     if name in names:

@@ -13,7 +13,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
-from d2f.chain.nodes import Pairs
 from d2f.chain.source import Source, Text, as_text
 from d2f.chain.yaml_reader import parse
 

@@ -14,6 +14,7 @@ from d2f.cli.outcome import DEBUG, run
 from d2f.version import __version__
 
 COMMANDS: Table = {
+    "chain": ("d2f.cli.chain:chain", "Run, check, show and fit chains."),
     "plugin": ("d2f.cli.plugin:plugin", "See and diagnose plugins and the stages they offer."),
 }
 """Every command that is built: its module and object, and its line of help."""

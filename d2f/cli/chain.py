@@ -1,0 +1,22 @@
+"""`d2f chain`: run, check and understand chains."""
+
+from __future__ import annotations
+
+import click
+
+from d2f.cli.lazy import LazyGroup, Table
+
+COMMANDS: Table = {
+    "check": ("d2f.cli.chain_check:check", "Find every problem of a chain file."),
+    "show": ("d2f.cli.chain_show:show", "Draw a chain: stages, views, calibrations, weights."),
+    "schema": ("d2f.cli.chain_schema:schema", "Print the JSON schema of chain files, for editors."),
+}
+"""Every command that is built: its module and object, and its line of help."""
+
+
+@click.group(cls=LazyGroup, table=COMMANDS)
+def chain() -> None:
+    """Work with chains: detectors over views, combined into one verdict.
+
+    CHAIN is the path of a chain file or the name of a chain that ships with d2f.
+    """
