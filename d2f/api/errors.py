@@ -78,6 +78,7 @@ CODES: dict[str, str] = {
     "D2F404": "a preprocessor raised",
     "D2F405": "a preprocessor returned something that is not a view",
     "D2F406": "a calibrator returned something that is not a probability",
+    "D2F407": "a combiner raised, or returned something that is not a finite ratio",
     # 5xx weights
     "D2F501": "unknown weights",
     "D2F502": "the weights are not on this machine",

@@ -14,8 +14,8 @@ from typing import cast
 from PIL import Image
 
 SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".dib"]
-    + [".heic", ".heif", ".hif", ".avif"]
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".dib"}
+    | {".heic", ".heif", ".hif", ".avif"}
 )
 """Suffixes, in lower case, by which files are picked from a folder."""
 

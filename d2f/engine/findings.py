@@ -1,0 +1,90 @@
+"""A detector called, and what it returned made sure of: a score, an abstention or a failure each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from d2f.api.arrays import Pixels
+from d2f.api.inputs import ImageFile
+from d2f.api.outcomes import Abstention, Score
+from d2f.api.rows import Cell, Failure
+from d2f.api.stages import Detector
+
+Finding: TypeAlias = Score | Abstention | Failure
+
+STAGE_ERRORS = (Exception, SystemExit)
+"""What a stage may raise without ending the run; an interrupt passes."""
+
+
+def ask(stage: Detector, batch: Sequence[Pixels] | Pixels | Sequence[ImageFile]) -> list[Finding] | Failure:
+    """Score a batch; a failure stands for the whole of it.
+
+    Returns
+    -------
+    list of Finding, or Failure
+        One for each element; or D2F401 where the detector raised, D2F402 where it returned another number.
+    """
+    try:
+        outcomes = list(stage.score(batch))
+    except STAGE_ERRORS as error:
+        return Failure("D2F401", said(error))
+    if len(outcomes) != len(batch):
+        return Failure("D2F402", f"returned {len(outcomes)} scores for a batch of {len(batch)}")
+    return [finding(outcome) for outcome in outcomes]
+
+
+def finding(outcome: Any) -> Finding:
+    """Make sure of one outcome: D2F403 where it is no finite number."""
+    if isinstance(outcome, Abstention):
+        return outcome
+    score = outcome if isinstance(outcome, Score) else Score(outcome)
+    value = _number(score.value)
+    if not math.isfinite(value):
+        return Failure("D2F403", f"returned {str(score.value)[:60]!r}, which is not a finite number")
+    return Score(value, tuple(float(tile) for tile in score.tiles), score.evidence)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, (str, bytes, bool, np.bool_)) or getattr(value, "ndim", None):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def pooled(findings: Sequence[Finding], pool: str) -> Finding:
+    """Make one finding of an image's tiles.
+
+    A failed tile fails the image; tiles that abstained are left out (NaN among `Score.tiles`), and
+    where all did, so does the image.
+    """
+    for one in findings:
+        if isinstance(one, Failure):
+            return one
+    scores = [one for one in findings if isinstance(one, Score)]
+    if not scores:
+        return findings[0]
+    values = np.array([score.value for score in scores], dtype=np.float64)
+    value = values.max() if pool == "max" else np.median(values) if pool == "median" else values.mean()
+    tiles = tuple(one.value if isinstance(one, Score) else math.nan for one in findings)
+    return Score(float(value), tiles, next((score.evidence for score in scores if score.evidence), ""))
+
+
+def as_cell(detector: str, view: str, finding: Finding) -> Cell:
+    """Write a finding as a cell without a probability."""
+    if isinstance(finding, Failure):
+        return Cell(detector, view, error=finding)
+    if isinstance(finding, Abstention):
+        return Cell(detector, view, abstained=finding.reason)
+    return Cell(detector, view, finding.value, evidence=finding.evidence or None, tiles=finding.tiles)
+
+
+def said(error: BaseException) -> str:
+    """Return an exception's class and message on one line."""
+    words = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

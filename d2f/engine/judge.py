@@ -1,0 +1,170 @@
+"""From scores to a verdict: calibration of each cell, combination, prior, thresholds.
+
+The same arithmetic serves one row of a run and the whole table of a fit or a bench.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.api.arrays import Floats
+from d2f.api.errors import D2FError, Exit
+from d2f.api.events import StageFinished
+from d2f.api.rows import Row
+from d2f.api.stages import Calibrator
+from d2f.engine.loading import load_once
+from d2f.engine.logits import clipped, expit, logit
+from d2f.engine.plan import Decision, Plan
+from d2f.engine.rows import row
+from d2f.engine.scored import Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a decision makes of n images.
+
+    Parameters
+    ----------
+    cell_probabilities : numpy.ndarray, shape (n, cells), float64
+        P(generated) of each cell at even prior, within [1e-6, 1 - 1e-6]; NaN where there is none.
+    miscalibrated : numpy.ndarray, shape (n, cells), bool
+        Cells that lost their score because the calibrator gave no probability.
+    llr : numpy.ndarray, shape (n,), float64
+        Log-likelihood ratio of generated over real in nats, after the chain's own calibration, before
+        the prior; NaN where fewer than `need` cells have a probability.
+    contributions : numpy.ndarray, shape (n, cells), float64
+        What each cell added to the combiner's ratio, in nats; NaN where it has no probability.
+    probability : numpy.ndarray, shape (n,), float64
+        P(generated) at the chain's prior, rounded to 4 decimals; NaN where `llr` is.
+    """
+
+    cell_probabilities: Floats
+    miscalibrated: NDArray[np.bool_]
+    llr: Floats
+    contributions: Floats
+    probability: Floats
+
+
+class Judge:
+    """A plan's decision, ready to be applied.
+
+    Parameters
+    ----------
+    plan : Plan
+        With a decision.
+    observe : callable, optional
+        Told of each combination.
+
+    Raises
+    ------
+    D2FError
+        D2F127 where the plan has no decision.
+    """
+
+    def __init__(self, plan: Plan, observe: Callable[[StageFinished], None] | None = None) -> None:
+        if plan.decision is None:
+            raise D2FError.of("D2F127", f"chain {plan.name!r} has no combiner, so it gives scores only")
+        self.plan = plan
+        self.decision: Decision = plan.decision
+        self._observe = observe
+        self._prior = math.log(self.decision.prior) - math.log1p(-self.decision.prior)
+        self._calibrators = [self.decision.calibrators.get(name) for name in plan.cell_names]
+        for stage in (*self._calibrators, self.decision.combiner, self.decision.chain_calibrator):
+            load_once(stage)
+
+    def row(self, scored: Scored) -> Row:
+        """Return the finished row of one image; what goes wrong is stated in it, never raised."""
+        if scored.failure is not None:
+            return row(self.plan, scored)
+        try:
+            judged = self.probabilities(np.array([scored.scores], dtype=np.float64))
+        except D2FError as error:
+            return row(self.plan, scored, problem=error.problems[0])
+        return row(self.plan, scored, judged)
+
+    def probabilities(self, scores: Floats) -> Judged:
+        """Judge a table of scores.
+
+        Parameters
+        ----------
+        scores : numpy.ndarray, shape (n, cells), float64
+            NaN where a cell abstained or failed.
+
+        Raises
+        ------
+        D2FError
+            D2F407 where the combiner raised or gave something that is not finite; D2F406 where the
+            chain's own calibrator did. A cell's calibrator costs its own cells only.
+        """
+        cells, miscalibrated = self._calibrated(scores)
+        enough = np.isfinite(cells).sum(axis=1) >= max(1, self.decision.need)
+        llr = np.full(len(scores), np.nan)
+        contributions = np.full(scores.shape, np.nan)
+        if enough.any():
+            llr[enough], contributions[enough] = self._combined(cells[enough])
+        contributions[np.isnan(cells)] = np.nan
+        probability = np.round(expit(llr + self._prior), 4)
+        return Judged(cells, miscalibrated, llr, contributions, probability)
+
+    def _calibrated(self, scores: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        cells = np.full(scores.shape, np.nan)
+        bad = np.zeros(scores.shape, dtype=bool)
+        for column, calibrator in enumerate(self._calibrators):
+            scored = np.isfinite(scores[:, column])
+            if calibrator is None or not scored.any():
+                continue
+            found = _probability(calibrator, np.ascontiguousarray(scores[scored, column]))
+            cells[scored, column] = found
+            bad[scored, column] = np.isnan(found)
+        return clipped(cells), bad
+
+    def _combined(self, cells: Floats) -> tuple[Floats, Floats]:
+        """Return ratio and contributions of rows that hold enough cells."""
+        begun = time.perf_counter()
+        try:
+            combination = self.decision.combiner.combine(cells)
+            llr = np.asarray(combination.llr, dtype=np.float64)
+            contributions = np.asarray(combination.contributions, dtype=np.float64)
+        except Exception as error:
+            raise _broken("D2F407", f"the combiner raised {type(error).__name__}: {error}") from error
+        if not _is_combination(llr, contributions, cells):
+            raise _broken("D2F407", "the combiner returned something that is not one finite ratio an image")
+        if self._observe is not None:
+            self._observe(StageFinished("combiner", "combiner", "", len(cells), time.perf_counter() - begun))
+        return self._recalibrated(llr), contributions
+
+    def _recalibrated(self, llr: Floats) -> Floats:
+        if self.decision.chain_calibrator is None:
+            return llr
+        found = _probability(self.decision.chain_calibrator, llr)
+        if np.isnan(found).any():
+            raise _broken("D2F406", "the chain's own calibrator returned something that is not a probability")
+        return logit(clipped(found))
+
+
+def _is_combination(llr: Floats, contributions: Floats, cells: Floats) -> bool:
+    if llr.shape != (len(cells),) or contributions.shape != cells.shape:
+        return False
+    return bool(np.isfinite(llr).all() and np.isfinite(contributions[np.isfinite(cells)]).all())
+
+
+def _probability(calibrator: Calibrator, scores: Floats) -> Floats:
+    """Return the calibrator's probabilities, NaN where it gave none within [0, 1]."""
+    try:
+        found = np.array(calibrator.probability(scores), dtype=np.float64)
+    except Exception:  # a broken calibrator costs its own cells, which say so
+        return np.full(scores.shape, np.nan)
+    if found.shape != scores.shape:
+        return np.full(scores.shape, np.nan)
+    found[~((found >= 0.0) & (found <= 1.0))] = np.nan
+    return found
+
+
+def _broken(code: str, message: str) -> D2FError:
+    return D2FError.of(code, message, exit=Exit.PLUGIN)

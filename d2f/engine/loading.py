@@ -1,0 +1,76 @@
+"""Stages loaded, each once, before the first image."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
+from d2f.engine.findings import STAGE_ERRORS, said
+from d2f.engine.plan import Plan
+
+# By identity: stages may compare equal by value, or not be hashable at all.
+_loaded: dict[int, weakref.ref[Any]] = {}
+_lock = threading.Lock()
+
+
+def load_stages(plan: Plan) -> dict[int, str]:
+    """Load the plan's preprocessors and detectors.
+
+    Returns
+    -------
+    dict
+        By `id` of the stage, why it has nothing to say: its weights are not on this machine, and the
+        command that fetches them.
+
+    Raises
+    ------
+    D2FError
+        With exit code 3 and every stage that could not be loaded for another reason.
+    """
+    missing: dict[int, str] = {}
+    problems: list[Problem] = []
+    for name, stage in _stages(plan):
+        try:
+            load_once(stage)
+        except WeightsMissing as error:
+            missing[id(stage)] = _reason(error)
+        except D2FError as error:
+            problems += error.problems
+        except STAGE_ERRORS as error:
+            problems.append(Problem("D2F209", f"{name} could not be loaded", notes=(said(error),)))
+    if problems:
+        raise D2FError(problems, Exit.PLUGIN)
+    return missing
+
+
+def load_once(stage: Any) -> None:
+    """Call a stage's `load`, where it has one and it was not called before."""
+    load, key = getattr(stage, "load", None), id(stage)
+    with _lock:
+        known = _loaded.get(key)
+        if load is None or (known is not None and known() is stage):
+            return
+        load()
+        with suppress(TypeError):  # a class with slots may allow no weak reference: it loads again
+            _loaded[key] = weakref.ref(stage, lambda _: _forget(key))
+
+
+def _forget(key: int) -> None:
+    _loaded.pop(key, None)
+
+
+def _stages(plan: Plan) -> Iterator[tuple[str, Any]]:
+    for view, steps in plan.views.items():
+        for step in steps:
+            yield f"preprocessor {step.stage.name!r} of view {view!r}", step.stage
+    for detector in plan.detectors:
+        yield f"detector {detector.id!r}", detector.stage
+
+
+def _reason(error: WeightsMissing) -> str:
+    problem = error.problems[0]
+    return "; ".join((problem.message, *problem.notes[-1:]))
