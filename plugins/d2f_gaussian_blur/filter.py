@@ -58,7 +58,7 @@ def gaussian_blur(image: NDArray[np.uint8], sigma: float, truncate: float = 4.0)
     --------
     >>> step = np.repeat(np.array([[0, 0, 0, 200, 200, 200]], np.uint8)[..., None], 3, axis=2)
     >>> gaussian_blur(step, sigma=1.0)[0, :, 0]
-    array([  1,  14,  62, 138, 186, 199], dtype=uint8)
+    array([  1,  12,  60, 140, 188, 199], dtype=uint8)
     """
     weights = kernel(sigma, truncate).astype(np.float32)
     radius = len(weights) // 2

@@ -22,7 +22,7 @@ class MedianOptions(BaseModel):
     @classmethod
     def _odd(cls, value: int) -> int:
         if value % 2 == 0:
-            raise ValueError(f"the window has no middle: {value} is even")
+            raise ValueError("must be odd, to have a middle")
         return value
 
 

@@ -47,9 +47,9 @@ def wiener2(plane: NDArray[Any], window: tuple[int, int] = (3, 3), noise: float 
     Examples
     --------
     >>> wiener2(np.array([[0.0, 0.0, 0.0], [0.0, 0.9, 0.0], [0.0, 0.0, 0.0]]), noise=0.04).round(3)
-    array([[0.056, 0.056, 0.056],
-           [0.056, 0.5  , 0.056],
-           [0.056, 0.056, 0.056]])
+    array([[0.05, 0.05, 0.05],
+           [0.05, 0.5 , 0.05],
+           [0.05, 0.05, 0.05]])
     """
     check(window, noise)
     if plane.ndim != 2:

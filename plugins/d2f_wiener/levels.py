@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,10 +49,43 @@ def wiener2_levels(
            [60., 90., 60.],
            [40., 60., 40.]], dtype=float32)
     """
+    out = np.empty(image.shape, np.float32)
+    _fill(out, image, window, noise)
+    return out
+
+
+def wiener2_rounded(
+    image: NDArray[np.uint8], window: tuple[int, int] = (3, 3), noise: float | None = None
+) -> NDArray[np.uint8]:
+    """Return `wiener2_levels` rounded half to even; parameters and errors are the same.
+
+    Examples
+    --------
+    >>> wiener2_rounded(np.array([[10, 10, 10], [10, 40, 10], [10, 10, 10]], np.uint8), noise=1.0)[1, 1]
+    np.uint8(13)
+    """
+    out = np.empty(image.shape, np.uint8)
+    _fill(out, image, window, noise)
+    return out
+
+
+def _fill(out: NDArray[Any], image: NDArray[np.uint8], window: tuple[int, int], noise: float | None) -> None:
+    """Write the filtered picture into `out`, rounded where `out` holds integers."""
     check(window, noise)
-    if window[0] * window[1] > INTEGER_WINDOW:
-        return _by_planes(image, window, noise)
+    rows = out.reshape(len(out), -1)
+    for part, levels in _strips(image, window, noise):
+        # Between local mean and pixel, so that there is nothing to clip.
+        rows[part] = np.rint(levels, out=levels) if out.dtype == np.uint8 else levels
+
+
+def _strips(
+    image: NDArray[np.uint8], window: tuple[int, int], noise: float | None
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield rows of the filtered picture, channels interleaved."""
     height, width = image.shape[:2]
+    if window[0] * window[1] > INTEGER_WINDOW:
+        yield slice(None), _by_planes(image, window, noise).reshape(height, -1)
+        return
     rows = image.reshape(height, -1)
     channels = rows.shape[1] // width
     sums, spread = _exact_moments(rows, window, channels)
@@ -61,7 +95,7 @@ def wiener2_levels(
         power = columns.sum(axis=0) / (height * width)
     else:
         power = np.full(channels, noise * (WHITE * window[0] * window[1]) ** 2)
-    return _shrunk(rows, sums, spread, np.tile(power.astype(np.float32), width), window).reshape(image.shape)
+    yield from _shrunk(rows, sums, spread, np.tile(power.astype(np.float32), width), window)
 
 
 def _exact_moments(
@@ -84,22 +118,21 @@ def _shrunk(
     spread: NDArray[np.uint32],
     power: NDArray[np.float32],
     window: tuple[int, int],
-) -> NDArray[np.float32]:
-    """Return x + (m - x) * s / max(v, s), all variances times n²; `power` is n² s for each column."""
-    out = np.empty(rows.shape, np.float32)
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield x + (m - x) * s / max(v, s), all variances times n²; `power` is n² s for each column."""
     share = np.float32(1.0 / (window[0] * window[1]))
     step = max(1, STRIP // rows.shape[1])
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        pull: NDArray[Any] = np.maximum(spread[part].astype(np.float32), power)
+        pull = np.maximum(spread[part].astype(np.float32), power)
         # Zero over zero: a flat window without noise. There x = m, so that any finite quotient gives the mean.
         np.divide(power, np.maximum(pull, np.float32(1e-30), out=pull), out=pull)
-        level = np.multiply(sums[part], share, out=out[part])
+        levels = sums[part] * share
         pixels = rows[part].astype(np.float32)
-        level -= pixels
-        level *= pull
-        level += pixels
-    return out
+        levels -= pixels
+        levels *= pull
+        levels += pixels
+        yield part, levels
 
 
 def _by_planes(image: NDArray[np.uint8], window: tuple[int, int], noise: float | None) -> NDArray[np.float32]:
