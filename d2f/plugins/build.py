@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError, Exit, Problem
+from d2f.api.inputs import Input
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.faults import blame
 from d2f.plugins.validation import findings, option_problem
@@ -46,16 +47,20 @@ def build(catalog: Catalog, kind: str, name: str, options: Mapping[str, Any], **
     Raises
     ------
     D2FError
-        What `Catalog.find` and `read_options` raise; D2F209 (exit code 3) where the constructor raised.
+        What `Catalog.find` and `read_options` raise; D2F209 (exit code 3) where the constructor raised,
+        D2F203 where it left a detector without `wants`.
     """
     stage = catalog.find(kind, name)
     checked = read_options(kind, stage, options)
     try:
-        return stage(checked, **more)
+        built = stage(checked, **more)
     except D2FError:
         raise
     except Exception as error:
         raise _not_constructed(catalog, kind, name, stage, error) from error
+    if kind == "detector" and not isinstance(getattr(built, "wants", None), Input):
+        raise _says_not_what_it_wants(catalog, name)
+    return built
 
 
 def _not_constructed(catalog: Catalog, kind: str, name: str, stage: type, error: Exception) -> D2FError:
@@ -63,3 +68,10 @@ def _not_constructed(catalog: Catalog, kind: str, name: str, stage: type, error:
     note = blame(error, stage.__module__.partition(".")[0])
     place = owner.place if owner else None
     return D2FError(Problem("D2F209", f"{kind} '{name}' could not be constructed", place, notes=(note,)), Exit.PLUGIN)
+
+
+def _says_not_what_it_wants(catalog: Catalog, name: str) -> D2FError:
+    owner = catalog.owner("detector", name)
+    message = f"detector '{name}' is not usable: it has no `wants`, which says what `score` is given"
+    note = "set it to d2f.WholeImage(), d2f.Tiles(…) or d2f.FileBytes(), on the class or in __init__"
+    return D2FError(Problem("D2F203", message, owner.place if owner else None, notes=(note,)), Exit.PLUGIN)

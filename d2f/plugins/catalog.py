@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from d2f.api.errors import D2FError, Exit, Place, Problem
@@ -155,6 +156,5 @@ class Catalog:
 
         giver = origin or Origin("by hand", "Catalog.of", "this program", "")
         message = f"the observer of plugin '{giver.entry_point}' raised and is told nothing more"
-        fault = raised("D2F207", message, giver, error)
-        self._shelf.faults.append(fault)
-        logging.getLogger("d2f").warning("%s", fault.problem)
+        problem = replace(raised("D2F207", message, giver, error).problem, severity="warning")
+        logging.getLogger("d2f").warning("%s", problem)

@@ -119,7 +119,9 @@ def _named(root: Schema, schema: Schema) -> str:
 
 def _values(root: Schema, schema: Schema) -> str:
     inner = schema.get("additionalProperties")
-    return f" to {_named(root, inner)}" if isinstance(inner, Mapping) and inner else ""
+    if not isinstance(inner, Mapping) or resolved(root, inner).get("type") in (None, "object"):
+        return ""
+    return f" to {_named(root, inner)}"
 
 
 def _count(schema: Schema, plural: str) -> str:

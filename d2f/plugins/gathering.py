@@ -120,6 +120,10 @@ def _load(origin: Origin, entry_point: EntryPoint, manager: HookManager, shelf: 
     if stranger is not None:
         shelf.faults.append(stranger)
         return
+    if manager.is_registered(plugin):
+        problem = Problem("D2F204", f"{name} is refused: {manager.get_name(plugin)} is the same object", origin.place)
+        shelf.faults.append(Fault(problem, origin))
+        return
     try:
         shelf.faults += manager.add(plugin, origin)
         shelf.plugins[origin] = manager.implemented(plugin)

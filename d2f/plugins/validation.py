@@ -106,13 +106,14 @@ def option_problem(kind: str, stage: str, finding: Finding) -> Problem:
 
 
 def _finding(error: ErrorDetails, schema: Schema, data: Any) -> Finding:
-    key_matters = error["type"] in ("missing", "extra_forbidden")
+    # An item that is missing from a list is a list that is too short.
+    key_matters = error["type"] in ("missing", "extra_forbidden") and isinstance(error["loc"][-1], str)
     path = _within(data, error["loc"], key_matters)
     here = at(schema, path) or {}
     description = str(here.get("description", "")) if path and "properties" not in here else ""
-    if error["type"] == "missing":
+    if key_matters and error["type"] == "missing":
         return Finding("missing", path, description=description)
-    if error["type"] == "extra_forbidden":
+    if key_matters:
         choices = tuple((at(schema, path[:-1]) or {}).get("properties", ()))
         return Finding("unknown", path, suggestion=nearest(str(path[-1]), choices) or "", choices=choices)
     return _wrong_value(error, path, schema, here, description)
@@ -129,12 +130,12 @@ def _wrong_value(error: ErrorDetails, path: Path, schema: Schema, here: Schema, 
     elif not said.startswith("must "):
         # A validator that speaks of several options at once says all there is to say.
         return Finding("value", path, f": {said}" if path else said, description=description)
-    near = (
-        nearest(value, [one for one in here.get("enum", ()) if isinstance(one, str)])
-        if isinstance(value, str)
-        else None
-    )
-    return Finding("value", path, f"{said}, not {shown(value)}", suggestion=near or "", description=description)
+    return Finding("value", path, f"{said}, not {shown(value)}", suggestion=_near(value, here), description=description)
+
+
+def _near(value: object, here: Schema) -> str:
+    choices = [one for one in here.get("enum", ()) if isinstance(one, str)]
+    return (nearest(value, choices) or "") if isinstance(value, str) else ""
 
 
 def _within(data: Any, loc: Path, key_matters: bool) -> Path:
