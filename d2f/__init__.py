@@ -22,6 +22,7 @@ from d2f.api.stages import (
     Stage,
 )
 from d2f.api.weights import Weights
+from d2f.chain.chain import Chain
 from d2f.chain.load import load_chain
 from d2f.version import __version__
 
@@ -31,6 +32,7 @@ __all__ = [
     "Abstention",
     "Calibrator",
     "Cell",
+    "Chain",
     "Combination",
     "Combiner",
     "D2FError",

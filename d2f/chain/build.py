@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from d2f.api.errors import D2FError
+from d2f.api.stages import Combiner
 from d2f.chain.digest import canonical, chain_digest, stage_facts
-from d2f.chain.model import ChainFile, StageUse
+from d2f.chain.model import ChainFile, Combine, StageUse
+from d2f.chain.unfitted import Unfitted
 from d2f.engine.plan import PLAIN, BoundDetector, Decision, Plan, Step
 from d2f.plugins.build import build, read_options
 from d2f.plugins.catalog import Catalog
@@ -49,8 +52,9 @@ class _Builder:
 
     def stage(self, kind: str, path: tuple[str | int, ...], use: StageUse, **more: Any) -> Any:
         options = read_options(kind, self.catalog.find(kind, use.use), use.with_)
-        stage = build(self.catalog, kind, use.use, use.with_, **more)
         plain = options.model_dump(mode="json", by_alias=True)
+        self.facts[path] = stage_facts(use.use, plain)
+        stage = build(self.catalog, kind, use.use, use.with_, **more)
         self.facts[path] = stage_facts(use.use, plain, getattr(stage, "weights", ()))
         return stage
 
@@ -63,14 +67,27 @@ class _Builder:
         return tuple(built)
 
     def decision(self, file: ChainFile, cells: tuple[str, ...]) -> Decision:
-        verdict, combine = file.verdict, file.combine
-        above = combine.calibrate
+        verdict, above = file.verdict, file.combine.calibrate
+        calibrators = {cell: self.stage("calibrator", ("calibrate", cell), use) for cell, use in file.calibrate.items()}
+        combiner = self.combiner(file.combine, cells)
+        if isinstance(combiner, Unfitted):
+            calibrators = {}
         return Decision(
-            {cell: self.stage("calibrator", ("calibrate", cell), use) for cell, use in file.calibrate.items()},
-            self.stage("combiner", ("combine",), combine, cells=cells),
-            combine.need,
+            calibrators,
+            combiner,
+            file.combine.need,
             self.stage("calibrator", ("combine", "calibrate"), above) if above is not None else None,
             verdict.prior,
             verdict.real_below,
             verdict.generated_above,
         )
+
+    def combiner(self, combine: Combine, cells: tuple[str, ...]) -> Combiner:
+        """Build the combiner, or what stands in for one that has to be fitted first."""
+        try:
+            combiner: Combiner = self.stage("combiner", ("combine",), combine, cells=cells)
+        except D2FError as error:
+            if any(problem.code != "D2F127" for problem in error.problems):
+                raise
+            return Unfitted(cells=cells)
+        return combiner

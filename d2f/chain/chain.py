@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from d2f.api.rows import Row
 
 if TYPE_CHECKING:
     from d2f.chain.model import ChainFile
+    from d2f.engine.local import LocalEngine
     from d2f.engine.plan import Plan
     from d2f.plugins.catalog import Catalog
     from d2f.reading.bounds import Bounds
@@ -61,3 +62,73 @@ class Chain:
         """The images that the file names, as paths that lead there from the working folder."""
         folder = Path(self.origin).parent
         return tuple(os.path.normpath(folder / image) for image in self.file.images)
+
+    def run(
+        self,
+        paths: Sequence[str | os.PathLike[str]] = (),
+        *,
+        workers: int | None = None,
+        bounds: Bounds | None = None,
+        on_event: Callable[[StageFinished], object] | None = None,
+    ) -> Iterator[Row]:
+        """Score images and judge them.
+
+        Parameters
+        ----------
+        paths : sequence of str or path
+            Files, folders, globs and manifests; those that the chain file names by default.
+        workers : int, optional
+            Threads; by default the cores that the process may use. Rows do not depend on it.
+        bounds : Bounds, optional
+            Limits on the bytes and pixels of a file.
+        on_event : callable, optional
+            Told of every stage that has finished, besides the plugins that observe.
+
+        Returns
+        -------
+        iterator of Row
+            One for each file, in order, as they are ready. A file that cannot be read has its row too.
+
+        Raises
+        ------
+        D2FError
+            At the call: a path is not there, or no image was found (exit code 2); a stage could not be
+            loaded (exit code 3).
+
+        Examples
+        --------
+        >>> import d2f
+        >>> chain = d2f.load_chain("fast")  # doctest: +SKIP
+        >>> for row in chain.run(["photos"]):  # doctest: +SKIP
+        ...     print(row.path, row.probability, row.verdict)
+        """
+        from d2f.engine.local import LocalEngine
+        from d2f.reading.files import find_images
+
+        found = find_images([os.fspath(path) for path in paths] or self.images)
+        observe = self._observer(on_event)
+        engine = LocalEngine(self.plan, workers, observe)
+        engine.load()
+        return self._rows(engine, found, bounds, observe)
+
+    def _rows(
+        self,
+        engine: LocalEngine,
+        files: Iterable[str],
+        bounds: Bounds | None,
+        observe: Callable[[StageFinished], None],
+    ) -> Iterator[Row]:
+        from d2f.engine.ahead import load_ahead
+        from d2f.engine.judge import Judge
+
+        judge = Judge(self.plan, observe)
+        images = load_ahead(files, bounds, engine.workers, observe)
+        yield from map(judge.row, engine.score(images))
+
+    def _observer(self, on_event: Callable[[StageFinished], object] | None) -> Callable[[StageFinished], None]:
+        def observe(event: StageFinished) -> None:
+            if on_event is not None:
+                on_event(event)
+            self.catalog.notify(event)
+
+        return observe

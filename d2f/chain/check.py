@@ -74,10 +74,12 @@ def _check_parts(source: Source, catalog: Catalog, refit: bool) -> list[Problem]
     problems = [*check_structure(source), *check_names(source, parts), *stage_problems]
     if refit:
         # Weights of cells that are gone are about to be replaced.
-        return [problem for problem in problems if problem.code != "D2F122"]
-    if any(problem.severity == "error" for problem in problems):
-        return problems
-    return [*problems, *check_fit(source, parts, weights)]
+        return [problem for problem in problems if problem.code not in ("D2F122", "D2F127")]
+    # A combiner without its weights is no error of the file: the chain waits to be fitted.
+    kept = [problem for problem in problems if problem.code != "D2F127"]
+    if any(problem.severity == "error" for problem in kept):
+        return kept
+    return [*kept, *check_fit(source, parts, weights, combiner=len(kept) == len(problems))]
 
 
 def _ordered(problems: list[Problem]) -> tuple[Problem, ...]:

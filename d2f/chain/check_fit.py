@@ -19,8 +19,8 @@ def without_fit(source: Source) -> Source:
     return Source(source.text, Pairs(source.root.span, kept, source.root.bare))
 
 
-def check_fit(source: Source, outline: Outline, weights: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield a warning where cells lack a calibration, and an error for each weights file that is another one.
+def check_fit(source: Source, outline: Outline, weights: Mapping[str, str], combiner: bool) -> Iterator[Problem]:
+    """Yield a warning where a part of the fit is missing, and an error for each weights file that is another one.
 
     Parameters
     ----------
@@ -28,22 +28,23 @@ def check_fit(source: Source, outline: Outline, weights: Mapping[str, str]) -> I
         The file.
     weights : mapping of str to str
         sha256 of the weights that the stages use now, by name.
+    combiner : bool
+        Whether the combiner has what it needs of a fit.
     """
-    yield from _unfitted(source, outline)
+    bare = [cell for cell in outline.cells if cell not in outline.calibrate]
+    if bare or not combiner:
+        yield _unfitted(source, outline, bare)
     yield from _other_weights(source, weights)
 
 
-def _unfitted(source: Source, outline: Outline) -> Iterator[Problem]:
-    bare = [cell for cell in outline.cells if cell not in outline.calibrate]
-    if not bare:
-        return
-    place = source.key(("calibrate",)) if outline.calibrate else Place(source.text.file)
-    if outline.calibrate:
+def _unfitted(source: Source, outline: Outline, bare: list[str]) -> Problem:
+    place = Place(source.text.file)
+    message, told = "the chain is not fitted", "it prints scores, and every verdict is inconclusive"
+    if outline.calibrate and bare:
+        place = source.key(("calibrate",))
         message, told = "the chain is fitted in part", f"no calibration for {', '.join(bare)}"
-    else:
-        message, told = "the chain is not fitted", "it prints scores, and every verdict is inconclusive"
     step = f"to fit it: d2f chain fit {source.text.file} --data DIR -o FITTED.yaml"
-    yield Problem("D2F127", message, place, notes=(told, step), severity="warning")
+    return Problem("D2F127", message, place, notes=(told, step), severity="warning")
 
 
 def _other_weights(source: Source, weights: Mapping[str, str]) -> Iterator[Problem]:

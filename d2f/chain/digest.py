@@ -31,7 +31,7 @@ def _one_spelling(value: Any) -> Any:
     return value
 
 
-def stage_facts(use: str, options: Mapping[str, Any], weights: Sequence[Weights]) -> dict[str, Any]:
+def stage_facts(use: str, options: Mapping[str, Any], weights: Sequence[Weights] = ()) -> dict[str, Any]:
     """Return what identifies a stage: its name, its options with their defaults, the digests of its weights."""
     facts: dict[str, Any] = {"use": use, "with": dict(options)}
     if weights:

@@ -179,6 +179,11 @@ class Logistic(LogitMean):
         bias: float = Field(default=0.0, description="Added to the sum.")
 
     def __init__(self, options: Options, cells: Sequence[str]) -> None:
+        if not options.weights:
+            raise D2FError.of("D2F127", "combiner 'logistic' has no weights", "fit the chain: d2f chain fit")
+        if set(options.weights) != set(cells):
+            lacking = ", ".join(cell for cell in cells if cell not in options.weights)
+            raise D2FError.of("D2F122", f"combiner 'logistic' has no weight for {lacking}")
         self.options, self.cells = options, cells
 
 
