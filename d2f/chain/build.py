@@ -6,12 +6,13 @@ from typing import Any
 
 from d2f.api.errors import D2FError
 from d2f.api.stages import Combiner
-from d2f.chain.digest import canonical, chain_digest, stage_facts
+from d2f.chain.digest import chain_digest
 from d2f.chain.model import ChainFile, Combine, StageUse
 from d2f.chain.unfitted import Unfitted
 from d2f.engine.plan import PLAIN, BoundDetector, Decision, Plan, Step
 from d2f.plugins.build import build, read_options
 from d2f.plugins.catalog import Catalog
+from d2f.plugins.identity import canonical, stage_facts
 
 
 def build_plan(file: ChainFile, catalog: Catalog, *, decision: bool = True) -> Plan:
@@ -68,14 +69,12 @@ class _Builder:
 
     def decision(self, file: ChainFile, cells: tuple[str, ...]) -> Decision:
         verdict, above = file.verdict, file.combine.calibrate
-        calibrators = {cell: self.stage("calibrator", ("calibrate", cell), use) for cell, use in file.calibrate.items()}
         combiner = self.combiner(file.combine, cells)
-        if isinstance(combiner, Unfitted):
-            calibrators = {}
         return Decision(
-            calibrators,
+            {cell: self.stage("calibrator", ("calibrate", cell), use) for cell, use in file.calibrate.items()},
             combiner,
-            file.combine.need,
+            # No image has more cells than there are: every verdict is `inconclusive`.
+            len(cells) + 1 if isinstance(combiner, Unfitted) else file.combine.need,
             self.stage("calibrator", ("combine", "calibrate"), above) if above is not None else None,
             verdict.prior,
             verdict.real_below,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from d2f.chain.core_schema import Value
+from d2f.plugins.core_schema import Value
 
 Key: TypeAlias = str | int
 

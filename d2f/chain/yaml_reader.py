@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from d2f.api.errors import Problem
-from d2f.chain.core_schema import resolve
 from d2f.chain.nodes import Items, Node, Pair, Pairs, Scalar, Span
 from d2f.chain.source import Source, Text
 from d2f.chain.yaml_faults import syntax_problem
+from d2f.plugins.core_schema import resolve
 
 MAX_DEPTH = 24
 """Mappings and sequences are nested no deeper than this."""
