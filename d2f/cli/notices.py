@@ -23,5 +23,5 @@ def print_notices(told: Collection[Problem] = ()) -> None:
 
 def one_line(problem: Problem) -> str:
     """Return a problem in one line: what it is, where, and the command that tells more."""
-    where = f"  ({problem.place.file})" if problem.place is not None else ""
-    return f"warning[{problem.code}]: {problem.message}{where}; see d2f plugin list"
+    where = f"  --> {problem.place.file}" if problem.place is not None else ""
+    return f"warning[{problem.code}]: {problem.message}{where}  = see: d2f plugin list"

@@ -13,6 +13,7 @@ from d2f.cli.errors import counted
 from d2f.cli.extra import extra_commands, load_command
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.diagnosis import Diagnosis, diagnose
+from d2f.plugins.kinds import KINDS
 
 
 @click.command()
@@ -32,25 +33,32 @@ def check(ctx: click.Context, name: str | None) -> Exit:
         raise D2FError.of(
             "D2F208", f"unknown plugin '{name}'", *did_you_mean(name, known), "to see all: d2f plugin list"
         )
-    click.echo("\n\n".join(as_text(one) for one in wanted))
+    click.echo("\n\n".join(as_text(one, catalog) for one in wanted))
     notices = [problem for problem in catalog.problems if problem.place is None] if name is None else []
     click.echo("".join(f"\n{problem}\n" for problem in notices), nl=False)
     click.echo("\n" + _total(wanted))
     return Exit.PLUGIN if any(one.broken for one in wanted) else Exit.OK
 
 
-def as_text(one: Diagnosis) -> str:
+def as_text(one: Diagnosis, catalog: Catalog) -> str:
     """Return a diagnosis for a person."""
     origin = one.origin
-    kinds = dict.fromkeys(kind for kind, _ in one.offers)
-    hooks = ", ".join(one.hooks) or "none, so it offers nothing"
+    hooks = ", ".join(one.hooks) or ("" if one.offers else "none, so it offers nothing")
     rows = [("state", one.state), ("hooks", hooks if one.state == "loaded" else "")]
-    rows += [(kind, ", ".join(name for known, name in one.offers if known == kind)) for kind in kinds]
+    rows += [(kind, _offer(catalog, kind, name)) for kind, name in one.offers]
     lines = [f"{origin.entry_point} = {origin.value}  ({origin.package})"]
     lines += [f"  {label:<13} {text}" for label, text in rows if text]
     for problem, trace in one.problems:
         lines += ["", *str(problem).splitlines(), *(f"  | {line}" for line in trace.splitlines())]
     return "\n".join(lines)
+
+
+def _offer(catalog: Catalog, kind: str, name: str) -> str:
+    """Return a stage's name and those of its options."""
+    if kind not in KINDS:
+        return name
+    stage = next(stage for stage in catalog.stages(kind) if stage.name == name)
+    return f"{name}: {', '.join(stage.Options.model_fields)}".removesuffix(": ")
 
 
 def _commands(built_in: Sequence[str]) -> list[Diagnosis]:

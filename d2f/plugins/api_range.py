@@ -20,10 +20,12 @@ def outside(plugin: object, origin: Origin) -> Fault | None:
         if SpecifierSet(stated).contains(API_VERSION):
             return None
     except (InvalidSpecifier, TypeError, AttributeError):
-        message = f"{name} is skipped: d2f_api = {stated!r} is not a range of versions"
-        return _skipped(message, origin, "write it like d2f_api = '>=1,<2'")
-    message = f"{name} is skipped: it was written for plugin API {stated}, and this is {API_VERSION}"
-    return _skipped(message, origin, f"install a version of {origin.distribution} that was written for {API_VERSION}")
+        message = f"{name} states d2f_api = {stated!r}, which is no range of versions"
+        return _skipped(message, origin, "it is skipped; write it like d2f_api = '>=1,<2'")
+    message = f"{name} was written for plugin API {stated}, not {API_VERSION}"
+    return _skipped(
+        message, origin, f"it is skipped; install a version of {origin.distribution} that was written for {API_VERSION}"
+    )
 
 
 def _skipped(message: str, origin: Origin, note: str) -> Fault:

@@ -25,6 +25,8 @@ class Diagnosis:
         Names of the hooks that it implements.
     offers : tuple of (str, str)
         Kind and name of each stage, and of each set of weights.
+    lost : tuple of str
+        Names of what was refused.
     problems : tuple of (Problem, str)
         Each with the traceback of what was raised, or "".
     """
@@ -33,6 +35,7 @@ class Diagnosis:
     state: str
     hooks: tuple[str, ...] = ()
     offers: tuple[tuple[str, str], ...] = ()
+    lost: tuple[str, ...] = ()
     problems: tuple[tuple[Problem, str], ...] = ()
 
     @property
@@ -42,7 +45,7 @@ class Diagnosis:
 
     def about(self, name: str) -> bool:
         """Whether `name` is the entry point's, the distribution's, or that of something it offers, or would."""
-        return self.origin.answers_to(name) or any(name == offered for _, offered in self.offers)
+        return self.origin.answers_to(name) or name in (*self.lost, *(offered for _, offered in self.offers))
 
 
 def diagnose(catalog: Catalog, *, strict: bool = False) -> list[Diagnosis]:
@@ -68,11 +71,13 @@ def _diagnosis(catalog: Catalog, origin: Origin, strict: bool) -> Diagnosis:
         for name in catalog.names(kind)
         if catalog.owner(kind, name) == origin
     )
-    faults = [(fault.problem, fault.traceback) for fault in catalog.faults if fault.origin == origin]
+    faults = [fault for fault in catalog.faults if fault.origin == origin]
+    lost = tuple(fault.stage for fault in faults if fault.stage is not None)
+    wrong = [(fault.problem, fault.traceback) for fault in faults]
     lacking = [(problem, "") for problem in _requirements(catalog, origin, offers, strict)]
     hooks = catalog.plugins.get(origin)
     state = "loaded" if hooks is not None else "not loaded"
-    return Diagnosis(origin, state, tuple(hooks or ()), offers, (*faults, *lacking))
+    return Diagnosis(origin, state, tuple(hooks or ()), offers, lost, (*wrong, *lacking))
 
 
 def _requirements(

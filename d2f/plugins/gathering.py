@@ -149,7 +149,7 @@ def _asked(hook: str, kind: str, plugin: Any, origin: Origin, manager: HookManag
     named = f"hook '{hook}' of plugin '{origin.entry_point}'"
     try:
         answers = manager.call(plugin, hook)
-        if answers and not isinstance(answers[0], type | str):
+        if answers and isinstance(answers[0], Iterable) and not isinstance(answers[0], type | str):
             return list(answers[0])
     except (Exception, SystemExit) as error:
         shelf.faults.append(raised("D2F207", f"{named} raised", origin, error, kind))

@@ -1,0 +1,351 @@
+"""The command line's door: what it imports, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import click
+import pytest
+
+from d2f import D2FError, Exit, Place, Problem, __version__
+from d2f.cli import errors
+from d2f.cli import main as door
+from d2f.cli.main import COMMANDS, main
+from tests.distributions import Distributions, stage_module
+
+HEAVY = {"numpy", "scipy", "mlx", "PIL", "rich", "pydantic", "ruamel", "pyarrow", "packaging"}
+COMMAND = """
+    import click
+    import d2f
+
+    @click.command()
+    @click.argument("word", default="plain")
+    def command(word):
+        "Do what WORD says."
+        if word == "raise":
+            raise ZeroDivisionError("division by zero")
+        if word == "wrong":
+            raise d2f.D2FError.of("D2F002", "there is no file 'a.jpg'", "look elsewhere")
+        if word == "discover":
+            from d2f.plugins.catalog import Catalog
+            Catalog.discover()
+        if word == "stop":
+            raise KeyboardInterrupt
+        if word == "some":
+            return d2f.Exit.SOME_FAILED
+        click.echo(word)
+    """
+
+
+def expect(text: str) -> str:
+    return dedent(text).strip("\n") + "\n"
+
+
+@pytest.fixture
+def frob(distributions: Distributions) -> Distributions:
+    """A distribution with the extra command ``frob``."""
+    distributions.add("d2f-frob", {"d2f_frob.py": COMMAND}, {"frob": "d2f_frob:command"}, "d2f.commands")
+    return distributions
+
+
+class TestHelp:
+    @pytest.mark.parametrize("option", ["--help", "--version"])
+    def test_loads_no_plugin_and_nothing_heavy(self, distributions: Distributions, option: str) -> None:
+        distributions.add_plugin("loud", "raise RuntimeError('imported')")
+        code = f"""
+            import sys
+            from d2f.cli.main import main
+            code = main(["{option}"])
+            loaded = {{name.partition(".")[0] for name in sys.modules}}
+            plugins = sorted(name for name in loaded if name.startswith("d2f_"))
+            print(code, sorted(loaded & {HEAVY!r}), plugins, file=sys.stderr)
+            """
+        done = distributions.python(dedent(code))
+        assert done.stderr == "0 [] []\n"
+
+    def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["--version"]) == 0
+        assert capsys.readouterr() == (f"d2f {__version__}\n", "")
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_every_command_of_the_table_is_built(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([name, "--help"]) == 0
+        assert capsys.readouterr().out.startswith(f"Usage: d2f {name} ")
+
+    def test_lists_extra_commands_from_metadata(
+        self, distributions: Distributions, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        distributions.add(
+            "d2f-frob", {"d2f_frob.py": "raise RuntimeError"}, {"frob": "d2f_frob:command"}, "d2f.commands"
+        )
+        assert main(["--help"]) == 0
+        out, err = capsys.readouterr()
+        assert out.endswith("\n\nCommands of plugins:\n  frob  from d2f-frob 1.2\n")
+        assert err == ""
+
+    def test_alone_it_shows_the_help_and_is_a_usage_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([]) == Exit.USAGE
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("Usage: d2f [OPTIONS] COMMAND [ARGS]...\n")
+
+    def test_a_group_lists_its_commands_without_importing_them(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["plugin", "--help"]) == 0
+        assert capsys.readouterr().out == expect("""
+            Usage: d2f plugin [OPTIONS] COMMAND [ARGS]...
+
+              See and diagnose plugins and the stages they offer.
+
+            Options:
+              -h, --help  Show this message and exit.
+
+            Commands:
+              list   Every stage, where it comes from and its options.
+              check  Diagnose a plugin, a distribution or a stage.
+            """)
+
+    def test_shell_completion(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setenv("_D2F_COMPLETE", "zsh_source")
+        assert main([]) == 0
+        assert "_D2F_COMPLETE=zsh_complete" in capsys.readouterr().out
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            (
+                ["plgin"],
+                """
+                error[D2F001]: 'd2f' has no command 'plgin'
+                   = did you mean 'plugin'?
+                   = to see all commands: d2f --help
+
+                1 error
+                """,
+            ),
+            (
+                ["plugin", "list", "--jsn"],
+                """
+                error[D2F001]: no such option '--jsn'
+                   = did you mean '--json'?
+                   = usage: d2f plugin list [OPTIONS]
+                   = to see what it takes: d2f plugin list --help
+
+                1 error
+                """,
+            ),
+            (
+                ["plugin", "check", "a", "b"],
+                """
+                error[D2F001]: got unexpected extra argument (b)
+                   = usage: d2f plugin check [OPTIONS] [NAME]
+                   = to see what it takes: d2f plugin check --help
+
+                1 error
+                """,
+            ),
+        ],
+    )
+    def test_is_told_like_any_error(
+        self, arguments: list[str], text: str, distributions: Distributions, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(arguments) == Exit.USAGE
+        assert capsys.readouterr() == ("", expect(text))
+
+
+class TestExtraCommands:
+    def test_runs(self, frob: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["frob", "hello"]) == 0
+        assert capsys.readouterr() == ("hello\n", "")
+
+    def test_a_broken_one_is_one_located_error(
+        self, distributions: Distributions, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source = {"d2f_frob.py": "\nimport no_such_module"}
+        distributions.add("d2f-frob", source, {"frob": "d2f_frob:command"}, "d2f.commands")
+        assert main(["frob"]) == Exit.PLUGIN
+        assert capsys.readouterr() == (
+            "",
+            expect("""
+            error[D2F201]: command 'frob' is not usable: it failed to load
+              --> entry point  frob = d2f_frob:command  (d2f-frob 1.2)
+               = ModuleNotFoundError: No module named 'no_such_module'   at d2f_frob.py:2
+               = to see the traceback: d2f plugin check frob
+
+            1 error
+            """),
+        )
+        assert main(["plugin", "check", "frob"]) == Exit.PLUGIN
+        assert "  | ModuleNotFoundError: No module named 'no_such_module'\n" in capsys.readouterr().out
+
+    def test_one_that_is_no_command(self, distributions: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+        distributions.add("d2f-frob", {"d2f_frob.py": "command = 3"}, {"frob": "d2f_frob:command"}, "d2f.commands")
+        assert main(["frob"]) == Exit.PLUGIN
+        assert "command 'frob' is not usable: it is no click command but 3\n" in capsys.readouterr().err
+
+    def test_a_name_that_is_taken_is_refused_with_a_warning(
+        self, frob: Distributions, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        frob.add("z-shadow", {"z_shadow.py": ""}, {"plugin": "z_shadow:a", "frob": "z_shadow:b"}, "d2f.commands")
+        assert main(["--help"]) == 0
+        out, err = capsys.readouterr()
+        assert out.endswith("\n  frob  from d2f-frob 1.2\n")
+        assert err == expect("""
+            warning[D2F204]: command 'frob' is refused: the name is taken by d2f-frob 1.2
+              --> entry point  frob = z_shadow:b  (z-shadow 1.2)
+
+            warning[D2F204]: command 'plugin' is refused: the name is d2f's own
+              --> entry point  plugin = z_shadow:a  (z-shadow 1.2)
+
+            2 warnings
+            """)
+        assert main(["frob", "mine"]) == 0
+        assert capsys.readouterr().out == "mine\n"
+
+
+class TestEnd:
+    def test_an_error_of_the_user(self, frob: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["frob", "wrong"]) == Exit.USAGE
+        assert capsys.readouterr() == (
+            "",
+            "error[D2F002]: there is no file 'a.jpg'\n   = look elsewhere\n\n1 error\n",
+        )
+
+    def test_what_a_command_returns_is_the_exit_code(self, frob: Distributions) -> None:
+        assert main(["frob", "some"]) == Exit.SOME_FAILED
+
+    def test_interrupted(self, frob: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["frob", "stop"]) == Exit.INTERRUPTED
+        assert capsys.readouterr() == ("", "interrupted\n")
+
+    def test_a_bug_is_kept_in_a_file(
+        self, frob: Distributions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        assert main(["frob", "raise"]) == Exit.BUG
+        (kept,) = tmp_path.glob("d2f-bug-*.txt")
+        assert capsys.readouterr() == (
+            "",
+            expect(f"""
+            error[D2F000]: d2f-frob 1.2 failed in a way that it should not: ZeroDivisionError: division by zero
+              --> {kept}
+               = this is a bug in d2f-frob 1.2; please report it with that file
+               = to see the traceback here: D2F_DEBUG=1 before the command, or d2f --debug
+
+            1 error
+            """),
+        )
+        assert kept.read_text("utf-8").endswith("\nZeroDivisionError: division by zero\n")
+
+    def test_a_bug_is_shown_on_request(
+        self, frob: Distributions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        monkeypatch.setenv("D2F_DEBUG", "1")
+        assert main(["frob", "raise"]) == Exit.BUG
+        err = capsys.readouterr().err
+        assert err.startswith("Traceback (most recent call last):\n")
+        assert "please report it with the traceback\n" in err
+        assert list(tmp_path.glob("d2f-bug-*")) == []
+
+    def test_debug_option(self, frob: Distributions) -> None:
+        done = frob.run("--debug", "frob", "raise")
+        assert done.returncode == Exit.BUG
+        assert done.stderr.startswith("Traceback (most recent call last):\n")
+
+    def test_a_bug_of_our_own(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setenv("D2F_DEBUG", "1")
+        monkeypatch.setattr("d2f.plugins.catalog.Catalog.discover", lambda: 1 / 0)
+        assert main(["plugin", "list"]) == Exit.BUG
+        assert "error[D2F000]: d2f failed in a way that it should not: ZeroDivisionError" in capsys.readouterr().err
+
+    def test_a_reader_that_left_is_no_error(self, distributions: Distributions) -> None:
+        code = "import sys; from d2f.cli.main import main; sys.exit(main())"
+        command = [sys.executable, "-c", code, "plugin", "list", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            said = process.stderr.read()
+        assert (process.returncode, said) == (Exit.BROKEN_PIPE, b"")
+
+    def test_a_broken_plugin_that_nobody_wants_costs_one_line(
+        self, frob: Distributions, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        frob.add_plugin("blink", "import no_such_module")
+        frob.add_plugin("soft", stage_module("soft"))
+        assert main(["frob", "discover"]) == 0
+        assert capsys.readouterr() == (
+            "discover\n",
+            "warning[D2F201]: plugin 'blink' failed to load  "
+            "--> entry point  blink = d2f_blink  (d2f-blink 1.2)  = see: d2f plugin list\n",
+        )
+
+
+class Terminal:
+    """A stream that says it is a terminal."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+PROBLEMS = (
+    Problem("D2F105", "the key 'detectors' is missing", Place("b.yaml")),
+    Problem("D2F126", "no detector looks at it", Place("a.yaml", 9, 3), severity="warning"),
+    Problem("D2F111", "unknown preprocessor 'sotf'", Place("a.yaml", 4, 8, "views", "  - use: sotf", 4), "unknown"),
+)
+
+
+class TestPrinting:
+    def test_by_file_then_line_then_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        errors.print_problems(PROBLEMS)
+        assert capsys.readouterr() == (
+            "",
+            expect("""
+            error[D2F105]: the key 'detectors' is missing
+              --> b.yaml
+
+            error[D2F111]: unknown preprocessor 'sotf'
+              --> a.yaml:4:8  at views
+            4 |   - use: sotf
+              |        ^^^^ unknown
+
+            warning[D2F126]: no detector looks at it
+              --> a.yaml:9:3
+
+            2 errors, 1 warning
+            """),
+        )
+
+    def test_nothing_for_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        errors.print_problems(())
+        assert capsys.readouterr() == ("", "")
+
+    def test_colours_on_a_terminal_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+        bright, plain = Terminal(), Terminal()
+        errors.print_problems(PROBLEMS, bright)  # type: ignore[arg-type]
+        monkeypatch.setenv("NO_COLOR", "1")
+        errors.print_problems(PROBLEMS, plain)  # type: ignore[arg-type]
+        assert "\x1b[31m" in bright.text
+        assert "\x1b" not in plain.text
+        assert click.unstyle(bright.text) == plain.text
+
+
+def test_an_error_holds_at_least_its_problems() -> None:
+    error = D2FError(PROBLEMS)
+    assert str(error).count("\n  --> ") == 3
