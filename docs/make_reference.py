@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from d2f import CODES
+from d2f.chain.reference import chain_file_page
 
 DOCS = Path(__file__).resolve().parent
 BAD = DOCS.parent / "tests" / "chains" / "bad"
@@ -28,7 +29,7 @@ def examples() -> dict[str, str]:
     """Return, for each code that a snapshot of a bad chain shows, the first text printed with it."""
     found: dict[str, str] = {}
     for snapshot in sorted(BAD.glob("*.txt")):
-        for text in re.split(r"\n(?=\S)", snapshot.read_text("utf-8")):
+        for text in snapshot.read_text("utf-8").split("\n\n"):
             code = re.match(r"(?:error|warning)\[(D2F\d+)\]", text)
             if code and code[1] not in found:
                 found[code[1]] = text.rstrip()
@@ -61,7 +62,7 @@ def errors_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"reference/errors.md": errors_page}
+PAGES = {"reference/errors.md": errors_page, "reference/chain-file.md": chain_file_page}
 """Every generated page and what makes it."""
 
 

@@ -21,10 +21,7 @@ class NoOptions(BaseModel):
 
 
 class Unfitted:
-    """A combiner that has nothing to say.
-
-    A plan that holds it has no calibrators either, so that every verdict is `inconclusive` for want of cells.
-    """
+    """A combiner that has nothing to say; a plan that holds it needs more cells than it has."""
 
     name = "unfitted"
     summary = "Stands in for a combiner that has to be fitted first."
