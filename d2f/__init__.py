@@ -24,6 +24,7 @@ from d2f.api.stages import (
 from d2f.api.weights import Weights
 from d2f.chain.chain import Chain
 from d2f.chain.load import load_chain
+from d2f.mlx_cpu import hook as _mlx_hook
 from d2f.version import __version__
 
 __all__ = [
@@ -59,3 +60,5 @@ __all__ = [
     "hookimpl",
     "load_chain",
 ]
+
+_mlx_hook.install()

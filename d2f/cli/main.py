@@ -11,6 +11,7 @@ import click
 from d2f.cli.errors import print_problems
 from d2f.cli.lazy import LazyGroup, Table
 from d2f.cli.outcome import DEBUG, run
+from d2f.mlx_cpu.hook import claim_process
 from d2f.version import __version__
 
 COMMANDS: Table = {
@@ -81,6 +82,8 @@ def main(args: Sequence[str] | None = None) -> int:
     int
         One of `d2f.Exit`. A command says so by what it returns; None is 0.
     """
+    if args is None:
+        claim_process()
     if instruction := os.environ.get("_D2F_COMPLETE"):
         from click.shell_completion import shell_complete
 

@@ -1,0 +1,121 @@
+"""The BLAS in force is right, can be switched off, and is missed with one warning."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from tests.unit.mlx_cpu.processes import printed, run_python
+
+mx = pytest.importorskip("mlx.core")
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only the Linux wheel of MLX is slow")
+
+STATE = (
+    "from d2f.mlx_cpu import blas; import json; state = blas.in_force(); print(json.dumps([state.name, state.slow]))"
+)
+
+
+@ON_LINUX
+def test_openblas_works_on_one_thread_and_leaves_the_environment_alone() -> None:
+    code = """
+import d2f, json, os, mlx.core
+from d2f.mlx_cpu.openblas import OpenBLAS
+from d2f.mlx_cpu.blas import in_force
+print(json.dumps([OpenBLAS().threads, in_force().name.split()[0], "OPENBLAS_NUM_THREADS" in os.environ]))
+"""
+    assert printed(code) == [1, "OpenBLAS", "OPENBLAS_NUM_THREADS" in os.environ]
+
+
+@ON_LINUX
+def test_off_means_mlx_own_blas_without_a_warning() -> None:
+    done = run_python(f"import d2f, mlx.core; {STATE}", D2F_BLAS="off")
+    assert done.stdout.strip() == '["MLX\'s own", false]'
+    assert done.stderr == ""
+
+
+@ON_LINUX
+@pytest.mark.parametrize(
+    ("breakage", "reason"),
+    [
+        (
+            "openblas._library_file = lambda: (_ for _ in ()).throw(OSError('it is not installed'))",
+            "it is not installed",
+        ),
+        ("blas.wrong_functions = lambda known: ['cblas_sgemm']", "cblas_sgemm of scipy-openblas32 differ from numpy"),
+        ("blas.point_slots = lambda t: (_ for _ in ()).throw(OSError(13, 'denied'))", "denied"),
+    ],
+)
+def test_what_goes_wrong_costs_one_warning_and_mlx_works(breakage: str, reason: str) -> None:
+    code = (
+        f"import d2f; from d2f.mlx_cpu import blas, openblas; {breakage}; import mlx.core as mx; "
+        f"blas.take_up(); assert (mx.ones((2, 3)) @ mx.ones((3, 2))).sum().item() == 12; {STATE}"
+    )
+    done = run_python(code)
+    assert done.stdout.strip() == '["MLX\'s own", true]'
+    assert done.stderr.count("RuntimeWarning") == 1
+    assert reason in done.stderr
+    assert "pip install scipy-openblas32" in done.stderr
+
+
+@ON_LINUX
+def test_a_blas_loaded_for_the_whole_process_is_left_in_force() -> None:
+    code = (
+        "import ctypes, d2f; from d2f.mlx_cpu import blas, openblas; "
+        "blas._preloaded = lambda: 'MKL'; import mlx.core; " + STATE
+    )
+    assert printed(code) == ["MKL", False]
+
+
+def test_a_wrong_function_is_noticed() -> None:
+    import ctypes
+
+    from d2f.mlx_cpu.check import wrong_functions
+
+    kinds = [*[ctypes.c_int] * 6, ctypes.c_float, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
+    kinds += [ctypes.c_float, ctypes.c_void_p, ctypes.c_int]
+    idle = ctypes.CFUNCTYPE(None, *kinds)(lambda *arguments: None)
+    address = ctypes.cast(idle, ctypes.c_void_p).value
+    assert address is not None
+    assert wrong_functions({"cblas_sgemm": address, "unknown_": 0}) == ["cblas_sgemm"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (64, 64, 64), (129, 257, 65)])
+@pytest.mark.parametrize("flips", [(False, False), (True, False), (False, True), (True, True)])
+def test_products_are_numpys(shape: tuple[int, int, int], flips: tuple[bool, bool]) -> None:
+    random = np.random.default_rng(0)
+    rows, inner, columns = shape
+    left = random.standard_normal((inner, rows) if flips[0] else (rows, inner)).astype(np.float32)
+    right = random.standard_normal((columns, inner) if flips[1] else (inner, columns)).astype(np.float32)
+    added = random.standard_normal((rows, columns)).astype(np.float32)
+    a, b = (mx.array(m).T if flip else mx.array(m) for m, flip in zip((left, right), flips, strict=True))
+    expected = (left.T if flips[0] else left).astype(float) @ (right.T if flips[1] else right) + 2 * added
+    np.testing.assert_allclose(np.array(mx.addmm(mx.array(added), a, b, beta=2.0)), expected, atol=1e-4)
+
+
+def test_linear_algebra_is_numpys() -> None:
+    random = np.random.default_rng(1)
+    square = random.standard_normal((9, 9)).astype(np.float32) + 9 * np.eye(9, dtype=np.float32)
+    tall = random.standard_normal((11, 6)).astype(np.float32)
+    definite = square @ square.T
+    on_cpu = {"stream": mx.cpu}
+    near = {"rtol": 1e-4, "atol": 1e-4}
+    q, r = mx.linalg.qr(mx.array(tall), **on_cpu)
+    np.testing.assert_allclose(np.array(q) @ np.array(r), tall, **near)
+    u, s, vt = mx.linalg.svd(mx.array(tall), **on_cpu)
+    np.testing.assert_allclose(np.array(u)[:, :6] @ np.diag(np.array(s)) @ np.array(vt), tall, **near)
+    np.testing.assert_allclose(np.array(mx.linalg.inv(mx.array(square), **on_cpu)), np.linalg.inv(square), **near)
+    np.testing.assert_allclose(
+        np.array(mx.linalg.solve(mx.array(square), mx.array(tall[:9]), **on_cpu)),
+        np.linalg.solve(square, tall[:9]),
+        **near,
+    )
+    factor = np.array(mx.linalg.cholesky(mx.array(definite), **on_cpu))
+    np.testing.assert_allclose(factor @ factor.T, definite, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        np.array(mx.linalg.eigvalsh(mx.array(definite), **on_cpu)), np.linalg.eigvalsh(definite), rtol=1e-4, atol=1e-2
+    )
+    eigenvalues = np.array(mx.linalg.eigvals(mx.array(square), **on_cpu))
+    np.testing.assert_allclose(sorted(eigenvalues.real), sorted(np.linalg.eigvals(square).real), **near)
