@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from d2f.api.arrays import Pixels
 from d2f.api.inputs import FileBytes, ImageFile, Tiles
 from d2f.api.outcomes import Abstention
 from d2f.api.rows import Failure
-from d2f.engine.findings import STAGE_ERRORS, Finding, ask, said
+from d2f.engine.apply import apply_step, read_only
+from d2f.engine.findings import Finding, ask
 from d2f.engine.job import Job
-from d2f.engine.seeds import step_seed
 from d2f.engine.tiles import corners, cut
 from d2f.engine.tree import Node, Reader
 from d2f.engine.watch import Watch
@@ -92,16 +90,8 @@ class Walker:
         self._still_wanted()
         step = node.step
         assert step is not None
-        name = step.stage.name
-        with self._watch.timed("preprocessor", name, node.view):
-            try:
-                made = step.stage.apply(above, step_seed(image.seed, node.place, step.key))
-            except STAGE_ERRORS as error:
-                return Failure("D2F404", f"preprocessor {name!r} of view {node.view!r}: {said(error)}")
-        fault = _fault(made)
-        if fault:
-            return Failure("D2F405", f"preprocessor {name!r} of view {node.view!r} returned {fault}")
-        return read_only(made)
+        with self._watch.timed("preprocessor", step.stage.name, node.view):
+            return apply_step(step, node.place, above, image.seed, f" of view {node.view!r}")
 
     def _read(self, reader: Reader, pixels: Pixels, walk: Walk) -> None:
         self._still_wanted()
@@ -127,22 +117,6 @@ class Walker:
     def _still_wanted(self) -> None:
         if self._stop.is_set():
             raise Stopped
-
-
-def read_only(pixels: Pixels) -> Pixels:
-    """Return the pixels in one block that cannot be written to; the given array stays as it is."""
-    view = np.ascontiguousarray(pixels).view()
-    view.flags.writeable = False
-    return view
-
-
-def _fault(made: object) -> str:
-    """Say what keeps something from being a view; empty where nothing does."""
-    if not isinstance(made, np.ndarray):
-        return f"a {type(made).__name__}, not an array"
-    if made.dtype != np.uint8 or made.ndim != 3 or made.shape[2] != 3 or made.size == 0:
-        return f"{made.dtype} of shape {made.shape}, not uint8 of (height, width, 3)"
-    return ""
 
 
 def _too_small(pixels: Pixels, size: int) -> Abstention:
