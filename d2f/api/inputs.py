@@ -52,7 +52,8 @@ class FileBytes:
 Input: TypeAlias = WholeImage | Tiles | FileBytes
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: equality of arrays is not one answer.
+@dataclass(frozen=True, slots=True, eq=False)
 class ImageFile:
     """A decoded picture with its file's bytes and metadata at hand.
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# A logger without any handler writes errors to the screen.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # warnings.catch_warnings swaps the whole list of filters and is not safe in threads: two that overlap
 # can leave the wrong list behind. One entry, put in by the first reader and taken out by the last, is.

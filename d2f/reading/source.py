@@ -38,14 +38,12 @@ def read_bytes(path: str, bounds: Bounds, reserve: Reserve | None = None) -> byt
         if reserve is not None:
             reserve(size)
         with open(os.open(path, _FLAGS), "rb") as file:
-            _size(path, os.fstat(file.fileno()), bounds)
-            data = file.read(bounds.bytes + 1)
+            size = _size(path, os.fstat(file.fileno()), bounds)
+            data = file.read(size + 1)
     except (OSError, ValueError) as error:
         raise _refused(path, "D2F301", getattr(error, "strerror", None) or str(error)) from None
-    if not data:
-        raise _refused(path, "D2F302", "the file is empty")
-    if len(data) > bounds.bytes:
-        raise _refused(path, "D2F305", f"more than the {bounds.bytes} bytes allowed")
+    if len(data) != size:
+        raise _refused(path, "D2F301", "the file changed while it was read")
     return data
 
 
@@ -54,6 +52,8 @@ def _size(path: str, status: os.stat_result, bounds: Bounds) -> int:
         raise _refused(path, "D2F301", "is a folder")
     if not stat.S_ISREG(status.st_mode):
         raise _refused(path, "D2F301", "is not a regular file")
+    if status.st_size == 0:
+        raise _refused(path, "D2F302", "the file is empty")
     if status.st_size > bounds.bytes:
         raise _refused(path, "D2F305", f"{status.st_size} bytes, more than the {bounds.bytes} allowed")
     return status.st_size

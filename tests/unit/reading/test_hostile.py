@@ -1,0 +1,148 @@
+"""Files made to break a reader: each is an image or an `ImageError`, nothing else, and warns of nothing."""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from d2f.reading.image import ImageError, decode
+from tests.unit.reading.pictures import packed, smooth
+
+CODES = {"D2F302", "D2F303", "D2F304", "D2F306"}
+
+
+def harmless(data: bytes) -> str:
+    """Decode; return the error's code, or nothing."""
+    try:
+        image = decode(data)
+    except ImageError as error:
+        refused = error
+    else:
+        assert image.pixels.dtype == np.uint8
+        assert image.pixels.shape == (image.height, image.width, 3)
+        return ""
+    failure = refused.unread.failure
+    assert failure.code in CODES
+    assert "\n" not in failure.message
+    return failure.code
+
+
+def small(name: str) -> bytes:
+    picture = smooth(24, 24)
+    if name == "HEIF":
+        pillow_heif = pytest.importorskip("pillow_heif")
+        buffer = io.BytesIO()
+        pillow_heif.from_pillow(Image.fromarray(picture)).save(buffer, quality=50)
+        return buffer.getvalue()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return packed(picture, name) if name in ("GIF", "BMP") else packed(picture, name, exif=exif)
+
+
+FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_cut_off_at_every_few_bytes(name: str) -> None:
+    data = small(name)
+    step = max(1, len(data) // 200)
+    codes = [harmless(data[:end]) for end in range(0, len(data), step)]
+    assert codes[0] == "D2F302"
+    assert harmless(data) == ""
+    assert sum(code != "" for code in codes) > len(codes) // 2
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG"])
+def test_truncated_is_never_taken_for_whole(name: str) -> None:
+    data = small(name)
+    # Checksums of the last chunk and the mark of the file's end hold no pixels.
+    ends = {"JPEG": 2, "PNG": 4 + 4 + 12}[name]
+    assert all(harmless(data[:end]) for end in range(len(data) - ends - 1))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_bytes_overwritten(name: str) -> None:
+    data = small(name)
+    rng = np.random.default_rng(7)
+    for _ in range(150):
+        damaged = bytearray(data)
+        for at in rng.integers(0, len(data), rng.integers(1, 6)):
+            damaged[at] = rng.integers(0, 256)
+        harmless(bytes(damaged))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"MM\0*", b"MM\0+"]), st.binary())
+def test_magic_and_then_anything(magic: bytes, rest: bytes) -> None:
+    assert harmless(magic + rest) != ""
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200))
+def test_anything_in_a_riff_or_a_box(rest: bytes) -> None:
+    harmless(b"RIFF" + len(rest).to_bytes(4, "little") + b"WEBPVP8 " + rest)
+    harmless(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + rest)
+    harmless(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + rest)
+    harmless(b"BM" + bytes(12) + b"\x28\0\0\0" + rest)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def test_text_chunks_that_unpack_to_much_more() -> None:
+    bomb = zlib.compress(b"a" * 2**26, 9)
+    data = packed(smooth(8, 8), "PNG")
+    for kind, body in ((b"zTXt", b"k\0\0" + bomb), (b"iTXt", b"k\0\1\0\0\0" + bomb), (b"iCCP", b"k\0\0" + bomb)):
+        harmless(data[:33] + chunk(kind, body) + data[33:])
+        harmless(data[:-12] + chunk(kind, body) * 3 + data[-12:])
+
+
+def tiffs() -> Iterator[bytes]:
+    """TIFF directories with senseless types, counts, offsets and loops."""
+    base = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 200)]
+    base += [(277, 3, 1, 1), (278, 3, 1, 8), (279, 4, 1, 64)]
+    strange = [(270, 2, 2**32 - 1, 8), (700, 7, 2**31, 2**31), (34675, 7, 100, 0), (273, 4, 2**30, 8)]
+    strange += [(322, 4, 1, 2**31), (259, 3, 1, 7), (258, 3, 2**16, 8), (339, 3, 1, 3), (277, 3, 1, 60000)]
+    strange += [(256, 4, 1, 0), (320, 3, 768, 8)]
+    for one in strange:
+        fields = sorted([field for field in base if field[0] != one[0]] + [one])
+        out = b"II*\0" + struct.pack("<IH", 8, len(fields))
+        out += b"".join(struct.pack("<HHII", *field) for field in fields)
+        yield out + struct.pack("<I", 8) + bytes(400)
+
+
+@pytest.mark.parametrize("data", list(tiffs()))
+def test_absurd_tiffs(data: bytes) -> None:
+    harmless(data)
+
+
+def test_pillows_log_is_not_written_to_the_screen() -> None:
+    assert logging.getLogger("PIL").hasHandlers()
+
+
+def test_camera_raw_is_not_scored_by_its_thumbnail() -> None:
+    data = packed(smooth(16, 16), "TIFF", tiffinfo={254: 1})
+    with pytest.raises(ImageError, match="reduced copy"):
+        decode(data)
+
+
+@pytest.mark.parametrize("raised", [MemoryError(), RecursionError("deep"), struct.error("short"), SyntaxError("x\ny")])
+def test_whatever_a_decoder_raises(raised: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise raised
+
+    data = packed(smooth(8, 8), "PNG")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+    assert harmless(data) == "D2F304"
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.__init__", fail)
+    assert harmless(data) == "D2F304"
