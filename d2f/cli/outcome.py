@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import traceback
 
 import click
 
@@ -54,6 +52,8 @@ def usage_problem(error: click.ClickException) -> Problem:
 
 def bug_problem(error: Exception, giver: str = "d2f") -> Problem:
     """Return an exception that nobody foresaw as a problem; its traceback is shown or kept in a file."""
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     line = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
     message = f"{giver} failed in a way that it should not: {line}"
@@ -87,6 +87,8 @@ def _giver(ctx: click.Context | None) -> str:
 
 
 def _keep(text: str) -> str | None:
+    import tempfile
+
     try:
         with tempfile.NamedTemporaryFile("w", prefix="d2f-bug-", suffix=".txt", delete=False) as file:
             file.write(text)
