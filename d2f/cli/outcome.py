@@ -14,6 +14,9 @@ from d2f.cli.notices import print_notices
 DEBUG = "D2F_DEBUG"
 """Environment variable: show the traceback of a bug instead of writing it to a file."""
 
+TELLS_ITSELF = ("plugin", "doctor")
+"""Commands that speak of broken plugins at length."""
+
 
 def run(group: click.Group, arguments: list[str]) -> int:
     """Run a command line and return its exit code; nothing is raised."""
@@ -69,7 +72,7 @@ def bug_problem(error: Exception, giver: str = "d2f") -> Problem:
 
 
 def _ended(ctx: click.Context | None, problems: tuple[Problem, ...], exit_code: int) -> int:
-    if ctx is not None and ctx.invoked_subcommand != "plugin":
+    if ctx is not None and ctx.invoked_subcommand not in TELLS_ITSELF:
         print_notices(problems)
     print_problems(problems)
     return int(exit_code)

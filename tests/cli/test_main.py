@@ -31,6 +31,9 @@ COMMAND = """
         if word == "discover":
             from d2f.plugins.catalog import Catalog
             Catalog.discover()
+        if word == "want":
+            from d2f.plugins.catalog import Catalog
+            Catalog.discover().find("detector", "blink")
         if word == "stop":
             raise KeyboardInterrupt
         if word == "some":
@@ -282,6 +285,21 @@ class TestEnd:
             "discover\n",
             "warning[D2F201]: plugin 'blink' failed to load  "
             "--> entry point  blink = d2f_blink  (d2f-blink 1.2)  = see: d2f plugin list\n",
+        )
+
+    def test_one_that_is_wanted_is_told_once(self, frob: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+        frob.add_plugin("blink", "import no_such_module")
+        assert main(["frob", "want"]) == Exit.PLUGIN
+        assert capsys.readouterr() == (
+            "",
+            expect("""
+            error[D2F201]: detector 'blink' is not usable: plugin 'blink' failed to load
+              --> entry point  blink = d2f_blink  (d2f-blink 1.2)
+               = ModuleNotFoundError: No module named 'no_such_module'   at d2f_blink.py:1
+               = to see the traceback: d2f plugin check blink
+
+            1 error
+            """),
         )
 
 
