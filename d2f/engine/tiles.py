@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2f.api.arrays import Pixels
 from d2f.api.inputs import Tiles
@@ -74,22 +75,37 @@ def textured(pixels: Pixels, tiles: Tiles) -> list[Corner]:
     tile, of the sum of the three channels. Of tiles with the same texture the upper, then the left
     one goes first. Sums are of integers, so that the choice repeats everywhere.
     """
-    step = max(1, tiles.size // 2)
+    size, step = tiles.size, max(1, tiles.size // 2)
     height, width = pixels.shape[:2]
+    lefts = np.arange(0, width - size + 1, step)
     ranked = []
-    for top in range(0, height - tiles.size + 1, step):
-        stripe = pixels[top : top + tiles.size].sum(axis=2, dtype=np.int32)
-        for left in range(0, width - tiles.size + 1, step):
-            ranked.append((-_texture(stripe[:, left : left + tiles.size]), top, left))
+    for top in range(0, height - size + 1, step):
+        textures = _textures(_grey(pixels[top : top + size]), lefts, size)
+        ranked += [(-texture, top, int(left)) for texture, left in zip(textures, lefts, strict=True)]
     return sorted((top, left) for _, top, left in sorted(ranked)[: tiles.count])
 
 
-def _texture(plane: np.ndarray) -> int:
-    """Return the variance of neighbours' differences times the square of their number, exactly."""
-    count = total = squares = 0
-    for axis in (0, 1):
-        differences = np.diff(plane, axis=axis).ravel()
-        count += differences.size
-        total += int(differences.sum(dtype=np.int64))
-        squares += int(np.dot(differences, differences.astype(np.int64)))
-    return count * squares - total * total
+def _grey(pixels: Pixels) -> NDArray[np.int32]:
+    # Three additions: a sum over the short last axis takes 15 times as long.
+    return pixels[..., 0].astype(np.int32) + pixels[..., 1] + pixels[..., 2]
+
+
+def _textures(stripe: NDArray[np.int32], lefts: NDArray[np.int_], size: int) -> list[int]:
+    """Return, of each tile of a stripe, its texture times the square of the number of differences."""
+    down, right = np.diff(stripe, axis=0), np.diff(stripe, axis=1)
+    count = 2 * size * (size - 1)
+    total = _windows(down.sum(axis=0), lefts, size) + _windows(right.sum(axis=0), lefts, size - 1)
+    squares = _windows(_squares(down), lefts, size) + _windows(_squares(right), lefts, size - 1)
+    # In Python's integers: the product passes 64 bits for the largest tiles.
+    return [count * int(square) - int(one) ** 2 for square, one in zip(squares, total, strict=True)]
+
+
+def _squares(differences: NDArray[np.int32]) -> NDArray[np.int64]:
+    sums: NDArray[np.int64] = np.einsum("ij,ij->j", differences, differences, dtype=np.int64)
+    return sums
+
+
+def _windows(columns: NDArray[np.int64], lefts: NDArray[np.int_], length: int) -> NDArray[np.int64]:
+    """Return the sums of `length` columns from each of `lefts` on."""
+    running = np.concatenate(([0], np.cumsum(columns, dtype=np.int64)))
+    return running[lefts + length] - running[lefts]

@@ -34,8 +34,8 @@ def grey_8_bit(image: Image.Image) -> Image.Image:
     low, high = float(plane.min()), float(plane.max())
     white = 1.0 if image.mode == "F" and high <= 1.0 else 255.0 if high <= 255.0 else 65535.0
     if low < 0.0 or high > white:
-        plane, white = plane - low, max(high - low, np.finfo(np.float32).tiny)
-    return Image.fromarray(np.rint(plane * (255.0 / white)).astype(np.uint8))
+        plane, white = plane - low, (high - low) or 1.0
+    return Image.fromarray(np.rint(plane / white * 255.0).astype(np.uint8))
 
 
 def low_byte_tiles(image: Image.Image) -> list[Any] | None:
