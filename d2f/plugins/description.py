@@ -39,10 +39,17 @@ class Option:
 
 def options_of(stage: Any) -> tuple[Option, ...]:
     """Return the options of a stage class, in the order of its model."""
-    schema = schema_of(stage.Options) or {}
+    schema = schema_of(stage.Options)
+    if schema is None:
+        return tuple(_without_schema(name, field) for name, field in stage.Options.model_fields.items())
     required = set(schema.get("required", ()))
     return tuple(
         Option(name, expected(schema, field), field.get("description", ""), name in required, field.get("default"))
         for name in schema.get("properties", {})
         if (field := at(schema, (name,))) is not None
     )
+
+
+def _without_schema(name: str, field: Any) -> Option:
+    takes = getattr(field.annotation, "__name__", str(field.annotation))
+    return Option(name, takes, field.description or "", field.is_required())

@@ -98,8 +98,12 @@ def gather(names: frozenset[str] | None) -> Shelf:
     shelf.left_out = left_out((origin for origin, _ in pairs), names)
     shelf.notices = [*_unknown(names, [origin.entry_point for origin, _ in pairs])]
     for origin, entry_point in pairs:
-        if origin not in shelf.left_out:
+        if origin in shelf.left_out:
+            continue
+        try:
             _load(origin, entry_point, manager, shelf)
+        except (Exception, SystemExit) as error:
+            shelf.faults.append(raised("D2F201", f"plugin '{origin.entry_point}' failed to load", origin, error))
     return shelf
 
 
@@ -110,27 +114,17 @@ def _unknown(names: Iterable[str] | None, known: list[str]) -> Iterable[Problem]
 
 
 def _load(origin: Origin, entry_point: EntryPoint, manager: HookManager, shelf: Shelf) -> None:
-    name = f"plugin '{origin.entry_point}'"
-    try:
-        plugin = entry_point.load()
-    except (Exception, SystemExit) as error:
-        shelf.faults.append(raised("D2F201", f"{name} failed to load", origin, error))
-        return
+    plugin = entry_point.load()
     stranger = outside(plugin, origin)
     if stranger is not None:
         shelf.faults.append(stranger)
-        return
-    if manager.is_registered(plugin):
-        problem = Problem("D2F204", f"{name} is refused: {manager.get_name(plugin)} is the same object", origin.place)
-        shelf.faults.append(Fault(problem, origin))
-        return
-    try:
+    elif manager.is_registered(plugin):
+        message = f"plugin '{origin.entry_point}' is refused: {manager.get_name(plugin)} is the same object"
+        shelf.faults.append(Fault(Problem("D2F204", message, origin.place), origin))
+    else:
         shelf.faults += manager.add(plugin, origin)
         shelf.plugins[origin] = manager.implemented(plugin)
-    except (Exception, SystemExit) as error:
-        shelf.faults.append(raised("D2F201", f"{name} could not be registered", origin, error))
-        return
-    _collect(plugin, origin, manager, shelf)
+        _collect(plugin, origin, manager, shelf)
 
 
 def _collect(plugin: Any, origin: Origin, manager: HookManager, shelf: Shelf) -> None:

@@ -121,6 +121,33 @@ def test_no_such_module(distributions: Distributions) -> None:
     assert "   = ModuleNotFoundError: No module named 'nowhere_to_be_found'\n" in wanted("detector", "blink")
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def __getattr__(name):\n    raise RuntimeError('no')",
+        stage_module(
+            "soft",
+            """
+            class Trap(type):
+                @property
+                def name(cls):
+                    raise RuntimeError("no")
+
+            class Stage(metaclass=Trap):
+                pass
+            """,
+        ),
+    ],
+    ids=["module", "class"],
+)
+def test_whatever_else_a_plugin_raises(distributions: Distributions, source: str) -> None:
+    distributions.add_plugin("soft", source)
+    text = wanted("preprocessor", "soft")
+    assert "'soft' is not usable: plugin 'soft' failed to load\n" in text
+    assert "   = RuntimeError: no   at d2f_soft.py:" in text
+    assert Catalog.discover().find("preprocessor", "wiener").name == "wiener"
+
+
 class TestHooks:
     def test_misspelt(self, distributions: Distributions) -> None:
         distributions.add_plugin("blink", "import d2f\n@d2f.hookimpl\ndef d2f_detecters():\n    return []")

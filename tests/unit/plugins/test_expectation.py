@@ -6,7 +6,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from d2f.plugins.description import options_of
-from d2f.plugins.expectation import expected, shown
+from d2f.plugins.expectation import expected, schema_of, shown
+from d2f.plugins.validation import findings
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,23 @@ def test_options_of_a_stage() -> None:
         "Standard deviation in grey levels. [a number of at least 0; required]",
         "And back again. [true or false; default false]",
     ]
+
+
+def test_options_that_have_no_schema() -> None:
+    class Odd:
+        pass
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+        odd: Odd | None = Field(None, description="Something else.")
+        even: Odd = Field(description="Needed.")
+
+    class Stage:
+        pass
+
+    Stage.Options = Options  # type: ignore[attr-defined]
+    assert schema_of(Options) is None
+    assert [(option.name, option.required) for option in options_of(Stage)] == [("odd", False), ("even", True)]
+    (found, other) = findings(Options, {"odd": 3})
+    assert found.message.startswith("is wrong: ")
+    assert other.sort == "missing"
