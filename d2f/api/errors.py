@@ -30,6 +30,7 @@ CODES: dict[str, str] = {
     "D2F004": "an output cannot be written",
     "D2F005": "the output to resume belongs to another chain",
     "D2F006": "the output to resume cannot be read",
+    "D2F007": "the output's format changes the pixels",
     # 1xx the chain file
     "D2F100": "not readable as YAML",
     "D2F101": "a key stands twice",

@@ -16,6 +16,7 @@ from d2f.version import __version__
 
 COMMANDS: Table = {
     "chain": ("d2f.cli.chain:chain", "Run, check, show and fit chains."),
+    "attack": ("d2f.cli.attack:attack", "Lay preprocessors over images, such as wiener:window=7."),
     "plugin": ("d2f.cli.plugin:plugin", "See and diagnose plugins and the stages they offer."),
 }
 """Every command that is built: its module and object, and its line of help."""

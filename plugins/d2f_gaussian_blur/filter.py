@@ -29,8 +29,9 @@ def kernel(sigma: float, truncate: float = 4.0) -> NDArray[np.float64]:
     array([3.000e-04, 1.065e-01, 7.866e-01, 1.065e-01, 3.000e-04])
     """
     radius = int(truncate * sigma + 0.5)
-    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return weights / weights.sum()
+    weights: NDArray[np.float64] = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    return weights
 
 
 def gaussian_blur(image: NDArray[np.uint8], sigma: float, truncate: float = 4.0) -> NDArray[np.uint8]:
@@ -80,7 +81,7 @@ def _weighted(
     """Sum neighbours `step` apart under symmetric weights, wherever all of them lie inside."""
     radius = len(weights) // 2
     size = array.shape[axis] - 2 * radius * step
-    total = _cut(array, radius * step, size, axis) * weights[radius]
+    total: NDArray[np.float32] = _cut(array, radius * step, size, axis) * weights[radius]
     for away in range(1, radius + 1):
         pair = _cut(array, (radius - away) * step, size, axis) + _cut(array, (radius + away) * step, size, axis)
         pair *= weights[radius - away]
