@@ -69,6 +69,7 @@ class Chain:
         *,
         workers: int | None = None,
         bounds: Bounds | None = None,
+        only: Callable[[str], bool] | None = None,
         on_event: Callable[[StageFinished], object] | None = None,
     ) -> Iterator[Row]:
         """Score images and judge them.
@@ -81,6 +82,8 @@ class Chain:
             Threads; by default the cores that the process may use. Rows do not depend on it.
         bounds : Bounds, optional
             Limits on the bytes and pixels of a file.
+        only : callable, optional
+            Asked of each path that was found, when its turn comes; where it says no, the file is left out.
         on_event : callable, optional
             Told of every stage that has finished, besides the plugins that observe.
 
@@ -109,7 +112,7 @@ class Chain:
         observe = self._observer(on_event)
         engine = LocalEngine(self.plan, workers, observe)
         engine.load()
-        return self._rows(engine, found, bounds, observe)
+        return self._rows(engine, filter(only, found) if only is not None else found, bounds, observe)
 
     def _rows(
         self,

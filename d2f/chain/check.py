@@ -8,7 +8,7 @@ from d2f.api.errors import Exit, Place, Problem
 from d2f.chain.check_fit import check_fit, without_fit
 from d2f.chain.check_names import check_names
 from d2f.chain.check_stages import check_stages
-from d2f.chain.check_structure import check_structure, check_version
+from d2f.chain.check_structure import check_numbers, check_structure, check_version
 from d2f.chain.model import ChainFile, Combine
 from d2f.chain.outline import outline
 from d2f.chain.source import Source, Text
@@ -56,13 +56,14 @@ def check_text(text: Text, catalog: Catalog, *, refit: bool = False) -> Checked:
     refit : bool
         Whether the chain is about to be fitted: what an earlier fit wrote is then not held against it.
     """
-    source, problems = parse(text)
-    if source is not None and refit:
-        source = without_fit(source)
+    source, refused = parse(text)
+    problems: list[Problem] = []
     if source is not None:
+        source = without_fit(source) if refit else source
         wrong_version = check_version(source)
-        problems += [wrong_version] if wrong_version is not None else _check_parts(source, catalog, refit)
-    found = _ordered(problems)
+        refused += [wrong_version] if wrong_version is not None else check_numbers(source)
+        problems = _check_parts(source, catalog, refit) if wrong_version is None else []
+    found = _ordered(refused, problems)
     if source is None or any(problem.severity == "error" for problem in found):
         return Checked(None, found)
     return Checked(ChainFile.model_validate(source.root.data), found)
@@ -82,11 +83,11 @@ def _check_parts(source: Source, catalog: Catalog, refit: bool) -> list[Problem]
     return [*kept, *check_fit(source, parts, weights, combiner=len(kept) == len(problems))]
 
 
-def _ordered(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Return problems by line; of a token that YAML already refused nothing more is said."""
-    refused = {_where(problem) for problem in problems if problem.code == "D2F102"}
-    kept = [one for one in problems if one.code in ("D2F101", "D2F102") or _where(one) not in refused]
-    return tuple(sorted(dict.fromkeys(kept), key=_where))
+def _ordered(refused: list[Problem], problems: list[Problem]) -> tuple[Problem, ...]:
+    """Return all problems by line; of a token that was refused outright nothing more is said."""
+    silenced = {_where(problem) for problem in refused if problem.code != "D2F101"}
+    kept = [problem for problem in problems if _where(problem) not in silenced or not _where(problem)[0]]
+    return tuple(sorted(dict.fromkeys([*refused, *kept]), key=_where))
 
 
 def _where(problem: Problem) -> tuple[int, int]:

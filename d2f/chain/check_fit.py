@@ -43,6 +43,9 @@ def _unfitted(source: Source, outline: Outline, bare: list[str]) -> Problem:
     if outline.calibrate and bare:
         place = source.key(("calibrate",))
         message, told = "the chain is fitted in part", f"no calibration for {', '.join(bare)}"
+    elif not bare:
+        place = source.value(("combine", "use"))
+        message, told = "the combiner is not fitted", "every verdict is inconclusive"
     step = f"to fit it: d2f chain fit {source.text.file} --data DIR -o FITTED.yaml"
     return Problem("D2F127", message, place, notes=(told, step), severity="warning")
 

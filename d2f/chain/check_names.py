@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from d2f.api.errors import Place, Problem
 from d2f.api.nearest import did_you_mean
-from d2f.chain.model import VerdictRule
+from d2f.chain.model import IDENTIFIER, VerdictRule
 from d2f.chain.nodes import Pairs, Scalar
 from d2f.chain.outline import Outline
 from d2f.chain.source import Source
@@ -29,7 +29,7 @@ def _views(source: Source, outline: Outline) -> Iterator[Problem]:
     for detector in outline.detectors:
         seen: set[str] = set()
         for path, view in detector.views:
-            if view not in known:
+            if view not in known and IDENTIFIER.fullmatch(view):
                 notes = did_you_mean(view, known) or (f"views: {', '.join(known)}",)
                 label = "not defined under `views`"
                 yield Problem("D2F120", f"unknown view '{view}'", source.value(path), label, notes)

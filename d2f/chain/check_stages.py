@@ -83,8 +83,10 @@ class _StageCheck:
             return False
         wrong = without_echoes(findings(stage.Options, part.options)) if part.options is not None else []
         for finding in wrong:
-            problem = option_problem(part.kind, stage.name, finding)
-            self.problems.append(replace(problem, place=self._option_place(part, finding)))
+            problem = replace(option_problem(part.kind, stage.name, finding), place=self._option_place(part, finding))
+            if finding.sort == "unknown" and not finding.choices:
+                problem = replace(problem, notes=(f"'{stage.name}' has no options",))
+            self.problems.append(problem)
         return not wrong and part.options is not None
 
     def _option_place(self, part: StagePart, finding: Finding) -> Place:

@@ -42,7 +42,7 @@ def _upgrade(source: Source) -> str:
 def check_structure(source: Source) -> list[Problem]:
     """Return unknown and missing keys, wrong types and ranges, and names that cannot be names."""
     found = without_echoes(findings(ChainFile, source.root.data))
-    return [*_not_finite(source), *_view_names(source), *(_problem(source, finding) for finding in found)]
+    return [*_view_names(source), *(_problem(source, finding) for finding in found)]
 
 
 def without_echoes(found: Iterable[Finding]) -> list[Finding]:
@@ -60,14 +60,17 @@ def _problem(source: Source, finding: Finding) -> Problem:
         description = (finding.description,) if finding.description else ()
         place = source.value(finding.path) if len(finding.path) > 1 else Place(source.text.file)
         return Problem("D2F105", f"the key '{finding.path[-1]}' is missing", place, notes=description)
-    return Problem("D2F106", f"{finding.name} {finding.message}", source.value(finding.path), notes=finding.notes)
+    message = finding.message.replace(f"text that matches ^{IDENTIFIER.pattern}$", f"text: {SHAPE}")
+    return Problem("D2F106", f"{finding.name} {message}", source.value(finding.path), notes=finding.notes)
 
 
-def _not_finite(source: Source) -> Iterator[Problem]:
+def check_numbers(source: Source) -> Iterator[Problem]:
+    """Yield the numbers that are none, wherever they stand; of them nothing else need be said."""
     for path, scalar in walk(source.root):
         if isinstance(scalar.value, float) and not math.isfinite(scalar.value):
             place = source.value(path)
-            yield Problem("D2F106", f"{place.path} must be a finite number, not {shown(scalar.value)}", place)
+            written = place.source[place.column - 1 :][: min(place.width, 40)]
+            yield Problem("D2F106", f"{place.path} must be a finite number, not {written}", place)
 
 
 def _view_names(source: Source) -> Iterator[Problem]:

@@ -85,6 +85,18 @@ class VerdictRule(ChainModel):
     )
 
 
+class RefittedThresholds(ChainModel):
+    """What the thresholds alone were fitted on, after the rest."""
+
+    data: str = Field(description="Digest of the images' digests and labels.")
+    images: int = Field(ge=1, description="How many images.")
+    real: int = Field(default=0, ge=0, description="How many of them are photographs.")
+    generated: int = Field(default=0, ge=0, description="How many of them are generated.")
+    collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
+    protocol: Literal["matched", "as-is"] = Field(default="as-is", description="How images were brought alike.")
+    date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
+
+
 class Fitted(ChainModel):
     """What the chain was fitted on; written by `d2f chain fit`."""
 
@@ -98,6 +110,9 @@ class Fitted(ChainModel):
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
     d2f: str = Field(description="Version of d2f.")
     weights: dict[str, str] = Field(default={}, description="sha256 of each weights file that was in use, by name.")
+    thresholds: RefittedThresholds | None = Field(
+        default=None, description="What `d2f chain fit --only thresholds` re-fitted the thresholds on."
+    )
 
 
 class ChainFile(ChainModel):

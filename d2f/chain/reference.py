@@ -9,7 +9,17 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from d2f.chain.model import IDENTIFIER, SHAPE, ChainFile, ChainModel, Combine, DetectorUse, Fitted, StageUse, VerdictRule
+from d2f.chain.model import (
+    IDENTIFIER,
+    SHAPE,
+    ChainFile,
+    ChainModel,
+    Combine,
+    DetectorUse,
+    Fitted,
+    StageUse,
+    VerdictRule,
+)
 from d2f.plugins.expectation import at, expected, schema_of
 
 SECTIONS: tuple[tuple[str, type[ChainModel], str], ...] = (
@@ -65,7 +75,9 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
         key = field.alias or name
-        takes = expected(schema, at(schema, (key,)) or {}).replace(f"text that matches ^{IDENTIFIER.pattern}$", "a name")
+        takes = expected(schema, at(schema, (key,)) or {}).replace(
+            f"text that matches ^{IDENTIFIER.pattern}$", "a name"
+        )
         yield f"| `{key}` | {takes} | {_default(key, field.default)} | {field.description} |"
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from d2f import Combination, D2FError, FileBytes, Tiles, Weights, WholeImage
 from d2f.plugins.catalog import Catalog
+from tests.unit.chain.fragile import Fragile
 
 SHA = "0123456789abcdef" * 4
 OTHER = "fedcba9876543210" * 4
@@ -104,19 +105,6 @@ class Provenance:
 
     def score(self, batch: Sequence[Any]) -> Sequence[float]:
         return [float(len(image.data)) for image in batch]
-
-
-class Fragile:
-    name = "fragile"
-    summary = "Cannot be constructed."
-    wants = WholeImage()
-    Options = NoOptions
-
-    def __init__(self, options: NoOptions) -> None:
-        raise RuntimeError("the moon is full")
-
-    def score(self, batch: Sequence[Any]) -> Sequence[float]:
-        return []
 
 
 class NeedsTorch:
