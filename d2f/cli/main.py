@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from d2f.api.errors import D2FError
 from d2f.cli.errors import print_problems
 from d2f.cli.lazy import LazyGroup, Table
 from d2f.cli.outcome import DEBUG, run
@@ -38,7 +39,13 @@ class RootGroup(LazyGroup):
         from d2f.cli.extra import extra_commands, load_command
 
         found = extra_commands(self.table)[0].get(cmd_name)
-        return load_command(*found) if found else None
+        try:
+            return load_command(*found) if found else None
+        except D2FError:
+            # A shell that completes a word has nobody to tell.
+            if ctx.resilient_parsing:
+                return None
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands and where the extra ones come from; warn of those that are refused."""

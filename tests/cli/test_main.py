@@ -109,10 +109,18 @@ class TestHelp:
               check  Diagnose a plugin, a distribution or a stage.
             """)
 
-    def test_shell_completion(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_shell_completion(
+        self, frob: Distributions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        frob.add("broken", {"broken.py": "raise RuntimeError"}, {"frown": "broken:command"}, "d2f.commands")
         monkeypatch.setenv("_D2F_COMPLETE", "zsh_source")
         assert main([]) == 0
         assert "_D2F_COMPLETE=zsh_complete" in capsys.readouterr().out
+        monkeypatch.setenv("_D2F_COMPLETE", "bash_complete")
+        monkeypatch.setenv("COMP_WORDS", "d2f fr")
+        monkeypatch.setenv("COMP_CWORD", "1")
+        assert main([]) == 0
+        assert capsys.readouterr() == ("plain,frob\n", "")
 
 
 class TestUsage:
