@@ -9,6 +9,7 @@ from d2f.cli.lazy import LazyGroup, Table
 COMMANDS: Table = {
     "check": ("d2f.cli.chain_check:check", "Find every problem of a chain file."),
     "show": ("d2f.cli.chain_show:show", "Draw a chain: stages, views, calibrations, weights."),
+    "fit": ("d2f.cli.chain_fit:fit", "Learn calibration, combination and thresholds from labelled images."),
     "schema": ("d2f.cli.chain_schema:schema", "Print the JSON schema of chain files, for editors."),
 }
 """Every command that is built: its module and object, and its line of help."""

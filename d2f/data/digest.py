@@ -22,9 +22,16 @@ def digest(dataset: Dataset) -> str:
     OSError
         Where a file cannot be read.
     """
-    return digest_of((_sha256(image.path), image.label) for image in dataset)
+    return digest_of((file_sha256(image.path), image.label) for image in dataset)
 
 
-def _sha256(path: str) -> str:
+def file_sha256(path: str) -> str:
+    """Return the sha256 of a file, 64 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be read.
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

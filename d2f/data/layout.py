@@ -19,10 +19,8 @@ from pathlib import Path
 
 from d2f.data.dataset import REAL, Labelled
 from d2f.data.manifest import WORDS
+from d2f.reading.formats import SUFFIXES
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".heic", ".heif", ".avif", ".jfif")
-)
 SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test"))
 
 

@@ -1,0 +1,1 @@
+"""`d2f chain fit`: calibration, combination and thresholds learned from images that no weights were trained on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from d2f.measure.calibration import brier, expected_calibration_error, log_likelihood_ratio_cost
-from d2f.measure.intervals import Interval, cluster_bootstrap
+from d2f.measure.intervals import Interval, cluster_bootstrap, cluster_bootstraps
 from d2f.measure.ranking import average_precision, roc_auc, true_positive_rate_at
 from d2f.measure.rates import Rates, balanced_accuracy, rates
 
@@ -14,6 +14,7 @@ __all__ = [
     "balanced_accuracy",
     "brier",
     "cluster_bootstrap",
+    "cluster_bootstraps",
     "expected_calibration_error",
     "log_likelihood_ratio_cost",
     "rates",

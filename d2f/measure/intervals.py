@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f.api.arrays import Labels
+from d2f.api.arrays import Floats, Labels
+
+Index = NDArray[np.int64]
 
 
 class Interval(NamedTuple):
@@ -23,8 +25,8 @@ class Interval(NamedTuple):
 
 
 def cluster_bootstrap(
-    figure: Callable[[NDArray[np.int64]], float],
-    components: NDArray[np.int64],
+    figure: Callable[[Index], float],
+    components: Index,
     labels: Labels,
     draws: int = 1000,
     level: float = 0.95,
@@ -34,7 +36,8 @@ def cluster_bootstrap(
 
     Images that one pair of hands gathered fail together, so an interval that draws them singly is too narrow.
     Components are drawn within strata (those of photographs only, of generated images only, of both), so that no
-    draw loses a label for want of it in the sample; a draw on which the figure is NaN is left out.
+    draw loses a label that the sample has; a draw on which the figure is NaN is left out. A component that is
+    alone in its stratum is in every draw.
 
     Parameters
     ----------
@@ -60,23 +63,40 @@ def cluster_bootstrap(
     ----------
     Field and Welsh, JRSS B 69 (2007), doi:10.1111/j.1467-9868.2007.00593.x.
     """
-    everyone = np.arange(len(components))
-    value = float(figure(everyone))
+    (interval,) = cluster_bootstraps(lambda index: [figure(index)], components, labels, draws, level, seed)
+    return interval
+
+
+def cluster_bootstraps(
+    figures: Callable[[Index], Sequence[float]],
+    components: Index,
+    labels: Labels,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[Interval, ...]:
+    """Percentile intervals of several figures from the same draws; see `cluster_bootstrap`."""
+    values = np.asarray(figures(np.arange(len(components))), dtype=np.float64)
     strata = _strata(components, labels)
-    if sum(len(stratum) for stratum in strata) < 2:
-        return Interval(value, float("nan"), float("nan"))
-    random = np.random.default_rng(seed)
-    found = np.array([figure(_draw(strata, random)) for _ in range(draws)])
-    found = found[~np.isnan(found)]
-    if not len(found):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.quantile(found, ((1 - level) / 2, (1 + level) / 2))
-    return Interval(value, float(low), float(high))
+    bounds = np.full((2, len(values)), np.nan)
+    if sum(len(stratum) for stratum in strata) > 1:
+        random = np.random.default_rng(seed)
+        drawn = np.array([figures(_draw(strata, random)) for _ in range(draws)], dtype=np.float64)
+        bounds = np.stack([_quantiles(column, level) for column in drawn.T], axis=1)
+    return tuple(Interval(*map(float, bound)) for bound in zip(values, *bounds, strict=True))
 
 
-def _strata(components: NDArray[np.int64], labels: Labels) -> list[list[NDArray[np.int64]]]:
+def _quantiles(drawn: Floats, level: float) -> Floats:
+    said = drawn[~np.isnan(drawn)]
+    if not len(said):
+        return np.full(2, np.nan)
+    quantiles: Floats = np.quantile(said, ((1 - level) / 2, (1 + level) / 2))
+    return quantiles
+
+
+def _strata(components: Index, labels: Labels) -> list[list[Index]]:
     """Members of each component, in up to three strata by the labels that the component holds."""
-    strata: dict[tuple[int, ...], list[NDArray[np.int64]]] = {}
+    strata: dict[tuple[int, ...], list[Index]] = {}
     order = np.argsort(components, kind="stable")
     cuts = np.flatnonzero(np.diff(components[order])) + 1
     for members in np.split(order, cuts):
@@ -84,7 +104,7 @@ def _strata(components: NDArray[np.int64], labels: Labels) -> list[list[NDArray[
     return [strata[key] for key in sorted(strata)]
 
 
-def _draw(strata: list[list[NDArray[np.int64]]], random: np.random.Generator) -> NDArray[np.int64]:
+def _draw(strata: list[list[Index]], random: np.random.Generator) -> Index:
     return np.concatenate(
         [stratum[i] for stratum in strata for i in random.integers(0, len(stratum), size=len(stratum))]
     )

@@ -1,0 +1,177 @@
+"""A chain fitted to a labelled set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from d2f.api.errors import D2FError
+from d2f.chain.write import fitted_text
+from d2f.data.dataset import Dataset
+from d2f.data.digest import digest_of
+from d2f.fitting.out_of_fold import OutOfFold, out_of_fold
+from d2f.fitting.overlap import find_overlap, need_no_overlap
+from d2f.fitting.parts import Parts, fit_parts
+from d2f.fitting.recipe import read_recipe
+from d2f.fitting.request import Request
+from d2f.fitting.rows import Rows, as_rows
+from d2f.fitting.thresholds import Thresholds, fit_thresholds
+from d2f.scoring.attack import read_attacks
+from d2f.scoring.protocol import bring_for_fitting
+from d2f.scoring.score_set import score_set
+from d2f.scoring.table import ScoreTable
+from d2f.version import __version__
+
+if TYPE_CHECKING:
+    from d2f.chain.chain import Chain
+    from d2f.chain.model import VerdictRule
+
+LEAST = 10
+"""Fewer images of a label than this are too few to fit anything to."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted chain and what was measured on the way.
+
+    Parameters
+    ----------
+    text : str
+        The fitted chain file.
+    table : ScoreTable
+    rows : Rows
+    parts : Parts
+        What was found on all images.
+    judged : OutOfFold
+        What parts found without an image's component say of it.
+    thresholds : Thresholds
+    rule : VerdictRule
+        The rates that were asked for.
+    notes : tuple of str
+        What a user should know.
+    """
+
+    text: str
+    table: ScoreTable
+    rows: Rows
+    parts: Parts
+    judged: OutOfFold
+    thresholds: Thresholds
+    rule: VerdictRule
+    notes: tuple[str, ...] = ()
+
+
+def fit_chain(chain: Chain, images: Dataset, request: Request) -> Fit:
+    """Fit calibration, combination and thresholds.
+
+    Parameters
+    ----------
+    chain : Chain
+        Loaded with ``refit=True``.
+    images : Dataset
+    request : Request
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    D2FError
+        D2F603 too few images or collections, D2F604 images that weights were trained on, and whatever scoring
+        raises.
+    """
+    need_enough(images)
+    notes = checked_overlap(chain, images, request)
+    recipe = read_recipe(chain, request.calibrator)
+    table = scored(chain, images, request)
+    rows, rule = as_rows(table), chain.file.verdict
+    judged = out_of_fold(chain.plan, recipe, rows, rule.prior, request.folds, request.seed)
+    parts = fit_parts(recipe, rows, request.folds, request.seed)
+    thresholds = fit_thresholds(rows, judged.probability, rule.false_positive_rate, rule.miss_rate)
+    updates = {
+        **_stages(chain, parts),
+        "verdict": verdict_block(rule, thresholds),
+        "fitted": _fitted(chain, table, request),
+    }
+    return Fit(fitted_text(chain.text, updates), table, rows, parts, judged, thresholds, rule, notes)
+
+
+def scored(chain: Chain, images: Dataset, request: Request) -> ScoreTable:
+    """Score the set as the request says."""
+    bring = bring_for_fitting(request.protocol, request.seed)
+    attacks = read_attacks(request.attacks, chain.catalog)
+    return score_set(chain.plan, images, bring, attacks, workers=request.workers, tick=request.tick)
+
+
+def checked_overlap(chain: Chain, images: Dataset, request: Request) -> tuple[str, ...]:
+    """Refuse images that weights were trained on, or note them where the request allows them."""
+    if not request.allow_overlap:
+        need_no_overlap(chain.plan, images)
+        return ()
+    return tuple(f"{sentence}: the fit flatters it" for sentence in find_overlap(chain.plan, images))
+
+
+def need_enough(images: Dataset) -> None:
+    """Raise D2F603 where a label has fewer than `LEAST` images."""
+    for label, word in enumerate(("photographs", "generated images")):
+        count = int((images.labels == label).sum())
+        if count < LEAST:
+            raise D2FError.of("D2F603", f"{count} {word}; a fit needs at least {LEAST} of each label")
+
+
+def verdict_block(rule: VerdictRule, thresholds: Thresholds) -> dict[str, Any]:
+    """Return the key `verdict` with the thresholds that were found."""
+    return {
+        **rule.model_dump(mode="json"),
+        "real_below": thresholds.real_below,
+        "generated_above": thresholds.generated_above,
+    }
+
+
+def _stages(chain: Chain, parts: Parts) -> dict[str, Any]:
+    recipe, combine = parts.recipe, chain.file.combine
+    calibrate = {
+        cell: {"use": recipe.calibrators[cell].name, "with": _plain(options)}
+        for cell, options in parts.calibrators.items()
+    }
+    combined: dict[str, Any] = {"use": combine.use, "with": _plain(parts.combiner)}
+    if not combined["with"]:
+        del combined["with"]
+    if combine.need > 1:
+        combined["need"] = combine.need
+    combined["calibrate"] = {"use": recipe.chain_calibrator.name, "with": _plain(parts.chain_calibrator)}
+    return {"calibrate": calibrate, "combine": combined}
+
+
+def _fitted(chain: Chain, table: ScoreTable, request: Request) -> dict[str, Any]:
+    return {
+        **data_block(table),
+        "protocol": request.protocol,
+        "attacks": list(table.copies[1:]),
+        "date": request.today.isoformat(),
+        "d2f": __version__,
+        "weights": {
+            record.name: record.sha256
+            for detector in chain.plan.detectors
+            for record in getattr(detector.stage, "weights", ())
+        },
+    }
+
+
+def data_block(table: ScoreTable) -> dict[str, Any]:
+    """Return what identifies and counts the images that were used."""
+    labels = table.labels
+    return {
+        "data": digest_of(zip(table.sha256, labels.tolist(), strict=True)),
+        "images": len(labels),
+        "real": int((labels == 0).sum()),
+        "generated": int((labels == 1).sum()),
+        "collections": len(set(table.components.tolist())),
+    }
+
+
+def _plain(options: Any) -> Mapping[str, Any]:
+    plain: Mapping[str, Any] = options.model_dump(mode="json", by_alias=True)
+    return plain
