@@ -10,6 +10,7 @@ from pathlib import Path
 
 from d2f import CODES
 from d2f.chain.reference import chain_file_page
+from d2f.plugins.catalog import Catalog
 
 DOCS = Path(__file__).resolve().parent
 BAD = DOCS.parent / "tests" / "chains" / "bad"
@@ -23,6 +24,22 @@ ROOMS = {
     "5": ("Weights", "Exit code 3, but for missing weights, on which a stage abstains."),
     "6": ("Data, fitting and training", "Exit code 2."),
 }
+
+PREPROCESSORS = """# Preprocessors
+
+A preprocessor makes a view of a view: uint8 sRGB of three channels in, the same out, each channel filtered alone, rounded half to
+even and clipped. Lists of them are the views of a chain file, the attacks of the bench and the augmentations of training. What
+follows is each one's own card, the `README.md` in its folder under `plugins/`.
+
+**In a chain file** a step is `{use: wiener, with: {window: 7}}`.
+
+**In one word** (the SPEC of `d2f attack` and of `--attack`) it is `wiener:window=7`. Steps are joined by `+`, a step's options by
+commas, and the key of a step's first option may be left out: `wiener:7+noise:sigma=2`, `jpeg:60,subsampling=4:4:4`. Values are
+read as YAML 1.2; `640x480` stands for the list `[640, 480]`; a text with separators in it goes into quotes.
+
+**Seeds** of random steps are drawn from the file's bytes, the step's position in its list and its options. The same file gets the
+same noise in a chain, under `d2f attack` and in the bench.
+"""
 
 
 def examples() -> dict[str, str]:
@@ -62,7 +79,21 @@ def errors_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"reference/errors.md": errors_page, "reference/chain-file.md": chain_file_page}
+def preprocessors_page() -> str:
+    """Return docs/reference/preprocessors.md: what all of them share, and the card of each that d2f brings."""
+    parts = [PREPROCESSORS]
+    for stage in Catalog.discover().stages("preprocessor"):
+        card = DOCS.parent / "plugins" / stage.__module__.partition(".")[0] / "README.md"
+        if card.is_file():
+            parts.append(re.sub(r"^#", "##", card.read_text("utf-8"), flags=re.MULTILINE))
+    return "\n".join(parts)
+
+
+PAGES = {
+    "reference/errors.md": errors_page,
+    "reference/chain-file.md": chain_file_page,
+    "reference/preprocessors.md": preprocessors_page,
+}
 """Every generated page and what makes it."""
 
 

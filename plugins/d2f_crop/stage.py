@@ -22,10 +22,11 @@ class CropOptions(BaseModel):
         default=None, description="Pixels: one number for a square, or [width, height]; a shorter side stays whole."
     )
     fraction: float | None = Field(
-        default=None, gt=0.0, le=1.0, description="Share of each side that is kept, above 0 and up to 1."
+        default=None, gt=0.0, le=1.0, description="Share of each side that is kept, above 0 and at most 1."
     )
     at: Literal["centre", "random", "top-left", "top-right", "bottom-left", "bottom-right"] = Field(
-        default="centre", description="Where the window lies; `random` is drawn from the image's bytes."
+        default="centre",
+        description="centre, random (drawn from the image's bytes), top-left, top-right, bottom-left or bottom-right.",
     )
 
     @field_validator("size")

@@ -16,7 +16,9 @@ class GaussianBlurOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sigma: float = Field(default=1.0, gt=0.0, le=100.0, description="Standard deviation in pixels, up to 100.")
+    sigma: float = Field(
+        default=1.0, gt=0.0, le=100.0, description="Standard deviation in pixels, above 0 and at most 100."
+    )
     truncate: float = Field(
         default=4.0, ge=1.0, le=10.0, description="Radius of the kernel in standard deviations, 1 to 10."
     )

@@ -18,7 +18,8 @@ class JpegOptions(BaseModel):
 
     quality: int = Field(default=90, ge=1, le=100, description="Quality on libjpeg's scale, 1 to 100.")
     subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field(
-        default="4:2:0", description="Chroma: full, halved across, or halved across and down."
+        default="4:2:0",
+        description="Chroma at full size (4:4:4), halved across (4:2:2), or halved across and down (4:2:0).",
     )
 
 

@@ -20,14 +20,17 @@ class ResizeOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     factor: float | None = Field(
-        default=None, gt=0.0, le=16.0, description="Both sides times this, above 0 and up to 16."
+        default=None, gt=0.0, le=16.0, description="Both sides times this, above 0 and at most 16."
     )
-    size: tuple[Side, Side] | None = Field(default=None, description="[width, height] in pixels, shape not kept.")
+    size: tuple[Side, Side] | None = Field(
+        default=None, description="[width, height] in pixels; the shape is not kept."
+    )
     longest: Side | None = Field(
         default=None, description="Longest side at most this many pixels; smaller pictures stay as they are."
     )
     filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = Field(
-        default="bicubic", description="Pillow's resampling filter, widened where the picture shrinks."
+        default="bicubic",
+        description="Pillow's nearest, box, bilinear, hamming, bicubic or lanczos, widened where the picture shrinks.",
     )
     back: bool = Field(default=False, description="Resample to the original size again, by the same filter.")
 

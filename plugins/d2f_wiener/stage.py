@@ -26,7 +26,7 @@ class WienerOptions(BaseModel):
         default=None,
         ge=0.0,
         allow_inf_nan=False,
-        description="Variance of the noise for pixels in [0, 1]; null estimates it in each channel.",
+        description="Variance of the noise for pixels in [0, 1], at least 0; null estimates it in each channel.",
     )
 
     @field_validator("window")
