@@ -7,6 +7,7 @@ import click
 from d2f.cli.lazy import LazyGroup, Table
 
 COMMANDS: Table = {
+    "run": ("d2f.cli.chain_run:run", "Score images: one verdict each."),
     "check": ("d2f.cli.chain_check:check", "Find every problem of a chain file."),
     "show": ("d2f.cli.chain_show:show", "Draw a chain: stages, views, calibrations, weights."),
     "fit": ("d2f.cli.chain_fit:fit", "Learn calibration, combination and thresholds from labelled images."),

@@ -1,0 +1,87 @@
+"""What a run came to: counts, failures by reason, speed, and what a probability holds for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from d2f.api.errors import CODES, Exit
+from d2f.api.rows import Row
+from d2f.output.counts import Reasons
+from d2f.output.head import Head
+from d2f.output.values import printable
+
+CAUTION = "A probability holds for images like those that the chain was fitted on."
+VERDICTS = ("generated", "real", "inconclusive", "failed")
+
+
+class Summary:
+    """Counts rows; its size does not grow with their number.
+
+    Parameters
+    ----------
+    head : Head
+        The chain whose rows are counted.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._verdicts: Counter[str] = Counter()
+        self._turned = 0
+        self._earlier = 0
+        self._failed, self._failed_cells, self._abstained = Reasons(), Reasons(), Reasons()
+
+    @property
+    def images(self) -> int:
+        """How many rows were counted, those of an earlier run among them."""
+        return self._verdicts.total()
+
+    @property
+    def exit(self) -> Exit:
+        """0 where every image was scored and every cell stands, otherwise 1; abstaining is no failure."""
+        return Exit.SOME_FAILED if self._failed or self._failed_cells else Exit.OK
+
+    def add(self, row: Row, earlier: bool = False) -> None:
+        """Count a row; `earlier` says that another run has written it."""
+        self._earlier += earlier
+        self._verdicts["failed" if row.error else row.verdict or "inconclusive"] += 1
+        self._turned += bool(row.flips)
+        path = printable(row.path)
+        if row.error:
+            self._failed.add(f"{row.error.code}: {CODES.get(row.error.code, row.error.message)}", path)
+        for cell in row.stages:
+            if cell.error:
+                self._failed_cells.add(printable(f"{cell.name} {cell.error.code}: {cell.error.message}"), path)
+            if cell.abstained:
+                self._abstained.add(printable(f"{cell.name}: {cell.abstained}"), path)
+
+    def lines(self, seconds: float, where: str) -> Iterator[str]:
+        """Yield the summary's lines; `seconds` is how long this run took, `where` is where its rows went."""
+        yield f"{counted(self.images, 'image')}: {self._counts()}"
+        for title, reasons in self._reasons():
+            yield title
+            yield from reasons.lines()
+        if self._turned:
+            yield f"{counted(self._turned, 'verdict')} with a detector that turns between views"
+        yield self._speed(seconds)
+        yield f"chain {self._head.chain}, digest {self._head.digest[:12]}; rows written to {where}"
+        yield CAUTION
+
+    def _counts(self) -> str:
+        return ", ".join(f"{self._verdicts[word]} {word}" for word in VERDICTS)
+
+    def _reasons(self) -> Iterator[tuple[str, Reasons]]:
+        titles = ("failed images", "failed cells (the images' other cells stand)", "cells that abstained")
+        for title, reasons in zip(titles, (self._failed, self._failed_cells, self._abstained), strict=True):
+            if reasons:
+                yield title, reasons
+
+    def _speed(self, seconds: float) -> str:
+        new = self.images - self._earlier
+        kept = f"; {self._earlier} kept from an earlier run" if self._earlier else ""
+        return f"{new} scored in {seconds:.1f} s, {new / max(seconds, 1e-9):.1f} a second{kept}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 image`` or ``2 images``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
