@@ -27,18 +27,20 @@ ROOMS = {
 
 PREPROCESSORS = """# Preprocessors
 
-A preprocessor makes a view of a view: uint8 sRGB of three channels in, the same out, each channel filtered alone, rounded half to
-even and clipped. Lists of them are the views of a chain file, the attacks of the bench and the augmentations of training. What
-follows is each one's own card, the `README.md` in its folder under `plugins/`.
+A preprocessor makes a view of a view: uint8 sRGB of three channels in, the same out. Filters work on each channel alone;
+what d2f computes is rounded once, half to even, and clipped. Lists of preprocessors are the views of a chain file, the
+attacks of the bench and the augmentations of training. What follows is each one's own card, the `README.md` in its
+folder under `plugins/`.
 
 **In a chain file** a step is `{use: wiener, with: {window: 7}}`.
 
-**In one word** (the SPEC of `d2f attack` and of `--attack`) it is `wiener:window=7`. Steps are joined by `+`, a step's options by
-commas, and the key of a step's first option may be left out: `wiener:7+noise:sigma=2`, `jpeg:60,subsampling=4:4:4`. Values are
-read as YAML 1.2; `640x480` stands for the list `[640, 480]`; a text with separators in it goes into quotes.
+**In one word** (the SPEC of `d2f attack` and of `--attack`) it is `wiener:window=7`. Steps are joined by `+`, a step's
+options by commas, and the key of a step's first option may be left out: `wiener:7+noise:sigma=2`,
+`jpeg:60,subsampling=4:4:4`. Values are read as YAML 1.2; `640x480` stands for the list `[640, 480]`; a text with
+separators in it goes into quotes.
 
-**Seeds** of random steps are drawn from the file's bytes, the step's position in its list and its options. The same file gets the
-same noise in a chain, under `d2f attack` and in the bench.
+**Seeds** of random steps are drawn from the file's bytes, the step's position in its list and its options. The same
+file gets the same noise in a chain, under `d2f attack` and in the bench.
 """
 
 
