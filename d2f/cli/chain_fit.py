@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +37,7 @@ def fit(chain: str, data: str, output: str, only: str | None, **options: Any) ->
     from d2f.fitting.only_thresholds import fit_only_thresholds
     from d2f.fitting.report import fit_lines, threshold_fit_lines
 
+    _need_writable(output)
     loaded = load_chain(chain, refit=only is None)
     images = _images(data, **options)
     with ticking("scoring", len(images)) as tick:
@@ -82,6 +84,15 @@ def _images(data: str, **options: Any) -> Dataset:
             click.echo(f"note: {count} collections are not in the list, such as '{first}': by a hash", err=True)
         images = getattr(split, options["part"])
     return limited(images, options["limit"], options["seed"]) if options["limit"] else images
+
+
+def _need_writable(output: str) -> None:
+    """Refuse an output that cannot be written before the long work, not after it."""
+    from d2f.api.errors import D2FError
+
+    folder = os.path.dirname(output) or "."
+    if os.path.isdir(output) or not os.access(output if os.path.exists(output) else folder, os.W_OK):
+        raise D2FError.of("D2F004", f"'{output}' cannot be written")
 
 
 def _write(output: str, text: str) -> None:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.fitting.toys import write_set
+
+PLUGIN = """
+import numpy as np
+import d2f
+from pydantic import BaseModel, ConfigDict
+
+class Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class NoiseLevel:
+    name = "noise-level"
+    summary = "Standard deviation of neighbours' differences."
+    Options = Options
+    wants = d2f.WholeImage()
+    def __init__(self, options):
+        pass
+    def score(self, batch):
+        return [float(np.diff(pixels[..., 1].astype(float), axis=1).std()) for pixels in batch]
+
+@d2f.hookimpl
+def d2f_detectors():
+    return [NoiseLevel]
+"""
+CHAIN = "d2f: 1\nname: toy\ndetectors:\n  - {use: noise-level}\ncombine: {use: logistic}\n"
+
+
+@pytest.fixture
+def place(distributions, tmp_path):
+    distributions.add_plugin("toy", PLUGIN)
+    write_set(tmp_path / "set", 24, collections=6)
+    (tmp_path / "toy.yaml").write_text(CHAIN, "utf-8")
+    return tmp_path
+
+
+def fit(distributions, place, *more):
+    arguments = (str(place / "toy.yaml"), "--data", str(place / "set"), "-o", str(place / "fitted.yaml"))
+    return distributions.run("chain", "fit", *arguments, "--folds", "3", *more)
+
+
+def test_fit_writes_a_chain_that_checks_and_prints_what_it_measured(distributions, place):
+    done = fit(distributions, place, "--attack", "jpeg:60", "--attack", "noise:2")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "48 images: 24 real, 24 generated, 6 components, each 3 times"
+    assert lines[2].split() == ["cell", "score", "slope", "AUC", "worst", "AUC", "under"]
+    assert lines[3].startswith("noise-level/plain  falls")
+    assert lines[-1] == f"wrote {place / 'fitted.yaml'}"
+    assert done.stderr == ""
+    checked = distributions.run("chain", "check", str(place / "fitted.yaml"))
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_thresholds_alone(distributions, place):
+    assert fit(distributions, place, "--no-attack").returncode == 0
+    arguments = ("--data", str(place / "set"), "-o", str(place / "own.yaml"), "--only", "thresholds")
+    done = distributions.run("chain", "fit", str(place / "fitted.yaml"), *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "thresholds before:" in done.stdout
+    assert "protocol: as-is" in (place / "own.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "words"),
+    [
+        (("--attack", "jpegg:60"), 2, "D2F111"),
+        (("--attack", "jpeg:60", "--no-attack"), 2, "exclude each other"),
+        (("--folds", "2"), 2, "D2F001"),
+        (("--calibrator", "plat"), 2, "D2F112"),
+        (("--limit", "12"), 2, "D2F603"),
+        (("--part", "chains", "--data", "nowhere"), 2, "D2F002"),
+        (("-o", "no/such/folder/a.yaml"), 2, "D2F004"),
+    ],
+)
+def test_what_a_user_can_get_wrong(distributions, place, more, code, words):
+    done = fit(distributions, place, *more)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_collections_outside_the_list_are_said(distributions, place):
+    done = fit(distributions, place, "--part", "weights", "--no-attack")
+    assert "6 collections are not in the list, such as 'hands0': by a hash" in done.stderr
+
+
+def test_help_loads_no_array_library(distributions):
+    code = """
+import sys
+from d2f.cli.main import main
+main(["chain", "fit", "--help"])
+print(sorted({"numpy", "scipy", "PIL", "mlx"} & set(sys.modules)))
+"""
+    done = distributions.python(code)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "--only" in done.stdout
