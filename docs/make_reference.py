@@ -28,9 +28,9 @@ ROOMS = {
 PREPROCESSORS = """# Preprocessors
 
 A preprocessor makes a view of a view: uint8 sRGB of three channels in, the same out. Filters work on each channel
-alone; what d2f computes is rounded once, half to even, and clipped. Lists of preprocessors are the views of a chain file, the
-attacks of the bench and the augmentations of training. What follows is each one's own card, the `README.md` in its
-folder under `plugins/`.
+alone; what d2f computes is rounded once, half to even, and clipped. Lists of preprocessors are the views of a chain
+file, the attacks of the bench and the augmentations of training. What follows is each one's own card, the `README.md`
+in its folder under `plugins/`.
 
 **In a chain file** a step is `{use: wiener, with: {window: 7}}`.
 

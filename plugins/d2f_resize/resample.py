@@ -44,7 +44,7 @@ def target_size(size: tuple[int, int], factor: float | None = None, longest: int
 def resample(image: NDArray[np.uint8], size: tuple[int, int], filter: str = "bicubic") -> NDArray[np.uint8]:
     """Resample to a size.
 
-    Each output pixel is a weighted mean of the input around it, across and then down, with the filter
+    Each output pixel is a weighted mean of the input around it, in one direction and then the other, with the filter
     widened by the factor of reduction, so that a smaller picture is not aliased (except by `nearest`). The kernels:
     box, triangle (`bilinear`), Hamming-windowed sinc of radius 1, cubic convolution with a = -0.5 (R. G.
     Keys, 1981, doi:10.1109/TASSP.1981.1163711) and Lanczos-windowed sinc of radius 3 (C. E. Duchon, 1979,

@@ -9,9 +9,10 @@ import pytest
 from d2f_resize.resample import resample, target_size
 from numpy.typing import NDArray
 
-from tests.plugins.pictures import noise_picture, photograph, stage
+from tests.plugins.pictures import Pixels, noise_picture, photograph, stage
 
-Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Matrix = NDArray[np.float64]
+Kernel = Callable[[Matrix], Matrix]
 
 
 def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -45,13 +46,21 @@ def weights(size: int, wanted: int, kernel: Kernel) -> NDArray[np.float64]:
 def test_it_is_the_kernel(name: str, size: tuple[int, int]) -> None:
     kernel, _ = KERNELS[name]
     picture = photograph("coffee")[:60, :95]
-    across, down = weights(95, size[0], kernel), weights(60, size[1], kernel)
-    # Sides without common factors give no exact halves. Pillow rounds and clips between the two directions.
-    middle = np.clip(np.einsum("wx,yxc->ywc", across, picture), 0, 255)
-    exact = np.clip(np.einsum("hy,ywc->hwc", down, np.floor(middle + 0.5)), 0, 255)
-    off = np.abs(resample(picture, size, name) - exact)
+    matrices = weights(95, size[0], kernel), weights(60, size[1], kernel)
+    made = resample(picture, size, name)
+    # Which direction comes first is Pillow's choice, by what it costs.
+    off = min((np.abs(made - in_turn(picture, *matrices, first)) for first in ("across", "down")), key=np.mean)
     assert off.max() < 1.6
-    assert (off > 0.51).mean() < 0.01  # where fixed point and float fall on two sides of a half
+    # Where fixed point and float fall on two sides of a half, a level differs.
+    assert (off > 0.51).mean() < 0.01
+
+
+def in_turn(picture: Pixels, across: Matrix, down: Matrix, first: str) -> Matrix:
+    """Resample in float64, in one direction and then the other, rounded and clipped between them as by Pillow."""
+    steps = [("wx,yxc->ywc", across), ("hy,ywc->hwc", down)]
+    (one, matrix), (other, last) = steps if first == "across" else reversed(steps)
+    middle = np.floor(np.clip(np.einsum(one, matrix, picture), 0, 255) + 0.5)
+    return np.clip(np.einsum(other, last, middle), 0, 255)
 
 
 def test_nearest_repeats_pixels() -> None:
