@@ -12,7 +12,7 @@ from d2f.reading.profile import to_srgb
 MID_GREY = 128
 """The level that shows through where an image is transparent."""
 
-_ROWS = 256  # composed at a time, so that wide intermediates stay small
+_ROWS = 256  # worked on at a time, so that what is needed in between stays small
 
 
 def srgb_pixels(image: Image.Image) -> Pixels:
@@ -24,7 +24,7 @@ def srgb_pixels(image: Image.Image) -> Pixels:
         Loaded, of any mode that d2f's formats decode to.
     """
     colours, alpha = _split(image)
-    pixels: Pixels = np.asarray(to_srgb(colours, image.info.get("icc_profile")))
+    pixels = _array(to_srgb(colours, image.info.get("icc_profile")))
     return pixels if alpha is None else over_grey(pixels, np.asarray(alpha))
 
 
@@ -47,6 +47,15 @@ def over_grey(pixels: Pixels, alpha: Pixels) -> Pixels:
         # The sum reaches 65025 + 127, within 16 bits.
         out[rows] = (pixels[rows] * share + MID_GREY * (255 - share) + 127) // 255
     return out
+
+
+def _array(image: Image.Image) -> Pixels:
+    """Copy an image of mode ``RGB``, in stripes: at one stroke Pillow makes a second copy on the way."""
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for top in range(0, image.height, _ROWS):
+        bottom = min(top + _ROWS, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f import Abstention, Combination, FileBytes, ImageFile, Score, Tiles, WholeImage
+from d2f import Combination, FileBytes, ImageFile, Tiles, WholeImage
 from d2f.engine.plan import BoundDetector, Decision, Plan, Step
 
 Pixels = NDArray[np.uint8]
@@ -153,6 +153,3 @@ def plan_of(
     """A plan of detectors by id, each with its views."""
     bound = tuple(BoundDetector(name, stage, tuple(names)) for name, (stage, names) in detectors.items())
     return Plan("toy", "digest", {"plain": (), **(views or {})}, bound, decision)
-
-
-__all__ = ["Abstention", "Score"]
