@@ -12,7 +12,6 @@ from d2f.chain.source import Source
 from d2f.engine.plan import PLAIN
 from d2f.plugins.expectation import shown
 from d2f.plugins.validation import Finding, findings
-from d2f.version import __version__
 
 
 def check_version(source: Source) -> Problem | None:
@@ -28,7 +27,7 @@ def check_version(source: Source) -> Problem | None:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         note = f"write `d2f: {FORMAT_VERSION}`: the version of the format, not of the program"
         return Problem("D2F103", f"{shown(node.data)} is no format version", place, notes=(note,))
-    message = f"format version {version} is newer than this d2f {__version__} reads, which is {FORMAT_VERSION}"
+    message = f"format version {version} is newer than what this d2f reads, which is {FORMAT_VERSION}"
     return Problem("D2F103", message, place, notes=(_upgrade(source),))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d2f.api.errors import D2FError
@@ -83,5 +82,5 @@ def is_path(name_or_path: str | os.PathLike[str]) -> bool:
     return (
         name_or_path.endswith((".yaml", ".yml"))
         or any(separator in name_or_path for separator in separators)
-        or Path(name_or_path).is_file()
+        or os.path.isfile(name_or_path)
     )

@@ -9,17 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from d2f.chain.model import (
-    IDENTIFIER,
-    SHAPE,
-    ChainFile,
-    ChainModel,
-    Combine,
-    DetectorUse,
-    Fitted,
-    StageUse,
-    VerdictRule,
-)
+from d2f.chain import model
+from d2f.chain.model import ChainFile, ChainModel, Combine, DetectorUse, Fitted, StageUse, VerdictRule
 from d2f.plugins.expectation import at, expected, schema_of
 
 SECTIONS: tuple[tuple[str, type[ChainModel], str], ...] = (
@@ -40,7 +31,7 @@ tags and merge keys are refused. `d2f chain check` finds every problem at once, 
 `d2f chain schema` prints a JSON schema for editors. What may change about the format is settled in
 [ADR 0002](../adr/0002-chain-file-format.md).
 
-A name, below, is {SHAPE}. `plain` is the view that always exists: the image itself.
+A name, below, is {model.SHAPE}. `plain` is the view that always exists: the image itself.
 
 ```yaml
 d2f: 1
@@ -51,6 +42,8 @@ detectors:
   - {{use: noise-statistics, views: [plain, denoised]}}
 ```
 """
+
+NAME = f"text that matches ^{model.IDENTIFIER.pattern}$"
 
 TAIL = """## The digest
 
@@ -64,20 +57,18 @@ spelling of numbers and what the chain was fitted on do not enter.
 def chain_file_page() -> str:
     """Return docs/reference/chain-file.md."""
     parts = [HEAD]
-    for title, model, introduction in SECTIONS:
-        parts.append(f"## {title}\n\n{introduction}\n\n" + "\n".join(_table(model)) + "\n")
+    for title, part, introduction in SECTIONS:
+        parts.append(f"## {title}\n\n{introduction}\n\n" + "\n".join(_table(part)) + "\n")
     return "\n".join([*parts, TAIL])
 
 
-def _table(model: type[BaseModel]) -> Iterator[str]:
-    schema = schema_of(model) or {}
+def _table(part: type[BaseModel]) -> Iterator[str]:
+    schema = schema_of(part) or {}
     yield "| key | takes | default | meaning |"
     yield "|---|---|---|---|"
-    for name, field in model.model_fields.items():
+    for name, field in part.model_fields.items():
         key = field.alias or name
-        takes = expected(schema, at(schema, (key,)) or {}).replace(
-            f"text that matches ^{IDENTIFIER.pattern}$", "a name"
-        )
+        takes = expected(schema, at(schema, (key,)) or {}).replace(NAME, "a name")
         yield f"| `{key}` | {takes} | {_default(key, field.default)} | {field.description} |"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def read_text(path: str | Path) -> Text:
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if len(data) > MAX_BYTES:
         raise D2FError.of("D2F108", f"'{path}' holds more than {MAX_BYTES:,} bytes: it is no chain file")
@@ -114,12 +115,12 @@ def as_text(file: str, text: str) -> Text:
     return Text(file, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _unreadable(path: str | Path, error: OSError) -> D2FError:
+def _unreadable(path: str | Path, error: OSError | ValueError) -> D2FError:
     if isinstance(error, FileNotFoundError):
         return D2FError.of("D2F108", f"there is no chain file '{path}'", *_neighbours(Path(path)))
-    if isinstance(error, IsADirectoryError) or Path(path).is_dir():
+    if os.path.isdir(path):
         return D2FError.of("D2F108", f"'{path}' is a folder, not a chain file", *_inside(Path(path)))
-    return D2FError.of("D2F108", f"'{path}' cannot be read: {error.strerror or error}")
+    return D2FError.of("D2F108", f"'{path}' cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _neighbours(path: Path) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ alias is never expanded, a tag never obeyed and a deeply nested file never recur
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from d2f.chain.nodes import Items, Node, Pair, Pairs, Scalar, Span
 from d2f.chain.source import Source, Text
 from d2f.chain.yaml_faults import syntax_problem
 from d2f.plugins.core_schema import resolve
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 24
 """Mappings and sequences are nested no deeper than this."""
@@ -94,8 +97,21 @@ class _Reader:
         return self._pairs(event, events, depth)
 
     def _scalar(self, event: Any) -> Scalar:
+        text = self._text(event)
         plain = event.style is None and event.ctag is None
-        return Scalar(_span(event), resolve(event.value) if plain else event.value)
+        return Scalar(_span(event), resolve(text) if plain else text)
+
+    def _text(self, event: Any) -> str:
+        """Return a scalar's text; JSON writes a character beyond 16 bits as two escapes, which belong together."""
+        text: str = event.value
+        if not SURROGATE.search(text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            place = self.text.place(self._token(event))
+            self.problems.append(Problem("D2F100", "an escape that is half a character", place))
+            return SURROGATE.sub("\ufffd", text)
 
     def _items(self, start: Any, events: Iterator[Any], depth: int) -> Items:
         items: list[Node] = []
@@ -129,7 +145,7 @@ class _Reader:
         if event.value == "<<" and event.style is None:
             self._refuse(event, "the merge key <<", "write the keys out")
             return None
-        return Pair(event.value, key.span, value)
+        return Pair(self._text(event), key.span, value)
 
     def _add(self, pairs: dict[str, Pair], pair: Pair) -> None:
         if pair.key not in pairs:

@@ -1,0 +1,221 @@
+"""The check of a chain file, where the snapshots of tests/chains/bad do not reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from d2f import Exit
+from d2f.chain.check import Checked, check_text
+from d2f.chain.source import as_text
+from tests.unit.chain import stages
+
+Check = Callable[..., Checked]
+
+TRIAD = Path(__file__).parents[2] / "chains" / "good" / "triad.yaml"
+HEAD = "d2f: 1\nname: a\n"
+NOISE = f"{HEAD}detectors:\n  - use: noise-statistics\n"
+
+
+def codes(checked: Checked) -> list[str]:
+    return [problem.code for problem in checked.problems]
+
+
+class TestVersions:
+    @pytest.mark.parametrize("version", ["1.0", "'1'", "true", "0", "-1", "[1]", "~", "one", "0.1.0"])
+    def test_no_version(self, check: Check, version: str) -> None:
+        assert codes(check(f"d2f: {version}\nname: a\n")) == ["D2F103"]
+
+    @pytest.mark.parametrize("version", ["2", "0x10", "1000000000000"])
+    def test_newer(self, check: Check, version: str) -> None:
+        checked = check(f"d2f: {version}\nnonsense: [\n]\n")
+        assert codes(checked) == ["D2F103"]
+        assert checked.problems[0].notes == ("to upgrade: pip install --upgrade d2f",)
+
+    @pytest.mark.parametrize("writer", ["x; rm -rf ~", "[1]", "~"])
+    def test_only_a_version_is_put_into_a_command(self, check: Check, writer: str) -> None:
+        checked = check(f"d2f: 2\nfitted: {{d2f: {writer}}}\n")
+        assert checked.problems[0].notes == ("to upgrade: pip install --upgrade d2f",)
+
+
+class TestWholeness:
+    def test_an_error_leaves_no_file(self, check: Check) -> None:
+        checked = check(NOISE + "colour: red\n")
+        assert checked.file is None
+        assert checked.exit == Exit.USAGE
+        assert checked.errors == checked.problems
+
+    def test_a_warning_leaves_a_file(self, check: Check) -> None:
+        checked = check(NOISE)
+        assert checked.file is not None
+        assert checked.file.detectors[0].id == "noise-statistics"
+        assert checked.exit == Exit.OK
+        assert codes(checked) == ["D2F127"]
+        assert checked.errors == ()
+
+    def test_a_broken_plugin_outweighs_other_errors(self, check: Check) -> None:
+        checked = check(HEAD + "detectors: [{use: needs-torch}, {use: nothing}]\n")
+        assert checked.exit == Exit.PLUGIN
+
+    def test_problems_are_in_the_order_of_the_file(self, check: Check) -> None:
+        checked = check(HEAD + "x: 1\ndetectors:\n  - {use: nothing, views: [b]}\nverdict: {prior: 7}\ny: 1\n")
+        places = [(problem.place.line, problem.place.column) for problem in checked.problems if problem.place]
+        assert places == sorted(places)
+        assert len(places) == 5
+
+    def test_nothing_is_said_twice(self, check: Check) -> None:
+        checked = check(HEAD + "detectors: [{use: resnet, with: {a: .nan}}, {use: &x resnet, id: b, views: *y}]\n")
+        assert codes(checked) == ["D2F114", "D2F106", "D2F102", "D2F102"]
+
+    # Whatever is wrong in one part, the others are looked at and nothing raises.
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    @given(st.data())
+    def test_any_damage_is_told(self, data: st.DataObject) -> None:
+        with open(TRIAD, encoding="utf-8") as file:
+            lines = file.read().split("\n")
+        for _ in range(data.draw(st.integers(1, 3))):
+            row = data.draw(st.integers(0, len(lines) - 1))
+            column = data.draw(st.integers(0, len(lines[row])))
+            junk = data.draw(st.sampled_from(["", "x", "-", " ", "{", "]", ": ", "~", "1", '"', "#", ",", "&a "]))
+            lines[row] = lines[row][:column] + junk + lines[row][column + data.draw(st.integers(0, 6)) :]
+        checked = check_text(as_text("chain.yaml", "\n".join(lines)), stages.catalog())
+        assert (checked.file is None) == bool(checked.errors)
+        for problem in checked.problems:
+            assert problem.place is None or problem.place.file
+            str(problem)
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", ["a", "7", "a-b_c", "0" * 64])
+    def test_good(self, check: Check, name: str) -> None:
+        text = f"d2f: 1\nname: '{name}'\nviews: {{{name}: [{{use: wiener}}]}}\n"
+        text += f"detectors: [{{id: '{name}', use: resnet, views: ['{name}']}}]\n"
+        assert codes(check(text)) == ["D2F127"]
+
+    @pytest.mark.parametrize("name", ["", "A", "a b", "-a", "_a", "a/b", "a.b", "ä", "0" * 65, "a\\n"])
+    def test_bad(self, check: Check, name: str) -> None:
+        checked = check(f'd2f: 1\nname: "{name}"\ndetectors: [{{use: resnet}}]\n')
+        assert codes(checked) == ["D2F106"]
+
+    def test_an_id_is_the_stage_s_name_unless_it_is_given(self, check: Check) -> None:
+        checked = check(HEAD + "detectors: [{use: resnet}, {use: resnet, id: second}]\n")
+        assert checked.file is not None
+        assert [detector.id for detector in checked.file.detectors] == ["resnet", "second"]
+
+    def test_python_s_name_of_a_key_is_no_key(self, check: Check) -> None:
+        assert codes(check(HEAD + "detectors: [{use: resnet, with_: {}}]\n")) == ["D2F104"]
+
+
+class TestTypes:
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("verdict", "{prior: yes}"),
+            ("verdict", "{prior: 0}"),
+            ("verdict", "{prior: 1}"),
+            ("verdict", "{real_below: -1e-9}"),
+            ("verdict", "{generated_above: 1.0000001}"),
+            ("combine", "{need: 1.0}"),
+            ("combine", "{need: '1'}"),
+            ("combine", "{need: true}"),
+            ("combine", "~"),
+            ("images", "{}"),
+            ("fitted", "{data: a, images: 0, date: 2026-01-01, d2f: 0.1.0}"),
+            ("fitted", "{data: a, images: 1, date: yesterday, d2f: 0.1.0}"),
+            ("fitted", "{data: a, images: 1, date: 2026-01-01, d2f: 0.1.0, protocol: none}"),
+        ],
+    )
+    def test_refused(self, check: Check, key: str, value: str) -> None:
+        assert codes(check(f"{NOISE}{key}: {value}\n")) == ["D2F106"]
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("verdict", "{prior: 1e-9, real_below: 0, generated_above: 1}"),
+            ("verdict", "{real_below: 0.5, generated_above: 0.5}"),
+            ("verdict", "{}"),
+            ("combine", "{need: 0x1}"),
+            ("fitted", "~"),
+            ("fitted", "{data: a, images: 1, date: 2024-02-29, d2f: 0.1.0}"),
+        ],
+    )
+    def test_taken(self, check: Check, key: str, value: str) -> None:
+        assert codes(check(f"{NOISE}{key}: {value}\n")) == ["D2F127"]
+
+
+class TestCells:
+    TEXT = HEAD + "views: {a: [{use: wiener}]}\ndetectors:\n  - {id: net, use: resnet, views: [plain, a]}\n"
+
+    @pytest.mark.parametrize("need", [1, 2])
+    def test_need_that_can_be_met(self, check: Check, need: int) -> None:
+        assert codes(check(f"{self.TEXT}combine: {{need: {need}}}\n")) == ["D2F127"]
+
+    def test_need_that_cannot(self, check: Check) -> None:
+        assert codes(check(f"{self.TEXT}combine: {{need: 3}}\n")) == ["D2F125"]
+
+    def test_cells_are_not_judged_while_a_detector_cannot_be_read(self, check: Check) -> None:
+        text = self.TEXT + "  - {use: 7}\ncalibrate: {seven/plain: {use: platt, with: {slope: 1, bias: 0}}}\n"
+        assert codes(check(text + "combine: {need: 9}\n")) == ["D2F106"]
+
+    def test_a_combiner_s_options_that_name_no_cell_are_left_to_it(self, check: Check) -> None:
+        checked = check(self.TEXT + "combine: {use: logistic, with: {weights: {net: 1}}}\n")
+        assert codes(checked) == ["D2F122"]
+        assert checked.problems[0].message == "combiner 'logistic' has no weight for net/plain, net/a"
+
+
+class TestRefit:
+    """A chain that is about to be fitted is read as if it never had been."""
+
+    STALE = (
+        NOISE
+        + "calibrate: {gone/plain: {use: platt, with: {slope: 1, bias: 0}}, broken: 3}\n"
+        + "combine: {use: logistic, with: {weights: {gone/plain: 1}}}\n"
+        + "fitted: {weights: {noise-statistics/default: aa}}\n"
+    )
+
+    def test_what_a_fit_wrote_is_not_held_against_it(self, check: Check) -> None:
+        assert len(check(self.STALE).errors) > 3
+        checked = check(self.STALE, refit=True)
+        assert checked.problems == ()
+        assert checked.file is not None
+        assert checked.file.calibrate == {}
+        assert checked.file.fitted is None
+
+    def test_what_a_person_wrote_is(self, check: Check) -> None:
+        assert codes(check(self.STALE + "colour: red\n", refit=True)) == ["D2F104"]
+
+    def test_a_combiner_that_waits_for_its_weights_is_no_problem(self, check: Check) -> None:
+        assert check(NOISE + "combine: {use: logistic}\n", refit=True).problems == ()
+
+
+class TestWeights:
+    FITTED = (
+        "calibrate: {noise-statistics/plain: {use: platt, with: {slope: 1, bias: 0}}}\nfitted: {data: x, images: 9, "
+    )
+
+    def fitted(self, weights: str) -> str:
+        return NOISE + self.FITTED + f"date: 2026-11-21, d2f: 0.1.0, weights: {{{weights}}}}}\n"
+
+    def test_the_same(self, check: Check) -> None:
+        assert check(self.fitted(f"noise-statistics/default: '{stages.SHA}'")).problems == ()
+
+    def test_none_pinned(self, check: Check) -> None:
+        assert check(self.fitted("")).problems == ()
+
+    @pytest.mark.parametrize("weights", [f"noise-statistics/default: {stages.OTHER}", "other/default: aa"])
+    def test_others(self, check: Check, weights: str) -> None:
+        assert codes(check(self.fitted(weights))) == ["D2F506"]
+
+
+def test_plugins_that_the_chain_does_not_use_are_not_touched(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(*_: Any) -> None:
+        raise AssertionError("constructed")
+
+    for stage in (stages.Resnet, stages.Provenance, stages.Logistic, stages.Platt, stages.Wiener):
+        monkeypatch.setattr(stage, "__init__", touched)
+    assert codes(check(NOISE)) == ["D2F127"]
