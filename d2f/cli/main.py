@@ -17,6 +17,7 @@ from d2f.version import __version__
 
 COMMANDS: Table = {
     "chain": ("d2f.cli.chain:chain", "Run, check, show and fit chains."),
+    "bench": ("d2f.cli.bench:bench", "Measure chains on labelled images, with intervals."),
     "attack": ("d2f.cli.attack:attack", "Lay preprocessors over images, such as wiener:window=7."),
     "plugin": ("d2f.cli.plugin:plugin", "See and diagnose plugins and the stages they offer."),
 }
