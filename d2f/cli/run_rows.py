@@ -16,6 +16,7 @@ from d2f.cli.interruption import Interruption
 from d2f.cli.remembering import called_with
 from d2f.cli.run_meter import Meter, meter
 from d2f.output import Done, Head, Summary, Writer
+from d2f.output.standard_output import guarded
 from d2f.reading.bounds import Bounds
 
 if TYPE_CHECKING:
@@ -105,9 +106,12 @@ class RunRows:
     def _report(self) -> None:
         if self._options["quiet"]:
             return
-        seconds = time.monotonic() - self._begun
-        for line in self._summary.lines(seconds, self._destination.name):
-            click.echo(line, err=self._destination.path is None)
+        lines = self._summary.lines(time.monotonic() - self._begun, self._destination.name)
+        if self._destination.path is None:
+            click.echo("\n".join(lines), err=True)
+            return
+        with guarded():
+            click.echo("\n".join(lines))
 
     def _how_to_go_on(self, ctx: click.Context) -> str:
         if not self._destination.resumable:

@@ -26,7 +26,7 @@ class Reasons:
     def lines(self, most: int = 10) -> list[str]:
         """Return the most frequent reasons, a line each, with their first image."""
         ordered = self.counts.most_common()
-        lines = [f"{count:>8}  {reason}, first {self.first[reason]}" for reason, count in ordered[:most]]
+        lines = [f"{count:>8}  {reason}; first: {self.first[reason]}" for reason, count in ordered[:most]]
         left = sum(count for _, count in ordered[most:])
         return [*lines, f"{left:>8}  {REST}"] if left else lines
 

@@ -6,6 +6,10 @@ from d2f.api.rows import Cell, Row
 from d2f.output.values import printable
 
 STRONGEST = 2
+"""How many cells are named."""
+
+WEAKEST = 0.05
+"""In nats; what would be shown as 0.0 is left out."""
 
 
 def verdict(row: Row) -> str:
@@ -27,7 +31,7 @@ def findings(row: Row) -> list[str]:
 
 def _strongest(row: Row) -> list[str]:
     """Return the cells that moved the verdict most; a + speaks for generated, a - for real."""
-    moved = sorted((cell for cell in row.stages if cell.contribution), key=_strength, reverse=True)
+    moved = sorted((cell for cell in row.stages if _strength(cell) >= WEAKEST), key=_strength, reverse=True)
     return [_said(cell) for cell in moved[:STRONGEST]]
 
 

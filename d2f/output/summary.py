@@ -78,8 +78,8 @@ class Summary:
 
     def _speed(self, seconds: float) -> str:
         new = self.images - self._earlier
-        kept = f"; {self._earlier} kept from an earlier run" if self._earlier else ""
-        return f"{new} scored in {seconds:.1f} s, {new / max(seconds, 1e-9):.1f} a second{kept}"
+        speed = f"{new} in {seconds:.1f} s, {new / max(seconds, 1e-9):.1f} a second" if new else "none was left to do"
+        return f"{speed}; {self._earlier} kept from an earlier run" if self._earlier else speed
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,0 +1,159 @@
+"""A run killed at any moment, and continued, ends with the rows of a run that was left alone."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset
+import pytest
+
+from d2f.api.errors import Exit
+from d2f.cli.main import main
+from d2f.output import parquet_parts
+from tests.cli.toy import Toy, toy
+
+__all__ = ["toy"]
+
+IMAGES = 120
+SECONDS = 0.004
+PART_ROWS = 25
+SMALL_PARTS = f"import d2f.output.parquet_parts as parts; parts.PART_ROWS = {PART_ROWS}; "
+IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+
+Running = subprocess.Popen[str]
+Rows = list[Any]
+
+
+@pytest.fixture
+def many(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    """A folder of pictures, and a chain that takes its time over each."""
+    monkeypatch.setattr(parquet_parts, "PART_ROWS", PART_ROWS)
+    for number in range(IMAGES):
+        word = "été" if number % 3 else "two\nlines"
+        toy.picture(f"photos/{word} {number:03}.png", (number, number, number))
+    toy.slow(SECONDS)
+    return toy
+
+
+def start(toy: Toy, *arguments: str, before: str = SMALL_PARTS) -> Running:
+    """Start a run in a process of its own."""
+    python, flag, code, *rest = toy.command("slow.yaml", "photos", "--workers", "1", *arguments)
+    command = [python, flag, before + code, *rest]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=toy.folder, env=toy.environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def size(output: Path) -> int:
+    """How much is written: bytes of a file, parts of a folder; -1 where there is nothing."""
+    if output.is_dir():
+        return len(list(output.glob("part-*")))
+    return output.stat().st_size if output.exists() else -1
+
+
+def wait(until: Callable[[], bool], running: Running) -> None:
+    end = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < end
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.002)
+
+
+def kill_after(toy: Toy, growth: int, output: Path, *arguments: str) -> None:
+    """Start a run, wait until its output has grown by so much, and kill it."""
+    enough = max(size(output), 0) + growth
+    with start(toy, "-o", output.name, *arguments) as running:
+        wait(lambda: size(output) >= enough, running)
+        running.kill()
+        running.communicate()
+    assert running.returncode == -signal.SIGKILL
+
+
+def rows(output: Path) -> Rows:
+    if output.is_dir():
+        return pyarrow.dataset.dataset(output).to_table().to_pylist()
+    return output.read_bytes().splitlines(keepends=True)
+
+
+def left_alone(toy: Toy, file: str) -> Rows:
+    """The rows of a run that nothing happened to."""
+    assert main(["chain", "run", "slow.yaml", "photos", "-q", "-o", f"whole-{file}"]) == Exit.OK
+    return rows(toy.folder / f"whole-{file}")
+
+
+@pytest.mark.parametrize(
+    ("file", "growths"), [("rows.jsonl", (0, 1, 20_000)), ("rows.csv", (1, 15_000)), ("rows.parquet", (1, 2))]
+)
+def test_killed_again_and_again(
+    many: Toy, file: str, growths: Sequence[int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = many.folder / file
+    for growth in growths:
+        kill_after(many, growth, output, "--resume")
+    assert main(["chain", "run", "slow.yaml", "photos", "-o", file, "--resume"]) == Exit.OK
+    assert f"{IMAGES} images: " in (summary := capfd.readouterr().out)
+    assert " kept from an earlier run\n" in summary
+    assert rows(output) == left_alone(many, file)
+
+
+def test_continued_in_another_order(many: Toy, capfd: pytest.CaptureFixture[str]) -> None:
+    output = many.folder / "rows.jsonl"
+    kill_after(many, 20_000, output)
+    kept = output.read_bytes().count(b"\n")
+    backwards = [f"photos/{name}" for name in sorted(os.listdir("photos"), reverse=True)]
+    assert main(["chain", "run", "slow.yaml", *backwards, "-o", "rows.jsonl", "--resume"]) == Exit.OK
+    summary = capfd.readouterr().out
+    assert f"\n{IMAGES - kept} in " in summary
+    assert f"; {kept} kept from an earlier run\n" in summary
+    assert sorted(rows(output)) == sorted(left_alone(many, "rows.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("file", "number", "code"),
+    [
+        ("rows.jsonl", signal.SIGINT, Exit.INTERRUPTED),
+        ("rows.csv", signal.SIGTERM, Exit.TERMINATED),
+        ("rows.parquet", signal.SIGINT, Exit.INTERRUPTED),
+    ],
+)
+def test_interrupted_it_says_how_to_go_on(many: Toy, file: str, number: signal.Signals, code: int) -> None:
+    output = many.folder / file
+    with start(many, "-o", file) as running:
+        wait(lambda: size(output) > 0, running)
+        running.send_signal(number)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == code
+    assert err == f"interrupted; to continue: d2f chain run slow.yaml photos --workers 1 -o {file} --resume\n"
+    written, whole = rows(output), left_alone(many, file)
+    assert 0 < len(written) < len(whole)
+    assert written == whole[: len(written)]
+    assert " generated, " in out
+    d2f, *arguments = shlex.split(err.partition("to continue: ")[2])
+    assert (d2f, main(arguments)) == ("d2f", Exit.OK)
+    assert rows(output) == whole
+
+
+def test_interrupted_without_a_file(many: Toy) -> None:
+    with start(many, "--quiet") as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == Exit.INTERRUPTED
+    assert err == "interrupted; a run with -o FILE can be continued later, with --resume\n"
+
+
+def test_what_is_told_to_ignore_ctrl_c_ignores_it(many: Toy) -> None:
+    output = many.folder / "rows.jsonl"
+    with start(many, "-o", "rows.jsonl", before=IGNORE_CTRL_C) as running:
+        wait(lambda: size(output) > 0, running)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    assert running.returncode == Exit.OK
+    assert len(rows(output)) == IMAGES
