@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +22,7 @@ from d2f.engine.logits import clipped, expit, logit
 from d2f.engine.plan import Decision, Plan
 from d2f.engine.rows import row
 from d2f.engine.scored import Scored
+from d2f.engine.watch import Observe, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Judge:
         D2F127 where the plan has no decision.
     """
 
-    def __init__(self, plan: Plan, observe: Callable[[StageFinished], None] | None = None) -> None:
+    def __init__(self, plan: Plan, observe: Observe | None = None) -> None:
         if plan.decision is None:
             raise D2FError.of("D2F127", f"chain {plan.name!r} has no combiner, so it gives scores only")
         self.plan = plan
         self.decision: Decision = plan.decision
-        self._observe = observe
+        self._watch = Watch(observe)
         self._prior = math.log(self.decision.prior) - math.log1p(-self.decision.prior)
         self._calibrators = [self.decision.calibrators.get(name) for name in plan.cell_names]
         for stage in (*self._calibrators, self.decision.combiner, self.decision.chain_calibrator):
@@ -135,8 +135,7 @@ class Judge:
             raise _broken("D2F407", f"the combiner raised {type(error).__name__}: {error}") from error
         if not _is_combination(llr, contributions, cells):
             raise _broken("D2F407", "the combiner returned something that is not one finite ratio an image")
-        if self._observe is not None:
-            self._observe(StageFinished("combiner", "combiner", "", len(cells), time.perf_counter() - begun))
+        self._watch.tell(StageFinished("combiner", "combiner", "", len(cells), time.perf_counter() - begun))
         return self._recalibrated(llr), contributions
 
     def _recalibrated(self, llr: Floats) -> Floats:

@@ -11,6 +11,9 @@ from d2f.api.events import StageFinished
 
 Observe = Callable[[StageFinished], None]
 
+# One for the process: readers, workers and the judge of a run each have a watch, and share an observer.
+_telling = threading.RLock()
+
 
 class Watch:
     """Times stages and tells an observer; without one it does nothing.
@@ -23,7 +26,6 @@ class Watch:
 
     def __init__(self, observe: Observe | None = None) -> None:
         self._observe = observe
-        self._lock = threading.Lock()
 
     @contextmanager
     def timed(self, kind: str, name: str, view: str = "", images: int = 1) -> Iterator[None]:
@@ -37,5 +39,5 @@ class Watch:
     def tell(self, event: StageFinished) -> None:
         """Tell the observer."""
         if self._observe is not None:
-            with self._lock, suppress(Exception):
+            with _telling, suppress(Exception):
                 self._observe(event)

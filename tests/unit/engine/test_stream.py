@@ -12,15 +12,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from d2f import ImageFile, StageFinished, Tiles
-from d2f.engine.score import score_images
+from d2f.engine.score import load_ahead, score_images
 
-from .toys import Network, Whole, picture, plan_of, step
+from .toys import Network, Whole, image_of, picture, plan_of, step
 
 
 def mean(pixels: Any) -> float:
@@ -77,17 +79,22 @@ def test_large_images_are_worked_on_one_after_the_other() -> None:
 def test_closing_early_ends_the_workers_and_gives_up_images_under_way() -> None:
     done: list[int] = []
 
-    def slow(pixels: Any) -> float:
-        time.sleep(0.05)
-        done.append(1)
+    def slow_but_for_the_first(pixels: Any) -> float:
+        if pixels.any():
+            time.sleep(0.05)
+            done.append(1)
         return 0.0
 
-    detectors = {f"d{number}": (Whole(slow, True), ["plain"]) for number in range(40)}
-    rows = score_images(plan_of(detectors), endless([]), workers=2)
+    def images() -> Iterator[ImageFile]:
+        yield image_of(np.zeros((8, 8, 3), np.uint8))
+        yield from endless([])
+
+    detectors = {f"d{number}": (Whole(slow_but_for_the_first, True), ["plain"]) for number in range(400)}
+    rows = score_images(plan_of(detectors), images(), workers=2)
     next(rows)
     before, begun = len(done), time.perf_counter()
     rows.close()  # type: ignore[attr-defined]
-    assert time.perf_counter() - begun < 1.0
+    assert time.perf_counter() - begun < 10, "an image would take 20 seconds"
     assert len(done) - before <= 2
     assert threads() == []
 
@@ -98,7 +105,7 @@ def test_an_interrupt_ends_a_run_at_once() -> None:
         import time
         from itertools import count
         from tests.unit.engine.toys import Whole, picture, plan_of
-        from d2f.engine.score import score_images
+        from d2f.engine.score import load_ahead, score_images
 
         def slow(pixels):
             time.sleep(0.05)
@@ -118,7 +125,7 @@ def test_an_interrupt_ends_a_run_at_once() -> None:
         process.send_signal(signal.SIGINT)
         begun = time.perf_counter()
         _, errors = process.communicate(timeout=30)
-    assert time.perf_counter() - begun < 8
+    assert time.perf_counter() - begun < 15
     assert process.returncode == -signal.SIGINT
     assert errors.strip().endswith("KeyboardInterrupt")
     assert "Exception ignored" not in errors
@@ -157,3 +164,19 @@ def test_an_observer_that_raises_costs_only_itself() -> None:
 
     rows = list(score_images(plan_of({"d": (Whole(mean), ["plain"])}), [picture(0)], observe=broken))
     assert rows[0].cells[0].error is None
+
+
+def test_an_observer_shared_by_a_run_is_called_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    inside, most = [0], [0]
+
+    def watch(_: StageFinished) -> None:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.0005)
+        inside[0] -= 1
+
+    path = tmp_path / "a.png"
+    Image.fromarray(picture(0).pixels).save(path)
+    plan = plan_of({"d": (Whole(mean, True), ["plain"])})
+    list(score_images(plan, load_ahead([str(path)] * 60, workers=3, observe=watch), workers=3, observe=watch))
+    assert most[0] == 1

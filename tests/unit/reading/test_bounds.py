@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -114,3 +115,10 @@ def test_header_that_promises_more_than_there_is() -> None:
 def test_bounds_are_checked(bounds: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Bounds(**bounds)
+
+
+def test_format_whose_decoder_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match="HEIF cannot be decoded here") as caught:
+        decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert caught.value.unread.failure.code == "D2F303"
