@@ -143,8 +143,8 @@ class EstimatorTrainable(Stage, Protocol):
 
     def __init__(self, options: Any) -> None: ...
 
-    def features(self, pixels: Pixels) -> Floats:
-        """Return the features of one view, shape (d,), float64, finite."""
+    def features(self, pixels: Pixels) -> Floats | None:
+        """Return the features of one view, shape (d,), float64, finite; None of a view that has none."""
         ...
 
     def fit(self, features: Floats, labels: Labels, weights: Floats, seed: int) -> Mapping[str, Any]:

@@ -1,0 +1,45 @@
+"""A feature table kept in a folder, so that a recipe that changes only the fit is refitted in seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2f.training.recipe import Recipe
+from d2f.training.table import Table
+
+ONLY_FITTING = {"balance", "folds"}
+"""Keys of a recipe that the table does not depend on."""
+
+
+def table_key(recipe: Recipe, trainable: Any, data: str) -> str:
+    """Return a name that changes with everything that the table is made of, the features' own code included."""
+    plain = recipe.model_dump(mode="json", by_alias=True, exclude=ONLY_FITTING)
+    root = import_module(type(trainable).__module__.partition(".")[0])
+    parts = [json.dumps(plain, sort_keys=True), data]
+    for folder in root.__path__ if hasattr(root, "__path__") else ():
+        parts += [file.read_text(encoding="utf-8") for file in sorted(Path(folder).glob("*.py"))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def load_table(folder: Path, key: str) -> Table | None:
+    """Return the kept table, None where there is none."""
+    path = folder / f"{key}.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as held:
+        return Table(tuple(held["digests"].tolist()), held["training"], held["measuring"])
+
+
+def keep_table(folder: Path, key: str, table: Table) -> None:
+    """Keep a table; the file is there whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{key}.{os.getpid()}.part.npz"
+    np.savez(part, digests=np.array(table.digests), training=table.training, measuring=table.measuring)
+    part.replace(folder / f"{key}.npz")

@@ -1,0 +1,80 @@
+"""A recipe file read strictly: every problem at once, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from d2f.api.errors import D2FError, Place, Problem
+from d2f.chain.nodes import Key
+from d2f.chain.source import Source, read_text
+from d2f.chain.yaml_reader import parse
+from d2f.plugins.build import build
+from d2f.plugins.catalog import Catalog
+from d2f.plugins.validation import Finding, findings
+from d2f.training.recipe import Recipe
+
+CODE = "D2F606"
+
+
+def read_recipe(path: str | Path, catalog: Catalog) -> Recipe:
+    """Read a recipe and see that every stage it names can be built.
+
+    Raises
+    ------
+    D2FError
+        D2F606 for each thing that is wrong with the file, D2F607 for an unknown trainable, and what
+        building a stage raises, each located in the file.
+    """
+    source, problems = parse(read_text(path))
+    if source is None:
+        raise D2FError(problems)
+    found = list(findings(Recipe, source.root.data))
+    problems += [_problem(source, finding) for finding in found]
+    if problems:
+        raise D2FError(problems)
+    recipe = Recipe.model_validate(source.root.data)
+    wrong = [problem for part in _stages(recipe) for problem in _build_problems(source, catalog, *part)]
+    if wrong:
+        raise D2FError(wrong)
+    return recipe
+
+
+def _problem(source: Source, finding: Finding) -> Problem:
+    if finding.sort == "unknown":
+        return Problem(CODE, f"unknown key '{finding.path[-1]}'", source.key(finding.path), notes=finding.notes)
+    if finding.sort == "missing":
+        place = source.value(finding.path) if len(finding.path) > 1 else Place(source.text.file)
+        notes = (finding.description,) if finding.description else ()
+        return Problem(CODE, f"the key '{finding.path[-1]}' is missing", place, notes=notes)
+    return Problem(CODE, f"{finding.name} {finding.message}", source.value(finding.path), notes=finding.notes)
+
+
+def _stages(recipe: Recipe) -> Iterator[tuple[str, str, dict[str, Any], tuple[Key, ...], str]]:
+    """Yield kind, name, options, path and the name's key of every stage that a recipe names."""
+    yield "trainable", recipe.train, recipe.with_, (), "train"
+    for i, augmentation in enumerate(recipe.augment):
+        for j, step in enumerate(augmentation.steps):
+            yield "preprocessor", step.use, step.with_, ("augment", i, "steps", j), "use"
+    for i, step in enumerate(recipe.measure):
+        yield "preprocessor", step.use, step.with_, ("measure", i), "use"
+
+
+def _build_problems(
+    source: Source, catalog: Catalog, kind: str, name: str, options: dict[str, Any], path: tuple[Key, ...], key: str
+) -> list[Problem]:
+    try:
+        build(catalog, kind, name, options)
+    except D2FError as error:
+        # A wrong option stands under `with`, a wrong name at its own key.
+        return [_placed(source, problem, path, key) for problem in error.problems]
+    return []
+
+
+def _placed(source: Source, problem: Problem, path: tuple[Key, ...], key: str) -> Problem:
+    if problem.place is not None:
+        return problem
+    below = (*path, "with") if problem.code == "D2F114" and source.node((*path, "with")) is not None else (*path, key)
+    return replace(problem, place=source.value(below))

@@ -1,0 +1,71 @@
+"""The recipe as pydantic models; the descriptions feed the errors and the reference."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from d2f.chain.model import ChainModel
+
+RECIPE_VERSION = 1
+
+Options = Annotated[dict[str, Any], Field(default_factory=dict)]
+Interval = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+
+
+class StepUse(ChainModel):
+    """A preprocessor by name, with its options."""
+
+    use: str = Field(description="Name of the preprocessor, as `d2f plugin list` shows it.")
+    with_: Options = Field(alias="with", description="The preprocessor's own options.")
+
+
+class Augmentation(ChainModel):
+    """What a copy of a training image may undergo after it was brought alike."""
+
+    share: float = Field(gt=0.0, description="How often it is drawn, relative to the other entries.")
+    steps: list[StepUse] = Field(default=[], description="Preprocessors in order; none leaves the copy as it is.")
+
+
+class DataPart(ChainModel):
+    """The images."""
+
+    folder: str | None = Field(default=None, description="A folder or manifest; `--data` goes before it.")
+    part: Literal["weights", "chains", "all"] = Field(
+        default="weights", description="Part of the fixed split by collection; `all` takes both."
+    )
+
+
+class Copies(ChainModel):
+    """Which copies of each image the model is fitted to, all made by the matched protocol."""
+
+    fitting: int = Field(default=3, ge=0, description="Copies with a window, scale and JPEG quality drawn at random.")
+    judging: int = Field(default=1, ge=0, description="Copies of the central window at one quality.")
+    windows: Interval = Field(default=[224, 320], description="Least and greatest side of a random window, in pixels.")
+    qualities: Interval = Field(default=[70, 98], description="Least and greatest random JPEG quality.")
+    scale: bool = Field(default=True, description="Whether larger images are at times reduced towards the window.")
+
+
+class Recipe(ChainModel):
+    """A recipe of `d2f train`, format version 1, for models that are fitted at one stroke."""
+
+    d2f: Literal[1] = Field(description="Format version; checked first.")
+    train: str = Field(description="Name of the trainable, as `d2f plugin list` shows it.")
+    with_: Options = Field(alias="with", description="The trainable's own options.")
+    data: DataPart = Field(default=DataPart(), description="The images.")
+    copies: Copies = Field(default=Copies(), description="Which copies of each image the model is fitted to.")
+    augment: list[Augmentation] = Field(
+        default=[], description="Each copy undergoes one of these, drawn by share; without any, none."
+    )
+    measure: list[StepUse] = Field(
+        default=[], description="Attacks under which cross-validation measures, beside the clean judging copy."
+    )
+    balance: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Weight of a source's image is count ** (balance - 1): 0 all sources alike, 1 all images alike.",
+    )
+    folds: int = Field(default=5, ge=2, description="Folds of the cross-validation, whole components each.")
+    seed: int = Field(default=0, ge=0, description="Of every draw.")

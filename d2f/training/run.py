@@ -1,0 +1,183 @@
+"""`d2f train` for estimators: a recipe and images in, a weights file and its figures out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2f.api.arrays import Floats
+from d2f.api.errors import D2FError
+from d2f.data.components import components
+from d2f.data.dataset import Dataset, load_dataset
+from d2f.data.digest import digest, digest_of
+from d2f.data.folds import folds
+from d2f.data.split import shipped_split
+from d2f.plugins.build import build
+from d2f.plugins.catalog import Catalog
+from d2f.training.balance import image_weights
+from d2f.training.copies import measured_names
+from d2f.training.figures import Figures, figures
+from d2f.training.fitting import fit_rows, out_of_fold
+from d2f.training.journal import Journal
+from d2f.training.kept import keep_table, load_table, table_key
+from d2f.training.recipe import Recipe
+from d2f.training.table import Progress, Table, make_table
+from d2f.version import __version__
+from d2f.weights import short_digests, write_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a run.
+
+    Parameters
+    ----------
+    weights : Path
+        The weights file.
+    sha256 : str
+        Its digest.
+    figures : tuple of Figures
+        By cross-validation: clean first, then each attack.
+    """
+
+    weights: Path
+    sha256: str
+    figures: tuple[Figures, ...]
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """What is told of a run as it goes on."""
+
+    say: Callable[[str], None]
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run is about: a recipe, the model that it asks for, and who watches."""
+
+    recipe: Recipe
+    catalog: Catalog
+    trainable: Any
+    watcher: Watcher
+
+
+def train(
+    recipe: Recipe,
+    catalog: Catalog,
+    output: Path,
+    watcher: Watcher,
+    data: str | None = None,
+    workers: int = 1,
+    cache: Path | None = None,
+) -> Trained:
+    """Fit what a recipe asks for, measure it by cross-validation, and write the weights.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    catalog : Catalog
+    output : Path
+        The weights file; the journal stands beside it, as ``.jsonl``.
+    watcher : Watcher
+    data : str, optional
+        A folder or manifest; the recipe's own otherwise.
+    workers : int
+        Processes that make features; the result does not depend on it.
+    cache : Path, optional
+        A folder in which the feature table is kept.
+
+    Raises
+    ------
+    D2FError
+        What reading the data raises; D2F004 where an output cannot be written; D2F606 without data;
+        D2F607 where the trainable is not an estimator.
+    """
+    if output.suffix != ".safetensors":
+        raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{output.name}'")
+    dataset, work = training_data(recipe, data), Work(recipe, catalog, _estimator(recipe, catalog), watcher)
+    with Journal(output.with_suffix(".jsonl")) as journal:
+        watcher.say(dataset.describe())
+        table = _table(dataset, work, workers, cache)
+        facts = _facts(recipe, dataset, table)
+        journal.write("data", **facts)
+        weights = image_weights(dataset, recipe.balance)
+        measured = _cross_validated(dataset, work, table, weights)
+        for each in measured:
+            journal.write("cross-validation", **each.row())
+        arrays = fit_rows(work.trainable, table.training, dataset.labels, weights, recipe.seed)
+        sha256 = write_weights(output, arrays, facts, short_digests(table.digests))
+        journal.write("weights", file=output.name, sha256=sha256)
+    return Trained(output, sha256, measured)
+
+
+def training_data(recipe: Recipe, data: str | None) -> Dataset:
+    """Return the images that a recipe trains on."""
+    folder = data or recipe.data.folder
+    if folder is None:
+        raise D2FError.of("D2F606", "the recipe names no data", "give a folder or manifest with --data")
+    dataset = load_dataset(folder)
+    if recipe.data.part == "all":
+        return dataset
+    split = shipped_split(dataset)
+    return split.weights if recipe.data.part == "weights" else split.chains
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """Return ``sha256:…`` of what a recipe says, however it is written; where its data lie is left out."""
+    plain = recipe.model_dump(mode="json", by_alias=True)
+    plain["data"].pop("folder")
+    return f"sha256:{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
+
+
+def _estimator(recipe: Recipe, catalog: Catalog) -> Any:
+    trainable = build(catalog, "trainable", recipe.train, recipe.with_)
+    if not callable(getattr(trainable, "features", None)):
+        raise D2FError.of("D2F607", f"trainable '{recipe.train}' is no estimator: it has no `features`")
+    return trainable
+
+
+def _table(dataset: Dataset, work: Work, workers: int, cache: Path | None) -> Table:
+    if cache is None:
+        return make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress)
+    key = table_key(work.recipe, work.trainable, digest(dataset))
+    table = load_table(cache, key)
+    if table is None:
+        table = make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress)
+        keep_table(cache, key, table)
+    return table
+
+
+def _cross_validated(dataset: Dataset, work: Work, table: Table, weights: Floats) -> tuple[Figures, ...]:
+    recipe = work.recipe
+    fold = folds(components(dataset), dataset.labels, recipe.folds, recipe.seed)
+    total = int(fold.max()) + 1
+
+    def say(number: int) -> None:
+        work.watcher.say(f"cross-validation: fold {number + 1} of {total}")
+
+    scores = out_of_fold(work.trainable, table, dataset.labels, weights, fold, recipe.seed, say)
+    return tuple(figures(dataset, name, scores[:, i]) for i, name in enumerate(measured_names(recipe)))
+
+
+def _facts(recipe: Recipe, dataset: Dataset, table: Table) -> dict[str, str]:
+    """Return what a weights file says of itself."""
+    labels = np.asarray(dataset.labels).tolist()
+    return {
+        "d2f": __version__,
+        "trainable": recipe.train,
+        "options": json.dumps(recipe.with_, sort_keys=True),
+        "recipe": recipe_digest(recipe),
+        "data": digest_of(zip(table.digests, labels, strict=True)),
+        "part": recipe.data.part,
+        "images": str(len(dataset)),
+        "collections": str(len(dataset.collections)),
+        "seed": str(recipe.seed),
+    }

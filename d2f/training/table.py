@@ -1,0 +1,118 @@
+"""The table of features: every copy of every image, made in worker processes, in the images' order."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.api.arrays import Floats
+from d2f.api.errors import D2FError
+from d2f.data.dataset import Dataset
+from d2f.plugins.build import build
+from d2f.plugins.catalog import Catalog
+from d2f.reading.image import read_image
+from d2f.training.copies import CopyMaker
+from d2f.training.recipe import Recipe
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Features of a set's copies; a copy that the trainable has no features for is a row of NaN.
+
+    Parameters
+    ----------
+    digests : tuple of str
+        sha256 of each image file.
+    training : numpy.ndarray, shape (images, copies, d), float64
+    measuring : numpy.ndarray, shape (images, 1 + attacks, d), float64
+    """
+
+    digests: tuple[str, ...]
+    training: Floats
+    measuring: Floats
+
+
+class ImageFeatures(NamedTuple):
+    """One image's rows of the table."""
+
+    sha256: str
+    training: list[Floats | None]
+    measuring: list[Floats | None]
+
+
+class FeatureMaker:
+    """An image's path to its rows; made once in each process."""
+
+    def __init__(self, recipe: Recipe, catalog: Catalog) -> None:
+        self.trainable = build(catalog, "trainable", recipe.train, recipe.with_)
+        self.copies = CopyMaker.of(recipe, catalog)
+
+    def __call__(self, path: str) -> ImageFeatures:
+        image = read_image(path)
+        made = self.copies.training(image), self.copies.measuring(image)
+        training, measuring = ([self.trainable.features(pixels) for pixels in copies] for copies in made)
+        return ImageFeatures(image.sha256, training, measuring)
+
+
+def make_table(dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int, progress: Progress) -> Table:
+    """Return the features of every copy of every image.
+
+    Raises
+    ------
+    D2FError
+        Where an image cannot be read, or no copy at all has features (D2F603).
+    """
+    rows: list[ImageFeatures] = []
+    for row in _rows(dataset, recipe, catalog, workers):
+        rows.append(row)
+        progress(len(rows), len(dataset))
+    width = _width(rows)
+    training, measuring = ([getattr(row, kind) for row in rows] for kind in ("training", "measuring"))
+    return Table(tuple(row.sha256 for row in rows), _stacked(training, width), _stacked(measuring, width))
+
+
+def _width(rows: list[ImageFeatures]) -> int:
+    for row in rows:
+        for features in (*row.training, *row.measuring):
+            if features is not None:
+                return len(features)
+    raise D2FError.of("D2F603", "the model has features of none of the images")
+
+
+def _stacked(rows: list[list[Floats | None]], width: int) -> NDArray[np.float64]:
+    absent = np.full(width, np.nan)
+    return np.array([[absent if features is None else features for features in row] for row in rows]).reshape(
+        len(rows), -1, width
+    )
+
+
+def _rows(dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int) -> Iterator[ImageFeatures]:
+    paths = [image.path for image in dataset]
+    if workers <= 1:
+        yield from map(FeatureMaker(recipe, catalog), paths)
+        return
+    # Spawned, not forked: a fork would copy the locks of threads that libraries have started.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start, (recipe.model_dump_json(by_alias=True),)) as pool:
+        yield from pool.map(_make, paths, chunksize=4)
+
+
+_maker: FeatureMaker | None = None
+
+
+def _start(recipe: str) -> None:
+    global _maker
+    _maker = FeatureMaker(Recipe.model_validate_json(recipe), Catalog.discover())
+
+
+def _make(path: str) -> ImageFeatures:
+    assert _maker is not None
+    return _maker(path)

@@ -1,0 +1,70 @@
+"""The pixels that the features look at: a bounded central window, as luma and colour differences, at four scales."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane: TypeAlias = NDArray[np.float32]
+
+LARGEST = 384
+"""Side of the largest window, in pixels: cost and statistics do not grow with the picture."""
+
+SMALLEST = 64
+"""A picture with a shorter side than this is abstained on."""
+
+LEVELS = 4
+
+
+def window(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the central window whose sides are multiples of 16 and at most `LARGEST`.
+
+    Its corner lies on the 8-pixel grid of the picture, so that the traces of a JPEG grid keep their place.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray, shape (height, width, 3), uint8
+        Both sides at least 16.
+    """
+    height, width = (min(side, LARGEST) // 16 * 16 for side in pixels.shape[:2])
+    top, left = (pixels.shape[0] - height) // 16 * 8, (pixels.shape[1] - width) // 16 * 8
+    return pixels[top : top + height, left : left + width]
+
+
+def luma_and_colour(pixels: NDArray[np.uint8]) -> tuple[Plane, Plane, Plane]:
+    """Return Y, Cb and Cr of ITU-T T.871 (JFIF), float32, Cb and Cr about 0, not rounded."""
+    red, green, blue = (np.ascontiguousarray(pixels[..., channel], dtype=np.float32) for channel in range(3))
+    luma = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+    return luma, (blue - luma) * np.float32(1 / 1.772), (red - luma) * np.float32(1 / 1.402)
+
+
+def halved(plane: Plane) -> Plane:
+    """Return means of 2x2 pixels, shape (height / 2, width / 2)."""
+    rows = plane[0::2] + plane[1::2]
+    return (rows[:, 0::2] + rows[:, 1::2]) * np.float32(0.25)
+
+
+def pyramid(plane: Plane, levels: int = LEVELS) -> list[Plane]:
+    """Return the plane and its successive halvings, finest first."""
+    planes = [plane]
+    while len(planes) < levels:
+        planes.append(halved(planes[-1]))
+    return planes
+
+
+FLATTEST = 0.5
+"""Standard deviation, in grey levels, of the flattest picture that has statistics to speak of."""
+
+
+def unfit(pixels: NDArray[np.uint8]) -> str:
+    """Return why a picture has no features, empty where it has."""
+    height, width = pixels.shape[:2]
+    if min(height, width) < SMALLEST:
+        return f"{width}x{height} pixels; at least {SMALLEST} a side are needed"
+    # A sparse look suffices to see that a picture is not flat; a full one where it seems so.
+    seen = window(pixels)
+    if seen[::8, ::8, 1].std() >= FLATTEST or seen.std(axis=(0, 1)).max() >= FLATTEST:
+        return ""
+    return f"the picture is flat: its pixels vary by less than {FLATTEST} grey levels"
