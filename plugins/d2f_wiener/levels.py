@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f_wiener.boxes import STRIP, box_sums, padded_strips
+from d2f_wiener.boxes import box_sums, padded_strips
 from d2f_wiener.filter import check, wiener2
 
 WHITE = 255.0
 INTEGER_WINDOW = 256
 """Most elements of a window whose 255² n² fits 32 bits."""
+
+KEPT = 50_000_000
+"""Levels of a picture up to which sums are kept while the noise is estimated; beyond, they are made twice."""
+
+Moments: TypeAlias = tuple[slice, NDArray[np.uint16], NDArray[np.uint32]]
 
 
 def wiener2_levels(
@@ -88,51 +93,54 @@ def _strips(
         return
     rows = image.reshape(height, -1)
     channels = rows.shape[1] // width
-    sums, spread = _exact_moments(rows, window, channels)
+    share = np.float32(1.0 / (window[0] * window[1]))
+    moments: Iterable[Moments] = _exact_moments(rows, window, channels)
     if noise is None:
-        # Column sums first: numpy adds whole rows fast, and three interleaved channels slowly.
-        columns = spread.sum(axis=0, dtype=np.uint64).reshape(width, channels)
-        power = columns.sum(axis=0) / (height * width)
+        if rows.size <= KEPT:
+            moments = list(moments)
+        power = _mean_spread(moments, rows.shape, channels)
+        moments = moments if rows.size <= KEPT else _exact_moments(rows, window, channels)
     else:
         power = np.full(channels, noise * (WHITE * window[0] * window[1]) ** 2)
-    yield from _shrunk(rows, sums, spread, np.tile(power.astype(np.float32), width), window)
+    wide = np.tile(power.astype(np.float32), width)
+    for part, sums, spread in moments:
+        yield part, _shrunk(rows[part], sums * share, spread.astype(np.float32), wide)
 
 
-def _exact_moments(
-    rows: NDArray[np.uint8], window: tuple[int, int], channels: int
-) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
-    """Return S and n Q - S² of every window; S is at most 255 * 256, n Q at most 255² * 256²."""
-    sums, spread = np.empty(rows.shape, np.uint16), np.empty(rows.shape, np.uint32)
+def _exact_moments(rows: NDArray[np.uint8], window: tuple[int, int], channels: int) -> Iterator[Moments]:
+    """Yield S and n Q - S² of every window; S is at most 255 * 256, n Q at most 255² * 256²."""
     count = np.uint32(window[0] * window[1])
     for part, strip in padded_strips(rows, window, np.uint16, channels):
-        sums[part] = box_sums(strip, window, channels)
-        squares = np.multiply(strip, strip, dtype=np.uint32)
-        np.multiply(box_sums(squares, window, channels), count, out=spread[part])
-        spread[part] -= np.square(sums[part], dtype=np.uint32)
-    return sums, spread
+        sums = box_sums(strip, window, channels)
+        spread = box_sums(np.multiply(strip, strip, dtype=np.uint32), window, channels) * count
+        spread -= np.square(sums, dtype=np.uint32)
+        # The sums of a window of one are the strip itself, which is written anew.
+        yield part, sums.copy() if np.shares_memory(sums, strip) else sums, spread
+
+
+def _mean_spread(moments: Iterable[Moments], shape: tuple[int, ...], channels: int) -> NDArray[np.float64]:
+    """Return the mean of n Q - S² of each channel."""
+    total = np.zeros(shape[1], np.uint64)
+    for _, _, spread in moments:
+        # Column sums first: numpy adds whole rows fast, and three interleaved channels slowly.
+        total += spread.sum(axis=0, dtype=np.uint64)
+    by_channel: NDArray[np.float64] = total.reshape(-1, channels).sum(axis=0) / (shape[0] * shape[1] // channels)
+    return by_channel
 
 
 def _shrunk(
-    rows: NDArray[np.uint8],
-    sums: NDArray[np.uint16],
-    spread: NDArray[np.uint32],
-    power: NDArray[np.float32],
-    window: tuple[int, int],
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield x + (m - x) * s / max(v, s), all variances times n²; `power` is n² s for each column."""
-    share = np.float32(1.0 / (window[0] * window[1]))
-    step = max(1, STRIP // rows.shape[1])
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        pull = np.maximum(spread[part].astype(np.float32), power)
-        # Zero over zero: a flat window without noise. There x = m, so that any finite quotient gives the mean.
-        np.divide(power, np.maximum(pull, np.float32(1e-30), out=pull), out=pull)
-        levels = sums[part] * share
-        pixels = rows[part].astype(np.float32)
-        levels -= pixels
-        levels *= pull
-        levels += pixels
-        yield part, levels
+    pixels: NDArray[np.uint8], mean: NDArray[np.float32], spread: NDArray[np.float32], power: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return x + (m - x) * s / max(v, s), written over `mean`; `spread` is n² v and `power` n² s of each column."""
+    np.maximum(spread, power, out=spread)
+    # Zero over zero: a flat window without noise. There x = m, so that any finite quotient gives the mean.
+    np.maximum(spread, np.float32(1e-30), out=spread)
+    pull = np.divide(power, spread, out=spread)
+    levels = pixels.astype(np.float32)
+    mean -= levels
+    mean *= pull
+    mean += levels
+    return mean
 
 
 def _by_planes(image: NDArray[np.uint8], window: tuple[int, int], noise: float | None) -> NDArray[np.float32]:

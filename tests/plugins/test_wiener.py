@@ -172,6 +172,21 @@ def test_without_noise_nothing_changes() -> None:
     assert np.array_equal(wiener2(plane, (7, 7), 0.0), plane)
 
 
+def test_a_large_picture_is_filtered_alike_in_less_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = photograph()
+    kept = wiener2_rounded(picture, (7, 7))
+    monkeypatch.setattr("d2f_wiener.levels.KEPT", 0)
+    assert np.array_equal(wiener2_rounded(picture, (7, 7)), kept)
+
+
+@pytest.mark.parametrize("window", [(1, 1), (1, 2), (2, 1)], ids=str)
+def test_the_least_windows(window: tuple[int, int]) -> None:
+    picture = noise_picture(30, 40)
+    levels = wiener2_levels(picture, window)
+    for channel in range(3):
+        assert np.abs(levels[..., channel] - 255 * wiener2(picture[..., channel] / 255, window)).max() < 0.01
+
+
 def test_it_takes_noise_out() -> None:
     clean = photograph("chelsea").astype(float)
     noisy = half_even(clean + 20 * np.random.default_rng(0).standard_normal(clean.shape))
