@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from d2f.api.errors import D2FError
 from d2f.api.inputs import ImageFile
+from d2f.engine.apply import apply_steps
+from d2f.engine.loading import load_once
 from d2f.engine.plan import Step
-from d2f.engine.seeds import step_seed
 
 if TYPE_CHECKING:
     from d2f.plugins.catalog import Catalog
-
-ATTACK_PLACE = 1_000_000
-"""Added to a step's place in its seed, so that an attack never repeats the noise of a view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class Attack:
     name : str
         The SPEC, every first option spelled out.
     steps : tuple of Step
-        In order.
+        In order, their stages loaded.
     """
 
     name: str
@@ -42,27 +38,29 @@ def read_attacks(specs: Sequence[str], catalog: Catalog) -> tuple[Attack, ...]:
     Raises
     ------
     D2FError
-        As `d2f.engine.spec.parse_spec`.
+        As `d2f.engine.spec.parse_spec`, and what a stage raises on loading.
     """
     from d2f.engine.spec import format_spec, parse_spec
 
     read = [parse_spec(spec, catalog, "--attack") for spec in specs]
+    for steps in read:
+        for step in steps:
+            load_once(step.stage)
     return tuple(Attack(name, steps) for name, steps in {format_spec(steps): steps for steps in read}.items())
 
 
 def lay(attack: Attack, image: ImageFile) -> ImageFile:
-    """Return the image with the attack's pixels; `data` and `sha256` stay, for no file holds these pixels.
+    """Return the image under an attack.
+
+    The attack draws its noise from the image's own digest, as `d2f attack` does. The copy has a digest of its own,
+    made of the image's and the attack's name, so that a view of the same steps does not draw the same noise again.
+    Its `data` stay the image's: no file holds these pixels.
 
     Raises
     ------
     D2FError
-        D2F404 where a step raises.
+        D2F404 or D2F405 where a step fails.
     """
-    pixels = image.pixels
-    for place, step in enumerate(attack.steps):
-        seed = step_seed(image.seed, ATTACK_PLACE + place, step.key)
-        try:
-            pixels = np.ascontiguousarray(step.stage.apply(pixels, seed))
-        except Exception as error:
-            raise D2FError.of("D2F404", f"attack '{attack.name}' on {image.path}: {error}") from error
-    return replace(image, pixels=pixels, height=pixels.shape[0], width=pixels.shape[1])
+    pixels = apply_steps(image, attack.steps)
+    digest = hashlib.sha256(f"{image.sha256} {attack.name}".encode()).hexdigest()
+    return replace(image, pixels=pixels, height=pixels.shape[0], width=pixels.shape[1], sha256=digest)
