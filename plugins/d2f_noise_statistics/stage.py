@@ -19,7 +19,7 @@ RECORDS = (
         name="noise-statistics/default",
         sha256="305ca7addb6afc7445f8fbca901bc162f642e475e048dcc9f126dd4c67372664",
         licence="MIT",
-        sources=("package:d2f_noise_statistics/weights/default.safetensors",),
+        sources=("package:d2f_noise_statistics/default.safetensors",),
         description="Logistic regression on 3,376 images of 81 collections, as found and laundered.",
     ),
 )
