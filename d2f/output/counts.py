@@ -27,8 +27,8 @@ class Reasons:
         """Return the most frequent reasons, a line each, with their first image."""
         ordered = self.counts.most_common()
         lines = [f"{count:>8}  {reason}; first: {self.first[reason]}" for reason, count in ordered[:most]]
-        left = sum(count for _, count in ordered[most:])
-        return [*lines, f"{left:>8}  {REST}"] if left else lines
+        left = ordered[most:]
+        return [*lines, f"{sum(count for _, count in left):>8}  more, of {len(left)} kinds"] if left else lines
 
     def __bool__(self) -> bool:
         return bool(self.counts)

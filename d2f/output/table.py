@@ -108,8 +108,9 @@ def shortened(path: str, width: int) -> str:
     """
     if cell_len(path) <= width:
         return path
-    end = path[path.rfind("/") :]
-    if cell_len(end) > width - 4:
+    folder, slash, name = path.rpartition("/")
+    end = slash + name
+    if not folder or cell_len(end) > width - 4:
         end = _last_cells(path, width // 2)
     return set_cell_size(path, width - 1 - cell_len(end)).rstrip() + "…" + end
 

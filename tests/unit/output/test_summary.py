@@ -1,0 +1,60 @@
+"""The summary: what is counted, in which words, in how much memory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from d2f.api.errors import Exit
+from d2f.api.rows import Cell, Failure
+from d2f.output import Summary
+from d2f.output.counts import MOST_REASONS
+from tests.unit.output.made import BROKEN, GENERATED, HALF, HEAD, REAL, ROWS, named
+
+
+def test_word_for_word() -> None:
+    summary = Summary(HEAD)
+    for number, row in enumerate((*ROWS, GENERATED, dataclasses.replace(BROKEN, path="c\n.jpg"))):
+        summary.add(row, earlier=number == 0)
+    assert list(summary.lines(2.0, "rows.jsonl")) == [
+        "6 images: 2 generated, 1 real, 1 inconclusive, 2 failed",
+        "failed images",
+        "       2  D2F304: the image is damaged or truncated; first: broken.jpg",
+        "failed cells (the images' other cells stand)",
+        "       1  resnet/plain D2F401: ValueError: a, b: c; first: half.jpg",
+        "cells that abstained",
+        "       1  provenance/plain: no manifest, no metadata; first: half.jpg",
+        "2 verdicts with a detector that turns between views",
+        "5 in 2.0 s, 2.5 a second; 1 kept from an earlier run",
+        "chain robust, digest 3f9a12c03f9a; rows written to rows.jsonl",
+        "A probability holds for images like those that the chain was fitted on.",
+    ]
+
+
+def test_one_image() -> None:
+    summary = Summary(HEAD)
+    summary.add(REAL)
+    assert next(summary.lines(1.0, "rows.csv")) == "1 image: 0 generated, 1 real, 0 inconclusive, 0 failed"
+
+
+def test_exit_codes() -> None:
+    def ended(*rows: object) -> Exit:
+        summary = Summary(HEAD)
+        for row in rows:
+            summary.add(row)  # type: ignore[arg-type]
+        return summary.exit
+
+    abstained = dataclasses.replace(HALF, stages=HALF.stages[1:])
+    assert ended() == ended(GENERATED, REAL) == ended(abstained) == Exit.OK
+    assert ended(HALF) == ended(BROKEN) == ended(GENERATED, BROKEN, REAL) == Exit.SOME_FAILED
+
+
+def test_reasons_do_not_grow_with_the_images() -> None:
+    summary = Summary(HEAD)
+    for number in range(1000):
+        cell = Cell("resnet", "plain", error=Failure("D2F401", f"ValueError: temperature {number}"))
+        summary.add(dataclasses.replace(named(f"{number}.jpg"), stages=(cell,), flips=()))
+    lines = list(summary.lines(1.0, "rows.csv"))
+    assert lines[2] == f"{1000 - MOST_REASONS:>8}  other reasons; first: {MOST_REASONS}.jpg"
+    assert lines[3] == "       1  resnet/plain D2F401: ValueError: temperature 0; first: 0.jpg"
+    assert lines[12] == f"{MOST_REASONS - 9:>8}  more, of {MOST_REASONS - 9} kinds"
+    assert summary.exit == Exit.SOME_FAILED
