@@ -1,12 +1,16 @@
 import hashlib
 import io
+import os
 
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
 from d2f import ImageFile
+from d2f.data.dataset import load_dataset
+from d2f.data.limited import limited
 from d2f.data.matched import FITTING_QUALITIES, FITTING_WINDOWS, fitting, judging
+from d2f.reading.image import read_image
 
 
 def image(height=500, width=640, seed=0, format="PNG"):
@@ -86,3 +90,19 @@ def test_what_is_drawn_does_not_depend_on_format_or_metadata():
 
 def _slope(matched):
     return np.polyfit(np.arange(matched.width), matched.pixels.mean(axis=(0, 2)), 1)[0]
+
+
+@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
+def test_real_and_generated_files_are_alike_but_for_their_pixels():
+    part = limited(load_dataset(os.path.join(os.environ["D2F_DATA"], "train")), 60, seed=1)
+    found = [read_image(one.path) for one in part]
+    assert len({one.format for one in found}) > 1
+    matched = [judging(one) for one in found]
+    assert {one.format for one in matched} == {"JPEG"}
+    assert max(max(one.width, one.height) for one in matched) <= 320
+    decoders = []
+    for one in matched:
+        with Image.open(io.BytesIO(one.data)) as decoded:
+            decoders.append((str(decoded.quantization), JpegImagePlugin.get_sampling(decoded), tuple(decoded.info)))
+    assert len(set(decoders)) == 1
+    assert [one.sha256 for one in matched] == [one.sha256 for one in found]
