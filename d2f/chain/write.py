@@ -10,11 +10,13 @@ import io
 import re
 from collections.abc import Mapping
 from datetime import date
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
 from d2f.chain.source import Source, Text, as_text
 from d2f.chain.yaml_reader import parse
+from d2f.plugins.core_schema import resolve
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
@@ -23,7 +25,9 @@ ORDER = ("calibrate", "combine", "verdict", "fitted")
 """The order in which keys that were not there are added."""
 WIDTH = 100
 """A mapping or list that fits into so many columns is written in one line."""
+PLAIN = re.compile(r"[A-Za-z0-9](?:[\w ./=:,+-]*[\w=])?", re.ASCII)
 DATE = re.compile(r"[12]\d{3}-(0\d|1[012])-([01]\d|2[0-8])")
+NUMBERS = re.compile(r"(?P<head> *(- )?[\w/-]+: \[)(?P<list>[-+.\d]\S*(, [-+.\d]\S*)+\])")
 DIGITS = 6
 """Significant digits of a floating-point number."""
 
@@ -114,14 +118,23 @@ def _round_trip(text: str, key: str, value: Any) -> str:
 
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = WIDTH
+    # ruamel would break long texts, too; lists of numbers are broken below.
+    yaml.width = 1_000_000
     yaml.indent(mapping=2, sequence=4, offset=2)
     document = yaml.load(text) if text.strip() else CommentedMap()
     _merge(document, key, value, indent=0)
     stream = io.StringIO()
     yaml.dump(document, stream)
-    # ruamel leaves a blank at the end of each line of a list that it breaks.
-    return stream.getvalue().replace(", \n", ",\n")
+    return "\n".join(_broken(line) for line in stream.getvalue().split("\n"))
+
+
+def _broken(line: str) -> str:
+    """Return a line, one that is a long list of numbers broken into several."""
+    numbers = NUMBERS.fullmatch(line)
+    if len(line) <= WIDTH or numbers is None:
+        return line
+    head = numbers["head"]
+    return fill(numbers["list"], WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 def _merge(mapping: CommentedMap, key: str, value: Any, indent: int) -> None:
@@ -129,7 +142,7 @@ def _merge(mapping: CommentedMap, key: str, value: Any, indent: int) -> None:
     from ruamel.yaml.comments import CommentedMap
 
     old = mapping.get(key)
-    if not (isinstance(old, CommentedMap) and isinstance(value, Mapping)):
+    if not (value and isinstance(old, CommentedMap) and isinstance(value, Mapping)):
         mapping[key] = _node(value, indent + len(key) + 2)
         return
     for name in [name for name in old if name not in value]:
@@ -150,11 +163,19 @@ def _node(value: Any, column: int) -> Any:
     elif isinstance(value, list):
         node = CommentedSeq(_node(inner, column + 2) for inner in value)
     else:
-        # As a date, it needs no quotes.
-        return date.fromisoformat(value) if isinstance(value, str) and DATE.fullmatch(value) else value
+        return _text(value) if isinstance(value, str) else value
     if _fits(value, column) or (isinstance(value, list) and not any(isinstance(one, Mapping | list) for one in value)):
         node.fa.set_flow_style()
     return node
+
+
+def _text(value: str) -> Any:
+    """Return a text as what ruamel writes without quotes where it may stand without, in quotes otherwise."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    if DATE.fullmatch(value):
+        return date.fromisoformat(value)
+    return value if PLAIN.fullmatch(value) and resolve(value) == value else DoubleQuotedScalarString(value)
 
 
 def _fits(value: Any, column: int) -> bool:
