@@ -75,12 +75,12 @@ def _stage(kind: str, model: Mapping[str, Any], catalog: Catalog, definitions: S
 
 def _options(kind: str, stage: Any) -> tuple[Schema, Schema]:
     """Return the schema of a stage's options, and the definitions that it refers to."""
-    from pydantic.errors import PydanticInvalidForJsonSchema
+    from pydantic.errors import PydanticUserError
 
     prefix = f"{kind}.{stage.name}"
     try:
         schema = stage.Options.model_json_schema(by_alias=True, ref_template=f"#/$defs/{prefix}.{{model}}")
-    except PydanticInvalidForJsonSchema:
+    except PydanticUserError:
         return {"type": "object"}, {}
     inner = {f"{prefix}.{name}": value for name, value in schema.pop("$defs", {}).items()}
     schema["description"] = f"Options of {stage.name}. {stage.summary}"

@@ -95,7 +95,7 @@ def test_it_does_not_change_between_releases() -> None:
         ("{slope: -1, bias: 0}", "{slope: -1.0, bias: -0.0}"),
         ("window: 7", 'window: 7, "noise": ~'),
         ("detectors:\n", "  c: [{use: wiener}]\ndetectors:\n"),
-        ("with:\n    weights: {n/plain: 1, n/a: 0.5, resnet/b: 2}", "with: {bias: 0, weights: {resnet/b: 2, n/a: .5, n/plain: 1}}"),
+        ("weights: {n/plain: 1, n/a: 0.5, resnet/b: 2}", "bias: 0\n    weights: {resnet/b: 2, n/a: .5, n/plain: 1}"),
         ("{use: resnet, views: [b]}", "{id: resnet, use: resnet, views: [b], with: {}}"),
         ("real_below: 0.3", "real_below: 0.30, false_positive_rate: 0.01, miss_rate: 0.2"),
         ("verdict:", "fitted: {data: x, images: 7, date: 2026-11-21, d2f: 0.1.0}\nverdict:"),
