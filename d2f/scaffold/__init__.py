@@ -1,0 +1,1 @@
+"""A new plugin, written from templates: what `d2f plugin new` does."""

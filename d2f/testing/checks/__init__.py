@@ -1,0 +1,1 @@
+"""What is held of stages, a file for each subject."""

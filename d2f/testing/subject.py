@@ -1,0 +1,106 @@
+"""A stage under test: its class, its options, and instances of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from d2f.plugins.faults import blame
+from d2f.testing.check import Failed
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+CELLS = ("one/plain", "two/plain", "three/plain")
+"""The cells that combiners are tried on."""
+
+LEARNED = 1e-4
+"""How far the scores of a learned detector may differ, in their own unit and relative to their size."""
+
+
+@dataclass
+class Subject:
+    """A stage under test.
+
+    Parameters
+    ----------
+    kind : str
+        ``detector``, ``preprocessor``, ``calibrator``, ``combiner`` or ``trainable``.
+    stage : type
+    options : mapping
+        Plain data, as in a chain file.
+    tolerance : float or None
+        How far scores may differ that should be equal; None: `LEARNED` for a stage that has `weights`, else 0.
+    notes : dict
+        What one check keeps for the others.
+    """
+
+    kind: str
+    stage: Any
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float | None = None
+    notes: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What chain files call it, or the class's name where it has none."""
+        name = getattr(self.stage, "name", None)
+        return name if isinstance(name, str) and name else getattr(self.stage, "__qualname__", repr(self.stage))
+
+    @property
+    def origin(self) -> str:
+        """Module and class."""
+        return f"{getattr(self.stage, '__module__', '?')}.{getattr(self.stage, '__qualname__', '?')}"
+
+    def construct(self) -> Any:
+        """Return a fresh instance, without its weights; a calibrator and a combiner are fitted first."""
+        more = (CELLS,) if self.kind == "combiner" else ()
+        return self.stage(self.fitted, *more)
+
+    def fresh(self) -> Any:
+        """Return a fresh instance with its weights loaded."""
+        made = self.construct()
+        load = getattr(made, "load", None)
+        if load is not None:
+            load()
+        return made
+
+    @cached_property
+    def instance(self) -> Any:
+        """An instance, loaded, that checks share."""
+        return self.fresh()
+
+    @cached_property
+    def checked_options(self) -> BaseModel:
+        """The options as an instance of the stage's own model."""
+        checked: BaseModel = self.stage.Options.model_validate(dict(self.options))
+        return checked
+
+    @cached_property
+    def fitted(self) -> BaseModel:
+        """The options that it is constructed with: those given, fitted to seeded scores where the kind is fitted."""
+        from d2f.testing.scores import cells_of_scores, scores_of_two_classes
+
+        found: Any = self.checked_options
+        if self.kind == "calibrator" and not self.options:
+            found = self.stage.fit(*scores_of_two_classes())
+        if self.kind == "combiner":
+            found = self.stage.fit(self.checked_options, CELLS, *cells_of_scores(len(CELLS)))
+        return found  # type: ignore[no-any-return]
+
+    @property
+    def allowed_difference(self) -> float:
+        """How far scores may differ that should be equal, absolute and relative."""
+        if self.tolerance is not None:
+            return self.tolerance
+        return LEARNED if getattr(self.instance, "weights", ()) else 0.0
+
+    def said(self, error: BaseException) -> str:
+        """Return an exception in one line, with the last place in the stage's own module that it came through."""
+        return blame(error, str(getattr(self.stage, "__module__", "")).partition(".")[0])
+
+    def raised(self, doing: str, error: BaseException, next_step: str) -> Failed:
+        """Return the finding that the stage raised where it should not."""
+        return Failed(f"{doing}: it raised {self.said(error)}", next_step)
