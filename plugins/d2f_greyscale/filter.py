@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+STRIP = 1 << 15
+"""Pixels a strip, so that its float32 arrays stay in a processor's cache."""
+
 
 def luma(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Replace the three channels by their luma.
@@ -26,8 +29,11 @@ def luma(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     >>> luma(np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8))[0, :, 0]
     array([ 76, 150], dtype=uint8)
     """
-    red, green, blue = (image[..., channel] for channel in range(3))
-    # Whole thousandths are exact in float32, and so are the halves that the rounding looks for.
-    thousandths = red * np.float32(299) + green * np.float32(587) + blue * np.float32(114)
-    levels = np.rint(thousandths / np.float32(1000)).astype(np.uint8)
-    return np.repeat(levels[..., np.newaxis], 3, axis=2)
+    out = np.empty(image.shape, np.uint8)
+    step = max(1, STRIP // image.shape[1])
+    for start in range(0, len(image), step):
+        red, green, blue = (image[start : start + step, :, channel] for channel in range(3))
+        # Whole thousandths are exact in float32, and so are the halves that the rounding looks for.
+        thousandths = red * np.float32(299) + green * np.float32(587) + blue * np.float32(114)
+        out[start : start + step] = np.rint(thousandths / np.float32(1000))[..., np.newaxis]
+    return out

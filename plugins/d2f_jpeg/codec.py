@@ -7,6 +7,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 LONGEST = 65500
 """Longest side in pixels that libjpeg encodes."""
@@ -66,5 +67,6 @@ def recompress(image: NDArray[np.uint8], quality: int, subsampling: str = "4:2:0
     >>> bool((recompress(grey, quality=30) == grey).all())
     True
     """
-    with Image.open(io.BytesIO(encode(image, quality, subsampling))) as picture:
-        return np.array(picture.convert("RGB"))
+    # Not by Image.open, which would warn of this process's own large pictures.
+    with JpegImageFile(io.BytesIO(encode(image, quality, subsampling))) as picture:
+        return np.array(picture)

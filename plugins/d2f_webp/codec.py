@@ -7,6 +7,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.WebPImagePlugin import WebPImageFile
 
 LONGEST = 16383
 """Longest side in pixels that the format holds."""
@@ -49,5 +50,6 @@ def recompress(
     stream = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(image))
     picture.save(stream, "WEBP", quality=quality, lossless=lossless, method=method)
-    with Image.open(io.BytesIO(stream.getvalue())) as decoded:
-        return np.array(decoded.convert("RGB"))
+    # Not by Image.open, which would warn of this process's own large pictures.
+    with WebPImageFile(io.BytesIO(stream.getvalue())) as decoded:
+        return np.array(decoded)

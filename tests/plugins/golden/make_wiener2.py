@@ -1,4 +1,4 @@
-"""Write wiener2.npz with GNU Octave: `python tests/plugins/golden/make_wiener2.py` (Octave and its image package needed).
+"""Write wiener2.npz with GNU Octave and its image package: `python tests/plugins/golden/make_wiener2.py`.
 
 Octave is given a seeded plane and computes; nothing of d2f is imported.
 """
