@@ -1,0 +1,1 @@
+"""Chain files read, checked, drawn, built into a plan, and written."""

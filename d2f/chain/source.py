@@ -43,7 +43,8 @@ class Text:
         """Return the place of a token; one of several lines is underlined to the end of its first."""
         line = self.line_of(span.start)
         start = self._starts[line - 1]
-        source = self.text[start:].partition("\n")[0]
+        after = self._starts[line] - 1 if line < len(self._starts) else len(self.text)
+        source = self.text[start:after]
         end = min(span.end, start + len(source.rstrip()))
         return Place(self.file, line, span.start - start + 1, path, source, max(1, end - span.start))
 

@@ -175,7 +175,8 @@ class _Reader:
 
     def _word(self, event: Any) -> str:
         """Return the word that an event starts with."""
-        words: list[str] = self.text.text[event.start_mark.index :].split(maxsplit=1)[:1]
+        start = event.start_mark.index
+        words: list[str] = self.text.text[start : start + 80].split(maxsplit=1)[:1]
         return words[0].rstrip(",]}:") if words else ""
 
 
