@@ -13,6 +13,7 @@ MID_GREY = 128
 """The level that shows through where an image is transparent."""
 
 _ROWS = 256  # worked on at a time, so that what is needed in between stays small
+_SMALL = 2**24  # pixels; their second copy is 48 MiB
 
 
 def srgb_pixels(image: Image.Image) -> Pixels:
@@ -50,11 +51,19 @@ def over_grey(pixels: Pixels, alpha: Pixels) -> Pixels:
 
 
 def _array(image: Image.Image) -> Pixels:
-    """Copy an image of mode ``RGB``, in stripes: at one stroke Pillow makes a second copy on the way."""
-    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-    for top in range(0, image.height, _ROWS):
-        bottom = min(top + _ROWS, image.height)
-        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    """Return an image of mode ``RGB`` as an array; a large one is copied in stripes.
+
+    At one stroke Pillow makes a second copy on the way. Stripes are cut by `resize`, since `crop`
+    judges sizes by Pillow's own limit.
+    """
+    width, height = image.size
+    if width * height <= _SMALL:
+        return np.asarray(image)
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    for top in range(0, height, _ROWS):
+        rows = min(_ROWS, height - top)
+        stripe = image.resize((width, rows), Image.Resampling.NEAREST, (0, top, width, top + rows))
+        pixels[top : top + rows] = np.asarray(stripe)
     return pixels
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_alpha_of_a_file(name: str) -> None:
 
 
 def test_grey_with_alpha() -> None:
-    image = Image.fromarray(np.array([[[10, 255], [200, 0], [200, 128]]], dtype=np.uint8), "LA")
+    image = Image.fromarray(np.array([[[10, 255], [200, 0], [200, 128]]], dtype=np.uint8))
     pixels = decode(packed(image, "PNG")).pixels
     assert pixels[0].tolist() == [[10] * 3, [128] * 3, [exact_over_grey(200, 128)] * 3]
 
@@ -62,6 +64,14 @@ def test_palette_with_and_without_transparency() -> None:
     assert decode(packed(image, "GIF", transparency=1)).pixels[0, 1].tolist() == [128] * 3
     faint = decode(packed(image, "PNG", transparency=bytes([255, 128, 255]))).pixels
     assert faint[0, 1].tolist() == [exact_over_grey(c, 128) for c in (0, 255, 0)]
+
+
+def test_large_pictures_are_copied_in_stripes(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = smooth(1000, 33)
+    data = packed(picture, "PNG")
+    monkeypatch.setattr("d2f.reading.colour._SMALL", 999)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    np.testing.assert_array_equal(decode(data).pixels, picture)
 
 
 def test_colour_key_of_an_rgb_png() -> None:
@@ -89,14 +99,22 @@ def test_one_bit(name: str) -> None:
 def test_cmyk_without_a_profile(name: str) -> None:
     inks = np.zeros((8, 8, 4), dtype=np.uint8)
     inks[..., 0] = 255
-    pixels = decode(packed(Image.fromarray(inks, "CMYK"), name)).pixels
+    image = Image.merge("CMYK", [Image.fromarray(inks[..., channel]) for channel in range(4)])
+    pixels = decode(packed(image, name)).pixels
     assert np.abs(pixels[4, 4].astype(int) - [0, 255, 255]).max() <= 2
 
 
-def test_lab_and_ycbcr_tiff() -> None:
+def test_lab_tiff() -> None:
     lab = Image.new("LAB", (4, 4), (128, 128, 128))  # L* = 50, neutral
     grey = decode(packed(lab, "TIFF")).pixels[0, 0]
     assert np.abs(grey.astype(int) - 119).max() <= 1  # sRGB level of L* = 50.2
+
+
+def test_ycbcr_tiff() -> None:
     picture = smooth(32, 32)
-    ycbcr = Image.fromarray(picture).convert("YCbCr")
-    assert np.abs(decode(packed(ycbcr, "TIFF")).pixels.astype(int) - picture).max() <= 3
+    data = packed(Image.fromarray(picture).convert("YCbCr"), "TIFF")
+    try:
+        Image.open(io.BytesIO(data)).load()
+    except OSError:
+        pytest.skip("this version of Pillow does not read it")
+    assert np.abs(decode(data).pixels.astype(int) - picture).max() <= 3
