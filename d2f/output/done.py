@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from d2f.output.values import encodable
 
@@ -22,13 +23,15 @@ class Done:
     def __init__(self) -> None:
         self._pending = bytearray()
         self._count = 0
-        self._high: Any = None
+        # Digests in order, in two halves of 64 bits, and how often each may still be taken.
+        self._high, self._low, self._left = array("Q"), array("Q"), array("I")
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, path: str) -> None:
         """Put in a path, as its row has it."""
+        assert not self._high, "a bag is filled first, then asked"
         self._pending += _digest(path)
         self._count += 1
 
@@ -40,7 +43,7 @@ class Done:
         """Take a path out, and say whether it was there."""
         if not self._count:
             return False
-        if self._high is None:
+        if self._pending:
             self._sort()
         return self._take(_digest(path))
 
@@ -51,14 +54,12 @@ class Done:
         self._pending = bytearray()
         pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
         first = np.flatnonzero(np.r_[True, (pairs[1:] != pairs[:-1]).any(axis=1)])
-        self._left = np.diff(np.r_[first, len(pairs)]).astype(np.uint32)
-        self._high, self._low = pairs[first, 0], pairs[first, 1]
+        self._left = array("I", np.diff(np.r_[first, len(pairs)]).astype(np.uintc).tobytes())
+        self._high, self._low = (array("Q", half.tobytes()) for half in pairs[first].T)
 
     def _take(self, digest: bytes) -> bool:
-        import numpy as np
-
-        high, low = np.frombuffer(digest, dtype=">u8").astype(np.uint64)
-        at = int(np.searchsorted(self._high, high))
+        high, low = int.from_bytes(digest[:8]), int.from_bytes(digest[8:])
+        at = bisect_left(self._high, high)
         while at < len(self._high) and self._high[at] == high:
             if self._low[at] == low and self._left[at]:
                 self._left[at] -= 1
