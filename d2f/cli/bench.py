@@ -26,6 +26,9 @@ def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
 
     Exit code 1 where an image, a copy or a cell failed.
     """
+    from d2f.engine.cores import one_blas_thread
+
+    one_blas_thread()
     from d2f.api.errors import Exit
     from d2f.bench.judged_set import judge_set
     from d2f.bench.report import bench_lines

@@ -31,6 +31,9 @@ def fit(chain: str, data: str, output: str, only: str | None, **options: Any) ->
 
     Every image counts as it is brought and under each attack. Folds never cut through a collection.
     """
+    from d2f.engine.cores import one_blas_thread
+
+    one_blas_thread()
     from d2f.chain.load import load_chain
     from d2f.cli.ticking import ticking
     from d2f.fitting.fit import fit_chain

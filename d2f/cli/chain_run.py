@@ -42,6 +42,9 @@ def run(ctx: click.Context, /, chain: str, images: tuple[str, ...], **options: A
               3    a plugin that the chain needs is broken
               130  interrupted; rows written so far can be continued with --resume
     """
+    from d2f.engine.cores import one_blas_thread
+
+    one_blas_thread()
     from d2f.chain.load import load_chain
     from d2f.cli.destination import Destination
     from d2f.cli.errors import print_problems
