@@ -66,6 +66,8 @@ CODES: dict[str, str] = {
     "D2F207": "a hook raised, or returned what it should not",
     "D2F208": "unknown plugin",
     "D2F209": "a stage could not be constructed",
+    "D2F210": "a stage fails checks of the conformance kit",
+    "D2F211": "a new plugin cannot have this name",
     # 3xx images
     "D2F301": "the file cannot be read",
     "D2F302": "the file is empty",

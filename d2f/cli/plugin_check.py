@@ -11,19 +11,25 @@ from d2f.api.errors import D2FError, Exit
 from d2f.api.nearest import did_you_mean
 from d2f.cli.errors import counted
 from d2f.cli.extra import extra_commands, load_command
+from d2f.cli.stage_checks import failure, print_reports, read_given, stages_to_check
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.diagnosis import Diagnosis, diagnose
 from d2f.plugins.kinds import KINDS
+from d2f.testing.report import Report, tally
 
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--load-only", is_flag=True, help="See whether it loads; leave out the checks of its stages.")
+@click.option(
+    "--with", "options", multiple=True, metavar="KEY=VALUE", help="An option of the stage, for its checks."
+)
 @click.pass_context
-def check(ctx: click.Context, name: str | None) -> Exit:
-    """Diagnose the plugin NAME, or all of them.
+def check(ctx: click.Context, name: str | None, load_only: bool, options: Sequence[str]) -> Exit:
+    """Diagnose the plugin NAME, or see whether all of them load.
 
-    NAME is an entry point's, a distribution's, a stage's or an extra command's. Exit code 0: nothing is
-    broken; 3: something is; 2: there is no such plugin.
+    NAME is an entry point's, a distribution's, a stage's or an extra command's. Its stages are held to their
+    contract by the checks of d2f.testing. Exit code 0: nothing is broken; 3: something is; 2: there is no such plugin.
     """
     catalog = Catalog.discover()
     everything = [*diagnose(catalog, strict=name is not None), *_commands(ctx.find_root().command.table)]  # type: ignore[attr-defined]
@@ -33,11 +39,16 @@ def check(ctx: click.Context, name: str | None) -> Exit:
         raise D2FError.of(
             "D2F208", f"unknown plugin '{name}'", *did_you_mean(name, known), "to see all: d2f plugin list"
         )
+    stages = [] if name is None or load_only else stages_to_check(wanted, name)
+    given = read_given(stages, options)
     click.echo("\n\n".join(as_text(one, catalog) for one in wanted))
     notices = [problem for problem in catalog.problems if problem.place is None] if name is None else []
     click.echo("".join(f"\n{problem}\n" for problem in notices), nl=False)
-    click.echo("\n" + _total(wanted))
-    return Exit.PLUGIN if any(one.broken for one in wanted) else Exit.OK
+    reports = print_reports(stages, catalog, given)
+    total = f"{_total(wanted, reports)}; {tally(reports)}" if reports else _total(wanted, reports)
+    click.echo("\n" + total)
+    broken = any(one.broken for one in wanted) or any(report.failed for report in reports)
+    return Exit.PLUGIN if broken else Exit.OK
 
 
 def as_text(one: Diagnosis, catalog: Catalog) -> str:
@@ -75,7 +86,8 @@ def _commands(built_in: Sequence[str]) -> list[Diagnosis]:
     return found
 
 
-def _total(wanted: Sequence[Diagnosis]) -> str:
+def _total(wanted: Sequence[Diagnosis], reports: Sequence[Report]) -> str:
     problems = [problem for one in wanted for problem, _ in one.problems]
+    problems += [failure(report, None) for report in reports if report.failed]
     plugins = f"{len(wanted)} plugin{'s' if len(wanted) != 1 else ''} checked"
     return f"{plugins}: {counted(problems) or 'no problem'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from d2f.plugins.kinds import KINDS, kind_of
@@ -118,16 +118,19 @@ def run_checks(
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     subject = Subject(kind, stage, dict(options or {}), tolerance)
-    results: list[Result] = []
-    closed = ""
-    for check in CHECKS[kind]:
-        result = Result(check.name, "skipped", closed) if closed else _made(check, subject)
-        if result is None:
-            continue
-        results.append(result)
-        if check.gate and result.state != "passed" and not closed:
-            closed = f"needs: {check.name}" if result.state == "failed" else result.said
-    return Report(kind, subject.name, subject.origin, tuple(results))
+    return Report(kind, subject.name, subject.origin, tuple(_results(subject)))
+
+
+def _results(subject: Subject) -> Iterator[Result]:
+    checks = CHECKS[subject.kind]
+    for number, check in enumerate(checks, 1):
+        result = _made(check, subject)
+        if result is not None:
+            yield result
+        if check.gate and result is not None and result.state != "passed":
+            reason = f"needs: {check.name}" if result.state == "failed" else result.said
+            yield Result(f"the other {len(checks) - number} checks", "skipped", reason)
+            return
 
 
 def check_stage(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from d2f.testing.camera import camera_picture, upsampled_picture
@@ -47,19 +46,3 @@ def write_labelled_set(
             picture = make(height, width, seed=1000 * seed + number)
             Image.fromarray(picture).save(target, quality=QUALITY)
     return root
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write a set: ``python -m d2f.testing.labelled_set FOLDER [COUNT]``."""
-    import argparse
-
-    parser = argparse.ArgumentParser("python -m d2f.testing.labelled_set", description="Write a tiny labelled set.")
-    parser.add_argument("folder", metavar="FOLDER")
-    parser.add_argument("count", metavar="COUNT", type=int, nargs="?", default=12, help="pictures of each label")
-    given = parser.parse_args(arguments)
-    root = write_labelled_set(given.folder, given.count)
-    print(f"wrote {given.count} real and {given.count} generated pictures to {root}")
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from d2f.testing.check import Failed, Skipped, check, fail_if
+from d2f.testing.check import Failed, NotMeant, check, fail_if
 from d2f.testing.scores import scores_of_two_classes
 from d2f.testing.subject import Subject
 from d2f.testing.threads import in_threads
@@ -123,7 +123,7 @@ def thread_safe(subject: Subject) -> str:
     import numpy as np
 
     if not getattr(subject.instance, "thread_safe", False):
-        raise Skipped("thread_safe is not set: one thread at a time calls it")
+        raise NotMeant
     scores = scores_of_two_classes()[0]
     once: Floats = np.asarray(subject.instance.probability(scores))
     found: list[str] = []

@@ -54,7 +54,11 @@ def valid_options(subject: Subject) -> str:
     """Those that the check was called with, or the defaults where none were given."""
     from d2f.plugins.validation import findings, option_problem
 
-    wrong = findings(subject.stage.Options, dict(subject.options))
+    model = subject.stage.Options
+    wrong = findings(model, dict(subject.options))
+    if not wrong:
+        # pydantic takes a default as it stands, so it is held to its field here.
+        wrong = findings(model, model.model_validate(dict(subject.options)).model_dump(by_alias=True))
     if wrong and not subject.options and all(one.sort == "missing" for one in wrong):
         names = ", ".join(one.name for one in wrong)
         raise Skipped(f"no default for {names}; give options: check_stage({subject.stage.__name__}, {{…}})")
