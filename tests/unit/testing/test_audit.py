@@ -29,7 +29,7 @@ def test_hosts_are_seen() -> None:
 
 
 def test_imports_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "d2f_reads_at_import.py").write_text("TEXT = open(__file__).read()\n")
+    (tmp_path / "d2f_reads_at_import.py").write_text("with open(__file__) as file:\n    TEXT = file.read()\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with watched() as seen:
         import d2f_reads_at_import  # type: ignore[import-not-found]

@@ -104,7 +104,7 @@ def test_sets_of_other_seeds_share_nothing(tmp_path: Path) -> None:
 
 
 def test_written_from_the_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "d2f.testing.labelled_set", "small", "1"]
+    command = [sys.executable, "-m", "d2f.testing", "labelled-set", "small", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("wrote 1 real and 1 generated pictures to small\n", "")
     assert len(list((tmp_path / "small").rglob("*.jpg"))) == 2
