@@ -68,7 +68,11 @@ def _score(subject: Subject, stage: Any, elements: list[Any], names: Sequence[st
     try:
         outcomes = list(stage.score(batch))
     except (Exception, SystemExit) as error:
-        told = f"on {', '.join(names)}" if len(names) <= 2 else f"on a batch of {len(names)}"
+        if len(elements) > 1:
+            # The one that is to blame, where it is one.
+            for element, name in zip(elements, names, strict=True):
+                _score(subject, stage, [element], [name])
+        told = f"on {names[0]}" if len(names) == 1 else f"on a batch of {len(names)}"
         raise subject.raised(told, error, _advice(error)) from error
     if len(outcomes) != len(batch):
         raise Failed(

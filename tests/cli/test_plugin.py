@@ -26,8 +26,8 @@ def expect(text: str) -> str:
 
 
 def checked(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Return exit code and output of ``d2f plugin check NAME``, without the paths of this machine."""
-    code = main(["plugin", "check", name])
+    """Return exit code and output of ``d2f plugin check --load-only NAME``, without the paths of this machine."""
+    code = main(["plugin", "check", "--load-only", name])
     out = capsys.readouterr().out
     return code, re.sub(r'File ".*/site-packages/', 'File "…/', out)
 

@@ -31,7 +31,8 @@ def light(subject: Subject) -> str:
     origin = _origin(subject)
     if origin is None:
         raise Skipped("it is not installed as a plugin: no entry point names its module")
-    loaded = _loaded_by_listing("" if origin.built_in else origin.entry_point)
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    loaded = _loaded_by_listing("" if origin.built_in else origin.entry_point, path)
     if loaded:
         raise Failed(
             f"importing {origin.value} and calling its hooks loads {', '.join(loaded)}",
@@ -46,9 +47,8 @@ def _origin(subject: Subject) -> Origin | None:
 
 
 @cache
-def _loaded_by_listing(allowed: str) -> tuple[str, ...]:
+def _loaded_by_listing(allowed: str, path: str) -> tuple[str, ...]:
     """Return which of `HEAVY` a listing of the built-in plugins and this one loads."""
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     environment = {**os.environ, "PYTHONPATH": path, "D2F_PLUGINS": allowed}
     command = [sys.executable, "-c", PROGRAM, ",".join(HEAVY)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from d2f import D2FError
 from d2f.plugins.catalog import Catalog
 from d2f.testing import cost, run_checks
-from d2f.testing.checks import listing
 from tests.distributions import Distributions, installed, stage_module
 from tests.unit.testing.stages import Contrast, Line, NoOptions
 
 distributions = pytest.fixture(installed)
-
-
-@pytest.fixture
-def _afresh() -> Iterator[None]:
-    listing._loaded_by_listing.cache_clear()
-    yield
-    listing._loaded_by_listing.cache_clear()
 
 
 class TestCost:
@@ -52,7 +44,6 @@ class TestCost:
         assert run_checks(Contrast)["an image's cost is bounded"].state == "failed"
 
 
-@pytest.mark.usefixtures("_afresh")
 class TestListing:
     def check(self, source: str, distributions: Distributions) -> Any:
         distributions.add_plugin("soft", source)
