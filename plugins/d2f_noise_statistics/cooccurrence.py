@@ -12,24 +12,20 @@ TRUNCATION = 2
 _BASE = 2 * TRUNCATION + 1
 
 
-def _folded(reverse: bool) -> NDArray[np.intp]:
-    """Map each of the 125 triples to its class under change of sign, and reversal where `reverse`."""
+def _folded() -> NDArray[np.intp]:
+    """Map each of the 125 triples to its class under change of sign and reversal."""
     classes: dict[tuple[int, ...], int] = {}
     fold = np.empty(_BASE**3, dtype=np.intp)
     for code in range(_BASE**3):
         triple = tuple(code // _BASE**power % _BASE - TRUNCATION for power in (2, 1, 0))
-        alike = [triple, tuple(-value for value in triple)]
-        if reverse:
-            alike += [each[::-1] for each in alike]
-        fold[code] = classes.setdefault(min(alike), len(classes))
+        negative = tuple(-value for value in triple)
+        alike = min(triple, triple[::-1], negative, negative[::-1])
+        fold[code] = classes.setdefault(alike, len(classes))
     return fold
 
 
-ALONG = _folded(reverse=True)
+ALONG = _folded()
 """Class of each triple of neighbours in a row: 39 classes under change of sign and direction."""
-
-ACROSS = _folded(reverse=False)
-"""Class of each triple of colours at one pixel: 63 classes under change of sign."""
 
 
 def quantised(residual: Plane, step: float | np.float32) -> NDArray[np.uint8]:
@@ -98,17 +94,3 @@ def subtractive_pixels(luma: Plane) -> NDArray[np.float64]:
     """
     counts = in_a_row(quantised(luma[:, 1:] - luma[:, :-1], 1.0), 1)
     return roots(counts + in_a_row(quantised(luma[1:] - luma[:-1], 1.0), 0), ALONG)
-
-
-def across_colours(colours: tuple[Plane, Plane, Plane]) -> NDArray[np.float64]:
-    """Return co-occurrences of the 3x3 residual of three planes at one pixel, 63 values.
-
-    The colour rich model's spatially aligned part (Goljan, Cogranne and Fridrich 2014,
-    doi:10.1109/WIFS.2014.7084325).
-    """
-    levels = []
-    for plane in colours:
-        bend = plane[:, 2:] - 2 * plane[:, 1:-1] + plane[:, :-2]
-        square = (bend[:-2] - 2 * bend[1:-1] + bend[2:]) * np.float32(0.25)
-        levels.append(quantised(square, own_step(square)))
-    return roots(histogram(*levels), ACROSS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f_noise_statistics import blocks, colours, cooccurrence, noise, patterns, spectrum, subbands
+from d2f_noise_statistics import blocks, cooccurrence, exposure, noise, patterns, spectrum, subbands
 from d2f_noise_statistics.planes import LEVELS, luma_and_colour, pyramid, window
 
-COUNT = 1366
+COUNT = 948
 """How many features there are."""
 
 
@@ -21,29 +21,27 @@ def groups(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         sRGB, both sides at least `SMALLEST`; only the central window is looked at.
     """
     seen = window(pixels)
-    luma, blue, red = (pyramid(plane) for plane in luma_and_colour(seen))
+    planes = luma_and_colour(seen)
+    luma, blue, red = pyramid(planes[0]), pyramid(planes[1], 3), pyramid(planes[2], 3)
     coefficients = blocks.cosine_blocks(luma[0])
     power = spectrum.log_power(luma[0])
     rings = spectrum.ring_means(power, *luma[0].shape)
     found: dict[str, NDArray[np.float64]] = {}
-    for level in range(3):
+    for level in range(2):
         found[f"rich-model/{level}"] = cooccurrence.rich_model(luma[level])
     for level in range(LEVELS):
         found[f"patterns/{level}"] = patterns.binary_patterns(luma[level])
     found["subtractive-pixels"] = cooccurrence.subtractive_pixels(luma[0])
-    found["across-colours/0"] = cooccurrence.across_colours((luma[0], blue[0], red[0]))
-    found["across-colours/1"] = cooccurrence.across_colours((luma[1], blue[1], red[1]))
-    found["subbands"] = subbands.over_scales(luma, blue, red)
+    found["subbands"] = subbands.over_scales(luma[:3], blue, red)
     found["frequency-profile"] = blocks.frequency_profile(coefficients)
     found["first-digits"] = blocks.first_digits(coefficients)
     found["grid"] = blocks.grid_strength(luma[0])
     found["radial-profile"] = spectrum.radial_profile(rings)
     found["peaks"] = spectrum.peaks(power, rings, *luma[0].shape)
-    found["residual/0"] = noise.residual_statistics(luma[0])
-    found["residual/1"] = noise.residual_statistics(luma[1])
+    for level in range(2):
+        found[f"residual/{level}"] = noise.residual_statistics(luma[level])
     found["noise-level"] = noise.noise_level(luma[0])
-    found["exposure"] = colours.exposure(seen)
-    found["planes"] = colours.plane_correlations(np.stack([luma[1], blue[1], red[1]]))
+    found["exposure"] = exposure.exposure(seen)
     return found
 
 

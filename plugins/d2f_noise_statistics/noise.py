@@ -1,4 +1,4 @@
-"""The Wiener residual: its size, shape, neighbours, and how it follows brightness."""
+"""The Wiener residual: its shape and neighbours; and how the level of noise follows brightness."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def wiener_residual(plane: Plane) -> tuple[Plane, Plane]:
 
 
 def residual_statistics(luma: Plane) -> NDArray[np.float64]:
-    """Return marginals of the Wiener residual and its correlation with itself at ten shifts.
+    """Return shape and log kurtosis of the Wiener residual, its correlation with itself at ten shifts, and the
+    spread and skewness of the logarithm of local variance.
 
     Residuals of a denoiser carry a camera's and a generator's fingerprint (Lukáš, Fridrich and Goljan
     2006, doi:10.1109/TIFS.2006.873602; Marra et al. 2019, arXiv:1812.11842).
@@ -46,7 +47,7 @@ def residual_statistics(luma: Plane) -> NDArray[np.float64]:
     power = np.square(residual)
     average, second = mean(residual), mean(power) + _TINY
     fourth = mean_product(power, power) + _TINY * _TINY
-    found = [np.log2(second), mean(np.abs(residual)) / np.sqrt(second), np.log(fourth / (second * second))]
+    found = [mean(np.abs(residual)) / np.sqrt(second), np.log(fourth / (second * second))]
     found += [shifted(residual, *shift, average, second) for shift in SHIFTS]
     logarithm = np.log(variance + np.float32(0.1))
     logarithm -= mean(logarithm)
@@ -76,15 +77,14 @@ def noise_level(luma: Plane) -> NDArray[np.float64]:
     A sensor's noise grows with light (Foi et al. 2008, doi:10.1109/TIP.2008.2001399), and is of one
     level over the picture; block levels are mean absolute second differences (Immerkær 1996,
     doi:10.1006/cviu.1996.0060). Quantiles of their logarithm about the median, the correlation with
-    brightness, and the level of the smoothest blocks in five bins of brightness, about the median.
+    brightness, and the level of the smoothest blocks in five bins of brightness, about that of all.
     """
     bend = luma[:, 2:] - 2 * luma[:, 1:-1] + luma[:, :-2]
     bend = np.abs(bend[2:] - 2 * bend[1:-1] + bend[:-2])
     level, light = block_means(bend) / np.float32(6), block_means(luma[1:-1, 1:-1])
     logarithm = np.log(level + np.float32(0.05)).astype(np.float64)
     quantiles = np.quantile(logarithm, (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98))
-    found = [*(quantiles - quantiles[3])[[0, 1, 2, 4, 5, 6]], quantiles[3]]
-    found.append(_correlation(logarithm, light))
+    found = [*(quantiles - quantiles[3])[[0, 1, 2, 4, 5, 6]], _correlation(logarithm, light)]
     edges = np.array([32, 80, 128, 176, 256], dtype=np.float32)
     bins = np.searchsorted(edges, light)
     for each in range(5):

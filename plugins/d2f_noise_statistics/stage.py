@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RECORDS = (
     Weights(
         name="noise-statistics/default",
-        sha256="305ca7addb6afc7445f8fbca901bc162f642e475e048dcc9f126dd4c67372664",
+        sha256="3b3fbae66371e05797e9de3ce920399ae8bd7b6adef42eedb824ced47d8e4eea",
         licence="MIT",
         sources=("package:d2f_noise_statistics/default.safetensors",),
         description="Logistic regression on 3,376 images of 81 collections, as found and laundered.",
@@ -57,7 +57,9 @@ class NoiseStatistics:
         """
         from d2f_noise_statistics.features import COUNT
         from d2f_noise_statistics.linear import ARRAYS
+        from d2f_noise_statistics.planes import keep_freed_memory
 
+        keep_freed_memory()
         held = read_weights(self.weights[0])
         strict(held.arrays, {name: (COUNT,) * len(shape) for name, shape in ARRAYS.items()}, self.weights[0].name)
         self._arrays, self.trained_on = held.arrays, held.trained_on
