@@ -79,7 +79,7 @@ def test_crosses(distributions: Distributions, capsys: pytest.CaptureFixture[str
           ✗ scores are finite, one for each image
               on camera 256x256: it raised ZeroDivisionError: float division by zero   at two_things.py:34
               next: return d2f.Abstention('why') for an image that it cannot score; an exception costs the whole batch
-          - the other 7 checks                         needs: scores are finite, one for each image
+          - the other 7 checks                     needs: scores are finite, one for each image
 
         error[D2F210]: detector 'level' fails 1 of 12 checks
           --> entry point  two = two_things  (two-things 1.2)
