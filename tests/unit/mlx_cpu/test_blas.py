@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
 from tests.unit.mlx_cpu.processes import printed, run_python
 
-mx = pytest.importorskip("mlx.core")
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only the Linux wheel of MLX is slow")
 
 STATE = (

@@ -1,0 +1,97 @@
+"""A convolution's form chosen by its shape, with gradients of the same kind.
+
+Which form is fastest where was measured (docs/explanation/mlx-on-a-cpu.md); all of them give mlx.nn's values and
+gradients within rounding. What no form covers is left to MLX.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import mlx.core as mx
+
+from d2f.mlx_cpu import patches, rows, shifted, strided_gradient, tiles, unfolded
+from d2f.mlx_cpu.minimal import OUTPUTS
+from d2f.mlx_cpu.window import Window
+
+CHANNELS_TO_SHIFT = 16
+"""From here on, shifted products are wide enough to be faster than unfolded windows."""
+
+CHANNELS_TO_TILE = 49
+"""From here on, a 3x3 convolution is faster by tiles."""
+
+TILES_TO_MULTIPLY = 8
+"""With fewer tiles (one picture, a small map) reading the transformed weights costs more than they save."""
+
+PRODUCT_BY_ROWS = 2**15
+"""Width * channels in * channels out from which on a row is enough for a product of matrices."""
+
+
+def covered(x: mx.array, weight: mx.array, window: Window) -> bool:
+    """Say whether a form here computes this convolution; if not, MLX's own is to be used."""
+    plain = x.ndim == weight.ndim == 4 and x.dtype == weight.dtype == mx.float32 and x.shape[-1] == weight.shape[-1]
+    fits = all(margin < kernel for margin, kernel in zip(window.padding, window.kernel, strict=True))
+    return plain and fits and x.size > 0 and min(window.places(*x.shape[1:3])) > 0
+
+
+def choose(shape: tuple[int, ...], out: int, window: Window) -> ModuleType:
+    """Return the form, a module of this room, for maps of a shape (n, height, width, in)."""
+    images, height, width, channels = shape
+    if window.padding == (0, 0) and all(k <= s for k, s in zip(window.kernel, window.stride, strict=True)):
+        return patches
+    if window.stride != (1, 1) or min(channels, out) < CHANNELS_TO_SHIFT:
+        return unfolded
+    if window.kernel != (3, 3):
+        return shifted
+    if min(channels, out) < CHANNELS_TO_TILE:
+        return rows if width * channels * out >= PRODUCT_BY_ROWS else shifted
+    places = window.places(height, width)
+    return tiles if images * -(-places[0] // OUTPUTS) * -(-places[1] // OUTPUTS) >= TILES_TO_MULTIPLY else unfolded
+
+
+def convolve(x: mx.array, weight: mx.array, window: Window, prepared: mx.array | None = None) -> mx.array:
+    """Return the convolution of x with weights, as ``mx.conv2d`` does without groups and dilation.
+
+    Parameters
+    ----------
+    x : mlx.core.array, shape (n, height, width, in), float32
+    weight : mlx.core.array, shape (out, kh, kw, in), float32
+    window : Window
+        Such that `covered` says yes.
+    prepared : mlx.core.array, optional
+        What the chosen form's `prepare` makes of these weights.
+
+    Returns
+    -------
+    mlx.core.array, shape (n, height', width', out), float32
+    """
+    form = choose(x.shape, weight.shape[0], window)
+    stream = mx.default_stream(mx.default_device())
+
+    @mx.custom_function
+    def apply(x: mx.array, weight: mx.array) -> mx.array:
+        return form.forward(x, form.prepare(weight) if prepared is None else prepared, window)
+
+    @apply.vjp
+    def gradients(primals: tuple[mx.array, mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, mx.array]:
+        x, weight = primals
+        with mx.stream(stream):
+            by_input = input_gradient(cotangent, weight, window, *x.shape[1:3])
+            return by_input, form.weight_gradient(x, cotangent, window)
+
+    result: mx.array = apply(x, weight)
+    return result
+
+
+def input_gradient(gradient: mx.array, weight: mx.array, window: Window, height: int, width: int) -> mx.array:
+    """Return the gradient (n, height, width, in) of a convolution's input, given that of its output."""
+    if window.padding == (0, 0) and all(k <= s for k, s in zip(window.kernel, window.stride, strict=True)):
+        return patches.input_gradient(gradient, weight, window, height, width)
+    if window.stride != (1, 1):
+        return strided_gradient.input_gradient(gradient, weight, window, height, width)
+    # With stride 1 it is a convolution again: kernel turned round, channels exchanged.
+    margins = (window.kernel[0] - 1 - window.padding[0], window.kernel[1] - 1 - window.padding[1])
+    turned = Window(window.kernel, padding=margins)
+    form = choose(gradient.shape, weight.shape[-1], turned)
+    result: mx.array = form.forward(gradient, form.prepare(weight[:, ::-1, ::-1].transpose(3, 1, 2, 0)), turned)
+    return result

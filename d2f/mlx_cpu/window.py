@@ -1,0 +1,45 @@
+"""How a window slides over a map: the geometry that convolutions and pooling share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import mlx.core as mx
+
+
+class Window(NamedTuple):
+    """A window's size, step and margin, each (down, across).
+
+    Attributes
+    ----------
+    kernel, stride : (int, int), at least 1
+    padding : (int, int), at least 0
+        Rows and columns put around the map on every side.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+
+    def places(self, height: int, width: int) -> tuple[int, int]:
+        """Return how many places the window has on a map, down and across."""
+        down, across = (
+            (size + 2 * margin - kernel) // step + 1
+            for size, kernel, step, margin in zip((height, width), self.kernel, self.stride, self.padding, strict=True)
+        )
+        return down, across
+
+    def pad(self, x: mx.array, below: int = 0, right: int = 0, value: float = 0.0) -> mx.array:
+        """Return a map (n, height, width, channels) with the margins, and so much more at its end, in one piece."""
+        down, across = self.padding
+        if not (down or across or below or right):
+            return mx.contiguous(x)
+        margins = ((0, 0), (down, down + below), (across, across + right), (0, 0))
+        return mx.pad(x, margins, constant_values=mx.array(value, x.dtype))
+
+
+def crop(x: mx.array, top: int, left: int, height: int, width: int) -> mx.array:
+    """Return a part of a map; the map itself where that is all of it."""
+    if x.shape[1:3] == (height, width):
+        return x
+    return x[:, top : top + height, left : left + width]
