@@ -1,0 +1,142 @@
+"""What a set consists of, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from d2f.data.balancing import Balance, balanced
+from d2f.data.dataset import Dataset, Labelled
+from d2f.data.facts.file_facts import FileFacts
+from d2f.data.inspection import Inspection
+
+Counts = Mapping[str, tuple[int, int]]
+"""Of each value, how many photographs and how many generated images have it."""
+
+SIZES = (128, 256, 512, 1024, 2048, 4096)
+"""Bounds of the classes of the longer side, in pixels, each included."""
+QUALITIES = (50, 70, 80, 85, 90, 95)
+"""Least qualities of the classes of JPEG quality, beside the one from 1."""
+
+_OF_IMAGE: Mapping[str, Callable[[Labelled], str]] = {
+    "generator": lambda image: image.generator if image.label else "",
+    "source": lambda image: image.source,
+    "collection": lambda image: image.collection,
+}
+_OF_FILE: Mapping[str, Callable[[FileFacts], str]] = {
+    "longer side": lambda facts: size_class(facts.width, facts.height),
+    "format": lambda facts: facts.format,
+    "JPEG quality": lambda facts: quality_class(facts.quality),
+    "chroma subsampling": lambda facts: facts.chroma,
+    "metadata": lambda facts: "+".join(facts.metadata) or "none",
+}
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A set, counted.
+
+    Parameters
+    ----------
+    labels : (int, int)
+        Photographs, generated images.
+    counts : mapping of str to Counts
+        By ``generator``, ``source``, ``collection``, ``longer side``, ``format``, ``JPEG quality``,
+        ``chroma subsampling`` and ``metadata``. Images for which there is nothing to say are left out.
+    balanced : (int, int)
+        Photographs and generated images after balancing.
+    balanced_generators : Counts
+        The counts by generator after balancing.
+    unread : int
+        Files that could not be read, counted nowhere else.
+    """
+
+    labels: tuple[int, int]
+    counts: Mapping[str, Counts]
+    balanced: tuple[int, int]
+    balanced_generators: Counts
+    unread: int
+
+    def plain(self) -> dict[str, Any]:
+        """Return the counts as plain data."""
+        return {
+            "labels": _named(self.labels),
+            "by": {axis: _plain(counts) for axis, counts in self.counts.items()},
+            "balanced": {"labels": _named(self.balanced), "generator": _plain(self.balanced_generators)},
+            "unread": self.unread,
+        }
+
+
+def stats(seen: Inspection, balance: Balance = "smallest", seed: int = 0) -> Stats:
+    """Count a set.
+
+    Parameters
+    ----------
+    seen : Inspection
+    balance : {'none', 'smallest', 'oversample', 'weights'}
+        How labels are balanced for the counts afterwards.
+    seed : int
+        Of the balancing.
+
+    Raises
+    ------
+    D2FError
+        D2F603 where a label has no image and balancing needs it.
+    """
+    images, after = seen.images, balanced(seen.images, balance, seed)
+    counts = {axis: _count((of(image), image.label) for image in images) for axis, of in _OF_IMAGE.items()}
+    for axis, of_file in _OF_FILE.items():
+        counts[axis] = _count((of_file(facts), image.label) for facts, image in zip(seen.facts, images, strict=True))
+    generators = _count((_OF_IMAGE["generator"](image), image.label) for image in after)
+    return Stats(_labels(images), counts, _labels(after), generators, len(seen.problems))
+
+
+def size_class(width: int, height: int) -> str:
+    """Return the class of a picture's longer side.
+
+    >>> size_class(640, 480), size_class(64, 64), size_class(6000, 4000)
+    ('513-1024', 'up to 128', 'over 4096')
+    """
+    longer, below = max(width, height), 0
+    for bound in SIZES:
+        if longer <= bound:
+            return f"{below + 1}-{bound}" if below else f"up to {bound}"
+        below = bound
+    return f"over {below}"
+
+
+def quality_class(quality: int | None) -> str:
+    """Return the class of a JPEG's quality; empty for what is no JPEG.
+
+    >>> quality_class(92), quality_class(100), quality_class(None)
+    ('90-94', '95-100', '')
+    """
+    if quality is None:
+        return ""
+    bounds = (1, *QUALITIES, 101)
+    at = max(i for i, bound in enumerate(bounds) if quality >= bound)
+    return f"{bounds[at]}-{bounds[at + 1] - 1}"
+
+
+def _labels(images: Dataset) -> tuple[int, int]:
+    generated = int(images.labels.sum())
+    return len(images) - generated, generated
+
+
+def _count(values: Iterable[tuple[str, int]]) -> Counts:
+    """Count values by label, the most frequent first."""
+    counts: dict[str, list[int]] = {}
+    for value, label in values:
+        if value:
+            counts.setdefault(value, [0, 0])[label] += 1
+    ordered = sorted(counts.items(), key=lambda item: (-sum(item[1]), item[0]))
+    return {value: (real, generated) for value, (real, generated) in ordered}
+
+
+def _named(pair: tuple[int, int]) -> dict[str, int]:
+    return {"real": pair[0], "generated": pair[1]}
+
+
+def _plain(counts: Counts) -> dict[str, dict[str, int]]:
+    return {value: _named(pair) for value, pair in counts.items()}
