@@ -23,13 +23,36 @@ class Attack:
     Parameters
     ----------
     name : str
-        The SPEC, every first option spelled out.
+        The SPEC, every first option spelled out, or a short name for it.
     steps : tuple of Step
         In order, their stages loaded.
     """
 
     name: str
     steps: tuple[Step, ...]
+
+    @property
+    def spec(self) -> str:
+        """The SPEC, however it is named."""
+        from d2f.engine.spec import format_spec
+
+        return format_spec(self.steps)
+
+
+def read_attack(spec: str, catalog: Catalog, name: str = "") -> Attack:
+    """Read a SPEC such as ``wiener:window=7`` and load its stages; without a name, it goes by its SPEC.
+
+    Raises
+    ------
+    D2FError
+        As `d2f.engine.spec.parse_spec`, and what a stage raises on loading.
+    """
+    from d2f.engine.spec import format_spec, parse_spec
+
+    steps = parse_spec(spec, catalog, "--attack")
+    for step in steps:
+        load_once(step.stage)
+    return Attack(name or format_spec(steps), steps)
 
 
 def read_attacks(specs: Sequence[str], catalog: Catalog) -> tuple[Attack, ...]:
@@ -40,13 +63,8 @@ def read_attacks(specs: Sequence[str], catalog: Catalog) -> tuple[Attack, ...]:
     D2FError
         As `d2f.engine.spec.parse_spec`, and what a stage raises on loading.
     """
-    from d2f.engine.spec import format_spec, parse_spec
-
-    read = [parse_spec(spec, catalog, "--attack") for spec in specs]
-    for steps in read:
-        for step in steps:
-            load_once(step.stage)
-    return tuple(Attack(name, steps) for name, steps in {format_spec(steps): steps for steps in read}.items())
+    read = [read_attack(spec, catalog) for spec in specs]
+    return tuple({attack.name: attack for attack in read}.values())
 
 
 def lay(attack: Attack, image: ImageFile) -> ImageFile:

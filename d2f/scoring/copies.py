@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from d2f.api.errors import D2FError
 from d2f.api.inputs import ImageFile
 from d2f.api.rows import Failure
+from d2f.engine.watch import Observe, Watch
 from d2f.reading.unread import Unread
 from d2f.scoring.attack import Attack, lay
 from d2f.scoring.protocol import Bring
@@ -16,20 +17,25 @@ CLEAN = "none"
 
 
 def copies(
-    images: Iterable[ImageFile | Unread], bring: Bring, attacks: Sequence[Attack]
+    images: Iterable[ImageFile | Unread], bring: Bring, attacks: Sequence[Attack], observe: Observe | None = None
 ) -> Iterator[ImageFile | Unread]:
     """Yield ``1 + len(attacks)`` copies of each image: the clean one, then one for each attack, in order.
 
-    An image that could not be read is repeated as it is; an attack that fails costs its own copy.
+    An image that could not be read is repeated as it is; an attack that fails costs its own copy. `observe` is told
+    of the protocol (kind ``protocol``) and of each attack (kind ``attack``).
     """
+    watch = Watch(observe)
     for image in images:
         if isinstance(image, Unread):
             yield from [image] * (1 + len(attacks))
             continue
-        brought = bring(image)
+        with watch.timed("protocol", "protocol"):
+            brought = bring(image)
         yield brought
         for attack in attacks:
-            yield _laid(attack, brought)
+            with watch.timed("attack", attack.name):
+                made = _laid(attack, brought)
+            yield made
 
 
 def _laid(attack: Attack, image: ImageFile) -> ImageFile | Unread:
