@@ -9,7 +9,7 @@ from d2f.api.inputs import FileBytes, Tiles
 from d2f.api.outcomes import Abstention, Score
 from d2f.testing.check import Failed
 from d2f.testing.image_files import image_file
-from d2f.testing.pictures import SIDE, flat_pictures, hard_pictures, ordinary_pictures
+from d2f.testing.pictures import SIDE, flat_pictures, hard_pictures, ordinary_pictures, with_size
 from d2f.testing.subject import Subject
 
 if TYPE_CHECKING:
@@ -38,8 +38,12 @@ def hard(subject: Subject) -> Given:
 
 def _as_wanted(wants: object, pictures: Mapping[str, Pixels]) -> Given:
     if isinstance(wants, FileBytes):
-        return {f"{name} {form}": image_file(one, name, form) for name, one in pictures.items() for form in FORMATS}
-    return {f"{name} {one.shape[1]}x{one.shape[0]}": one for name, one in pictures.items()}
+        return {
+            f"{with_size(name, one)} {form}": image_file(one, name, form)
+            for name, one in pictures.items()
+            for form in FORMATS
+        }
+    return {with_size(name, one): one for name, one in pictures.items()}
 
 
 FORMATS = ("PNG", "JPEG")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from d2f.testing.checks import (
     detector,
     listing,
     preprocessor,
+    quiet,
     resources,
     shape,
     trainable,
@@ -39,8 +41,9 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         *BUILT,
         *WEIGHED,
         detector.wants,
-        detector.finite,
         detector.hard_images,
+        quiet.quiet,
+        detector.finite,
         detector.pure,
         detector.deterministic,
         detector.independent,
@@ -53,6 +56,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         *BUILT,
         *WEIGHED,
         preprocessor.views,
+        quiet.quiet,
         preprocessor.pure,
         preprocessor.seeded,
         preprocessor.thread_safe,
@@ -118,7 +122,10 @@ def run_checks(
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     subject = Subject(kind, stage, dict(options or {}), tolerance)
-    return Report(kind, subject.name, subject.origin, tuple(_results(subject)))
+    with warnings.catch_warnings():
+        # As in a run of the program; one check is about warnings.
+        warnings.simplefilter("ignore")
+        return Report(kind, subject.name, subject.origin, tuple(_results(subject)))
 
 
 def _results(subject: Subject) -> Iterator[Result]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from d2f.api.arrays import Pixels
 
 SIDE = 256
-TINY = ((1, 1), (1, 7), (7, 1), (2, 3), (8, 8), (16, 15))
+TINY = ((1, 1), (1, 7), (7, 1), (2, 3), (8, 8), (15, 16))
 """Sizes, height and width, at which a detector may well have nothing to say."""
 
 
@@ -29,15 +29,15 @@ def pictures() -> Mapping[str, Pixels]:
 
     Examples
     --------
-    >>> {name: picture.shape for name, picture in pictures().items() if "1x" in name}
-    {'tiny 1x1': (1, 1, 3), 'tiny 1x7': (1, 7, 3)}
+    >>> {name: picture.shape for name, picture in pictures().items() if "x1" in name}
+    {'tiny 1x1': (1, 1, 3), 'tiny 7x1': (1, 7, 3), 'tiny 16x15': (15, 16, 3)}
     """
     made = {
         **ordinary_pictures(SIDE, SIDE),
         "camera, odd size": _kept(camera_picture(173, 251, seed=5)),
         "camera, narrow": _kept(camera_picture(31, 400, seed=6)),
         **flat_pictures(64, 64),
-        **{f"tiny {height}x{width}": _kept(camera_picture(height, width, seed=7)) for height, width in TINY},
+        **{f"tiny {width}x{height}": _kept(camera_picture(height, width, seed=7)) for height, width in TINY},
     }
     return MappingProxyType(made)
 
@@ -68,6 +68,12 @@ def flat_pictures(height: int, width: int) -> Mapping[str, Pixels]:
 def hard_pictures() -> Mapping[str, Pixels]:
     """Return the tiny pictures of `pictures`, and the flat ones."""
     return {name: picture for name, picture in pictures().items() if name.startswith("tiny") or _is_flat(picture)}
+
+
+def with_size(name: str, picture: Pixels) -> str:
+    """Return what findings call a picture: its name, width and height."""
+    size = f"{picture.shape[1]}x{picture.shape[0]}"
+    return name if name.endswith(size) else f"{name} {size}"
 
 
 def _noise(height: int, width: int) -> Pixels:

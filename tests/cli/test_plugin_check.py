@@ -18,13 +18,13 @@ def d2f_detectors():
 
 class Level:
     name = "level"
-    summary = "Mean of the picture over its darkest value."
+    summary = "Mean of the picture over its brightest value."
     Options = Options
     wants = d2f.WholeImage()
     def __init__(self, options):
         pass
     def score(self, batch):
-        return [float(pixels.mean()) / int(pixels.min()) for pixels in batch]
+        return [float(pixels.mean()) / int(pixels.max()) for pixels in batch]
 """
 
 
@@ -60,13 +60,14 @@ def test_ticks(distributions: Distributions, capsys: pytest.CaptureFixture[str])
           ✓ construction is cheap                      N ms
           ✓ load() reads its weights                   it has nothing to load
           ✓ every picture becomes a view               17 pictures
+          ✓ it prints nothing and warns of nothing
           ✓ what it is given stays as it was
           ✓ the seed is its only randomness            nothing is drawn
           - it may be called from threads, as it says  thread_safe is not set: one thread at a time calls it
           ✓ an image's cost is bounded                 N ms and N MB an image of 512x512
           ✓ it keeps nothing of an image
 
-        1 plugin checked: no problem; 14 checks passed, 1 left out
+        1 plugin checked: no problem; 15 checks passed, 1 left out
         """)
 
 
@@ -76,16 +77,23 @@ def test_crosses(distributions: Distributions, capsys: pytest.CaptureFixture[str
     assert code == Exit.PLUGIN
     assert "preprocessor 'soft'" not in out
     assert out.partition("WholeImage\n")[2] == expect("""
-          ✗ scores are finite, one for each image
-              on camera 256x256: it raised ZeroDivisionError: float division by zero   at two_things.py:34
+          ✗ tiny and blank images are no exception
+              on black 64x64: it raised ZeroDivisionError: float division by zero   at two_things.py:34
               next: return d2f.Abstention('why') for an image that it cannot score; an exception costs the whole batch
-          - the other 7 checks                     needs: scores are finite, one for each image
+          ✓ it prints nothing and warns of nothing
+          ✓ scores are finite, one for each image      5 of 5 pictures scored
+          ✓ what it is given stays as it was
+          ✓ the same image gives the same score        bit for bit
+          ✓ a score does not depend on its neighbours  alone, together, in reverse
+          - it may be called from threads, as it says  thread_safe is not set: one thread at a time calls it
+          ✓ an image's cost is bounded                 N ms and N MB an image of 512x512
+          ✓ it keeps nothing of an image
 
-        error[D2F210]: detector 'level' fails 1 of 12 checks
+        error[D2F210]: detector 'level' fails 1 of 19 checks
           --> entry point  two = two_things  (two-things 1.2)
            = the same in a test: from d2f.testing import check_stage; check_stage(Level)
 
-        1 plugin checked: 1 error; 10 checks passed, 1 failed, 1 left out
+        1 plugin checked: 1 error; 17 checks passed, 1 failed, 1 left out
         """)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2f.testing.audit import watched
 from d2f.testing.check import Failed, Skipped, check, fail_if
-from d2f.testing.pictures import pictures
+from d2f.testing.pictures import pictures, with_size
 from d2f.testing.subject import Subject
 from d2f.testing.threads import in_threads
 from d2f.testing.unchanged import fingerprint, process_state, random_state
@@ -28,10 +28,10 @@ def views(subject: Subject) -> str:
             try:
                 made = subject.instance.apply(picture, seed)
             except (Exception, SystemExit) as error:
-                found.append(f"on {_of(name, picture)}: it raised {subject.said(error)}")
+                found.append(f"on {with_size(name, picture)}: it raised {subject.said(error)}")
                 break
             if wrong := _no_view(made):
-                found.append(f"on {_of(name, picture)}: it returned {wrong}")
+                found.append(f"on {with_size(name, picture)}: it returned {wrong}")
                 break
     fail_if(found, "be defined for every picture, however small or flat; round, clip to 0..255, and cast to uint8")
     return f"{len(pictures())} pictures"
@@ -42,11 +42,11 @@ def pure(subject: Subject) -> str:
     """The picture, the shared random generators and the process's settings are left alone."""
     given = {name: picture.copy() for name, picture in pictures().items()}
     before = {name: fingerprint(picture) for name, picture in given.items()}
-    with process_state() as changed, watched() as seen:
+    with random_state(3), process_state() as changed, watched() as seen:
         for picture in given.values():
             subject.instance.apply(picture, 1)
     fail_if(
-        [f"it changed {_of(name, one)}" for name, one in given.items() if fingerprint(one) != before[name]],
+        [f"it changed {with_size(name, one)}" for name, one in given.items() if fingerprint(one) != before[name]],
         "work on a copy: the picture is shared with the other views and detectors",
     )
     fail_if(
@@ -65,8 +65,8 @@ def seeded(subject: Subject) -> str:
         again = _all(subject.instance, {name: given[name] for name in reversed(list(given))})
     with random_state(2):
         anew = _all(subject.fresh(), given)
-    found = [f"on {_of(name, given[name])}: another view the second time" for name in _unlike(once, again)]
-    found += [f"on {_of(name, given[name])}: another view from another instance" for name in _unlike(once, anew)]
+    found = [f"on {with_size(name, given[name])}: another view the second time" for name in _unlike(once, again)]
+    found += [f"on {with_size(name, given[name])}: another view from another instance" for name in _unlike(once, anew)]
     fail_if(found, "draw from numpy.random.default_rng(seed) and from nothing else; keep nothing between pictures")
     other = _all(subject.instance, given, seed=2)
     return "the seed matters" if _unlike(once, other) else "nothing is drawn"
@@ -90,7 +90,7 @@ def thread_safe(subject: Subject) -> str:
         made = _all(subject.instance, {name: given[name] for name in names})
         with lock:
             found.extend(
-                f"on {_of(name, given[name])}: another view among four threads" for name in _unlike(once, made)
+                f"on {with_size(name, given[name])}: another view among four threads" for name in _unlike(once, made)
             )
 
     in_threads(work, found, subject)
@@ -117,8 +117,3 @@ def _no_view(made: Any) -> str:
     if made.ndim != 3 or made.shape[2] != 3 or made.size == 0:
         return f"shape {made.shape}, not (height, width, 3)"
     return ""
-
-
-def _of(name: str, picture: Pixels) -> str:
-    size = f"{picture.shape[1]}x{picture.shape[0]}"
-    return name if size in name or name.startswith("tiny") else f"{name} {size}"

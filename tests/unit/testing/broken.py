@@ -141,6 +141,26 @@ class Divides(Contrast):
         return 1.0 / float(pixels[..., 1].std()) if pixels[..., 1].std() else 1 / 0
 
 
+@breaks("it prints nothing and warns of nothing", "it warned: RuntimeWarning: divide by zero encountered in log")
+class Warns(Contrast):
+    def one(self, pixels: Any) -> Any:
+        return float(np.maximum(np.log(pixels[..., 1].std()), -99.0))
+
+
+@breaks("it prints nothing and warns of nothing", "it printed 'scoring'")
+class Prints(Contrast):
+    def one(self, pixels: Any) -> Any:
+        print("scoring")
+        return super().one(pixels)
+
+
+@breaks("it prints nothing and warns of nothing", "it printed 'shifting'")
+class PrintsViews(Shift):
+    def apply(self, pixels: Any, seed: int) -> Any:
+        print("shifting")
+        return pixels
+
+
 @breaks("tiny and blank images are no exception", "an abstention without a reason")
 class Reasonless(Contrast):
     def one(self, pixels: Any) -> Any:

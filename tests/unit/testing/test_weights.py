@@ -108,7 +108,7 @@ def test_weights_that_are_not_here() -> None:
     report = check_stage(Absent, without_weights=True)
     assert [(result.check, result.said) for result in report.skipped[-2:]] == [
         ("load() reads its weights", said),
-        ("the other 12 checks", said),
+        ("the other 13 checks", said),
     ]
 
 
