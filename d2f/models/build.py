@@ -37,8 +37,6 @@ def build_model(config: ModelConfig) -> Network:
         stem = Stem(**config.stem.model_dump()) if config.stem else None
         return ResNet(resnet_shape(config.depth, logits=config.logits, residual=config.residual, stem=stem))
     if isinstance(config, VGGConfig):
-        shape = vgg_shape(
-            config.depth, logits=config.logits, batch_norm=config.batch_norm, dropout=config.dropout
-        )
+        shape = vgg_shape(config.depth, logits=config.logits, batch_norm=config.batch_norm, dropout=config.dropout)
         return VGG(shape)
     return SmallVGG(config.logits, config.dropout)

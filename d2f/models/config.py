@@ -14,7 +14,9 @@ class _Strict(BaseModel):
 
 
 class _Headed(_Strict):
-    logits: int = Field(1, ge=1, description="1 for binary cross entropy; 2 or the number of classes for cross entropy.")
+    logits: int = Field(
+        1, ge=1, description="1 for binary cross entropy; 2 or the number of classes for cross entropy."
+    )
 
 
 class StemConfig(_Strict):

@@ -87,7 +87,7 @@ class Convolution(nn.Module):
 
 
 def _start(module: nn.Module) -> None:
-    """Draw convolutions as He et al. 2015 (arXiv:1502.01852) do, by channels out, and linear layers with deviation 0.01."""
+    """Draw convolutions as He et al. 2015 (arXiv:1502.01852) do, linear layers normal with deviation 0.01."""
     if isinstance(module, nn.Conv2d):
         out, *kernel, _ = module.weight.shape
         deviation = (2 / (kernel[0] * kernel[1] * out)) ** 0.5
