@@ -98,6 +98,11 @@ CODES: dict[str, str] = {
     "D2F605": "a manifest cannot be read",
     "D2F606": "a recipe is wrong",
     "D2F607": "unknown trainable",
+    "D2F620": "an image cannot be trained on",
+    "D2F621": "a label is missing from a part of the data",
+    "D2F622": "the loss is not finite",
+    "D2F623": "a run stands there already, or is not the one to go on with",
+    "D2F624": "a training step does not fit the memory budget",
 }
 """Every code and what it means; docs/reference/errors.md holds one entry for each."""
 

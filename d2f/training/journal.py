@@ -31,15 +31,16 @@ class Journal:
     def write(self, event: str, **values: Any) -> None:
         """Add a line; numbers that are not finite become null."""
         assert self._file is not None
-        self._file.write(json.dumps({"event": event, **_plain(values)}, ensure_ascii=False) + "\n")
+        self._file.write(json.dumps({"event": event, **plain(values)}, ensure_ascii=False) + "\n")
         self._file.flush()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return plain data for JSON: numbers rounded to six places, null where they are not finite."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     return value

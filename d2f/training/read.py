@@ -11,16 +11,21 @@ from d2f.api.errors import D2FError, Place, Problem
 from d2f.chain.nodes import Key
 from d2f.chain.source import Source, read_text
 from d2f.chain.yaml_reader import parse
+from d2f.engine.spec import parse_spec
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.validation import Finding, findings
+from d2f.training.gradient.augment import check as check_augmentations
+from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.recipe import Recipe
 
 CODE = "D2F606"
 
 
-def read_recipe(path: str | Path, catalog: Catalog) -> Recipe:
+def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
     """Read a recipe and see that every stage it names can be built.
+
+    The trainable that it names says which keys there are: those of a network where it has a `build`.
 
     Raises
     ------
@@ -31,15 +36,41 @@ def read_recipe(path: str | Path, catalog: Catalog) -> Recipe:
     source, problems = parse(read_text(path))
     if source is None:
         raise D2FError(problems)
-    found = list(findings(Recipe, source.root.data))
+    model = _model(source, catalog)
+    found = list(findings(model, source.root.data))
     problems += [_problem(source, finding) for finding in found]
     if problems:
         raise D2FError(problems)
-    recipe = Recipe.model_validate(source.root.data)
+    recipe = model.model_validate(source.root.data)
     wrong = [problem for part in _stages(recipe) for problem in _build_problems(source, catalog, *part)]
+    if isinstance(recipe, NetworkRecipe):
+        wrong += _augment_problems(source, catalog, recipe)
     if wrong:
         raise D2FError(wrong)
     return recipe
+
+
+def _model(source: Source, catalog: Catalog) -> type[Recipe] | type[NetworkRecipe]:
+    data = source.root.data
+    name = data.get("train") if isinstance(data, dict) else None
+    if not isinstance(name, str):
+        return Recipe
+    try:
+        stage = catalog.find("trainable", name)
+    except D2FError as error:
+        raise D2FError([_placed(source, problem, (), "train") for problem in error.problems], error.exit) from error
+    return NetworkRecipe if callable(getattr(stage, "build", None)) else Recipe
+
+
+def _augment_problems(source: Source, catalog: Catalog, recipe: NetworkRecipe) -> list[Problem]:
+    wrong = check_augmentations(recipe.augment, catalog)
+    problems = [_placed(source, problem, path, "use") for path, error in wrong for problem in error.problems]
+    for i, attack in enumerate(recipe.measure):
+        try:
+            parse_spec(attack, catalog, f"measure[{i}]")
+        except D2FError as error:
+            problems += [replace(problem, place=source.value(("measure", i))) for problem in error.problems]
+    return problems
 
 
 def _problem(source: Source, finding: Finding) -> Problem:
@@ -52,9 +83,11 @@ def _problem(source: Source, finding: Finding) -> Problem:
     return Problem(CODE, f"{finding.name} {finding.message}", source.value(finding.path), notes=finding.notes)
 
 
-def _stages(recipe: Recipe) -> Iterator[tuple[str, str, dict[str, Any], tuple[Key, ...], str]]:
+def _stages(recipe: Recipe | NetworkRecipe) -> Iterator[tuple[str, str, dict[str, Any], tuple[Key, ...], str]]:
     """Yield kind, name, options, path and the name's key of every stage that a recipe names."""
     yield "trainable", recipe.train, recipe.with_, (), "train"
+    if isinstance(recipe, NetworkRecipe):
+        return
     for i, augmentation in enumerate(recipe.augment):
         for j, step in enumerate(augmentation.steps):
             yield "preprocessor", step.use, step.with_, ("augment", i, "steps", j), "use"

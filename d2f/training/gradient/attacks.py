@@ -1,0 +1,37 @@
+"""The best epoch's figures: clean, under each attack that a recipe names, and on the test images, once."""
+
+from __future__ import annotations
+
+from d2f.data.dataset import Dataset
+from d2f.engine.spec import parse_spec
+from d2f.plugins.catalog import Catalog
+from d2f.training.gradient.copies import TileCutter
+from d2f.training.gradient.folder import RunFolder
+from d2f.training.gradient.loop import Loop
+from d2f.training.gradient.measuring import Measured
+from d2f.training.gradient.parts import Parts
+from d2f.training.gradient.recipe import NetworkRecipe
+from d2f.training.gradient.tile_set import make_tiles
+
+
+def measure_all(
+    recipe: NetworkRecipe, catalog: Catalog, loop: Loop, divided: Parts, folder: RunFolder, workers: int
+) -> dict[str, Measured]:
+    """Return figures by name: ``clean``, each attack's SPEC, ``test``."""
+    figures = {"clean": loop.measure(loop.validation)}
+
+    def of(name: str, dataset: Dataset, attack: str = "") -> Measured:
+        loop.watcher.say(f"measures {name}")
+        steps = parse_spec(attack, catalog, "measure") if attack else ()
+        cutter = TileCutter(recipe, False, steps)
+        tiles = make_tiles(dataset, cutter, folder.tile_file("measured"), workers, loop.watcher.images)
+        try:
+            return loop.measure(tiles)
+        finally:
+            tiles.cache.close()
+
+    for attack in recipe.measure:
+        figures[attack] = of(attack, divided.validation, attack)
+    if divided.test is not None:
+        figures["test"] = of("test", divided.test)
+    return figures

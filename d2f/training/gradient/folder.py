@@ -1,0 +1,129 @@
+"""The run folder: recipe, facts, environment, log, checkpoints; one run a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2f.api.errors import D2FError
+from d2f.training.gradient.recipe import NetworkRecipe
+from d2f.training.run import recipe_digest
+
+PACKAGES = ("d2f", "mlx", "mlx-cpu", "mlx-cuda-12", "mlx-data", "numpy", "pillow", "scipy")
+RUN, RECIPE, LOG = "run.json", "recipe.json", "log.jsonl"
+
+
+class RunFolder:
+    """Where a run keeps what it makes.
+
+    Parameters
+    ----------
+    path : Path
+    rank : int
+        Of this process; 0 writes.
+    """
+
+    def __init__(self, path: Path, rank: int = 0) -> None:
+        self.path, self._rank = path, rank
+
+    def claim(self, recipe: NetworkRecipe, resume: bool) -> None:
+        """Make the folder, or see that it holds the run that is to go on.
+
+        Raises
+        ------
+        D2FError
+            D2F623, or D2F004 where it cannot be made.
+        """
+        held = self._held()
+        if held is not None and not resume:
+            notes = ("to go on with it: --resume", "else choose another -o, or remove the folder")
+            raise D2FError.of("D2F623", f"a run stands in '{self.path}'", *notes)
+        if held is not None and held["recipe"] != recipe_digest(recipe):
+            raise D2FError.of("D2F623", f"the run in '{self.path}' is of another recipe", *_changed(self.path, recipe))
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise D2FError.of("D2F004", f"'{self.path}' cannot be made: {error.strerror}") from error
+
+    def describe(self, recipe: NetworkRecipe, facts: dict[str, str], resume: bool) -> None:
+        """Write what the run is of; a run that goes on has to be of the same images.
+
+        Raises
+        ------
+        D2FError
+            D2F623: of others.
+        """
+        held = self._held()
+        if held is not None and resume and held["data"] != facts["data"]:
+            raise D2FError.of("D2F623", f"the run in '{self.path}' is of other images", "start it anew with another -o")
+        if self._rank:
+            return
+        if held is None:
+            self._write(RECIPE, recipe.model_dump(mode="json", by_alias=True))
+            self._write("environment.json", environment())
+            # Last: a folder without it holds no run.
+            self._write(RUN, facts)
+
+    def tile_file(self, name: str) -> Path:
+        """Return where tiles are kept that memory has no room for; each process has its own."""
+        return self.path / f"{name}-{self._rank}.tiles"
+
+    def write_npz(self, path: Path, arrays: dict[str, Any]) -> None:
+        """Write a network's arrays as .npz, whole or not at all.
+
+        Raises
+        ------
+        D2FError
+            D2F004.
+        """
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                np.savez(file, **arrays)
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise D2FError.of("D2F004", f"'{path}' cannot be written: {error.strerror}") from error
+
+    def _held(self) -> dict[str, str] | None:
+        file = self.path / RUN
+        try:
+            held: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise D2FError.of("D2F623", f"'{file}' cannot be read: {error}", "remove the folder") from error
+        return held
+
+    def _write(self, name: str, value: Any) -> None:
+        try:
+            part = self.path / f"{name}.part"
+            part.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            part.replace(self.path / name)
+        except OSError as error:
+            raise D2FError.of("D2F004", f"'{self.path / name}' cannot be written: {error.strerror}") from error
+
+
+def environment() -> dict[str, str]:
+    """Return the versions and the machine that a run depends on."""
+    found = {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _changed(path: Path, recipe: NetworkRecipe) -> tuple[str, ...]:
+    """Name the keys that a recipe has changed since the run began."""
+    held = json.loads((path / RECIPE).read_text(encoding="utf-8"))
+    now = recipe.model_dump(mode="json", by_alias=True)
+    names = sorted(key for key in held.keys() | now.keys() if held.get(key) != now.get(key))
+    return (f"changed: {', '.join(names)}", "start it anew with another -o")

@@ -1,0 +1,56 @@
+"""A run's log in JSON lines; a resumed run goes on where its checkpoint stood."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from d2f.api.errors import D2FError
+from d2f.training.journal import plain
+
+
+class Log:
+    """Appends events to a file.
+
+    Parameters
+    ----------
+    path : Path
+    keep : int
+        Bytes of an earlier run's file that are kept; what stands behind them will be told again.
+    written : bool
+        False writes nothing: one process of several writes.
+    """
+
+    def __init__(self, path: Path, keep: int = 0, written: bool = True) -> None:
+        self.path, self._written = path, written
+        self.bytes = keep
+        if written:
+            with self._opened("ab") as file:
+                file.truncate(keep)
+
+    def write(self, event: str, **values: Any) -> None:
+        """Add a line; numbers that are not finite become null."""
+        line = (json.dumps({"event": event, **plain(values)}, ensure_ascii=False) + "\n").encode()
+        self.bytes += len(line)
+        if self._written:
+            with self._opened("ab") as file:
+                try:
+                    file.write(line)
+                except OSError as error:
+                    raise self._unwritable(error) from error
+
+    def _opened(self, mode: str) -> Any:
+        try:
+            return self.path.open(mode)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> D2FError:
+        return D2FError.of("D2F004", f"'{self.path}' cannot be written: {error.strerror}")
+
+
+def read_log(path: Path, event: str) -> list[dict[str, Any]]:
+    """Return the lines of an event."""
+    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line["event"] == event]

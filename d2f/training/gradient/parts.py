@@ -1,0 +1,97 @@
+"""The images of a run: those that train, those that validate, those that are measured once at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from d2f.api.errors import D2FError
+from d2f.data.components import components
+from d2f.data.dataset import Dataset, load_dataset
+from d2f.data.folds import folds
+from d2f.data.limited import limited
+from d2f.training.gradient.recipe import NetworkRecipe
+from d2f.training.run import training_data
+
+WORDS = ("real", "generated")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A set in parts that share no component, where they come from one folder.
+
+    Parameters
+    ----------
+    training, validation : Dataset
+    test : Dataset, optional
+    """
+
+    training: Dataset
+    validation: Dataset
+    test: Dataset | None = None
+
+
+def parts(recipe: NetworkRecipe, data: str | None = None, fold: tuple[int, int] | None = None) -> Parts:
+    """Return the images that a recipe trains on and those that it validates on.
+
+    Parameters
+    ----------
+    recipe : NetworkRecipe
+    data : str, optional
+        A folder or manifest; the recipe's own otherwise.
+    fold : (int, int), optional
+        Of a k-fold run: which fold validates, and how many there are.
+
+    Raises
+    ------
+    D2FError
+        What reading the data raises; D2F603 where there are too few components; D2F621 where a part lacks a label.
+    """
+    dataset, wanted = training_data(recipe, data), recipe.data
+    test = None if wanted.test is None else load_dataset(wanted.test)
+    if isinstance(wanted.validation, str) and fold is None:
+        training, validation = dataset, load_dataset(wanted.validation)
+    else:
+        training, validation = _divided(dataset, recipe, fold)
+    if wanted.limit is not None:
+        training = limited(training, wanted.limit, recipe.seed)
+    need_both(np.bincount(training.labels, minlength=2), "images that train")
+    need_both(np.bincount(validation.labels, minlength=2), "images that validate")
+    return Parts(training, validation, test)
+
+
+def need_both(counts: np.ndarray, what: str, notes: tuple[str, ...] = ()) -> None:
+    """Refuse a part without one of the labels.
+
+    Raises
+    ------
+    D2FError
+        D2F621.
+    """
+    for label, word in enumerate(WORDS):
+        if not counts[label]:
+            raise D2FError.of("D2F621", f"none of the {what} is {word}", *notes)
+
+
+def need_apart(training: tuple[str, ...], validation: tuple[str, ...]) -> None:
+    """Refuse files, by digest, that both train and validate.
+
+    Raises
+    ------
+    D2FError
+        D2F604.
+    """
+    shared = len(set(training) & set(validation))
+    if shared:
+        message = f"{shared} of the images that validate are also trained on"
+        raise D2FError.of(
+            "D2F604", message, "take them out of one part; `d2f data split` makes parts that share nothing"
+        )
+
+
+def _divided(dataset: Dataset, recipe: NetworkRecipe, fold: tuple[int, int] | None) -> tuple[Dataset, Dataset]:
+    share = recipe.data.validation
+    number, count = fold or (0, round(1 / share) if isinstance(share, float) else 5)
+    held = folds(components(dataset), dataset.labels, max(2, count), recipe.seed) == number
+    return dataset.select(~held), dataset.select(held)

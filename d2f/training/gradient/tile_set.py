@@ -1,0 +1,124 @@
+"""All tiles of a set: each image decoded once, told by its digest, its tiles counted and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.api.arrays import Labels, Pixels
+from d2f.api.errors import D2FError, Problem
+from d2f.data.dataset import Dataset, Labelled
+from d2f.reading.image import load_image, read_image
+from d2f.reading.unread import Unread
+from d2f.training.gradient.copies import TileCutter
+from d2f.training.gradient.tile_cache import TileCache
+
+AHEAD = 4
+"""Images a worker may be ahead of the one that is kept next."""
+SHOWN = 20
+"""Broken images that an error names."""
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Tiles by number.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    digests : tuple of str
+        sha256 of each image.
+    image : numpy.ndarray, shape (tiles,), int64
+        The image that each tile is of.
+    cutter : TileCutter
+    cache : TileCache
+    """
+
+    dataset: Dataset
+    digests: tuple[str, ...]
+    image: NDArray[np.int64]
+    cutter: TileCutter
+    cache: TileCache
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def labels(self) -> Labels:
+        """Label of each tile, shape (tiles,), int8."""
+        return self.dataset.labels[self.image]
+
+    @property
+    def without(self) -> int:
+        """How many images have no tile: too small, or flat."""
+        return len(self.dataset) - len(np.unique(self.image))
+
+    def tile(self, number: int) -> Pixels:
+        """Return a tile, uint8 (side, side, 3), from the cache or decoded again."""
+        kept = self.cache.get(number)
+        if kept is not None:
+            return kept
+        place = int(self.image[number])
+        first = int(np.searchsorted(self.image, place))
+        tile: Pixels = self.cutter.tiles(read_image(self.dataset[place].path))[number - first]
+        return tile
+
+
+Progress = Callable[[int, int], None]
+
+
+def make_tiles(dataset: Dataset, cutter: TileCutter, file: Path, workers: int, progress: Progress) -> TileSet:
+    """Decode every image once and keep its tiles.
+
+    Raises
+    ------
+    D2FError
+        D2F620 that names each image that cannot be read; D2F004 where tiles cannot be kept.
+    """
+    cache, digests, counts = TileCache(cutter.side, file), [], []
+    problems: list[Problem] = []
+    for image, made in zip(dataset, _made(dataset, cutter, workers), strict=True):
+        if isinstance(made, Unread):
+            problems.append(_broken(image, made))
+        else:
+            digests.append(made[0])
+            counts.append(len(made[1]))
+            if not problems:
+                cache.add(made[1])
+        progress(len(digests) + len(problems), len(dataset))
+    if problems:
+        cache.close()
+        raise D2FError([*problems[:SHOWN], *_and_more(problems)])
+    return TileSet(dataset, tuple(digests), np.repeat(np.arange(len(counts)), counts), cutter, cache)
+
+
+def _made(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[tuple[str, Pixels] | Unread]:
+    """Yield each image's digest and tiles in order, a few images ahead of what is asked for."""
+
+    def one(image: Labelled) -> tuple[str, Pixels] | Unread:
+        read = load_image(image.path)
+        return read if isinstance(read, Unread) else (read.sha256, cutter.tiles(read))
+
+    images = iter(dataset)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(one, image) for image in islice(images, AHEAD * workers)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(one, image) for image in islice(images, 1)]
+
+
+def _broken(image: Labelled, unread: Unread) -> Problem:
+    failure = unread.failure
+    note = "take it out of the set, or of its manifest"
+    return Problem("D2F620", f"'{image.path}' cannot be trained on: {failure.message}", notes=(note,))
+
+
+def _and_more(problems: list[Problem]) -> list[Problem]:
+    rest = len(problems) - SHOWN
+    return [Problem("D2F620", f"{rest} further images cannot be read")] if rest > 0 else []

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+
+from d2f.data.matched import fitting, judging
+from d2f.reading.image import read_image
+from d2f.training.copies import CopyMaker, measured_names
+from d2f.training.read import read_recipe
+from tests.unit.training.toys import CATALOG, RECIPE, make_images, write_recipe
+
+
+def maker(folder, text=RECIPE):
+    return CopyMaker.of(read_recipe(write_recipe(folder, text), CATALOG), CATALOG)
+
+
+def test_measuring_copies_are_the_judging_copy_and_attacks_laid_over_it(tmp_path):
+    image = read_image(str(make_images(tmp_path) / "0-0.png"))
+    clean, shifted, halved = maker(tmp_path).measuring(image)
+    assert np.array_equal(clean, judging(image).pixels)
+    assert np.array_equal(shifted, np.minimum(clean.astype(int) + 5, 255))
+    assert np.array_equal(halved, clean[::2])
+
+
+def test_training_copies_are_matched_ones_at_random_and_judging_ones_each_perhaps_laundered(tmp_path):
+    image = read_image(str(make_images(tmp_path) / "3-1.png"))
+    copies = maker(tmp_path)
+    expected = [fitting(image, 7000 + number, (64, 96), (70, 98)).pixels for number in range(2)]
+    for copy, plain in zip(copies.training(image), [*expected, judging(image).pixels], strict=True):
+        added = copy.astype(int) - plain.astype(int)
+        assert copy.shape == plain.shape
+        assert added.min() >= 0
+        assert added.max() in (0, 3)
+
+
+def test_augmentations_are_drawn_by_their_shares(tmp_path):
+    text = RECIPE.replace("fitting: 2, judging: 1", "fitting: 0, judging: 200").replace("- {share: 1}", "- {share: 3}")
+    image = read_image(str(make_images(tmp_path) / "1-0.png"))
+    plain = judging(image).pixels
+    laundered = sum(not np.array_equal(copy, plain) for copy in maker(tmp_path, text).training(image))
+    assert 30 <= laundered <= 70
+
+
+def test_copies_repeat_and_differ_between_seeds(tmp_path):
+    image = read_image(str(make_images(tmp_path) / "1-0.png"))
+    first, again = maker(tmp_path).training(image), maker(tmp_path).training(image)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    other = maker(tmp_path, RECIPE.replace("seed: 7", "seed: 8")).training(image)
+    assert not all(a.shape == b.shape and np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_measured_copies_have_names(tmp_path):
+    assert measured_names(maker(tmp_path).recipe) == ["clean", "shift by=5", "halving"]

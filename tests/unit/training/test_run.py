@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from d2f import D2FError
+from d2f.data.dataset import load_dataset
+from d2f.data.digest import digest
+from d2f.data.split import shipped_split
+from d2f.training.read import read_recipe
+from d2f.training.run import Watcher, recipe_digest, train
+from d2f.weights import read_weights, short_digests
+from tests.unit.training.toys import CATALOG, RECIPE, make_images, write_recipe
+
+QUIET = Watcher(lambda line: None, lambda done, total: None)
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return make_images(folder)
+
+
+def run(folder: Path, images: Path, text: str = RECIPE, name: str = "toy", **more):
+    recipe = read_recipe(write_recipe(folder, text), CATALOG)
+    return recipe, train(recipe, CATALOG, folder / f"{name}.safetensors", QUIET, str(images), **more)
+
+
+def test_weights_carry_the_recipe_the_data_and_the_training_images(tmp_path, images):
+    recipe, trained = run(tmp_path, images)
+    held = read_weights(trained.weights)
+    dataset = load_dataset(images)
+    assert held.sha256 == trained.sha256
+    assert held.metadata["recipe"] == recipe_digest(recipe)
+    assert held.metadata["data"] == digest(dataset)
+    assert (held.metadata["images"], held.metadata["seed"], held.metadata["part"]) == ("24", "7", "all")
+    digests = (hashlib.sha256(Path(image.path).read_bytes()).hexdigest() for image in dataset)
+    assert np.array_equal(held.trained_on, short_digests(digests))
+    assert held.arrays["rows"] == 3 * 24
+
+
+def test_the_same_recipe_and_images_give_the_same_bytes(tmp_path, images):
+    first, second = (run(tmp_path, images, name=name)[1] for name in ("one", "two"))
+    assert first.weights.read_bytes() == second.weights.read_bytes()
+    other = run(tmp_path, images, RECIPE.replace("seed: 7", "seed: 8"), "three")[1]
+    assert other.sha256 != first.sha256
+
+
+def test_figures_are_measured_clean_and_under_each_attack(tmp_path, images):
+    _, trained = run(tmp_path, images)
+    clean, shifted, halved = trained.figures
+    assert [each.attack for each in trained.figures] == ["clean", "shift by=5", "halving"]
+    assert clean.auc == clean.two_class_auc == 1.0
+    assert shifted.images == clean.images == 24
+    assert sorted(clean.collections) == [f"c{i}" for i in range(6)]
+    # The toy has no features of pictures of less than 60 rows: of 80 to 120, halved, only 120 is left.
+    assert halved.images == 4
+
+
+def test_the_journal_tells_it_in_json_lines_and_without_times(tmp_path, images):
+    _, first = run(tmp_path, images, name="one")
+    journal = first.weights.with_suffix(".jsonl").read_text("utf-8")
+    events = [json.loads(line) for line in journal.splitlines()]
+    assert [event["event"] for event in events] == ["data", *["cross-validation"] * 3, "weights"]
+    assert events[1]["auc"] == 1.0
+    assert events[-1]["sha256"] == first.sha256
+    run(tmp_path, images, name="one")
+    assert first.weights.with_suffix(".jsonl").read_text("utf-8") == journal
+
+
+def test_a_kept_table_serves_recipes_that_differ_in_the_fit_only(tmp_path, images):
+    cache = tmp_path / "cache"
+    _, first = run(tmp_path, images, cache=cache)
+    (kept,) = cache.iterdir()
+    stamp = kept.stat().st_mtime_ns
+    _, second = run(tmp_path, images, RECIPE.replace("folds: 3", "balance: 0.0\n    folds: 3"), "two", cache=cache)
+    assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [stamp]
+    assert read_weights(second.weights).arrays["middle"] == pytest.approx(read_weights(first.weights).arrays["middle"])
+    run(tmp_path, images, RECIPE.replace("by: 3", "by: 4"), "three", cache=cache)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_progress_is_told_image_by_image(tmp_path, images):
+    told, said = [], []
+    recipe = read_recipe(write_recipe(tmp_path), CATALOG)
+    watcher = Watcher(said.append, lambda done, total: told.append((done, total)))
+    train(recipe, CATALOG, tmp_path / "toy.safetensors", watcher, str(images))
+    assert told == [(i + 1, 24) for i in range(24)]
+    assert said[0].startswith("24 images: 12 real, 12 generated")
+    assert said[1:] == [f"cross-validation: fold {i} of 3" for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "code"),
+    [
+        (None, "toy.safetensors", "D2F606"),
+        ("nowhere", "toy.safetensors", "D2F002"),
+        ("images", "toy.npz", "D2F004"),
+        ("images", "no/folder/toy.safetensors", "D2F004"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(tmp_path, images, data, name, code):
+    recipe = read_recipe(write_recipe(tmp_path), CATALOG)
+    given = str(tmp_path / data) if data else None
+    with pytest.raises(D2FError, match=code):
+        train(recipe, CATALOG, tmp_path / name, QUIET, given)
+
+
+def test_the_fixed_split_is_used_where_the_recipe_asks_for_a_part(tmp_path, images):
+    _, trained = run(tmp_path, images, RECIPE.replace("part: all", "part: weights").replace("folds: 3", "folds: 2"))
+    part = shipped_split(load_dataset(images)).weights
+    assert 0 < len(part) < 24
+    assert int(read_weights(trained.weights).metadata["images"]) == len(part)
