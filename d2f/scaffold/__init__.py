@@ -1,1 +1,8 @@
 """A new plugin, written from templates: what `d2f plugin new` does."""
+
+from __future__ import annotations
+
+from d2f.scaffold.names import Names, read_name
+from d2f.scaffold.write import KINDS, new_plugin
+
+__all__ = ["KINDS", "Names", "new_plugin", "read_name"]

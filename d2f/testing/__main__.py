@@ -15,8 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     writes = commands.add_parser("labelled-set", help="write a tiny set of simulated pictures of both labels")
     writes.add_argument("folder", metavar="FOLDER")
     writes.add_argument("count", metavar="COUNT", type=int, nargs="?", default=12, help="pictures of each label")
+    writes.add_argument("--seed", type=int, default=0, help="sets of different seeds share no picture")
     given = parser.parse_args(arguments)
-    root = write_labelled_set(given.folder, given.count)
+    root = write_labelled_set(given.folder, given.count, seed=given.seed)
     print(f"wrote {given.count} real and {given.count} generated pictures to {root}")
 
 

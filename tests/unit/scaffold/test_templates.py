@@ -1,0 +1,154 @@
+"""What the templates make: whole, in the house's style, and never over anything that is there."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from d2f import API_VERSION, D2FError, __version__
+from d2f.plugins.catalog import Catalog
+from d2f.scaffold import KINDS, Names, new_plugin
+from d2f.testing import write_labelled_set
+from d2f.weights import read_weights
+from tests.docs.pages import ROOT
+
+VARIANTS = [*((kind, False) for kind in KINDS), ("detector", True)]
+PLAIN = {".github/workflows/test.yml", ".gitignore", "README.md", "pyproject.toml"}
+
+
+@pytest.fixture(params=VARIANTS, ids=[f"{kind}{'-learned' * learned}" for kind, learned in VARIANTS])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The folder of a new plugin `grain-2` of each variety."""
+    return new_plugin(Names("grain-2"), *request.param, tmp_path)[0]
+
+
+def texts(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors")
+    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in files}
+
+
+def test_every_file_is_there(made: Path) -> None:
+    found = texts(made).keys()
+    assert found > PLAIN | {"grain-2.yaml", "tests/test_grain_2.py"}
+    assert ("d2f_grain_2.py" in found) != ("d2f_grain_2/__init__.py" in found)
+
+
+def test_no_placeholder_is_left(made: Path) -> None:
+    for path, text in texts(made).items():
+        assert not re.search("my.stage|MyStage", text, re.IGNORECASE), path
+        assert text.endswith("\n"), path
+
+
+def test_the_entry_point_leads_to_the_module(made: Path) -> None:
+    project = tomllib.loads((made / "pyproject.toml").read_text("utf-8"))
+    assert project["project"]["name"] == "d2f-grain-2"
+    assert project["project"]["entry-points"]["d2f"] == {"grain-2": "d2f_grain_2"}
+    (d2f,) = [one for one in project["project"]["dependencies"] if one.startswith("d2f")]
+    assert SpecifierSet(d2f.removeprefix("d2f")).contains(__version__, prereleases=True)
+
+
+def test_the_api_it_states_is_ours(made: Path) -> None:
+    (stated,) = re.findall(r'^d2f_api = "(.*)"$', "\n".join(texts(made).values()), re.MULTILINE)
+    assert SpecifierSet(stated).contains(API_VERSION)
+
+
+def test_it_is_in_the_house_s_style(made: Path, tmp_path: Path) -> None:
+    config = (ROOT / "pyproject.toml").read_text("utf-8")
+    rules = re.findall(r"^\[tool\.(ruff[^\]]*)\]\n(.*?)(?=^\[|\Z)", config, re.DOTALL | re.MULTILINE)
+    toml = [f"[{name.removeprefix('ruff').removeprefix('.')}]\n{body}" for name, body in rules]
+    (made / "ruff.toml").write_text("".join(toml).replace("[]\n", ""), "utf-8")
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "."], cwd=made, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hooks_and_imports_are_light(made: Path) -> None:
+    """Nothing heavy is imported at the top of the module."""
+    (module,) = [text for path, text in texts(made).items() if path.startswith("d2f_grain_2")]
+    top = [node for node in ast.parse(module).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+    assert names == {"d2f"}
+
+
+def test_nothing_that_is_there_is_touched(tmp_path: Path) -> None:
+    folder = tmp_path / "d2f-grain"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine", "utf-8")
+    with pytest.raises(D2FError) as caught:
+        new_plugin(Names("grain"), "detector", False, tmp_path)
+    assert str(caught.value) == (
+        f"error[D2F004]: '{folder}' is there already\n   = nothing was written; --into DIR names another place"
+    )
+    assert texts(folder) == {"mine.txt": "mine"}
+    (tmp_path / "d2f-file").write_text("", "utf-8")
+    with pytest.raises(D2FError, match="is there already"):
+        new_plugin(Names("file"), "detector", False, tmp_path)
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "d2f-grain").mkdir()
+    _, files = new_plugin(Names("grain"), "detector", False, tmp_path)
+    assert "d2f_grain.py" in files
+
+
+def test_a_path_through_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(D2FError, match=r"cannot be written: Not a directory"):
+        new_plugin(Names("grain"), "detector", False, tmp_path / "file")
+
+
+@pytest.mark.parametrize("kind", ["preprocessor", "combiner", "calibrator"])
+def test_only_detectors_are_learned(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(D2FError, match=f"--learned is for detectors, not for a {kind}"):
+        new_plugin(Names("grain"), kind, True, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestLearned:
+    def test_the_weights_are_the_pinned_ones(self, tmp_path: Path) -> None:
+        folder, _ = new_plugin(Names("grain"), "detector", True, tmp_path)
+        data = (folder / "d2f_grain" / "weights" / "default.safetensors").read_bytes()
+        assert f'sha256="{hashlib.sha256(data).hexdigest()}"' in texts(folder)["d2f_grain/__init__.py"]
+
+    def test_the_recipe_makes_them_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Trained as its card says, on fewer pictures, the direction is nearly that of the weights that ship."""
+        from d2f.testing import catalog_of
+        from d2f.training.read import read_recipe
+        from d2f.training.run import Watcher, train
+
+        folder, _ = new_plugin(Names("grain"), "detector", True, tmp_path)
+        monkeypatch.syspath_prepend(str(folder))
+        import d2f_grain  # type: ignore[import-not-found]
+
+        catalog = catalog_of(d2f_grain.GrainTrainable)
+        recipe = read_recipe(folder / "recipe.yaml", catalog)
+        pictures = write_labelled_set(tmp_path / "pictures", 16)
+        watcher = Watcher(lambda text: None, lambda done, total: None)
+        found = train(recipe, catalog, tmp_path / "new.safetensors", watcher, str(pictures))
+        sys.modules.pop("d2f_grain")
+        assert found.figures[0].auc > 0.95
+        shipped = read_weights(folder / "d2f_grain" / "weights" / "default.safetensors")
+        one, other = shipped.arrays["direction"], read_weights(found.weights).arrays["direction"]
+        assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.8
+
+
+def test_chains_and_recipes_are_read(tmp_path: Path) -> None:
+    """Each chain is complete but for the stage, which is not installed."""
+    from d2f.chain.load import load_chain
+
+    for kind, learned in VARIANTS:
+        folder, _ = new_plugin(Names("grain"), kind, learned, tmp_path / f"{kind}{learned}")
+        with pytest.raises(D2FError) as caught:
+            load_chain(folder / "grain.yaml", catalog=Catalog.of())
+        assert {problem.code for problem in caught.value.problems} <= {"D2F110", "D2F111", "D2F112", "D2F113"}
