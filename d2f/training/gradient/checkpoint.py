@@ -79,7 +79,9 @@ def restore(path: Path, network: nn.Module, optimiser: optim.Optimizer) -> Posit
     load_network(network, _part(held.arrays, NETWORK), path.name)
     state = {name: mx.array(value) for name, value in _part(held.arrays, OPTIMISER).items()}
     optimiser.state = tree_unflatten(list(state.items()))
-    mx.random.state[0] = mx.array(held.arrays[RANDOM])
+    high, low = held.arrays[RANDOM].tolist()
+    # The state is a key, and a seed's key is the seed's own two halves: no MLX version lacks this way.
+    mx.random.seed(high << 32 | low)
     return Position(**json.loads(held.metadata["position"]))
 
 

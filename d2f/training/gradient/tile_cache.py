@@ -68,7 +68,8 @@ class TileCache:
         held = self._map
         if held is None:
             held = self._map = np.memmap(self._file, np.uint8, "r", shape=(self._written, *self._shape))
-        return np.asarray(held[index])
+        # A copy: mlx-data takes no array that cannot be written to.
+        return np.array(held[index])
 
     def close(self) -> None:
         """Let go of the tiles, and of the file."""

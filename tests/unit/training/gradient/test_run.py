@@ -1,0 +1,193 @@
+"""A run from pictures to a weights file, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from d2f.api.errors import D2FError
+from d2f.training.gradient.log import read_log
+from d2f.training.gradient.loop import BEST
+from d2f.training.gradient.memory import step_peak
+from d2f.weights import read_weights, short_digests
+from tests.unit.training.gradient.toy import Options, ToyTrainable, recipe, trained, write_pictures
+
+
+def lines(folder: Path, event: str = "epoch") -> list[dict[str, Any]]:
+    """Return a log's lines without what differs between equal runs."""
+    kept = read_log(folder / "log.jsonl", event)
+    spent = ("seconds", "waited", "waited_share", "validation_seconds", "resumed")
+    return [{key: value for key, value in line.items() if key not in spent} for line in kept]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+def test_a_run_leaves_all_that_a_person_needs(folder: Path) -> None:
+    made = trained(
+        folder, "whole", recipe(epochs=3, measure=["jpeg:60"], augment=[{"use": "flip", "probability": 0.5}])
+    )
+    names = {path.name for path in made.folder.iterdir()}
+    assert names >= {"recipe.json", "environment.json", "run.json", "log.jsonl", "best.safetensors", "last.safetensors"}
+    assert names >= {"card.md", "curves.png", "confusion.png", "mistakes.jsonl", "mistakes.html"}
+    assert not [name for name in names if name.endswith((".tiles", ".part"))]
+    start, *_ = read_log(made.folder / "log.jsonl", "start")
+    assert start["parameters"] == 3 * 4 * 9 + 4 + 4 + 1
+    assert start["tiles"] == {"before": [18, 18], "epoch": [18, 18]}
+    epoch, *_ = read_log(made.folder / "log.jsonl", "epoch")
+    assert 0 <= epoch["waited_share"] <= 1
+    assert set(epoch["validation"]["generators"]) == {"real", "toy"}
+    assert "| jpeg:60 | 6 |" in (made.folder / "card.md").read_text()
+
+
+def test_the_weights_file_says_what_it_is_of(folder: Path) -> None:
+    made = trained(folder, "said", recipe())
+    held = read_weights(made.weights)
+    assert held.sha256 == made.sha256
+    assert json.loads(held.metadata["measured"])["clean"]["images"] == 6
+    assert held.metadata["trainable"] == "toy-network"
+    assert held.trained_on is not None
+    assert len(held.trained_on) == 18
+    every = short_digests(hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "set").rglob("*.png"))
+    assert set(held.trained_on.tolist()) < set(every.tolist())
+    with np.load(made.weights.with_suffix(".npz"), allow_pickle=False) as archive:
+        assert set(archive.files) == set(held.arrays)
+    best = read_weights(made.folder / BEST).arrays
+    assert all((best[name] == held.arrays[name]).all() for name in best)
+
+
+def test_equal_runs_write_equal_weights_whoever_feeds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = recipe(augment=[{"use": "jpeg", "draw": {"quality": [50, 90]}, "probability": 0.5}], tiles__pick="random")
+    one = trained(folder, "one", wanted)
+    monkeypatch.setattr("d2f.training.gradient.feeding.find_spec", lambda name: None)
+    other = trained(folder, "other", wanted, workers=3)
+    assert read_log(other.folder / "log.jsonl", "start")[0]["feeder"] == "threads"
+    assert one.sha256 == other.sha256
+
+
+def test_it_learns(folder: Path) -> None:
+    made = trained(folder, "learns", recipe(epochs=40, optimiser={"use": "adam", "rate": 0.05}))
+    assert made.figures["clean"].auc == 1.0
+    assert made.figures["clean"].loss < 0.4
+
+
+def test_early_stopping_keeps_the_best(folder: Path) -> None:
+    made = trained(folder, "stops", recipe(epochs=30, stop={"patience": 2, "delta": 5.0}))
+    assert len(lines(made.folder)) == 3
+    assert lines(made.folder, "end")[0]["best_epoch"] == 1
+
+
+def test_without_room_in_memory_tiles_go_to_a_file_or_are_decoded_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = trained(folder, "plain", recipe())
+    defaults = "d2f.training.gradient.tile_cache.TileCache.__init__.__defaults__"
+    monkeypatch.setattr(defaults, (5 * 768, 2**30))
+    assert trained(folder, "disk", recipe()).sha256 == plain.sha256
+    monkeypatch.setattr(defaults, (5 * 768, 7 * 768))
+    assert trained(folder, "again", recipe()).sha256 == plain.sha256
+
+
+def test_a_memory_budget_makes_batches_smaller(folder: Path) -> None:
+    said: list[str] = []
+    peaks = [step_peak(ToyTrainable(Options()), recipe(), tiles) for tiles in (2, 4)]
+    budget = f"{sum(peaks) / 2e6:.6f}MB"
+    made = trained(folder, "small", recipe(memory=budget), Said(said))
+    update = read_log(made.folder / "log.jsonl", "start")[0]["update"]
+    assert update == {"tiles": 8, "batch": 2, "batches": 4}
+    assert f"2 tiles at a time fit {budget}" in said
+    with pytest.raises(D2FError, match="a step of one tile takes") as caught:
+        trained(folder, "too-small", recipe(memory="0.001MB"))
+    assert caught.value.problems[0].code == "D2F624"
+
+
+class Said:
+    """Keeps the sentences."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.say = said.append
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+def refused(folder: Path, wanted: Any, **more: Any) -> D2FError:
+    with pytest.raises(D2FError) as caught:
+        trained(folder, "refused", wanted, **more)
+    return caught.value
+
+
+def test_broken_images_are_named_all_at_once(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set")
+    for name in ("real/place-1/001.png", "generated/toy/place-2/002.png"):
+        file = tmp_path / "set" / name
+        file.write_bytes(file.read_bytes()[:60])
+    error = refused(tmp_path, recipe())
+    assert [problem.code for problem in error.problems] == ["D2F620", "D2F620"]
+    assert "real/place-1/001.png' cannot be trained on: " in str(error)
+    assert "generated/toy/place-2/002.png' cannot be trained on: " in str(error)
+
+
+def test_an_empty_class_is_refused(tmp_path: Path) -> None:
+    shutil.rmtree(write_pictures(tmp_path / "set") / "real")
+    assert "there are no photographs" in str(refused(tmp_path, recipe()))
+
+
+def test_a_label_in_one_part_only_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set")
+    shutil.rmtree(write_pictures(tmp_path / "other", seed=1) / "generated")
+    error = refused(tmp_path, recipe(data__validation=str(tmp_path / "other")))
+    assert error.problems[0].code == "D2F621"
+    assert "none of the images that validate is generated" in str(error)
+
+
+def test_images_that_train_and_validate_are_refused(tmp_path: Path) -> None:
+    error = refused(tmp_path, recipe(data__validation=str(write_pictures(tmp_path / "set"))))
+    assert error.problems[0].code == "D2F604"
+    assert "24 of the images that validate are also trained on" in str(error)
+
+
+def test_tiles_larger_than_every_image_are_refused(tmp_path: Path) -> None:
+    error = refused(tmp_path, recipe(tiles__size=64))
+    assert "none of the training tiles is real" in str(error)
+    assert "tiles are of 64 pixels" in str(error)
+
+
+def test_a_loss_that_is_not_finite_is_told(tmp_path: Path) -> None:
+    error = refused(tmp_path, recipe(optimiser__rate=1e30))
+    assert error.problems[0].code == "D2F622"
+    assert "at rate 1e+30" in str(error)
+    assert "lower optimiser.rate" in str(error)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+    import os
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    error = refused(tmp_path, recipe())
+    assert error.problems[0].code == "D2F004"
+    assert "No space left on device" in str(error)
+
+
+def test_a_run_is_not_written_over(tmp_path: Path) -> None:
+    trained(tmp_path, "refused", recipe())
+    error = refused(tmp_path, recipe())
+    assert error.problems[0].code == "D2F623"
+    assert "to go on with it: --resume" in str(error)
+    changed = refused(tmp_path, recipe(epochs=9, seed=4), resume=True)
+    assert "is of another recipe" in str(changed)
+    assert "changed: epochs, seed" in str(changed)
+    write_pictures(tmp_path / "set", 13)
+    assert "is of other images" in str(refused(tmp_path, recipe(), resume=True))
