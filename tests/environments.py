@@ -22,6 +22,7 @@ COMMANDS = {
 PIP = {
     # pip reads "no build isolation: false" as "no build isolation"; setuptools is found outside.
     "PIP_NO_BUILD_ISOLATION": "false",
+    "PIP_CONFIG_FILE": os.devnull,
     "PIP_NO_INDEX": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
