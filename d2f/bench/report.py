@@ -1,90 +1,114 @@
-"""The bench's report for a terminal."""
+"""A result as lines for a terminal, and as a page of Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import numpy as np
-
-from d2f.bench.judged_set import JudgedSet
-from d2f.bench.summary import DRAWS, FEWEST, CollectionFigures, by_collection, overall
-from d2f.measure import Interval
-from d2f.scoring.figures import TITLES
+from d2f.bench.tables import (
+    Table,
+    attack_table,
+    clean_figures,
+    comparison_tables,
+    group_tables,
+    overview,
+    speed_table,
+    stage_table,
+)
+from d2f.bench.wording import data_lines, failure_lines, worst_line
 from d2f.scoring.text_table import text_table
 
-BRIEF = ("auc", "balanced_accuracy", "tpr_at_5", "true_positive", "false_positive", "inconclusive", "ece")
 
-
-def bench_lines(judged: JudgedSet, draws: int = DRAWS) -> Iterator[str]:
-    """Yield everything that is said of one chain; `draws` is the bootstrap's."""
-    labels = judged.labels
-    yield f"chain {judged.chain}, digest {judged.digest[:12]}, protocol {judged.protocol}"
-    yield (
-        f"{len(labels)} images: {int((labels == 0).sum())} real, {int((labels == 1).sum())} generated, "
-        f"{len(set(judged.table.components.tolist()))} components; 95 % intervals draw components"
-    )
-    yield f"verdicts: real below {judged.real_below:g}, generated above {judged.generated_above:g}"
-    yield ""
-    found = overall(judged, draws=draws)
-    yield from text_table(("figure", "value", "interval"), [(TITLES[name], *_parts(found[name])) for name in TITLES])
-    if len(judged.table.copies) > 1:
+def terminal_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the report for a terminal."""
+    yield from data_lines(result)
+    yield from (f"as found: {line}" for line in result["as_found"])
+    for subject in result["subjects"]:
         yield ""
-        yield from _attack_lines(judged, draws)
+        yield _heading(subject)
+        yield from _text(clean_figures(result, subject))
+        if len(result["attacks"]) > 1:
+            yield ""
+            yield from _text(attack_table(result, subject))
+            yield worst_line(subject)
+        for table in group_tables(subject):
+            yield ""
+            yield table.title
+            yield from _text(table)
+    yield from _comparison_lines(result)
     yield ""
-    yield from _collection_lines(judged, draws)
-    yield from _failure_lines(judged)
+    yield from _text(speed_table(result))
+    yield speed_line(result)
+    yield from (f"note: {note}" for note in result["notes"])
+    yield from failure_lines(result)
 
 
-def _attack_lines(judged: JudgedSet, draws: int) -> list[str]:
-    rows = []
-    for copy, name in enumerate(judged.table.copies):
-        found = overall(judged, copy, draws)
-        rows.append((name, str(found["auc"]), *(f"{found[figure].value:.3f}" for figure in BRIEF[1:])))
-    headings = ("attack", "AUC", "bal. acc.", "TPR@5%", "gen. found", "false alarms", "inconcl.", "ECE")
-    return text_table(headings, rows)
+def markdown(result: Mapping[str, Any], level: int = 1) -> str:
+    """Return the report as a page; `level` is that of its first heading."""
+    return "\n".join(_markdown_lines(result, "#" * level)) + "\n"
 
 
-def _collection_lines(judged: JudgedSet, draws: int) -> Iterator[str]:
-    listed = by_collection(judged, draws=draws)
-    if not listed:
-        return
-    headings = ("collection", "real", "generated", "AUC", "interval", "false alarms", "gen. found")
-    both = [one for one in listed if one.two_class]
-    if both:
-        yield "collections of both classes"
-        yield from text_table(headings, [_row(one) for one in both])
+def markdown_table(table: Table) -> list[str]:
+    """Return the lines of a Markdown table."""
+    rules = "|" + "|".join("---" if not column else "--:" for column in range(len(table.headings))) + "|"
+    return [_row(table.headings), rules, *map(_row, table.rows)]
+
+
+def speed_line(result: Mapping[str, Any]) -> str:
+    """How long it took, in one line."""
+    speed = result["speed"]
+    copies = (speed["images"] - speed["kept"]) * len(result["attacks"])
+    rate = f", {copies / speed['wall']:.1f} copies a second" if speed["wall"] > 0 else ""
+    kept = f"; {speed['kept']} images kept from an earlier run" if speed["kept"] else ""
+    return f"{copies} copies scored in {speed['wall']:.1f} s{rate}{kept}"
+
+
+def _markdown_lines(result: Mapping[str, Any], mark: str) -> Iterator[str]:
+    yield from (f"{mark} Bench of {result['date']}, d2f {result['d2f']}", "")
+    yield from data_lines(result)
+    yield ""
+    yield from (f"- as found: {line}" for line in result["as_found"])
+    yield from ("", *markdown_table(overview(result)), "")
+    for subject in result["subjects"]:
+        yield from (f"{mark}# {_heading(subject)}", "")
+        yield from _markdown_tables(result, subject, mark)
+    for table in comparison_tables(result):
+        yield from (f"{mark}# {table.title}", "", *markdown_table(table), "")
+    yield from (f"{mark}# Speed", "", speed_line(result), "", *markdown_table(speed_table(result)), "")
+    yield from (f"- {line}" for line in (*result["notes"], *failure_lines(result)))
+
+
+def _markdown_tables(result: Mapping[str, Any], subject: Mapping[str, Any], mark: str) -> Iterator[str]:
+    tables = [clean_figures(result, subject)]
+    if len(result["attacks"]) > 1:
+        tables.append(attack_table(result, subject))
+    tables += [table for table in (stage_table(result, subject), *group_tables(subject)) if table.rows]
+    for table in tables:
+        yield from (f"{mark}## {table.title[0].upper()}{table.title[1:]}", "", *markdown_table(table), "")
+        if table.title == "under attack":
+            yield from (f"{worst_line(subject)}.", "")
+
+
+def _comparison_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    for table in comparison_tables(result):
         yield ""
-    single = [one for one in listed if not one.two_class]
-    if single:
-        yield "collections of one class, against all images of the other"
-        yield from text_table(headings, [_row(one) for one in single])
-    left = len(judged.table.images.collections) - len(listed)
-    if left:
-        yield f"and {left} of fewer than {FEWEST} images"
+        yield table.title
+        yield from _text(table)
 
 
-def _row(one: CollectionFigures) -> tuple[str, ...]:
+def _heading(subject: Mapping[str, Any]) -> str:
+    if subject["kind"] != "chain":
+        return f"{subject['name']}, another tool's scores"
+    rule = subject["thresholds"]
     return (
-        one.name,
-        str(one.real),
-        str(one.generated),
-        *_parts(one.auc),
-        _share(one.false_positive),
-        _share(one.true_positive),
+        f"chain {subject['name']}, digest {subject['digest'][:12]}: "
+        f"real below {rule['real_below']:g}, generated above {rule['generated_above']:g}"
     )
 
 
-def _failure_lines(judged: JudgedSet) -> Iterator[str]:
-    table = judged.table
-    for what, listed in (("images could not be read", table.unread), ("copies or cells failed", table.failed)):
-        if listed:
-            first, failure = listed[0][0], listed[0][-1]
-            yield f"warning: {len(listed)} {what}, such as {first}: {failure.code} {failure.message}"
+def _text(table: Table) -> list[str]:
+    return text_table(table.headings, table.rows)
 
 
-def _parts(interval: Interval) -> tuple[str, str]:
-    return _share(interval.value), "" if np.isnan(interval.low) else f"[{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def _share(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.3f}"
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

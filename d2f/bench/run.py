@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from d2f.bench.speed import Speed
 from d2f.bench.store import Store
 from d2f.data.dataset import Dataset
 from d2f.engine.local import LocalEngine
+from d2f.engine.scored import Scored
 from d2f.output.append import Mode
 from d2f.plugins.identity import canonical
 from d2f.scoring.attack import Attack
@@ -40,12 +41,20 @@ class Run:
     speed : Speed
     kept : int
         Images that an earlier, killed run had done.
+    store : Store or None
+        The parts, for `finish` to delete.
     """
 
     joint: ScoreTable
     tables: tuple[ScoreTable, ...]
     speed: Speed
     kept: int = 0
+    store: Store | None = None
+
+    def finish(self) -> None:
+        """Delete the parts, once everything in them stands elsewhere."""
+        if self.store is not None:
+            self.store.remove()
 
 
 def run_chains(
@@ -89,7 +98,7 @@ def run_chains(
     names = (CLEAN, *(attack.name for attack in attacks))
     speed = Speed()
 
-    def scored(which: Dataset):  # type: ignore[no-untyped-def]
+    def scored(which: Dataset) -> Iterator[list[Scored]]:
         bring = bring_for_judging(protocol)
         return score_groups(joint.plan, which, bring, attacks, workers=workers, tick=tick, observe=speed.observe)
 
@@ -109,8 +118,10 @@ def run_chains(
         store.flush()
         table = collect(images, names, joint.plan.cell_names, store.groups())
     finally:
+        # What was scored before an interrupt is kept as well.
+        store.flush()
         store.close()
-    return Run(table, _tables(joint, table, chains), speed, len(store.done))
+    return Run(table, _tables(joint, table, chains), speed, len(store.done), store)
 
 
 def _tables(joint: Joint, table: ScoreTable, chains: Sequence[Chain]) -> tuple[ScoreTable, ...]:

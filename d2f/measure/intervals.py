@@ -86,6 +86,24 @@ def cluster_bootstraps(
     return tuple(Interval(*map(float, bound)) for bound in zip(values, *bounds, strict=True))
 
 
+def cluster_counts(components: Index, labels: Labels, draws: int = 1000, seed: int = 0) -> Floats:
+    """Return the draws of `cluster_bootstrap` as counts: how often each image is in each.
+
+    Figures that take weights can so be computed on all draws at once, and several figures or chains on the same.
+
+    Returns
+    -------
+    numpy.ndarray, shape (draws, n), float64
+        Whole numbers.
+    """
+    strata = _strata(components, labels)
+    random = np.random.default_rng(seed)
+    counts: Floats = np.empty((draws, len(components)))
+    for row in counts:
+        row[:] = np.bincount(_draw(strata, random), minlength=len(components))
+    return counts
+
+
 def _quantiles(drawn: Floats, level: float) -> Floats:
     said = drawn[~np.isnan(drawn)]
     if not len(said):

@@ -107,9 +107,7 @@ def collect(
         raise D2FError.of("D2F601", f"none of the {len(images)} images could be read", *log.first_reason())
     digests = tuple(digest for digest in log.sha256 if digest is not None)
     kept = images.select(read)
-    return ScoreTable(
-        kept, digests, tuple(names), tuple(cells), scores[read], tuple(log.unread()), tuple(log.failed())
-    )
+    return ScoreTable(kept, digests, tuple(names), tuple(cells), scores[read], tuple(log.unread()), tuple(log.failed()))
 
 
 def _groups(scored: Iterator[Scored], size: int) -> Iterator[list[Scored]]:

@@ -1,45 +1,15 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import roc_auc_score
 
-from d2f import D2FError, FileBytes
-from d2f.bench.judged_set import judge_set
-from d2f.bench.report import bench_lines
-from d2f.bench.summary import by_collection, overall
+from d2f import D2FError
+from d2f.bench.report import markdown, terminal_lines
 from d2f.data.dataset import load_dataset
-from d2f.scoring.attack import read_attacks
-from d2f.scoring.figures import TITLES
-from tests.unit.fitting.toys import toy_chain, write_set
-
-CHAIN = """\
-d2f: 1
-name: toy
-detectors: [{id: noise, use: noise-level}]
-calibrate: {noise/plain: {use: platt, with: {slope: -0.7, bias: 5.0}}}
-verdict: {real_below: 0.3, generated_above: 0.7}
-"""
-FORMAT_CHAIN = CHAIN.replace("noise-level", "file-format").replace("slope: -0.7, bias: 5.0", "slope: 4.0, bias: -2.0")
-
-
-class NoOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileFormat:
-    """Reads the format and nothing else."""
-
-    name = "file-format"
-    summary = "A toy."
-    Options = NoOptions
-    wants = FileBytes()
-
-    def __init__(self, options):
-        pass
-
-    def score(self, batch):
-        return [float(image.data.startswith(b"\x89PNG")) for image in batch]
+from tests.unit.bench.toys import CHAIN, FORMAT_CHAIN, FileFormat, bench, chain
+from tests.unit.fitting.toys import write_set
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +19,53 @@ def images(tmp_path_factory):
     return load_dataset(folder)
 
 
-@pytest.fixture
-def judged(images, tmp_path):
-    chain = toy_chain(tmp_path, CHAIN, refit=False)
-    return judge_set(chain, images, "as-is", read_attacks(["jpeg:30"], chain.catalog), workers=1)
+@pytest.fixture(scope="module")
+def benched(images, tmp_path_factory):
+    return bench([chain(tmp_path_factory.mktemp("chain"))], images, ("jpeg:30", "noise:8"))
 
 
-def test_figures_are_those_of_the_scores(judged, images):
-    found = overall(judged, draws=100)
-    scores = judged.table.scores[:, 0, 0]
-    assert found["auc"].value == pytest.approx(roc_auc_score(images.labels, -scores))
+def test_figures_are_those_of_the_scores(benched, images):
+    run, found = benched
+    figures = found["subjects"][0]["figures"]["none"]
+    scores = run.joint.scores[:, 0, 0]
     probability = 1 / (1 + np.exp(0.7 * scores - 5))
-    assert found["false_positive"].value == pytest.approx((probability[images.labels == 0] > 0.7).mean())
-    assert found["miss"].value == pytest.approx((probability[images.labels == 1] < 0.3).mean())
-    assert all(one.low <= one.value <= one.high for one in found.values())
+    assert figures["auc"][0] == pytest.approx(roc_auc_score(images.labels, -scores), abs=1e-6)
+    assert figures["false_positive"][0] == pytest.approx((probability[images.labels == 0] > 0.7).mean(), abs=1e-6)
+    assert figures["miss"][0] == pytest.approx((probability[images.labels == 1] < 0.3).mean(), abs=1e-6)
+    assert all(low <= value <= high for value, low, high in figures.values() if value is not None)
+    assert figures["evasion"][0] is None
 
 
-def test_attacks_have_figures_of_their_own(judged):
-    assert judged.table.copies == ("none", "jpeg:quality=30")
-    assert not np.array_equal(judged.llr[:, 0], judged.llr[:, 1])
+def test_evasion_is_counted_from_the_clean_verdict(benched, images):
+    run, found = benched
+    probability = 1 / (1 + np.exp(0.7 * run.joint.scores[:, :, 0] - 5))
+    clean, attacked = probability[:, 0] > 0.7, probability[:, 2] > 0.7
+    figures = found["subjects"][0]["figures"]["noise:sigma=8"]
+    generated = images.labels == 1
+    assert figures["evasion"][0] == pytest.approx((clean & ~attacked)[generated].mean(), abs=1e-6)
+    assert figures["evasion"][0] > 0.2
+    assert figures["new_false_alarms"][0] == pytest.approx((~clean & attacked)[~generated].mean(), abs=1e-6)
+    assert found["subjects"][0]["worst"]["evasion"] == "noise:sigma=8"
+
+
+def test_an_attack_on_one_class_leaves_the_other_clean(benched, images):
+    run, found = benched
+    scores = -run.joint.scores[:, :, 0]
+    mixed = np.where(images.labels == 1, scores[:, 2], scores[:, 0])
+    told = found["subjects"][0]["auc_laid_over"]
+    assert told["generated"]["noise:sigma=8"][0] == pytest.approx(roc_auc_score(images.labels, mixed), abs=1e-6)
+    mixed = np.where(images.labels == 0, scores[:, 2], scores[:, 0])
+    assert told["real"]["noise:sigma=8"][0] == pytest.approx(roc_auc_score(images.labels, mixed), abs=1e-6)
+    assert told["both"]["noise:sigma=8"] == found["subjects"][0]["figures"]["noise:sigma=8"]["auc"]
+
+
+def test_only_one_class_attacked_in_every_figure(benched, images, tmp_path):
+    _, found = bench([chain(tmp_path)], images, ("noise:8",), over="generated")
+    whole = benched[1]["subjects"][0]
+    figures = found["subjects"][0]["figures"]["noise:sigma=8"]
+    assert figures["auc"][0] == whole["auc_laid_over"]["generated"]["noise:sigma=8"][0]
+    assert figures["new_false_alarms"][0] == 0
+    assert figures["evasion"][0] == whole["figures"]["noise:sigma=8"]["evasion"][0]
 
 
 def test_a_detector_of_the_format_is_perfect_as_is_and_blind_under_matched(tmp_path):
@@ -77,47 +75,74 @@ def test_a_detector_of_the_format_is_perfect_as_is_and_blind_under_matched(tmp_p
         where = tmp_path / "set" / ("generated/x" if number % 2 else "real")
         where.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(where / f"{number}.{'png' if number % 2 else 'jpg'}")
-    chain = toy_chain(tmp_path, FORMAT_CHAIN, False, FileFormat)
+    judged = chain(tmp_path / "chain", FORMAT_CHAIN, FileFormat)
     dataset = load_dataset(tmp_path / "set")
-    assert overall(judge_set(chain, dataset, "as-is"), draws=20)["auc"].value == 1.0
-    assert overall(judge_set(chain, dataset, "matched"), draws=20)["auc"].value == 0.5
+    for protocol, expected in (("as-is", 1.0), ("matched", 0.5)):
+        _, found = bench([judged], dataset, protocol=protocol)
+        assert found["subjects"][0]["figures"]["none"]["auc"][0] == expected
 
 
-def test_two_class_collections_come_first_and_others_meet_the_whole_other_class(images, tmp_path):
-    moved = images.select([i for i, one in enumerate(images) if one.label == 0 or one.collection != "hands4"])
-    judged = judge_set(toy_chain(tmp_path, CHAIN, refit=False), moved, "as-is")
-    listed = by_collection(judged, draws=50)
-    assert [one.name for one in listed] == ["hands0", "hands1", "hands2", "hands3"]
-    assert all(one.two_class and (one.real, one.generated) == (8, 8) for one in listed)
-    table = judged.table
+def groups(found, kind):
+    return {one["name"]: one for one in found["subjects"][0]["groups"] if one["kind"] == kind}
+
+
+def test_two_class_collections_stand_on_their_own_and_generators_meet_all_photographs(benched, images):
+    run, found = benched
+    listed = groups(found, "collection")
+    assert sorted(listed) == [f"hands{i}" for i in range(5)]
+    assert groups(found, "source") == {}
+    table = run.joint
     members = [i for i, one in enumerate(table.images) if one.collection == "hands2"]
     expected = roc_auc_score(table.labels[members], -table.scores[members, 0, 0])
-    assert listed[2].auc.value == pytest.approx(expected)
-    assert listed[2].auc.low < expected <= listed[2].auc.high
+    value, low, high = listed["hands2"]["figures"]["none"]["auc"]
+    assert value == pytest.approx(expected, abs=1e-6)
+    assert low < value <= high
+    toy = groups(found, "generator")["toy"]
+    assert (toy["real"], toy["generated"]) == (0, 40)
+    assert toy["figures"]["none"]["auc"][0] == found["subjects"][0]["figures"]["none"]["auc"][0]
 
 
-def test_a_one_class_collection_has_an_auc_and_one_rate(tmp_path):
+def test_a_source_of_one_class_meets_the_whole_other_class(tmp_path):
     write_set(tmp_path / "set", 24, collections=2)
     for path in (tmp_path / "set/generated/toy/hands1").iterdir():
         path.unlink()
-    judged = judge_set(toy_chain(tmp_path, CHAIN, refit=False), load_dataset(tmp_path / "set"), "as-is")
-    one = by_collection(judged, draws=50)[1]
-    assert (one.name, one.real, one.generated, one.two_class) == ("hands1", 12, 0, False)
-    assert np.isnan(one.true_positive)
-    others = judged.labels == 1
-    mine = np.array([image.collection == "hands1" for image in judged.table.images])
-    expected = roc_auc_score(judged.labels[mine | others], judged.llr[mine | others, 0])
-    assert one.auc.value == pytest.approx(expected)
+    run, found = bench([chain(tmp_path / "chain")], load_dataset(tmp_path / "set"))
+    one = groups(found, "source")["hands1"]
+    assert (one["real"], one["generated"]) == (12, 0)
+    figures = one["figures"]["none"]
+    assert figures["true_positive"] is None
+    labels, scores = run.joint.labels, run.joint.scores[:, 0, 0]
+    mine = np.array([image.collection == "hands1" for image in run.joint.images])
+    held = mine | (labels == 1)
+    assert figures["auc"][0] == pytest.approx(roc_auc_score(labels[held], -scores[held]), abs=1e-6)
+    assert figures["false_positive"] == pytest.approx((1 / (1 + np.exp(0.7 * scores[mine] - 5)) > 0.7).mean(), abs=1e-6)
 
 
-def test_the_report_names_every_figure(judged):
-    text = "\n".join(bench_lines(judged, draws=30))
-    assert "80 images: 40 real, 40 generated, 5 components" in text
-    for words in (*TITLES.values(), "jpeg:quality=30", "hands3"):
-        assert words in text
+def test_the_reports_name_every_figure_and_attack(benched):
+    found = json.loads(json.dumps(benched[1], allow_nan=False))
+    for text in ("\n".join(terminal_lines(found)), markdown(found)):
+        assert "80 images of " in text
+        assert "40 real, 40 generated, 5 components" in text
+        for words in ("log-likelihood-ratio cost, bits", "jpeg:quality=30", "noise:sigma=8", "hands3", "images/s"):
+            assert words in text
+
+
+def test_chains_share_what_they_have_in_common(images, tmp_path):
+    seen = []
+    one = chain(tmp_path / "one")
+    score = type(one.plan.detectors[0].stage).score
+    other = chain(tmp_path / "two", CHAIN.replace("name: toy", "name: other").replace("-0.7", "-0.5"))
+    one.plan.detectors[0].stage.score = lambda batch: [seen.append(1), *score(one.plan.detectors[0].stage, batch)][1:]
+    run, found = bench([one, other], images)
+    assert run.joint.cells == ("noise/plain",)
+    assert len(seen) > 0
+    assert [subject["name"] for subject in found["subjects"]] == ["toy", "other"]
+    (pair,) = [pair for pair in found["comparisons"] if pair["figure"] == "auc"]
+    assert pair["attacks"]["none"]["difference"] == [0, 0, 0]
+    assert pair["attacks"]["none"]["p"] == 1
+    assert pair["attacks"]["none"]["p_delong"] == 1
 
 
 def test_an_unfitted_chain_is_refused(images, tmp_path):
-    text = CHAIN[: CHAIN.index("calibrate")]
     with pytest.raises(D2FError, match="is not fitted"):
-        judge_set(toy_chain(tmp_path, text, refit=False), images)
+        bench([chain(tmp_path, CHAIN[: CHAIN.index("calibrate")])], images)

@@ -1,0 +1,41 @@
+"""The page's style sheet."""
+
+from __future__ import annotations
+
+STYLE = """
+:root { --ink: #1b1f24; --soft: #5b6570; --rule: #d8dde3; --paper: #fff;
+  --real: #2a6fbb; --made: #d9622b; --heat-ink: #14508f; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e9ec; --soft: #9aa5b1; --rule: #39414a; --paper: #14181c;
+    --real: #62a5ea; --made: #f08a54; --heat-ink: #4f97e3; }
+}
+* { box-sizing: border-box; }
+body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: var(--ink); background: var(--paper);
+  font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; }
+h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid var(--rule); padding-top: 1rem; }
+h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
+p.soft, li.soft, figcaption, caption { color: var(--soft); }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .86rem; }
+th, td { padding: .18rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
+th:first-child, td:first-child { text-align: left; }
+thead th { color: var(--soft); font-weight: 500; }
+.heat td { background: color-mix(in srgb, var(--heat-ink) calc(var(--heat) * 100%), var(--paper)); text-align: center; }
+.heat td.dark { color: var(--paper); }
+.heat th.turned { vertical-align: bottom; padding: 0 .4rem; }
+.heat th.turned span { writing-mode: vertical-rl; transform: rotate(180deg); }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
+figure { margin: 0; } figcaption { font-size: .82rem; max-width: 17rem; }
+svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
+svg .grid { stroke: var(--rule); stroke-width: 1; }
+svg .even { stroke: var(--soft); stroke-dasharray: 3 3; fill: none; }
+svg .clean { stroke: var(--real); stroke-width: 2.4; fill: none; }
+svg .attacked { stroke: var(--made); stroke-width: 1; fill: none; opacity: .75; }
+svg .bin { fill: var(--real); opacity: .65; }
+svg .real { fill: var(--real); opacity: .55; } svg .generated { fill: var(--made); opacity: .55; }
+.key::before { content: "■ "; } .key.real { color: var(--real); } .key.generated { color: var(--made); }
+.flips td, .flips th { text-align: left; white-space: normal; vertical-align: top; }
+.flips td:first-child { overflow-wrap: anywhere; }
+.flips img { display: block; max-width: 96px; max-height: 96px; }
+"""
