@@ -11,6 +11,9 @@ from d2f.scaffold.names import Names
 SUFFIX = ".template"
 """Ends the name of every template that is text, so that no tool takes it for code of d2f's own."""
 
+DOT = "dot_"
+"""Begins the name of what is hidden in a new distribution, which tools that build packages would leave out."""
+
 COMMON = "common"
 """The folder of what all kinds share."""
 
@@ -31,8 +34,13 @@ def filled(kinds: tuple[str, ...], names: Names) -> dict[str, bytes]:
             data = file.read_bytes()
             if path.endswith(SUFFIX):
                 data = _named(data.decode("utf-8"), names).encode("utf-8")
-            found[_named(path.removesuffix(SUFFIX), names)] = data
+            found[_target(path, names)] = data
     return dict(sorted(found.items()))
+
+
+def _target(path: str, names: Names) -> str:
+    parts = _named(path.removesuffix(SUFFIX), names).split("/")
+    return "/".join(f".{part.removeprefix(DOT)}" if part.startswith(DOT) else part for part in parts)
 
 
 def _named(text: str, names: Names) -> str:

@@ -41,7 +41,7 @@ def test_its_tests_pass(environment: Environment, workplace: Path, name: str) ->
 def test_its_chain_runs(environment: Environment, workplace: Path, name: str) -> None:
     done = environment.run("d2f", "chain", "run", f"d2f-{name}/{name}.yaml", "pictures/real/place-0", cwd=workplace)
     assert done.returncode == 0, done.stdout
-    assert "3 images: 0 generated, 0 real, 3 inconclusive, 0 failed" in done.stdout
+    assert re.search(r"^3 images: .* 0 failed$", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_checks(environment: Environment, workplace: Path) -> None:
