@@ -21,9 +21,7 @@ from d2f.testing.report import Report, tally
 @click.command()
 @click.argument("name", required=False)
 @click.option("--load-only", is_flag=True, help="See whether it loads; leave out the checks of its stages.")
-@click.option(
-    "--with", "options", multiple=True, metavar="KEY=VALUE", help="An option of the stage, for its checks."
-)
+@click.option("--with", "options", multiple=True, metavar="KEY=VALUE", help="An option of the stage, for its checks.")
 @click.pass_context
 def check(ctx: click.Context, name: str | None, load_only: bool, options: Sequence[str]) -> Exit:
     """Diagnose the plugin NAME, or see whether all of them load.
