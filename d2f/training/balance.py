@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 
 from d2f.api.arrays import Floats
-from d2f.data.dataset import Dataset
+from d2f.data.dataset import Dataset, Labelled
+from d2f.training.recipe import Emphasis
+
+KNOWN = ("label", "generator", "source", "collection", "group")
+"""Columns of a manifest that are attributes of `Labelled`."""
 
 
-def image_weights(dataset: Dataset, balance: float) -> Floats:
+def image_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis] = ()) -> Floats:
     """Return the weight of each image, shape (n,), mean 1, both labels of one sum.
 
     Parameters
@@ -17,13 +24,19 @@ def image_weights(dataset: Dataset, balance: float) -> Floats:
     balance : float
         An image of a (collection, generator, label) with n images has weight n ** (balance - 1) within its
         label: 0 makes all of these alike whatever their size, 1 all images.
+    emphasis : sequence of Emphasis
+        Factors for images that have a value in a column.
     """
     keys = [(image.collection, image.generator, image.label) for image in dataset]
-    counts = dict.fromkeys(keys, 0)
-    for key in keys:
-        counts[key] += 1
+    counts = Counter(keys)
     weights = np.array([counts[key] ** (balance - 1.0) for key in keys])
+    for each in emphasis:
+        weights *= [each.factor if _value(image, each.column) == each.equals else 1.0 for image in dataset]
     for label in (0, 1):
         chosen = dataset.labels == label
         weights[chosen] *= len(dataset) / (2 * weights[chosen].sum())
     return weights
+
+
+def _value(image: Labelled, column: str) -> str:
+    return str(getattr(image, column)) if column in KNOWN else image.more.get(column, "")

@@ -14,8 +14,8 @@ import numpy as np
 from d2f.training.recipe import Recipe
 from d2f.training.table import Table
 
-ONLY_FITTING = {"balance", "folds"}
-"""Keys of a recipe that the table does not depend on."""
+ONLY_FITTING: Any = {"balance": True, "emphasis": True, "folds": True, "copies": {"measured"}}
+"""Keys of a recipe that the table does not depend on, as pydantic's `exclude` takes them."""
 
 
 def table_key(recipe: Recipe, trainable: Any, data: str) -> str:

@@ -28,6 +28,14 @@ class Augmentation(ChainModel):
     steps: list[StepUse] = Field(default=[], description="Preprocessors in order; none leaves the copy as it is.")
 
 
+class Emphasis(ChainModel):
+    """Images that count more or less than the others."""
+
+    column: str = Field(description="A column of the manifest, or `label`, `generator`, `source`, `collection`.")
+    equals: str = Field(description="Images with this value in it.")
+    factor: float = Field(gt=0.0, allow_inf_nan=False, description="Their weight is multiplied by this.")
+
+
 class DataPart(ChainModel):
     """The images."""
 
@@ -42,6 +50,12 @@ class Copies(ChainModel):
 
     fitting: int = Field(default=3, ge=0, description="Copies with a window, scale and JPEG quality drawn at random.")
     judging: int = Field(default=1, ge=0, description="Copies of the central window at one quality.")
+    measured: int = Field(
+        default=0,
+        ge=0,
+        description="How often the copies of `measure`, the clean one among them, are fitted to as well; "
+        "cross-validation fits to none of the fold that it measures.",
+    )
     windows: Interval = Field(default=[224, 320], description="Least and greatest side of a random window, in pixels.")
     qualities: Interval = Field(default=[70, 98], description="Least and greatest random JPEG quality.")
     scale: bool = Field(default=True, description="Whether larger images are at times reduced towards the window.")
@@ -67,5 +81,6 @@ class Recipe(ChainModel):
         le=1.0,
         description="Weight of a source's image is count ** (balance - 1): 0 all sources alike, 1 all images alike.",
     )
+    emphasis: list[Emphasis] = Field(default=[], description="Applied within each label, after the balance.")
     folds: int = Field(default=5, ge=2, description="Folds of the cross-validation, whole components each.")
     seed: int = Field(default=0, ge=0, description="Of every draw.")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from d2f.training.recipe import Recipe
 from d2f.training.table import Progress, Table, make_table
 from d2f.version import __version__
 from d2f.weights import short_digests, write_weights
+
+if TYPE_CHECKING:
+    from d2f.training.gradient.recipe import NetworkRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,10 @@ def train(
     dataset, work = training_data(recipe, data), Work(recipe, catalog, _estimator(recipe, catalog), watcher)
     with Journal(output.with_suffix(".jsonl")) as journal:
         watcher.say(dataset.describe())
-        table = _table(dataset, work, workers, cache)
+        table = _table(dataset, work, workers, cache).repeated(recipe.copies.measured)
         facts = _facts(recipe, dataset, table)
         journal.write("data", **facts)
-        weights = image_weights(dataset, recipe.balance)
+        weights = image_weights(dataset, recipe.balance, recipe.emphasis)
         measured = _cross_validated(dataset, work, table, weights)
         for each in measured:
             journal.write("cross-validation", **each.row())
@@ -118,7 +121,7 @@ def train(
     return Trained(output, sha256, measured)
 
 
-def training_data(recipe: Recipe, data: str | None) -> Dataset:
+def training_data(recipe: Recipe | NetworkRecipe, data: str | None) -> Dataset:
     """Return the images that a recipe trains on."""
     folder = data or recipe.data.folder
     if folder is None:
@@ -130,7 +133,7 @@ def training_data(recipe: Recipe, data: str | None) -> Dataset:
     return split.weights if recipe.data.part == "weights" else split.chains
 
 
-def recipe_digest(recipe: Recipe) -> str:
+def recipe_digest(recipe: Recipe | NetworkRecipe) -> str:
     """Return ``sha256:…`` of what a recipe says, however it is written; where its data lie is left out."""
     plain = recipe.model_dump(mode="json", by_alias=True)
     plain["data"].pop("folder")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,11 @@ class Table:
     digests: tuple[str, ...]
     training: Floats
     measuring: Floats
+
+    def repeated(self, measured: int) -> Table:
+        """Return the table whose training copies are these and, so many times, the measuring copies."""
+        training = np.concatenate([self.training, *[self.measuring] * measured], axis=1)
+        return replace(self, training=training)
 
 
 class ImageFeatures(NamedTuple):

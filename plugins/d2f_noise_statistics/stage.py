@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RECORDS = (
     Weights(
         name="noise-statistics/default",
-        sha256="3b3fbae66371e05797e9de3ce920399ae8bd7b6adef42eedb824ced47d8e4eea",
+        sha256="e91cb974f34d2ed50228340233d28bcf793a3941f25ed471a8320c47cc9674e5",
         licence="MIT",
         sources=("package:d2f_noise_statistics/default.safetensors",),
         description="Logistic regression on 3,376 images of 81 collections, as found and laundered.",

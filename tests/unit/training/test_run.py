@@ -73,12 +73,21 @@ def test_the_journal_tells_it_in_json_lines_and_without_times(tmp_path, images):
     assert first.weights.with_suffix(".jsonl").read_text("utf-8") == journal
 
 
+def test_the_measured_copies_are_fitted_to_as_often_as_the_recipe_says(tmp_path, images):
+    _, trained = run(tmp_path, images, RECIPE.replace("judging: 1,", "judging: 1, measured: 2,"))
+    # Of three measured copies the halved one has features for 4 of 24 images.
+    assert read_weights(trained.weights).arrays["rows"] == 3 * 24 + 2 * (24 + 24 + 4)
+
+
 def test_a_kept_table_serves_recipes_that_differ_in_the_fit_only(tmp_path, images):
     cache = tmp_path / "cache"
     _, first = run(tmp_path, images, cache=cache)
     (kept,) = cache.iterdir()
     stamp = kept.stat().st_mtime_ns
-    _, second = run(tmp_path, images, RECIPE.replace("folds: 3", "balance: 0.0\n    folds: 3"), "two", cache=cache)
+    refitted = RECIPE.replace("folds: 3", "balance: 0.0\n    folds: 3").replace(
+        "judging: 1,", "judging: 1, measured: 1,"
+    )
+    _, second = run(tmp_path, images, refitted, "two", cache=cache)
     assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [stamp]
     assert read_weights(second.weights).arrays["middle"] == pytest.approx(read_weights(first.weights).arrays["middle"])
     run(tmp_path, images, RECIPE.replace("by: 3", "by: 4"), "three", cache=cache)

@@ -1,0 +1,134 @@
+"""The stage noise-statistics: its weights, its abstentions, and that a score depends on the pixels alone."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import d2f_noise_statistics
+import numpy as np
+import pytest
+from d2f_noise_statistics.features import COUNT
+from d2f_noise_statistics.planes import unfit
+from d2f_noise_statistics.stage import RECORDS
+
+from d2f import Abstention, D2FError, Detector, EstimatorTrainable, Score, WholeImage
+from d2f.plugins.build import build
+from d2f.plugins.catalog import Catalog
+from d2f.training.read import read_recipe
+from d2f.training.run import recipe_digest
+from d2f.weights import read_weights, short_digests, write_weights
+from tests.plugins.pictures import PHOTOGRAPHS, flat_picture, noise_picture, photograph
+
+FOLDER = Path(d2f_noise_statistics.__file__).parent
+
+
+def detector(**options):
+    stage = build(Catalog.discover(), "detector", "noise-statistics", options)
+    stage.load()
+    return stage
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return detector()
+
+
+def test_it_keeps_the_contracts(loaded):
+    assert isinstance(loaded, Detector)
+    assert loaded.wants == WholeImage()
+    assert isinstance(build(Catalog.discover(), "trainable", "noise-statistics", {}), EstimatorTrainable)
+
+
+def test_photographs_have_finite_scores_that_repeat(loaded):
+    pictures = [photograph(name) for name in PHOTOGRAPHS]
+    first = loaded.score(pictures)
+    assert all(isinstance(each, Score) and np.isfinite(each.value) for each in first)
+    assert first == loaded.score(pictures)
+
+
+def test_a_score_does_not_depend_on_the_batch_its_order_or_its_thread(loaded):
+    pictures = [photograph(name) for name in PHOTOGRAPHS] + [noise_picture(100, 130, seed) for seed in range(3)]
+    together = loaded.score(pictures)
+    assert loaded.score(pictures[::-1]) == together[::-1]
+    with ThreadPoolExecutor(4) as pool:
+        alone = list(pool.map(lambda picture: loaded.score([picture])[0], pictures * 3))
+    assert alone == together * 3
+
+
+def test_pictures_are_not_written_to(loaded):
+    picture = photograph().copy()
+    loaded.score([picture])
+    assert np.array_equal(picture, photograph())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (63, 500), (500, 63)])
+def test_small_pictures_are_abstained_on(loaded, size):
+    (found,) = loaded.score([noise_picture(*size)])
+    assert found == Abstention(f"{size[1]}x{size[0]} pixels; at least 64 a side are needed")
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_flat_pictures_are_abstained_on(loaded, level):
+    (found,) = loaded.score([flat_picture(80, 90, level)])
+    assert isinstance(found, Abstention)
+    assert "flat" in found.reason
+
+
+def test_detail_that_a_sparse_look_misses_is_seen():
+    picture = flat_picture(80, 80)
+    picture[1::8, 1::8] = 250
+    assert unfit(picture) == ""
+    picture = flat_picture(80, 80)
+    picture[40, 41] = 91
+    assert "flat" in unfit(picture)
+
+
+def test_the_shipped_weights_are_the_recorded_ones_and_say_what_they_were_trained_on(loaded):
+    held = read_weights(RECORDS[0])
+    assert held.sha256 == RECORDS[0].sha256 == loaded.weights[0].sha256
+    assert len(loaded.trained_on) == int(held.metadata["images"])
+    assert held.metadata["part"] == "weights"
+
+
+def test_the_shipped_weights_were_made_by_the_shipped_recipe():
+    recipe = read_recipe(FOLDER / "recipe.yaml", Catalog.discover())
+    assert read_weights(RECORDS[0]).metadata["recipe"] == recipe_digest(recipe)
+
+
+def test_the_card_holds_the_weights_digest():
+    assert RECORDS[0].sha256 in (FOLDER / "README.md").read_text("utf-8")
+
+
+@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA names no folder of images")
+def test_the_weights_were_trained_on_the_weights_part_and_on_nothing_else(loaded):
+    import hashlib
+
+    from d2f.data.dataset import load_dataset
+    from d2f.data.split import shipped_split
+
+    images = shipped_split(load_dataset(Path(os.environ["D2F_DATA"]) / "train")).weights
+    digests = (hashlib.sha256(Path(image.path).read_bytes()).hexdigest() for image in images)
+    assert np.array_equal(np.sort(loaded.trained_on), short_digests(digests))
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    arrays = {name: np.zeros(COUNT - 1) for name in ("centre", "deviation", "weight")}
+    write_weights(path, {**arrays, "bias": np.zeros(())})
+    with pytest.raises(D2FError, match="D2F504") as caught:
+        detector(weights=str(path))
+    assert str(COUNT) in str(caught.value)
+
+
+def test_unknown_weights_are_refused():
+    with pytest.raises(D2FError, match="D2F501"):
+        detector(weights="defualt")
+
+
+def test_the_trainable_has_features_where_the_detector_scores():
+    trainable = build(Catalog.discover(), "trainable", "noise-statistics", {})
+    assert trainable.features(noise_picture(64, 64)).shape == (COUNT,)
+    assert trainable.features(noise_picture(63, 64)) is None
+    assert trainable.features(flat_picture(64, 64)) is None
