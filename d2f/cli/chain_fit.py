@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
 @click.option("--allow-overlap", is_flag=True, help="Let in images that the weights were trained on.")
-def fit(chain: str, data: str, output: str, only: str | None, **options: Any) -> None:
+def fit(chain: str, data: str, output: str, only: str | None, **options: Any) -> int:
     """Fit CHAIN to labelled images and write it anew.
 
-    Every image counts as it is brought and under each attack. Folds never cut through a collection.
+    Every image counts as it is brought and under each attack. Folds never cut through a collection. Exit code 1
+    where an image, a copy or a cell failed; the chain is fitted to the others.
     """
     from d2f.engine.cores import one_blas_thread
 
     one_blas_thread()
+    from d2f.api.errors import Exit
     from d2f.chain.load import load_chain
     from d2f.cli.ticking import ticking
     from d2f.fitting.fit import fit_chain
@@ -51,6 +53,7 @@ def fit(chain: str, data: str, output: str, only: str | None, **options: Any) ->
     for line in lines:
         click.echo(line)
     click.echo(f"wrote {output}")
+    return Exit.SOME_FAILED if found.table.unread or found.table.failed else Exit.OK
 
 
 def _request(only: str | None, tick: Any, **options: Any) -> Any:

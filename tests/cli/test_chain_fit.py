@@ -83,6 +83,14 @@ def test_what_a_user_can_get_wrong(distributions, place, more, code, words):
     assert "Traceback" not in done.stderr
 
 
+def test_a_damaged_file_is_told_and_ends_in_1(distributions, place):
+    (place / "set/real/hands0/0.png").write_bytes(b"")
+    done = fit(distributions, place, "--no-attack")
+    assert done.returncode == 1
+    assert "warning: 1 images could not be read" in done.stdout
+    assert (place / "fitted.yaml").exists()
+
+
 def test_collections_outside_the_list_are_said(distributions, place):
     done = fit(distributions, place, "--part", "weights", "--no-attack")
     assert "6 collections are not in the list, such as 'hands0': by a hash" in done.stderr
