@@ -13,7 +13,8 @@ import mlx.optimizers as optim
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
-from d2f.weights import read_weights, strict, write_weights
+from d2f.models import arrays_of, load_arrays
+from d2f.weights import read_weights, write_weights
 
 NETWORK, OPTIMISER, RANDOM = "network.", "optimiser.", "random"
 
@@ -61,7 +62,7 @@ def save(path: Path, network: nn.Module, optimiser: optim.Optimizer, position: P
     D2FError
         D2F004: it cannot be written.
     """
-    held = {NETWORK + name: value for name, value in network_arrays(network).items()}
+    held = {NETWORK + name: value for name, value in arrays_of(network).items()}
     held |= {OPTIMISER + name: np.array(value) for name, value in tree_flatten(optimiser.state)}
     held[RANDOM] = np.array(mx.random.state[0])
     write_weights(path, held, {"position": json.dumps(asdict(position))})
@@ -76,31 +77,13 @@ def restore(path: Path, network: nn.Module, optimiser: optim.Optimizer) -> Posit
         D2F502, D2F504 or D2F505: the file is not there, of another network, or damaged.
     """
     held = read_weights(path)
-    load_network(network, _part(held.arrays, NETWORK), path.name)
+    load_arrays(network, _part(held.arrays, NETWORK), path.name)
     state = {name: mx.array(value) for name, value in _part(held.arrays, OPTIMISER).items()}
     optimiser.state = tree_unflatten(list(state.items()))
     high, low = held.arrays[RANDOM].tolist()
     # The state is a key, and a seed's key is the seed's own two halves: no MLX version lacks this way.
     mx.random.seed(high << 32 | low)
     return Position(**json.loads(held.metadata["position"]))
-
-
-def network_arrays(network: nn.Module) -> dict[str, Any]:
-    """Return a network's arrays by name: its parameters, and batch norm's statistics."""
-    return {name: np.array(value) for name, value in tree_flatten(network.parameters())}
-
-
-def load_network(network: nn.Module, arrays: dict[str, Any], name: str) -> None:
-    """Put arrays into a network; refuse others than its own.
-
-    Raises
-    ------
-    D2FError
-        D2F504.
-    """
-    strict(arrays, {key: value.shape for key, value in tree_flatten(network.parameters())}, name)
-    network.update(tree_unflatten([(key, mx.array(value)) for key, value in arrays.items()]))
-    mx.eval(network.parameters())
 
 
 def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
 from d2f.mlx_cpu.parallel import parallel
+from d2f.models import arrays_of
 from d2f.training.gradient.augment import Augmenter
-from d2f.training.gradient.checkpoint import Position, network_arrays, save
+from d2f.training.gradient.checkpoint import Position, save
 from d2f.training.gradient.drawing import epoch_order
 from d2f.training.gradient.feeding import Batch, Feeder
 from d2f.training.gradient.log import Log
@@ -162,7 +163,7 @@ class Loop:
         tired = stop.patience is not None and position.epoch - 1 - position.best_epoch >= stop.patience
         position.finished = tired or position.epoch >= self.recipe.epochs
         if better and self.processes.rank == 0:
-            write_weights(self.folder / BEST, network_arrays(self.network))
+            write_weights(self.folder / BEST, arrays_of(self.network))
         self._checkpoint()
 
     def _checkpoint(self) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 
 from d2f.api.errors import D2FError
 from d2f.data.digest import digest_of
+from d2f.models import arrays_of, load_arrays
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.training.gradient.attacks import measure_all
 from d2f.training.gradient.augment import Augmenter
-from d2f.training.gradient.checkpoint import Position, load_network, network_arrays, restore
+from d2f.training.gradient.checkpoint import Position, restore
 from d2f.training.gradient.copies import TileCutter
 from d2f.training.gradient.drawing import label_counts, tile_weights
 from d2f.training.gradient.feeding import Feeder
@@ -236,14 +237,14 @@ def _finished(
     folder: RunFolder,
 ) -> TrainedNetwork:
     """Measure the best epoch once more, and under attacks; write the weights and what a person looks at."""
-    load_network(loop.network, dict(read_weights(folder.path / BEST).arrays), BEST)
+    load_arrays(loop.network, dict(read_weights(folder.path / BEST).arrays), BEST)
     figures = measure_all(recipe, catalog, loop, divided, folder, request.workers)
     sha256 = ""
     if loop.processes.rank == 0:
         best = loop.position.best_epoch + 1
         told = {name: figures[name].row() for name in figures}
         metadata = {**facts, "epoch": str(best), "measured": json.dumps(told, sort_keys=True)}
-        arrays = network_arrays(loop.network)
+        arrays = arrays_of(loop.network)
         sha256 = write_weights(request.output, arrays, metadata, short_digests(loop.training.digests))
         folder.write_npz(request.output.with_suffix(".npz"), arrays)
         if not read_log(loop.log.path, "end"):

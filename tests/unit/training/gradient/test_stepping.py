@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from d2f.training.gradient.checkpoint import network_arrays
+from d2f.models import arrays_of
 from d2f.training.gradient.recipe_optimiser import Optimiser
 from d2f.training.gradient.splitting import add_in_parts
 from d2f.training.gradient.stepping import Stepper, make_optimiser
@@ -30,7 +30,7 @@ def stepped(batch: int, options: Options | None = None, compiled: bool = False, 
             cut = slice(start, start + batch)
             stepper.add(PIXELS[cut], LABELS[cut], WEIGHTS[cut])
         stepper.update(0.1)
-    return network_arrays(network)
+    return arrays_of(network)
 
 
 def assert_equal(one: dict[str, Any], other: dict[str, Any], tolerance: float) -> None:
@@ -94,7 +94,7 @@ def test_a_batch_that_a_device_has_no_memory_for_is_taken_in_halves() -> None:
     assert said == ["a batch of 24 tiles does not fit the device's memory: it is taken in halves"]
     for stepper in steppers:
         stepper.update(0.1)
-    assert_equal(network_arrays(steppers[0].network), network_arrays(steppers[1].network), 1e-6)
+    assert_equal(arrays_of(steppers[0].network), arrays_of(steppers[1].network), 1e-6)
 
 
 def test_other_errors_are_not_halved() -> None:

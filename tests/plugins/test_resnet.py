@@ -1,0 +1,99 @@
+"""The detector resnet: strict weights, a folded network, abstention without weights; its recipes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from d2f_resnet.network import build_network
+from d2f_resnet.options import DetectorOptions, NetworkOptions
+from d2f_resnet.stage import ResNetDetector
+
+from d2f import D2FError, Tiles, WeightsMissing
+from d2f.models import arrays_of, parameter_count
+from d2f.plugins.catalog import Catalog
+from d2f.testing import check_stage
+from d2f.training.gradient.recipe import NetworkRecipe
+from d2f.training.read import read_recipe
+from d2f.weights import short_digests, write_weights
+
+PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "d2f_resnet"
+TILES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+
+
+def network(**options: Any) -> Any:
+    mx.random.seed(0)
+    made = build_network(NetworkOptions(depth=20, **options))
+    made.train()
+    for _ in range(3):
+        mx.eval(made(mx.array(TILES).astype(mx.float32) / 255), made.state)
+    made.eval()
+    return made
+
+
+def write(path: Path, made: Any, **options: Any) -> Path:
+    facts = {"trainable": "resnet", "tile": "32", "options": json.dumps({"depth": 20, **options})}
+    write_weights(path, arrays_of(made), facts, short_digests(["00000000000000ff" + "0" * 48]))
+    return path
+
+
+def detector(path: Path, tile: int = 32, **options: Any) -> ResNetDetector:
+    return ResNetDetector(DetectorOptions(weights=str(path), tile=tile, **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"stem": "early"}, {"residual": False, "logits": 2}])
+def test_the_detector_scores_as_the_trained_network_does(tmp_path: Path, options: dict[str, Any]) -> None:
+    made = network(**options)
+    stage = detector(write(tmp_path / "w.safetensors", made, **options))
+    stage.load()
+    logits = np.array(made(mx.array(TILES).astype(mx.float32) / 255))
+    expected = logits if logits.ndim == 1 else logits[:, 1] - logits[:, 0]
+    np.testing.assert_allclose(stage.score(TILES), expected, atol=1e-4)
+    assert stage.trained_on is not None
+    assert stage.trained_on.tolist() == [255]
+    assert stage.wants == Tiles(4, 32, "texture", "mean", 16)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "w.safetensors", network(), residual=True, depth=32)
+    with pytest.raises(D2FError, match="do not fit the model") as caught:
+        detector(path).load()
+    assert caught.value.problems[0].code == "D2F504"
+    with pytest.raises(D2FError, match="trained on tiles of 32 pixels, not of 224") as caught:
+        detector(path, 224).load()
+    assert "tile: 32" in str(caught.value)
+    write_weights(path, arrays_of(network()))
+    with pytest.raises(D2FError, match="do not say that they are of `resnet`"):
+        detector(path).load()
+
+
+@pytest.mark.parametrize("name", ["plain", "robust"])
+def test_without_weights_it_abstains_and_says_how_to_make_them(name: str) -> None:
+    stage = ResNetDetector(DetectorOptions(weights=name))
+    with pytest.raises(WeightsMissing, match=rf"d2f train plugins/d2f_resnet/{name}.yaml"):
+        stage.load()
+
+
+@pytest.mark.parametrize("name", ["plain", "robust"])
+def test_its_recipes_are_valid(name: str) -> None:
+    recipe = read_recipe(PLUGIN / f"{name}.yaml", Catalog.discover())
+    assert isinstance(recipe, NetworkRecipe)
+    assert (recipe.optimiser.rate, recipe.optimiser.momentum, recipe.optimiser.decay) == (0.01, 0.9, 0.0005)
+
+
+def test_the_early_stem_has_a_few_parameters_more() -> None:
+    # 16 channels of 4x4x3 in place of 3x3x3.
+    published, early = (
+        parameter_count(build_network(NetworkOptions(depth=44, stem=stem))) for stem in ("cifar", "early")
+    )
+    assert early - published == 16 * 3 * (16 - 9)
+
+
+def test_a_trained_detector_keeps_its_contract(tmp_path: Path) -> None:
+    path = write(tmp_path / "w.safetensors", network(stem="early"), stem="early")
+    report = check_stage(ResNetDetector, kind="detector", options={"weights": str(path), "tile": 32})
+    assert not report.failed
