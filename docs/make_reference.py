@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from d2f import CODES
+from d2f import CODES, Exit
 from d2f.chain.reference import chain_file_page
 from d2f.plugins.catalog import Catalog
 
@@ -43,6 +43,17 @@ separators in it goes into quotes.
 file gets the same noise in a chain, under `d2f attack` and in the bench.
 """
 
+EXITS = {
+    Exit.OK: "every image scored, every check passed",
+    Exit.SOME_FAILED: "some image or cell failed, or a figure fell",
+    Exit.USAGE: "the command line, the chain file or the data is wrong",
+    Exit.PLUGIN: "a plugin that the chain needs is broken",
+    Exit.BUG: "a bug in d2f",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+    Exit.BROKEN_PIPE: "whoever read the output went away",
+    Exit.TERMINATED: "terminated",
+}
+
 
 def examples() -> dict[str, str]:
     """Return, for each code that a snapshot of a bad chain shows, the first text printed with it."""
@@ -60,15 +71,8 @@ def errors_page() -> str:
     printed = examples()
     lines = ["# Errors", "", "Every problem has a code, a place and a next step. Exit codes:", ""]
     lines += ["| exit code | meaning |", "|---|---|"]
-    lines += [
-        "| 0 | every image scored |",
-        "| 1 | some image or cell failed |",
-        "| 2 | the command line, the chain file or the data |",
-        "| 3 | a plugin that the chain needs is broken |",
-        "| 70 | a bug in d2f |",
-        "| 130 | interrupted |",
-        "",
-    ]
+    lines += [f"| {code.value} | {EXITS[code]} |" for code in Exit]
+    lines += [""]
     room = ""
     for code, meaning in sorted(CODES.items()):
         if code[3] != room:
