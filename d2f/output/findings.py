@@ -40,13 +40,18 @@ def _strength(cell: Cell) -> float:
 
 
 def _said(cell: Cell) -> str:
-    words = f": {cell.evidence}" if cell.evidence else ""
-    return f"{cell.contribution:+.1f} {cell.name}{words}"
+    return f"{cell.contribution:+.1f} {_named(cell)}"
+
+
+def _named(cell: Cell) -> str:
+    return f"{cell.name}: {cell.evidence}" if cell.evidence else cell.name
 
 
 def _silent(row: Row) -> list[str]:
-    """Return why nothing moved the verdict: the first detector that abstained."""
+    """Return why nothing moved the verdict: scores that nothing calibrates yet, the first detector that abstained."""
     if row.probability is not None:
         return []
     abstained = [f"{cell.name} abstained: {cell.abstained}" for cell in row.stages if cell.abstained]
-    return ["too few scores", *abstained[:1]]
+    uncalibrated = [cell for cell in row.stages if cell.score is not None and cell.probability is None]
+    scores = [f"score {cell.score:.4g} {_named(cell)}" for cell in uncalibrated if cell.error is None]
+    return [*(scores or ["too few scores"]), *abstained[:1]]
