@@ -22,6 +22,7 @@ OPTIONAL: Mapping[str, str] = {
     "load": "method without arguments that reads weights; called once, before the first image",
     "weights": "sequence of the `Weights` records in use; their digests enter the chain's digest",
     "trained_on": "uint64 array, after `load`: first 8 bytes, big-endian, of each training image's sha256",
+    "ablations": "method of a network's trainable: name to options of simpler kin, for `d2f train ablate`",
     "thread_safe": "bool, default False: `score` or `apply` may be called from several threads at once",
 }
 """Attributes that a stage may have, and what d2f does with them."""

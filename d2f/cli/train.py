@@ -8,6 +8,9 @@ from d2f.cli.lazy import LazyGroup, Table
 
 COMMANDS: Table = {
     "run": ("d2f.cli.train_run:run", "Train by one recipe; `d2f train RECIPE` is short for it."),
+    "kfold": ("d2f.cli.train_study:kfold", "Train once for each fold, and average."),
+    "sweep": ("d2f.cli.train_study:sweep", "Train with other values of a recipe's keys."),
+    "ablate": ("d2f.cli.train_study:ablate", "Train without one thing at a time."),
 }
 
 

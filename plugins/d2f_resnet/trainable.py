@@ -6,6 +6,9 @@ from typing import Any
 
 from d2f_resnet.options import NetworkOptions
 
+FAMILIES = ((20, 32, 44, 56, 110), (18, 34, 50))
+"""Depths of CIFAR and of ImageNet style."""
+
 
 class ResNetTrainable:
     """A residual network; `plain.yaml` and `robust.yaml` beside this file are its recipes."""
@@ -22,3 +25,15 @@ class ResNetTrainable:
         from d2f_resnet.network import build_network
 
         return build_network(self.options)
+
+    def ablations(self) -> dict[str, dict[str, Any]]:
+        """Return simpler kin by name, as options: what `d2f train ablate` compares with."""
+        given = self.options.model_dump()
+        simpler = {}
+        if self.options.residual:
+            simpler["without residual connections"] = {**given, "residual": False}
+        family = next(depths for depths in FAMILIES if self.options.depth in depths)
+        shallower = [depth for depth in family if depth < self.options.depth]
+        if shallower:
+            simpler[f"depth {shallower[-1]}"] = {**given, "depth": shallower[-1]}
+        return simpler

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from d2f.api.arrays import Pixels
 from d2f.api.errors import D2FError
+from d2f.engine.loading import load_once
 from d2f.plugins.build import build, read_options
 from d2f.plugins.catalog import Catalog
 from d2f.training.gradient.operations import OPERATIONS
@@ -31,6 +33,7 @@ class Operation:
     catalog: Catalog
 
     def __post_init__(self) -> None:
+        self._lock = Lock()
         self._fixed = None if self.choice.draw else self._built({})
         # Both bounds are tried now, so that a wrong one is told before an hour has passed.
         for end in (0, 1) if self.choice.draw else ():
@@ -39,8 +42,13 @@ class Operation:
     def apply(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
         """Return the pixels with the operation laid over them."""
         drawn = {key: _between(bounds, random) for key, bounds in self.choice.draw.items()}
-        stage = self._fixed or self._built(drawn)
-        made: Pixels = stage.apply(pixels, int(random.integers(2**63)))
+        stage, seed = self._fixed or self._built(drawn), int(random.integers(2**63))
+        made: Pixels
+        if getattr(stage, "thread_safe", False):
+            made = stage.apply(pixels, seed)
+        else:
+            with self._lock:
+                made = stage.apply(pixels, seed)
         return made
 
     def _built(self, drawn: dict[str, Number]) -> Any:
@@ -48,7 +56,9 @@ class Operation:
         own = OPERATIONS.get(self.choice.use)
         if own is not None:
             return own(read_options("augmentation", own, options))
-        return build(self.catalog, "preprocessor", self.choice.use, options)
+        stage = build(self.catalog, "preprocessor", self.choice.use, options)
+        load_once(stage)
+        return stage
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Crop:
     """A window drawn at random, its pixels as they are; the tile is filled up by mirroring later."""
 
     name = "crop"
+    thread_safe = True
     Options: ClassVar[type[Any]] = CropOptions
 
     def __init__(self, options: CropOptions) -> None:
@@ -56,6 +57,7 @@ class Flip:
     """The mirror image."""
 
     name = "flip"
+    thread_safe = True
     Options: ClassVar[type[Any]] = FlipOptions
 
     def __init__(self, options: FlipOptions) -> None:
@@ -74,6 +76,7 @@ class Rotate:
     """A quarter, a half or three quarters of a turn: no pixel is interpolated, so that its noise stays."""
 
     name = "rotate"
+    thread_safe = True
     Options: ClassVar[type[Any]] = RotateOptions
 
     def __init__(self, options: RotateOptions) -> None:
@@ -100,6 +103,7 @@ class Colour:
     """Brightness, contrast and saturation, each multiplied by a number drawn about 1."""
 
     name = "colour"
+    thread_safe = True
     Options: ClassVar[type[Any]] = ColourOptions
 
     def __init__(self, options: ColourOptions) -> None:
@@ -129,6 +133,7 @@ class CutOut:
     """A square at a random place becomes grey (DeVries and Taylor 2017, arXiv:1708.04552)."""
 
     name = "cut-out"
+    thread_safe = True
     Options: ClassVar[type[Any]] = CutOutOptions
 
     def __init__(self, options: CutOutOptions) -> None:

@@ -1,0 +1,167 @@
+"""A study: several runs in one folder, resumed where it stopped; one table and one plot."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2f.api.errors import D2FError
+from d2f.plugins.catalog import Catalog
+from d2f.training.gradient.folder import RUN
+from d2f.training.gradient.run import Request, train_network
+from d2f.training.gradient.trials import Trial
+from d2f.training.gradient.watching import Watcher
+from d2f.training.journal import plain
+from d2f.training.run import recipe_digest
+
+FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
+ROWS = "rows.jsonl"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Runs trials one after the other.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    folder : Path
+        A run each, and the table.
+    data : str, optional
+    workers : int
+    watcher : Watcher
+    """
+
+    catalog: Catalog
+    folder: Path
+    data: str | None
+    workers: int
+    watcher: Watcher
+
+    def run(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+        """Return a row for each trial; those that an earlier call finished are not run again.
+
+        A trial that fails has a row that says why, and costs no other.
+
+        Raises
+        ------
+        D2FError
+            D2F004: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            kept = self._kept()
+            rows = []
+            for number, trial in enumerate(trials):
+                key = _key(trial)
+                self.watcher.say(
+                    f"trial {number + 1} of {len(trials)}: {trial.name}{' is done' if key in kept else ''}"
+                )
+                row = kept.get(key) or self._row(trial, key)
+                rows.append(row)
+            self._write(rows)
+        except OSError as error:
+            raise D2FError.of("D2F004", f"'{self.folder}' cannot be written: {error.strerror}") from error
+        return rows
+
+    def _row(self, trial: Trial, key: str) -> dict[str, Any]:
+        output = (
+            self.folder / f"{re.sub('[^a-z0-9.=]+', '-', trial.name.lower())[:80].strip('-')}-{key[:6]}.safetensors"
+        )
+        under_way = (output.with_suffix(".run") / RUN).is_file()
+        request = Request(output, self.data, self.workers, under_way, trial.fold)
+        row: dict[str, Any] = {"key": key, "trial": trial.name, "values": trial.values}
+        try:
+            made = train_network(trial.recipe, self.catalog, request, self.watcher)
+        except D2FError as error:
+            # A disk that is full ends the study; what is wrong with one trial does not.
+            if any(problem.code == "D2F004" for problem in error.problems):
+                raise
+            self.watcher.say(str(error))
+            return row | {"error": error.problems[0].message}
+        figures = {name: {one: getattr(found, one) for one in FIGURES} for name, found in made.figures.items()}
+        row |= {"weights": output.name, "sha256": made.sha256, "figures": figures}
+        with (self.folder / ROWS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(row), ensure_ascii=False) + "\n")
+        return row
+
+    def _kept(self) -> dict[str, dict[str, Any]]:
+        file, kept = self.folder / ROWS, {}
+        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue  # cut off by a kill: its trial is reported again
+            kept[row["key"]] = row
+        return kept
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        (self.folder / "table.md").write_text(table(rows) + "\n", encoding="utf-8")
+        (self.folder / "table.jsonl").write_text(
+            "".join(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+        )
+        if find_spec("matplotlib") is not None and any("figures" in row for row in rows):
+            plot(rows).savefig(self.folder / "study.png", dpi=120)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return a study as a table in Markdown: a row a trial, with its AUC less the first trial's; the mean last."""
+    attacks = [name for row in rows for name in row.get("figures", {})]
+    names = list(dict.fromkeys(attacks))
+    head = ["trial", "loss", "accuracy", *(f"AUC {name}" for name in names), "difference"]
+    done = [row for row in rows if "figures" in row]
+    lines = [head, ["---"] * len(head)]
+    lines += [_line(row, names, done[0]["figures"]["clean"]["auc"] if done else 0.0) for row in rows]
+    if len(done) > 1:
+        lines.append(_mean(done, names))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plot(rows: Sequence[dict[str, Any]]) -> Any:
+    """Return a figure of the trials' AUC, clean and at the worst attack."""
+    from matplotlib.figure import Figure
+
+    done = [row for row in rows if "figures" in row]
+    figure = Figure((8, 1.2 + 0.34 * len(done)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(done))
+    clean = [row["figures"]["clean"]["auc"] for row in done]
+    axes.plot(clean, places, "o", label="clean")
+    if any(len(row["figures"]) > 1 for row in done):
+        worst = [min(one["auc"] for one in row["figures"].values()) for row in done]
+        axes.plot(worst, places, "s", label="worst attack")
+    axes.set_yticks(places, [row["trial"] for row in done])
+    axes.invert_yaxis()
+    axes.set_xlabel("AUC on validation")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def _line(row: dict[str, Any], names: list[str], first: float) -> list[str]:
+    if "figures" not in row:
+        return [row["trial"], f"failed: {row['error']}", *[""] * (len(names) + 2)]
+    figures = row["figures"]
+    aucs = [f"{figures[name]['auc']:.3f}" if name in figures else "" for name in names]
+    clean = figures["clean"]
+    return [row["trial"], f"{clean['loss']:.4f}", f"{clean['accuracy']:.3f}", *aucs, f"{clean['auc'] - first:+.3f}"]
+
+
+def _mean(rows: list[dict[str, Any]], names: list[str]) -> list[str]:
+    def of(name: str, figure: str) -> str:
+        values = np.array([row["figures"][name][figure] for row in rows if name in row["figures"]])
+        return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
+
+    return ["mean ± deviation", of("clean", "loss"), of("clean", "accuracy"), *(of(name, "auc") for name in names), ""]
+
+
+def _key(trial: Trial) -> str:
+    return hashlib.sha256(f"{recipe_digest(trial.recipe)} {trial.fold}".encode()).hexdigest()[:16]

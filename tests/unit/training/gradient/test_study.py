@@ -1,0 +1,127 @@
+"""Studies: which trials there are, that they resume, what the table says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from d2f_resnet.options import NetworkOptions
+from d2f_resnet.trainable import ResNetTrainable
+
+from d2f.api.errors import D2FError
+from d2f.training.gradient.study import Study, table
+from d2f.training.gradient.trials import ablation_trials, fold_trials, grid_trials, random_trials
+from d2f.training.gradient.watching import Silent
+from tests.unit.training.gradient.toy import catalog, recipe, write_pictures
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    write_pictures(folder / "set")
+    return folder
+
+
+class Counting(Silent):
+    """Counts epochs."""
+
+    def __init__(self) -> None:
+        self.epochs, self.said = 0, []
+
+    def epoch(self, *_: Any) -> None:
+        self.epochs += 1
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def run(folder: Path, name: str, trials: list[Any]) -> tuple[list[dict[str, Any]], Counting]:
+    watcher = Counting()
+    return Study(catalog(), folder / name, str(folder / "set"), 1, watcher).run(trials), watcher
+
+
+def test_every_fold_validates_once(folder: Path) -> None:
+    rows, _ = run(folder, "folds", fold_trials(recipe(epochs=1), 3))
+    images = [
+        json.loads((folder / "folds" / row["weights"]).with_suffix(".run").joinpath("run.json").read_text())
+        for row in rows
+    ]
+    assert [int(facts["images"]) for facts in images] == [12, 18, 18]
+    assert len({row["sha256"] for row in rows}) == 3
+    assert "mean ± deviation" in (folder / "folds" / "table.md").read_text()
+
+
+def test_a_study_goes_on_where_it_was_ended(folder: Path) -> None:
+    trials = grid_trials(recipe(epochs=1), catalog(), ["optimiser.rate=0.1,0.01", "with.logits=1,2"])
+    assert [trial.name for trial in trials] == [
+        "optimiser.rate=0.1, with.logits=1",
+        "optimiser.rate=0.1, with.logits=2",
+        "optimiser.rate=0.01, with.logits=1",
+        "optimiser.rate=0.01, with.logits=2",
+    ]
+    _, first = run(folder, "grid", trials[:2])
+    rows, second = run(folder, "grid", trials)
+    assert (first.epochs, second.epochs) == (2, 2)
+    assert "trial 1 of 4: optimiser.rate=0.1, with.logits=1 is done" in second.said
+    assert table(rows) == (folder / "grid" / "table.md").read_text().rstrip()
+    assert (folder / "grid" / "study.png").is_file()
+
+
+def test_a_trial_that_fails_costs_no_other(folder: Path) -> None:
+    rows, _ = run(folder, "fails", grid_trials(recipe(epochs=1), catalog(), ["optimiser.rate=1e30,0.01"]))
+    assert "the loss is not finite" in rows[0]["error"]
+    assert "figures" in rows[1]
+    assert "failed: the loss is not finite" in table(rows)
+
+
+def test_random_search_repeats_and_stays_in_range() -> None:
+    sets = ["optimiser.rate=0.001..0.1", "batch=4..16", "with.logits=1,2"]
+    one, other = (random_trials(recipe(), catalog(), sets, 20, seed=5) for _ in range(2))
+    assert [trial.name for trial in one] == [trial.name for trial in other]
+    rates = [trial.recipe.optimiser.rate for trial in one]
+    assert min(rates) >= 0.001
+    assert max(rates) <= 0.1
+    assert sum(rate < 0.01 for rate in rates) > 4
+    assert {trial.recipe.with_["logits"] for trial in one} == {1, 2}
+    assert random_trials(recipe(), catalog(), sets, 3, seed=5)[2].name == one[2].name
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rate", "'rate' is not understood"),
+        ("optimiser.speed=1", "unknown key 'optimiser.speed'"),
+        ("optimizer.rate=1", "the recipe has no key 'optimizer.rate'"),
+        ("optimiser.rate=-1", "optimiser.rate must be"),
+        ("with.logit=1", "unknown option 'logit'"),
+        ("batch=4..8", "has a range"),
+    ],
+)
+def test_a_wrong_set_is_refused(text: str, said: str) -> None:
+    with pytest.raises(D2FError, match=said):
+        grid_trials(recipe(), catalog(), [text])
+
+
+def test_ablation_takes_one_thing_away_at_a_time() -> None:
+    augment = [{"use": "flip"}, {"one_of": [{"use": "jpeg"}, {"use": "resize", "with": {"factor": 0.5}}]}]
+    trials = {trial.name: trial.recipe for trial in ablation_trials(recipe(augment=augment), catalog())}
+    assert list(trials) == [
+        "as it is",
+        "without residual connections",
+        "without flip (1)",
+        "without jpeg or resize (2)",
+        "without augmentation",
+        "without balancing",
+    ]
+    assert trials["without residual connections"].with_["residual"] is False
+    assert [one.use for one in trials["without jpeg or resize (2)"].augment] == ["flip"]
+    assert trials["without balancing"].balance.by == "none"
+
+
+def test_resnet_names_its_simpler_kin() -> None:
+    kin = ResNetTrainable(NetworkOptions(depth=44, stem="early")).ablations()
+    assert kin["depth 32"] == {"depth": 32, "stem": "early", "residual": True, "logits": 1}
+    assert kin["without residual connections"]["residual"] is False
+    assert ResNetTrainable(NetworkOptions(depth=18, residual=False)).ablations() == {}
