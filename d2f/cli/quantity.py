@@ -1,4 +1,4 @@
-"""Numbers with a unit's prefix on the command line: 200M, 1.5G, 640Mi."""
+"""Numbers with a unit's prefix: 200M, 1.5G, 640Mi on the command line, 102.5 MB for a person."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ import re
 import click
 
 PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def bytes_in_words(size: int) -> str:
+    """Return a number of bytes for a person, in decimal units.
+
+    Examples
+    --------
+    >>> [bytes_in_words(size) for size in (12, 1234, 102530333)]
+    ['12 B', '1.2 kB', '102.5 MB']
+    """
+    value, units = float(size), iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while value >= 999.95:
+        value, unit = value / 1000, next(units)
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg,unused-ignore]

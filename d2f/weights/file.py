@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.weights import Weights
-from d2f.weights import safetensors_format
+from d2f.weights import npz_format, safetensors_format
+from d2f.weights.cache import SUFFIXES
 from d2f.weights.sources import path_bytes, record_bytes
 from d2f.weights.trained_on import KEY
 
@@ -71,7 +71,7 @@ def read_weights(what: Weights | str | os.PathLike[str]) -> WeightsFile:
         notes = (f"pinned  {what.sha256}", f"found   {sha256}", "the file is damaged or was replaced: fetch it again")
         raise D2FError(Problem("D2F503", f"{name} have not the pinned digest", notes=notes), Exit.PLUGIN)
     try:
-        arrays, metadata = _from_npz(data) if data.startswith(ZIP) else safetensors_format.decoded(data)
+        arrays, metadata = (npz_format.decoded(data), {}) if data.startswith(ZIP) else safetensors_format.decoded(data)
     except Exception as error:
         note = f"{type(error).__name__}: {error}".splitlines()[0]
         message = f"{name} {'are' if named else 'is'} neither safetensors nor .npz of plain arrays"
@@ -85,31 +85,32 @@ def write_weights(
     metadata: Mapping[str, str] | None = None,
     trained_on: NDArray[np.uint64] | None = None,
 ) -> str:
-    """Write a weights file as safetensors and return its sha256; equal content gives equal bytes.
+    """Write a weights file as safetensors or .npz and return its sha256; equal content gives equal bytes.
 
     Parameters
     ----------
     path : path
-        Ends with ``.safetensors``. What stood there is replaced at once, never in part.
+        Ends with ``.safetensors`` or ``.npz``. What stood there is replaced at once, never in part.
     arrays : mapping of str to numpy.ndarray
         Floats, integers or booleans, of any shape.
     metadata : mapping of str to str, optional
-        What the file says of itself.
+        What the file says of itself; an .npz file cannot hold it.
     trained_on : numpy.ndarray, shape (n,), uint64, optional
         What `short_digests` makes of the training images.
 
     Raises
     ------
     ValueError
-        `path` does not end with ``.safetensors``.
+        `path` ends with neither.
     D2FError
         D2F004: the file cannot be written.
     """
     target = Path(path)
-    if target.suffix != ".safetensors":
-        raise ValueError(f"weights are written as .safetensors, not as '{target.name}'")
+    if target.suffix not in SUFFIXES:
+        raise ValueError(f"weights are written as .safetensors or .npz, not as '{target.name}'")
     held = dict(arrays) if trained_on is None else {**arrays, KEY: trained_on}
-    data = safetensors_format.encoded(held, metadata or {})
+    npz = target.suffix == ".npz"
+    data = npz_format.encoded(held) if npz else safetensors_format.encoded(held, metadata or {})
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         part.write_bytes(data)
@@ -118,16 +119,3 @@ def write_weights(
         part.unlink(missing_ok=True)
         raise D2FError.of("D2F004", f"'{target}' cannot be written: {error.strerror}") from error
     return hashlib.sha256(data).hexdigest()
-
-
-def _from_npz(data: bytes) -> tuple[Arrays, dict[str, str]]:
-    import io
-
-    import numpy as np
-
-    with zipfile.ZipFile(io.BytesIO(data)) as archive, np.load(io.BytesIO(data), allow_pickle=False) as held:
-        # numpy hands out the bytes of a member that is no array; such a file is not one of weights.
-        strangers = [name for name in archive.namelist() if not name.endswith(".npy")]
-        if strangers:
-            raise ValueError(f"it holds '{strangers[0]}', which is no array")
-        return {name: held[name] for name in held.files}, {}

@@ -386,6 +386,8 @@ class TestList:
             "licence": "MIT",
             "sources": ["https://example.org/a"],
             "description": "Made up.",
+            "size": None,
+            "untested": [],
             **origin,
         } in found["weights"]
         assert found["commands"] == [

@@ -98,8 +98,25 @@ class TestRoundTrip:
         assert held.trained_on is not None
         assert held.trained_on.tolist() == [0]
 
+    def test_npz_written(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.npz"
+        sha256 = write_weights(path, ARRAYS, METADATA, short_digests(["00" * 32]))
+        held = read_weights(path)
+        assert held.sha256 == sha256
+        assert held.metadata == {}
+        assert held.trained_on is not None
+        with np.load(path, allow_pickle=False) as file:
+            assert {*file.files} == {*ARRAYS, "d2f.trained_on"}
+            for name, array in ARRAYS.items():
+                assert file[name].dtype == array.dtype
+                np.testing.assert_array_equal(file[name], array)
+
 
 class TestSameBytes:
+    def test_npz(self, tmp_path: Path) -> None:
+        turned = {name: np.array(array, order="F") for name, array in reversed(ARRAYS.items())}
+        assert write_weights(tmp_path / "a.npz", ARRAYS) == write_weights(tmp_path / "b.npz", turned)
+
     def test_whatever_the_order_and_layout(self) -> None:
         first = encoded(ARRAYS, METADATA)
         turned = {name: np.array(array, order="F") for name, array in reversed(ARRAYS.items())}
@@ -179,8 +196,8 @@ class TestRefused:
 
 class TestWriting:
     def test_only_safetensors(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"written as \.safetensors, not as 'a\.npz'"):
-            write_weights(tmp_path / "a.npz", ARRAYS)
+        with pytest.raises(ValueError, match=r"written as \.safetensors or \.npz, not as 'a\.pth'"):
+            write_weights(tmp_path / "a.pth", ARRAYS)
 
     def test_objects_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(TypeError, match="array 'x' has dtype object"):
