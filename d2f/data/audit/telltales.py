@@ -12,9 +12,10 @@ from d2f.api.arrays import Floats, Labels
 from d2f.api.errors import D2FError
 from d2f.data.audit.binned import Binned
 from d2f.data.audit.logistic import fit_logistic, scores
+from d2f.data.audit.ordered_pairs import ordered_pairs
 from d2f.data.audit.properties import Property
 from d2f.data.folds import folds
-from d2f.measure import Interval, cluster_bootstrap, roc_auc
+from d2f.measure import Interval, cluster_bootstrap
 
 ALL = "all together"
 DRAWS = 500
@@ -28,7 +29,7 @@ class Telltale:
     ----------
     name : str
     auc : Interval or None
-        `within_folds` of cross-validated scores with its 95 % bounds; None where it cannot be measured.
+        `d2f.data.audit.ordered_pairs` of cross-validated scores with its 95 % bounds; None where it cannot be measured.
     images : int
         How many images have the property.
     reason : str
@@ -72,25 +73,6 @@ def together(properties: Sequence[Property], trial: Trial) -> Telltale:
     return _measured(ALL, properties, np.ones(len(trial.labels), dtype=bool), trial)
 
 
-def within_folds(labels: Labels, values: Floats, fold: NDArray[np.int64]) -> float:
-    """Return the share of pairs of a generated image and a photograph of one fold that are in order; ties count half.
-
-    Scores of different folds come from different models: to compare them would measure the models' offsets.
-
-    >>> within_folds(np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1]))
-    1.0
-    """
-    right = pairs = 0.0
-    for number in np.unique(fold):
-        inside = fold == number
-        generated = int(labels[inside].sum())
-        of_fold = generated * (int(inside.sum()) - generated)
-        if of_fold:
-            right += of_fold * roc_auc(labels[inside], values[inside])
-            pairs += of_fold
-    return right / pairs if pairs else float("nan")
-
-
 def _measured(name: str, properties: Sequence[Property], there: NDArray[np.bool_], trial: Trial) -> Telltale:
     count, labels, components = int(there.sum()), trial.labels[there], trial.components[there]
     if len(set(labels.tolist())) < 2:
@@ -101,11 +83,8 @@ def _measured(name: str, properties: Sequence[Property], there: NDArray[np.bool_
     except D2FError as error:
         return Telltale(name, None, count, error.problems[0].message)
     found = _out_of_fold([each.select(there) for each in properties], labels, fold)
-
-    def auc_of(index: NDArray[np.int64]) -> float:
-        return within_folds(labels[index], found[index], fold[index])
-
-    auc = cluster_bootstrap(auc_of, components, labels, draws=DRAWS, seed=trial.seed)
+    share = ordered_pairs(labels, found, fold)
+    auc = cluster_bootstrap(share, components, labels, draws=DRAWS, seed=trial.seed)
     if np.isnan(auc.value):
         return Telltale(name, None, count, "no fold holds both labels")
     return Telltale(name, auc, count)

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from d2f.data.audit.binned import Binned
 from d2f.data.audit.logistic import fit_logistic, scores
+from d2f.data.audit.ordered_pairs import ordered_pairs
 from d2f.data.audit.properties import Property, stated_properties
-from d2f.data.audit.telltales import Trial, telltales, together, within_folds
+from d2f.data.audit.telltales import Trial, telltales, together
 from d2f.data.audit.verdicts import conclusion, strength, verdict
 from d2f.data.dataset import Dataset, Labelled
 
@@ -78,8 +80,17 @@ def test_bins_hold_missing_numbers_apart_and_cover_all_others():
 def test_pairs_are_compared_within_folds():
     labels, fold = np.array([0, 1, 0, 1, 1]), np.array([0, 0, 1, 1, 2])
     values = np.array([0.5, 0.4, 0.9, 0.95, 0.0])
-    assert within_folds(labels, values, fold) == 0.5
-    assert np.isnan(within_folds(labels, values, np.arange(5)))
+    assert ordered_pairs(labels, values, fold)(np.arange(5)) == 0.5
+    assert np.isnan(ordered_pairs(labels, values, np.arange(5))(np.arange(5)))
+
+
+def test_in_one_fold_the_share_is_the_auc_of_any_draw():
+    random = np.random.default_rng(3)
+    labels, values = random.integers(0, 2, 80), random.integers(0, 12, 80) / 4
+    share = ordered_pairs(labels, values, np.zeros(80, dtype=np.int64))
+    for _ in range(20):
+        index = random.integers(0, 80, 80)
+        assert share(index) == pytest.approx(roc_auc_score(labels[index], values[index]))
 
 
 def test_a_manifest_tells_what_files_once_were():
