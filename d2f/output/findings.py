@@ -40,11 +40,11 @@ def _strength(cell: Cell) -> float:
 
 
 def _said(cell: Cell) -> str:
-    return f"{cell.contribution:+.1f} {_named(cell)}"
+    return f"{cell.contribution:+.1f} {cell.name}{_evidence(cell)}"
 
 
-def _named(cell: Cell) -> str:
-    return f"{cell.name}: {cell.evidence}" if cell.evidence else cell.name
+def _evidence(cell: Cell) -> str:
+    return f": {cell.evidence}" if cell.evidence else ""
 
 
 def _silent(row: Row) -> list[str]:
@@ -53,5 +53,5 @@ def _silent(row: Row) -> list[str]:
         return []
     abstained = [f"{cell.name} abstained: {cell.abstained}" for cell in row.stages if cell.abstained]
     uncalibrated = [cell for cell in row.stages if cell.score is not None and cell.probability is None]
-    scores = [f"score {cell.score:.4g} {_named(cell)}" for cell in uncalibrated if cell.error is None]
+    scores = [f"{cell.name} = {cell.score:.4g}{_evidence(cell)}" for cell in uncalibrated if cell.error is None]
     return [*(scores or ["too few scores"]), *abstained[:1]]

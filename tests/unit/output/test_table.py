@@ -48,7 +48,7 @@ def test_each_kind_of_row() -> None:
         "                                                   manifest signed by a",
         "                                                   generator",
         "                                                   +1.9 resnet/plain",
-        "half.jpg                     inconclusive          score 0.5 resnet/denoised",
+        "half.jpg                     inconclusive          resnet/denoised = 0.5",
         "                                                   provenance/plain abstained:",
         "                                                   no manifest, no metadata",
         "                                                   resnet/plain D2F401:",
