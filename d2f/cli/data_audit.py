@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Side of repaired images; smaller images are left out.",
 )
+@click.option("--review", metavar="FOLDER", help="Write a gallery of the images whose label models disagree with most.")
+@click.option("--trainable", default="noise-statistics", show_default=True, help="The model that --review fits.")
+@click.option("--top", type=click.IntRange(1), default=100, show_default=True, help="Images in the gallery.")
 @click.option("--column", "columns", multiple=True, metavar="NAME", help="Try this column of the manifest too.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--folds", type=click.IntRange(2, 50), default=5, show_default=True, help="Folds of cross-validation.")
@@ -40,8 +43,9 @@ def audit(data: str, as_json: bool, **options: Any) -> int:
     from d2f.cli.new_output import need_new_folder
     from d2f.data.audit.lines import audit_lines
 
-    if options["repair"]:
-        need_new_folder(options["repair"])
+    for option in ("repair", "review"):
+        if options[option]:
+            need_new_folder(options[option])
     seen = look_at(read_set(data, options["limit"], options["seed"]), True, options["workers"])
     found = _audited(seen, **options)
     plain = found.plain()
@@ -49,6 +53,8 @@ def audit(data: str, as_json: bool, **options: Any) -> int:
         click.echo("\n".join(audit_lines(found)))
     if options["repair"]:
         plain["repaired"] = _repair(seen, as_json, **options)
+    if options["review"]:
+        _review(found, **options)
     if as_json:
         click.echo(json.dumps(plain, ensure_ascii=False, indent=1))
     return Exit.SOME_FAILED if seen.problems else Exit.OK
@@ -81,3 +87,28 @@ def _repair(seen: Inspection, silent: bool, **options: Any) -> dict[str, Any]:
     if not silent:
         click.echo("\n".join(audit_lines(again)))
     return {**again.plain(), "left_out": left}
+
+
+def _review(found: Audit, **options: Any) -> None:
+    """Write the gallery."""
+    from pathlib import Path
+
+    from d2f.cli.errors import print_problems
+    from d2f.cli.ticking import ticking
+    from d2f.data.audit.gallery import write_gallery
+    from d2f.data.audit.review import review
+    from d2f.plugins.build import build
+    from d2f.plugins.catalog import Catalog
+
+    trainable = build(Catalog.discover(), "trainable", options["trainable"], {})
+    with ticking("reviewing", len(found.images)) as tick:
+        made = review(found.images, found.independent, trainable, options["folds"], options["seed"], tick)
+    print_problems(made.problems)
+    shown = made.doubts[: options["top"]]
+    write_gallery(Path(options["review"]), shown)
+    against = sum(doubt.disagreement > 0.5 for doubt in made.doubts)
+    click.echo(
+        f"label review by {options['trainable']}: {against} of {len(made.doubts)} labels are disagreed with, "
+        f"{made.silent} images have no features; the first {len(shown)}: {options['review']}/index.html, review.csv",
+        err=True,
+    )

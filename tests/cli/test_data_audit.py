@@ -53,3 +53,16 @@ def test_one_label_is_refused(folder, capsys):
 def test_a_folder_that_holds_something_is_not_written_to(folder, capsys):
     assert main(["data", "audit", "set", "--repair", "set"]) == 2
     assert "error[D2F004]: 'set' is not empty" in capsys.readouterr().err
+
+
+def test_review_writes_a_gallery(folder, capsys):
+    assert main(["data", "audit", "set", "--review", "look", "--top", "5"]) == 0
+    told = capsys.readouterr()
+    assert "label review by noise-statistics: " in told.err
+    assert Path("look/index.html").read_text("utf-8").count("<figure>") == 5
+    assert len(Path("look/review.csv").read_text("utf-8").splitlines()) == 6
+
+
+def test_an_unknown_trainable_is_told(folder, capsys):
+    assert main(["data", "audit", "set", "--review", "look", "--trainable", "nobody"]) == 2
+    assert "nobody" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from d2f.data.folds import folds as deal
 from d2f.data.inspection import Inspection
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audit:
     """What was found.
 
@@ -34,8 +34,8 @@ class Audit:
     history : tuple of Telltale
         What the manifest states of the files as they were first found.
     twins : Twins
-    components : int
-        How many independent sets of images there are.
+    independent : numpy.ndarray, shape (n,), int64
+        Numbers of the sets of images that were never cut.
     notes : tuple of str
         What was assumed.
     """
@@ -44,8 +44,13 @@ class Audit:
     telltales: tuple[Telltale, ...]
     history: tuple[Telltale, ...]
     twins: Twins
-    components: int
+    independent: NDArray[np.int64]
     notes: tuple[str, ...] = ()
+
+    @property
+    def components(self) -> int:
+        """How many independent sets of images there are."""
+        return len(set(self.independent.tolist()))
 
     @property
     def conclusion(self) -> str:
@@ -91,7 +96,7 @@ def audit(seen: Inspection, folds: int = 5, seed: int = 0, columns: Sequence[str
     of_file = file_properties(seen)
     measured = (*telltales(of_file, trial), together(of_file, trial))
     history = telltales(_news(stated_properties(images, columns), of_file), trial)
-    return Audit(images, measured, history, twins(images, found), len(set(numbers.tolist())), notes)
+    return Audit(images, measured, history, twins(images, found), numbers, notes)
 
 
 def _news(stated: Sequence[Property], of_file: Sequence[Property]) -> list[Property]:
