@@ -67,7 +67,7 @@ def test_stage_satisfies_its_protocol(kind: str, name: str) -> None:
 
 
 def test_optional_attributes_are_the_documented_ones() -> None:
-    assert OPTIONAL.keys() == {"requires", "load", "weights", "trained_on", "thread_safe"}
+    assert OPTIONAL.keys() == {"requires", "load", "weights", "trained_on", "ablations", "thread_safe"}
 
 
 def test_records_of_weights() -> None:
