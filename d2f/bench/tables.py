@@ -68,7 +68,7 @@ def attack_table(result: Mapping[str, Any], subject: Mapping[str, Any]) -> Table
         for attack in result["attacks"]
     ]
     headings = (result["figures"][figure]["heading"] for figure in shown)
-    only = (f"AUC, on {over} only" for over in alone)
+    only = (f"AUC, {over} only" for over in alone)
     return Table("under attack", ("attack", "AUC", *headings, *only), tuple(rows))
 
 

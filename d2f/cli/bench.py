@@ -100,7 +100,7 @@ def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
         options["limit"],
         options["seed"],
         options["draws"],
-        as_found=as_found(images),
+        as_found=as_found(images, options["seed"]),
     )
     found = result(run, loaded, asked, peers)
     if folder:
