@@ -89,7 +89,7 @@ def test_a_kept_table_serves_recipes_that_differ_in_the_fit_only(tmp_path, image
     )
     _, second = run(tmp_path, images, refitted, "two", cache=cache)
     assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [stamp]
-    assert read_weights(second.weights).arrays["middle"] == pytest.approx(read_weights(first.weights).arrays["middle"])
+    assert [read_weights(each.weights).arrays["rows"] for each in (first, second)] == [72, 72 + 24 + 24 + 4]
     run(tmp_path, images, RECIPE.replace("by: 3", "by: 4"), "three", cache=cache)
     assert len(list(cache.iterdir())) == 2
 

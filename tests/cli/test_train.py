@@ -1,0 +1,75 @@
+"""`d2f train RECIPE` for an estimator, from the command line to the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from d2f.cli.main import main
+from d2f.weights import read_weights
+from tests.unit.training.toys import make_images
+
+RECIPE = """\
+d2f: 1
+train: noise-statistics
+with: {strength: 0.01}
+data: {part: all}
+copies: {fitting: 1, judging: 1, windows: [72, 96]}
+augment:
+  - {share: 1}
+  - {share: 1, steps: [{use: jpeg, with: {quality: 80}}]}
+measure: [{use: wiener, with: {window: 3}}]
+folds: 2
+seed: 3
+"""
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return make_images(folder)
+
+
+def train(folder: Path, images: Path, *more: str, recipe: str = RECIPE, name: str = "out") -> int:
+    (folder / "recipe.yaml").write_text(recipe, "utf-8")
+    output = folder / f"{name}.safetensors"
+    return main(["train", str(folder / "recipe.yaml"), "--data", str(images), "-o", str(output), *more])
+
+
+def test_it_prints_figures_and_writes_weights_that_the_detector_loads(tmp_path, images, capsys):
+    assert train(tmp_path, images) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0] == "| attack | images | AUC | balanced accuracy | AUC within two-class collections |"
+    assert [line.split(" | ")[0] for line in lines[2:4]] == ["| clean", "| wiener window=3"]
+    assert "24 images: 12 real, 12 generated" in printed.err
+    assert "features of 24 of 24 images" in printed.err
+    held = read_weights(tmp_path / "out.safetensors")
+    assert lines[-1].endswith(f"out.safetensors  sha256 {held.sha256}")
+    events = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert events[-1]["sha256"] == held.sha256
+    chain = "d2f: 1\nname: own\ndetectors:\n  - {use: noise-statistics, with: {weights: WEIGHTS}}\n"
+    (tmp_path / "chain.yaml").write_text(chain.replace("WEIGHTS", str(tmp_path / "out.safetensors")), "utf-8")
+    assert main(["chain", "check", str(tmp_path / "chain.yaml")]) == 0
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path, images):
+    assert train(tmp_path, images, name="one") == train(tmp_path, images, "--workers", "2", name="two") == 0
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
+def test_a_wrong_recipe_ends_with_exit_code_2_and_its_place(tmp_path, images, capsys):
+    assert train(tmp_path, images, recipe=RECIPE.replace("window: 3", "window: 0")) == 2
+    printed = capsys.readouterr().err
+    assert "error[D2F114]: preprocessor 'wiener': option 'window'" in printed
+    assert "recipe.yaml:9:" in printed
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_without_data_it_says_what_to_give(tmp_path, images, capsys):
+    (tmp_path / "recipe.yaml").write_text(RECIPE, "utf-8")
+    assert main(["train", str(tmp_path / "recipe.yaml"), "-o", str(tmp_path / "out.safetensors")]) == 2
+    assert "give a folder or manifest with --data" in capsys.readouterr().err
