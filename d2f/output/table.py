@@ -49,7 +49,11 @@ class TableWriter:
         """Print one row, of one line or more."""
         self._head()
         colour = COLOURS[row.verdict]
-        evidence = [line for finding in findings(row) for line in textwrap.wrap(finding, self._widths[2])]
+        evidence = [
+            line
+            for finding in findings(row)
+            for line in textwrap.wrap(finding, self._widths[2], break_on_hyphens=False)
+        ]
         for number, words in enumerate(evidence or [""]):
             first = not number
             file = shortened(printable(row.path), self._widths[0]) if first else ""
