@@ -14,7 +14,7 @@ from pathlib import Path
 
 COMMANDS = {
     "pip": "import sys; from pip._internal.cli.main import main; sys.exit(main())",
-    "pytest": "import sys; from pytest import console_main; sys.exit(console_main())",
+    "pytest": "import sys; from pytest import main; sys.exit(main())",
     "d2f": "import sys; from d2f.cli.main import main; sys.exit(main())",
 }
 """Programs that an environment is given, and what each runs."""

@@ -8,7 +8,8 @@ Three kinds of block do something; every other is left alone:
 - any block with ``title="NAME"``: written to the file NAME.
 
 ``<!-- files: FOLDER as NAME -->`` lays a copy of a folder of docs/ beside the blocks. A page runs in one temporary
-folder, in order.
+folder, in order. One that says ``pip install`` runs in a virtual environment of its own, which sees what is installed
+here; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.environments import Environment
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
@@ -29,6 +32,7 @@ FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 FILES = re.compile(r"<!-- files: (?P<folder>\S+) as (?P<name>\S+) -->")
+INSTALLS = re.compile(r"^ *\$ .*\bpip install\b", re.MULTILINE)
 TITLE = re.compile(r'title="([^"]+)"')
 
 
@@ -60,8 +64,11 @@ def runnable(page: Path) -> bool:
     return any(block.title or block.language in ("console", "python") for block in blocks(page.read_text("utf-8")))
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, own: Environment | None = None) -> dict[str, str]:
     """Return the environment of a reader whose d2f is the one under test, without colours, 100 columns wide."""
+    if own is not None:
+        data = {key: os.environ[key] for key in ("D2F_DATA",) if key in os.environ}
+        return own.variables({**data, "COLUMNS": "100", "NO_COLOR": "1", "D2F_CACHE": str(folder / ".cache")})
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("D2F_", "PYTEST"))}
     if "D2F_DATA" in os.environ:
         kept["D2F_DATA"] = os.environ["D2F_DATA"]
@@ -75,6 +82,7 @@ def run_page(page: Path, folder: Path) -> None:
     for match in FILES.finditer(text):
         shutil.copytree(DOCS / match["folder"], folder / match["name"])
     namespace: dict[str, object] = {"__name__": "__docs__"}
+    own = Environment.make(folder / ".reader", with_d2f=True) if INSTALLS.search(text) else None
     for block in blocks(text):
         where = f"{os.path.relpath(page, ROOT)}:{block.line}"
         if block.title:
@@ -82,7 +90,7 @@ def run_page(page: Path, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.body, "utf-8")
         elif block.language == "console":
-            _run_console(block, folder, where)
+            _run_console(block, environment(folder, own), folder, where)
         elif block.language == "python":
             _run_python(block, folder, where, namespace)
 
@@ -96,12 +104,12 @@ def _run_python(block: Block, folder: Path, where: str, namespace: dict[str, obj
         os.chdir(before)
 
 
-def _run_console(block: Block, folder: Path, where: str) -> None:
+def _run_console(block: Block, variables: dict[str, str], folder: Path, where: str) -> None:
     for command, expected in _commands(block.body):
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=folder,
-            env=environment(folder),
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
