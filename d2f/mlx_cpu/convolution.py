@@ -11,6 +11,7 @@ from types import ModuleType
 import mlx.core as mx
 
 from d2f.mlx_cpu import patches, rows, shifted, strided_gradient, tiles, unfolded
+from d2f.mlx_cpu.channels import add_to_channels, sum_of_channels
 from d2f.mlx_cpu.minimal import OUTPUTS
 from d2f.mlx_cpu.window import Window
 
@@ -49,8 +50,14 @@ def choose(shape: tuple[int, ...], out: int, window: Window) -> ModuleType:
     return tiles if images * -(-places[0] // OUTPUTS) * -(-places[1] // OUTPUTS) >= TILES_TO_MULTIPLY else unfolded
 
 
-def convolve(x: mx.array, weight: mx.array, window: Window, prepared: mx.array | None = None) -> mx.array:
-    """Return the convolution of x with weights, as ``mx.conv2d`` does without groups and dilation.
+def convolve(
+    x: mx.array,
+    weight: mx.array,
+    window: Window,
+    bias: mx.array | None = None,
+    prepared: mx.array | None = None,
+) -> mx.array:
+    """Return the convolution of x with weights, as ``mx.conv2d`` does without groups and dilation, plus a bias.
 
     Parameters
     ----------
@@ -58,6 +65,7 @@ def convolve(x: mx.array, weight: mx.array, window: Window, prepared: mx.array |
     weight : mlx.core.array, shape (out, kh, kw, in), float32
     window : Window
         Such that `covered` says yes.
+    bias : mlx.core.array, shape (out,), optional
     prepared : mlx.core.array, optional
         What the chosen form's `prepare` makes of these weights.
 
@@ -69,18 +77,22 @@ def convolve(x: mx.array, weight: mx.array, window: Window, prepared: mx.array |
     stream = mx.default_stream(mx.default_device())
 
     @mx.custom_function
-    def apply(x: mx.array, weight: mx.array) -> mx.array:
-        return form.forward(x, form.prepare(weight) if prepared is None else prepared, window)
+    def apply(x: mx.array, weight: mx.array, *bias: mx.array) -> mx.array:
+        ready = form.prepare(weight) if prepared is None else prepared
+        if form is tiles:
+            return tiles.forward(x, ready, window, *bias)
+        y = form.forward(x, ready, window)
+        return add_to_channels(y, *bias) if bias else y
 
     @apply.vjp
-    def gradients(primals: tuple[mx.array, mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, mx.array]:
-        x, weight = primals
+    def gradients(primals: list[mx.array], cotangent: mx.array, _: mx.array) -> list[mx.array]:
+        x, weight, *bias = primals
         with mx.stream(stream):
             by_input = input_gradient(cotangent, weight, window, *x.shape[1:3])
-            return by_input, form.weight_gradient(x, cotangent, window)
+            by_weight = form.weight_gradient(x, cotangent, window)
+            return [by_input, by_weight, *[sum_of_channels(cotangent) for _ in bias]]
 
-    result: mx.array = apply(x, weight)
-    return result
+    return apply(x, weight, *(() if bias is None else (bias,)))
 
 
 def input_gradient(gradient: mx.array, weight: mx.array, window: Window, height: int, width: int) -> mx.array:

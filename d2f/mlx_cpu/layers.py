@@ -37,8 +37,8 @@ class Conv2d(nn.Conv2d):
         plain = self.groups == 1 and self.dilation in (1, (1, 1))
         if not (plain and on_this_cpu() and covered(x, self.weight, window)):
             return super().__call__(x)
-        y = convolve(x, self.weight, window, None if self.training else self._prepared_for(x, window))
-        return y + self.bias if "bias" in self else y
+        prepared = None if self.training else self._prepared_for(x, window)
+        return convolve(x, self.weight, window, self.bias if "bias" in self else None, prepared)
 
     def _prepared_for(self, x: mx.array, window: Window) -> mx.array:
         """Return the weights as their form wants them, kept as long as the weights are the same."""

@@ -7,8 +7,11 @@ gradient of y, that of x is slope * (g - mean(g) - d * mean(g * d) / (variance +
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mlx.core as mx
 
+from d2f.mlx_cpu.channels import sum_of_rows
 from d2f.mlx_cpu.pieces import Pieces
 
 
@@ -34,23 +37,20 @@ def normalise(pieces: Pieces, weight: mx.array, bias: mx.array, epsilon: float) 
     """
     width, channels = pieces.arrays[0].shape[-2:]
     count = sum(piece.size for piece in pieces.arrays) // channels
-    shapes = [piece.shape for piece in pieces.arrays]
 
     @mx.custom_function
     def apply(weight: mx.array, bias: mx.array, *arrays: mx.array) -> list[mx.array]:
-        x = pieces.with_arrays([array.reshape(-1, width * channels) for array in arrays])
+        x = _rows(pieces, arrays)
         mean = _total(x, channels) / count
         distances = x.map(lambda piece: piece - mx.tile(mean, width))
         variance = _total(distances.map(mx.square), channels) / count
         slope = weight * mx.rsqrt(variance + epsilon)
         made = distances.map(lambda d: d * mx.tile(slope, width) + mx.tile(bias, width))
-        return [mean, variance, *_shaped(made, shapes)]
+        return [mean, variance, *_like(arrays, made)]
 
     @apply.vjp
     def gradient(primals: list[mx.array], cotangents: list[mx.array], outputs: list[mx.array]) -> list[mx.array]:
-        x, g = (
-            pieces.with_arrays([a.reshape(-1, width * channels) for a in some[2:]]) for some in (primals, cotangents)
-        )
+        x, g = _rows(pieces, primals[2:]), _rows(pieces, cotangents[2:])
         mean, variance = outputs[:2]
         scale = mx.rsqrt(variance + epsilon)
         slope, by_bias = primals[0] * scale, _total(g, channels)
@@ -59,7 +59,7 @@ def normalise(pieces: Pieces, weight: mx.array, bias: mx.array, epsilon: float) 
         along = -slope * scale * by_weight / count
         slopes, alongs, offsets = (mx.tile(v, width) for v in (slope, along, -slope * by_bias / count - mean * along))
         by_input = g.map(lambda one, piece: one * slopes + (piece * alongs + offsets), x)
-        return [by_weight, by_bias, *_shaped(by_input, shapes)]
+        return [by_weight, by_bias, *_like(primals[2:], by_input)]
 
     mean, variance, *made = apply(weight, bias, *pieces.arrays)
     return pieces.with_arrays(made), mean, variance
@@ -67,10 +67,13 @@ def normalise(pieces: Pieces, weight: mx.array, bias: mx.array, epsilon: float) 
 
 def _total(pieces: Pieces, channels: int) -> mx.array:
     """Return the sums over all pieces, shape (channels,), of rows (m, width * channels)."""
-    # Each column's sum before all columns': MLX adds one number after the other, short sums round less.
-    sums = pieces.map(lambda piece: piece.sum(0).reshape(-1, channels).sum(0)).arrays
+    sums = pieces.map(lambda rows: sum_of_rows(rows, channels)).arrays
     return sum(sums[1:], start=sums[0])
 
 
-def _shaped(pieces: Pieces, shapes: list[tuple[int, ...]]) -> list[mx.array]:
-    return [piece.reshape(shape) for piece, shape in zip(pieces.arrays, shapes, strict=True)]
+def _rows(pieces: Pieces, arrays: Sequence[mx.array]) -> Pieces:
+    return pieces.with_arrays([array.reshape(-1, array.shape[-2] * array.shape[-1]) for array in arrays])
+
+
+def _like(arrays: Sequence[mx.array], rows: Pieces) -> list[mx.array]:
+    return [piece.reshape(array.shape) for piece, array in zip(rows.arrays, arrays, strict=True)]

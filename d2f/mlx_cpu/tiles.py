@@ -19,8 +19,8 @@ def prepare(weight: mx.array) -> mx.array:
     return points.reshape(-1, out, channels)
 
 
-def forward(x: mx.array, prepared: mx.array, window: Window) -> mx.array:
-    """Convolve x (n, height, width, in) with prepared weights; returns (n, height', width', out)."""
+def forward(x: mx.array, prepared: mx.array, window: Window, bias: mx.array | float = 0.0) -> mx.array:
+    """Convolve x (n, height, width, in) with prepared weights and add a bias; returns (n, height', width', out)."""
     images, out = x.shape[0], prepared.shape[-2]
     height, width = window.places(*x.shape[1:3])
     down, across = _tiles(height, width)
@@ -29,8 +29,8 @@ def forward(x: mx.array, prepared: mx.array, window: Window) -> mx.array:
     tile, place = down * across * out, images * down * across * out
     shape = (images, down, OUTPUTS, across, OUTPUTS, out)
     ordered = mx.as_strided(tiles, shape, (tile, across * out, OUTPUTS * place, out, place, 1))
-    # Adding nothing gathers strided runs twice as fast as a copy does.
-    return crop((ordered + 0.0).reshape(images, OUTPUTS * down, OUTPUTS * across, out), 0, 0, height, width)
+    # An addition gathers strided runs twice as fast as a copy does, be it of nothing.
+    return crop((ordered + bias).reshape(images, OUTPUTS * down, OUTPUTS * across, out), 0, 0, height, width)
 
 
 def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array:
