@@ -40,7 +40,7 @@ class RunFolder:
         D2FError
             D2F623, or D2F004 where it cannot be made.
         """
-        held = self._held()
+        held = None if self._rank else self._held()
         if held is not None and not resume:
             notes = ("to go on with it: --resume", "else choose another -o, or remove the folder")
             raise D2FError.of("D2F623", f"a run stands in '{self.path}'", *notes)
@@ -59,11 +59,11 @@ class RunFolder:
         D2FError
             D2F623: of others.
         """
+        if self._rank:
+            return
         held = self._held()
         if held is not None and resume and held["data"] != facts["data"]:
             raise D2FError.of("D2F623", f"the run in '{self.path}' is of other images", "start it anew with another -o")
-        if self._rank:
-            return
         if held is None:
             self._write(RECIPE, recipe.model_dump(mode="json", by_alias=True))
             self._write("environment.json", environment())

@@ -28,6 +28,7 @@ from d2f.training.gradient.measuring import Measured, measured, predict_tiles
 from d2f.training.gradient.processes import Processes
 from d2f.training.gradient.rates import Rates
 from d2f.training.gradient.recipe import NetworkRecipe
+from d2f.training.gradient.scalars import write_scalars
 from d2f.training.gradient.splitting import add_in_parts
 from d2f.training.gradient.stepping import Stepper
 from d2f.training.gradient.tile_set import TileSet
@@ -61,6 +62,8 @@ class Loop:
     log : Log
     watcher : Watcher
     position : Position
+    trained_before : numpy.ndarray, uint64, optional
+        What the weights were trained on that the network started from.
     """
 
     recipe: NetworkRecipe
@@ -78,6 +81,7 @@ class Loop:
     log: Log
     watcher: Watcher
     position: Position
+    trained_before: NDArray[np.uint64] | None = None
 
     def run(self) -> None:
         """Train until the last epoch, or until patience ends.
@@ -159,6 +163,8 @@ class Loop:
             "epoch", epoch=position.epoch + 1, loss=loss, rate=rate, best=better, validation=figures.row(), **spent
         )
         self.watcher.epoch(position.epoch, loss, figures, better)
+        if self.processes.rank == 0:
+            write_scalars(self.folder, position.epoch + 1, loss, rate, figures)
         position.epoch, position.place, position.loss = position.epoch + 1, 0, 0.0
         tired = stop.patience is not None and position.epoch - 1 - position.best_epoch >= stop.patience
         position.finished = tired or position.epoch >= self.recipe.epochs

@@ -45,6 +45,10 @@ class Processes:
         mx.eval(made)
         return made
 
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        self.sum(np.zeros(1))
+
     def sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sum of all processes' numbers, in the precision of float32 pairs."""
         if self.count == 1:

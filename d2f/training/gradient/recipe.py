@@ -102,6 +102,17 @@ class Loss(ChainModel):
     )
 
 
+class Start(ChainModel):
+    """Weights that training starts from; a head for another number of logits is drawn anew."""
+
+    weights: str = Field(description="Name of a set of weights, as `d2f weights list` shows it, or a path.")
+    publisher: Literal["d2f", "torchvision", "timm"] = Field(default="d2f", description="Whose names the arrays have.")
+    freeze: str | None = Field(
+        default=None,
+        description="The first layer that learns, such as stages.2 or head; those before it stay as they are.",
+    )
+
+
 class Stop(ChainModel):
     """When a run ends early; the best checkpoint is what is written."""
 
@@ -119,6 +130,7 @@ class NetworkRecipe(ChainModel):
     train: str = Field(description="Name of the trainable, as `d2f plugin list` shows it.")
     with_: Options = Field(alias="with", description="The trainable's own options: depth, stem, logits, …")
     data: Data = Field(default=Data(), description="The images.")
+    start: Start | None = Field(default=None, description="Weights that training starts from, instead of random ones.")
     tiles: Tiles = Field(default=Tiles(), description="The tiles that are cut from each copy of an image.")
     copies: Copies = Field(default=Copies(), description="Which copies of an image tiles are cut from.")
     balance: Balance = Field(default=Balance(), description="How labels and sources are brought to count alike.")

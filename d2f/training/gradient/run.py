@@ -32,10 +32,11 @@ from d2f.training.gradient.processes import Processes
 from d2f.training.gradient.rates import Rates
 from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.gradient.report import write_report
+from d2f.training.gradient.starting import starting_network
 from d2f.training.gradient.stepping import Stepper, make_optimiser, wants_compiling
 from d2f.training.gradient.tile_set import TileSet, make_tiles
 from d2f.training.gradient.update_size import UpdateSize
-from d2f.training.gradient.watching import Watcher
+from d2f.training.gradient.watching import Silent, Watcher
 from d2f.training.run import recipe_digest
 from d2f.version import __version__
 from d2f.weights import read_weights, short_digests, write_weights
@@ -102,7 +103,8 @@ def train_network(recipe: NetworkRecipe, catalog: Catalog, request: Request, wat
     if request.output.suffix != ".safetensors":
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{request.output.name}'")
     processes, trainable = Processes.found(), _network_trainable(recipe, catalog)
-    if processes.count > 1 and processes.rank == 0:
+    watcher = watcher if processes.rank == 0 else Silent()
+    if processes.count > 1:
         watcher.say(f"{processes.count} processes train together, each on its share of every update")
     folder = RunFolder(request.output.with_suffix(".run"), processes.rank)
     folder.claim(recipe, request.resume)
@@ -167,7 +169,8 @@ def _loop(
         most = fitting_batch(trainable, recipe, recipe.memory_bytes)
         watcher.say(f"{most} tiles at a time fit {recipe.memory}")
     mx.random.seed(recipe.seed)
-    network, optimiser = trainable.build(), make_optimiser(recipe.optimiser)
+    network, trained_before = starting_network(recipe, trainable, catalog)
+    optimiser = make_optimiser(recipe.optimiser)
     side = recipe.tiles.size
     network.eval()
     check_head(network(mx.zeros((1, side, side, 3))), recipe.loss)
@@ -200,6 +203,7 @@ def _loop(
         log=Log(folder.path / "log.jsonl", position.log, processes.rank == 0),
         watcher=watcher,
         position=position,
+        trained_before=trained_before,
     )
 
 
@@ -237,6 +241,7 @@ def _finished(
     folder: RunFolder,
 ) -> TrainedNetwork:
     """Measure the best epoch once more, and under attacks; write the weights and what a person looks at."""
+    loop.processes.wait()
     load_arrays(loop.network, dict(read_weights(folder.path / BEST).arrays), BEST)
     figures = measure_all(recipe, catalog, loop, divided, folder, request.workers)
     sha256 = ""
@@ -245,13 +250,19 @@ def _finished(
         told = {name: figures[name].row() for name in figures}
         metadata = {**facts, "epoch": str(best), "measured": json.dumps(told, sort_keys=True)}
         arrays = arrays_of(loop.network)
-        sha256 = write_weights(request.output, arrays, metadata, short_digests(loop.training.digests))
+        sha256 = write_weights(request.output, arrays, metadata, _trained_on(loop))
         folder.write_npz(request.output.with_suffix(".npz"), arrays)
         if not read_log(loop.log.path, "end"):
             loop.log.write("end", best_epoch=best, measured=told, weights=request.output.name, sha256=sha256)
         for line in write_report(folder.path, recipe, metadata, figures, loop.validation.dataset):
             loop.watcher.say(line)
     return TrainedNetwork(request.output, sha256, figures, folder.path)
+
+
+def _trained_on(loop: Loop) -> np.ndarray:
+    """Return what the weights were trained on, by this run and by those that it started from."""
+    digests = short_digests(loop.training.digests)
+    return digests if loop.trained_before is None else np.union1d(digests, loop.trained_before)
 
 
 def _facts(recipe: NetworkRecipe, training: TileSet, divided: Parts) -> dict[str, str]:

@@ -73,6 +73,27 @@ def test_equal_runs_write_equal_weights_whoever_feeds(folder: Path, monkeypatch:
     assert one.sha256 == other.sha256
 
 
+def test_tensorboard_has_a_scalar_for_each_figure(folder: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    made = trained(folder, "scalars", recipe(epochs=2))
+    files = sorted((made.folder / "tensorboard").iterdir())
+    assert [file.name.rpartition(".")[2] for file in files] == ["00001", "00002"]
+    assert b"validation/auc" in files[0].read_bytes()
+
+
+def test_a_run_may_start_from_weights_and_says_what_they_saw(folder: Path) -> None:
+    write_pictures(folder / "early" / "set", seed=9)
+    first = trained(folder / "early", "first", recipe(**{"with": {"logits": 2}}))
+    made = trained(folder, "second", recipe(epochs=1, start={"weights": str(first.weights)}, optimiser__rate=1e-9))
+    one, two = read_weights(first.weights), read_weights(made.weights)
+    np.testing.assert_allclose(two.arrays["first.weight"], one.arrays["first.weight"], atol=1e-6)
+    assert two.arrays["head.weight"].shape == (1, 4)
+    assert one.trained_on is not None
+    assert two.trained_on is not None
+    assert set(one.trained_on.tolist()) < set(two.trained_on.tolist())
+    assert len(two.trained_on) == 36
+
+
 def test_it_learns(folder: Path) -> None:
     made = trained(folder, "learns", recipe(epochs=40, optimiser={"use": "adam", "rate": 0.05}))
     assert made.figures["clean"].auc == 1.0
