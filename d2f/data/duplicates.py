@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,8 @@ class Duplicates:
     exact : numpy.ndarray, shape (m, 2), int64
         Pairs of files with the same bytes: each with the first of its kind.
     near : numpy.ndarray, shape (m, 2), int64
-        Pairs of other files whose perceptual hashes differ in at most `d2f.data.near_pairs.RADIUS` bits.
+        Pairs of other files whose perceptual hashes differ in at most `d2f.data.near_pairs.RADIUS` bits; of files
+        with one and the same hash, each with the first of its kind.
     groups : numpy.ndarray, shape (n,), int64
         Numbers of the sets of images that such pairs link.
     """
@@ -43,8 +45,7 @@ def duplicates(seen: Inspection, radius: int = RADIUS) -> Duplicates:
     """
     digests = [facts.sha256 for facts in seen.facts]
     exact = _with_the_first(digests)
-    hashed = np.array([i for i, each in enumerate(seen.looked) if each.hash is not None], dtype=np.int64)
-    near = hashed[near_pairs([seen.looked[i].hash or 0 for i in hashed], radius)].reshape(-1, 2)
+    near = _alike(seen, radius)
     near = near[[digests[i] != digests[j] for i, j in near]] if len(near) else near
     return Duplicates(exact, near, _linked(len(seen.looked), np.concatenate([exact, near])))
 
@@ -74,8 +75,21 @@ def with_groups(dataset: Dataset, numbers: NDArray[np.int64]) -> Dataset:
     return replace(dataset, images=renamed)
 
 
-def _with_the_first(digests: list[str]) -> NDArray[np.int64]:
-    first: dict[str, int] = {}
+def _alike(seen: Inspection, radius: int) -> NDArray[np.int64]:
+    """Pairs of near hashes, i < j; of equal hashes only the first is compared with others."""
+    hashed = [(i, each.hash) for i, each in enumerate(seen.looked) if each.hash is not None]
+    if not hashed:
+        return np.empty((0, 2), dtype=np.int64)
+    index = np.array([i for i, _ in hashed], dtype=np.int64)
+    hashes = np.array([value for _, value in hashed], dtype=np.uint64)
+    distinct, first = np.unique(hashes, return_index=True)
+    pairs = np.concatenate([index[first][near_pairs(distinct, radius)], index[_with_the_first(hashes.tolist())]])
+    ordered: NDArray[np.int64] = np.unique(np.sort(pairs, axis=1), axis=0)
+    return ordered
+
+
+def _with_the_first(digests: Sequence[Hashable]) -> NDArray[np.int64]:
+    first: dict[Hashable, int] = {}
     pairs = [(first.setdefault(digest, i), i) for i, digest in enumerate(digests)]
     return np.array([pair for pair in pairs if pair[0] != pair[1]], dtype=np.int64).reshape(-1, 2)
 

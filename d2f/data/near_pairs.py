@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 RADIUS = 6
 """Hashes of near-duplicates differ in at most this many bits."""
 _CHUNKS, _WIDTH = 4, 16
+_BLOCK = 2**17
 
 
 def near_pairs(hashes: Sequence[int] | NDArray[np.uint64], radius: int = RADIUS) -> NDArray[np.int64]:
@@ -64,16 +65,24 @@ def _near_in_chunk(
     order = np.argsort(part, kind="stable")
     ordered = part[order]
     for mask in masks:
-        sought = part ^ mask
-        first = np.searchsorted(ordered, sought, "left")
-        counts = np.searchsorted(ordered, sought, "right") - first
-        left = np.repeat(np.arange(len(values)), counts)
-        offsets = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
-        right = order[np.repeat(first, counts) + offsets]
-        keep = left < right
-        left, right = left[keep], right[keep]
-        near = hamming(values[left], values[right]) <= radius
-        yield np.stack([left[near], right[near]], axis=1)
+        # In blocks, so that memory does not grow with the square of the set.
+        for start in range(0, len(values), _BLOCK):
+            left, right = _candidates(ordered, order, part[start : start + _BLOCK] ^ mask, start)
+            near = hamming(values[left], values[right]) <= radius
+            yield np.stack([left[near], right[near]], axis=1)
+
+
+def _candidates(
+    ordered: NDArray[np.uint64], order: NDArray[np.int64], sought: NDArray[np.uint64], start: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return every i, counted from `start`, and j > i whose part is the one sought for i."""
+    first = np.searchsorted(ordered, sought, "left")
+    counts = np.searchsorted(ordered, sought, "right") - first
+    left = np.repeat(np.arange(len(sought)), counts)
+    offsets = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
+    right = order[np.repeat(first, counts) + offsets]
+    keep = left + start < right
+    return left[keep] + start, right[keep]
 
 
 def _masks(bits: int) -> NDArray[np.uint64]:
