@@ -36,7 +36,7 @@ def convert(source: str, target: Path, publisher: str | None, head: str, key: st
     from d2f.weights import write_weights
 
     if target.suffix not in WRITTEN:
-        raise click.UsageError(f"OUT ends with .safetensors or .npz, not as '{target.name}'")
+        raise click.UsageError(f"the file to write ends with .safetensors or .npz, not as '{target.name}'")
     if head == "drop" and publisher is None:
         raise click.UsageError("--head drop needs --map, which tells the head")
     if target.exists() and not overwrite:

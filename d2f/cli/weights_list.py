@@ -30,17 +30,22 @@ class Entry:
 
 
 @click.command("list")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--verify", is_flag=True, help="Hold every file that is here to its digest; exit code 1 if one differs.")
-def list_(as_json: bool, verify: bool) -> int:
-    """Show every stage's weights: where they come from, their sha256 and licence, and whether they are here."""
+def list_(names: tuple[str, ...], as_json: bool, verify: bool) -> int:
+    """Show weights: where they come from, their sha256 and licence, and whether they are here.
+
+    NAME is one set, or a stage; by default all are shown.
+    """
     from d2f.api.errors import Exit
+    from d2f.cli.weights_named import named
     from d2f.plugins.catalog import Catalog
     from d2f.plugins.gathering import WEIGHTS
 
     catalog = Catalog.discover()
     entries = []
-    for record in catalog.weights:
+    for record in named(names, catalog.weights) if names else catalog.weights:
         owner = catalog.owner(WEIGHTS, record.name)
         entries.append(_entry(record, owner.package if owner else "by hand", verify))
     if as_json:

@@ -51,6 +51,7 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
 
 
 def _records(names: tuple[str, ...], every: bool, sha256: str | None) -> list[Weights]:
+    from d2f.cli.weights_named import named
     from d2f.plugins.catalog import Catalog
     from d2f.weights.sources import REMOTE
 
@@ -60,10 +61,7 @@ def _records(names: tuple[str, ...], every: bool, sha256: str | None) -> list[We
     if sources or sha256 is not None:
         return [_own(names, sha256)]
     known = Catalog.discover().weights
-    if every:
-        return list(known)
-    found = [record for name in names for record in _named(name, known)]
-    return list(dict.fromkeys(found))
+    return list(known) if every else named(names, known)
 
 
 def _own(names: tuple[str, ...], sha256: str | None) -> Weights:
@@ -75,17 +73,6 @@ def _own(names: tuple[str, ...], sha256: str | None) -> Weights:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise click.UsageError(f"--sha256 takes 64 hexadecimal digits, not '{sha256}'")
     return Weights(names[0], sha256.lower(), "unknown", names)
-
-
-def _named(name: str, known: tuple[Weights, ...]) -> list[Weights]:
-    from d2f.api.errors import D2FError
-    from d2f.api.nearest import did_you_mean
-
-    found = [record for record in known if name in (record.name, record.name.partition("/")[0])]
-    if not found:
-        notes = did_you_mean(name, [record.name for record in known])
-        raise D2FError.of("D2F501", f"unknown weights '{name}'", *notes, "to see all: d2f weights list")
-    return found
 
 
 def _told(pulled: Pulled) -> str:

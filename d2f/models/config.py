@@ -6,17 +6,14 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-Dropout: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+Dropout: TypeAlias = Annotated[float, Field(ge=0, lt=1, description="After each hidden layer.")]
+Logits: TypeAlias = Annotated[
+    int, Field(ge=1, description="1 for binary cross entropy; 2 or the number of classes for cross entropy.")
+]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Headed(_Strict):
-    logits: int = Field(
-        1, ge=1, description="1 for binary cross entropy; 2 or the number of classes for cross entropy."
-    )
 
 
 class StemConfig(_Strict):
@@ -28,29 +25,32 @@ class StemConfig(_Strict):
     pool: bool = Field(False, description="Follow it with a 3x3 maximum of stride 2.")
 
 
-class ResNetConfig(_Headed):
+class ResNetConfig(_Strict):
     """A residual network: 20 to 110 of CIFAR style, or 18, 34 and 50 of ImageNet style."""
 
     architecture: Literal["resnet"] = Field(description="A residual network.")
     depth: Literal[18, 20, 32, 34, 44, 50, 56, 110] = Field(description="Layers with weights.")
     residual: bool = Field(True, description="False for the plain network of the same depth, without shortcuts.")
     stem: StemConfig | None = Field(None, description="Instead of the published first convolution.")
+    logits: Logits = 1
 
 
-class VGGConfig(_Headed):
+class VGGConfig(_Strict):
     """A VGG network."""
 
     architecture: Literal["vgg"] = Field(description="A VGG network.")
     depth: Literal[11, 13, 16, 19] = Field(description="Layers with weights.")
     batch_norm: bool = Field(False, description="Batch norm after every convolution.")
-    dropout: Dropout = Field(0.5, description="After each hidden layer.")
+    dropout: Dropout = 0.5
+    logits: Logits = 1
 
 
-class SmallVGGConfig(_Headed):
+class SmallVGGConfig(_Strict):
     """The small VGG-like network for pictures of 28 x 28 pixels."""
 
     architecture: Literal["small-vgg"] = Field(description="Three blocks for pictures of 28 x 28 pixels.")
-    dropout: Dropout = Field(0.5, description="After each hidden layer.")
+    dropout: Dropout = 0.5
+    logits: Logits = 1
 
 
 ModelConfig: TypeAlias = Annotated[ResNetConfig | VGGConfig | SmallVGGConfig, Field(discriminator="architecture")]

