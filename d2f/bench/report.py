@@ -43,9 +43,13 @@ def terminal_lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield from failure_lines(result)
 
 
-def markdown(result: Mapping[str, Any], level: int = 1) -> str:
-    """Return the report as a page; `level` is that of its first heading."""
-    return "\n".join(_markdown_lines(result, "#" * level)) + "\n"
+def markdown(result: Mapping[str, Any], speed: bool = True) -> str:
+    """Return the report as a page, with or without how fast it was made."""
+    lines = list(_markdown_lines(result, "#"))
+    if speed:
+        lines += ["## Speed", "", speed_line(result), "", *markdown_table(speed_table(result)), ""]
+    lines += [f"- {line}" for line in (*result["notes"], *failure_lines(result))]
+    return "\n".join(lines) + "\n"
 
 
 def markdown_table(table: Table) -> list[str]:
@@ -74,8 +78,6 @@ def _markdown_lines(result: Mapping[str, Any], mark: str) -> Iterator[str]:
         yield from _markdown_tables(result, subject, mark)
     for table in comparison_tables(result):
         yield from (f"{mark}# {table.title}", "", *markdown_table(table), "")
-    yield from (f"{mark}# Speed", "", speed_line(result), "", *markdown_table(speed_table(result)), "")
-    yield from (f"- {line}" for line in (*result["notes"], *failure_lines(result)))
 
 
 def _markdown_tables(result: Mapping[str, Any], subject: Mapping[str, Any], mark: str) -> Iterator[str]:

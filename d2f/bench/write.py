@@ -21,7 +21,7 @@ def open_folder(folder: Path, mode: Mode) -> Path:
     Raises
     ------
     D2FError
-        D2F004 where it cannot be made, or holds a finished bench (``new``), or an unfinished one.
+        D2F004 where it cannot be made, holds something that is not to be replaced, or nothing left to resume.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,6 +29,11 @@ def open_folder(folder: Path, mode: Mode) -> Path:
         raise refusals.cannot_open(str(folder), error) from error
     if mode == "new" and ((folder / JSON).exists() or (folder / PARTS).exists()):
         raise refusals.exists(str(folder))
+    if mode == "resume" and (folder / JSON).exists() and not (folder / PARTS).exists():
+        raise D2FError.of("D2F004", f"'{folder}' holds a finished bench", "to replace it: --overwrite")
+    if mode == "overwrite":
+        # So that nobody takes the old result for that of a run that was killed.
+        (folder / JSON).unlink(missing_ok=True)
     return folder / PARTS
 
 

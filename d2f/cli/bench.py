@@ -53,6 +53,7 @@ class BenchCommand(click.Command):
 @click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped, in the same folder.")
 @click.option("--overwrite", is_flag=True, help="Replace what the folder holds.")
+@click.option("--features", metavar="FILE", help="Keep expensive features there; a later bench reads them back.")
 @click.option("--thumbnails", is_flag=True, help="Show the images whose verdict flips in report.html.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the figures do not depend on it.")
 def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
@@ -73,6 +74,7 @@ def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
     from d2f.bench.write import open_folder
     from d2f.chain.load import load_chain
     from d2f.cli.ticking import ticking
+    from d2f.features import keeping
 
     mode = _mode(**options)
     loaded = [load_chain(chain) for chain in chains]
@@ -81,7 +83,7 @@ def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
     images = _images(data, options["limit"], options["seed"])
     folder = Path(options["output"]) if options["output"] else None
     parts = open_folder(folder, mode) if folder else None
-    with ticking("images", len(images)) as tick:
+    with keeping(options["features"]), ticking("images", len(images)) as tick:
         run = run_chains(
             loaded,
             images,

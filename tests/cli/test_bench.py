@@ -42,7 +42,7 @@ def test_bench_prints_figures_with_intervals(distributions, place):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("40 images of ")
     assert lines[0].endswith("taken by seed 0: 20 real, 20 generated, 6 components")
-    assert "as found: nothing in the files but the pictures themselves tells the label" in done.stdout
+    assert "as found: format alone: AUC 0.500 [0.500, 0.500]: tells next to nothing" in done.stdout
     assert any(line.startswith("chain toy, digest ") for line in lines)
     assert any(line.startswith("area under the ROC curve ") and "[" in line for line in lines)
     assert any(line.startswith("noise:sigma=2") for line in lines)
@@ -67,6 +67,10 @@ def test_the_grid_core_by_default_and_every_file(distributions, place):
     again = bench(distributions, place, "-o", str(place / "out"))
     assert again.returncode == 2
     assert "exists already" in again.stderr
+    again = bench(distributions, place, "-o", str(place / "out"), "--resume")
+    assert (again.returncode, "holds a finished bench" in again.stderr) == (2, True)
+    again = bench(distributions, place, "-o", str(place / "out"), "--overwrite", "--grid", "none")
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_a_damaged_file_is_told_and_ends_in_1(distributions, place):
