@@ -23,7 +23,8 @@ def split_parts(
     """Deal components to parts so that each part has its share of both labels and of every generator.
 
     Components are taken from the largest down (ties in seeded order), each to the part where it adds least to the sum
-    over labels and generators of held ** 2 / share; all generators together weigh as much as one label. A part
+    over labels and generators of held ** 2 / share; all generators together weigh as much as one label, those in fewer
+    components than there are parts nothing. A part
     left without a label is then given the smallest component that another can spare.
 
     Parameters
@@ -50,7 +51,7 @@ def split_parts(
     wanted = np.asarray(shares, dtype=np.float64) / sum(shares)
     holds = np.stack([np.bincount(index[dataset.labels == label], minlength=len(names)) > 0 for label in (0, 1)], 1)
     _need(holds, len(wanted))
-    counts = _strata(dataset, index, len(names))
+    counts = _strata(dataset, index, len(names), len(wanted))
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-np.bincount(index)[order], kind="stable")]
     parts = _dealt(counts, order, wanted)
@@ -60,13 +61,18 @@ def split_parts(
     raise D2FError.of("D2F603", "no split leaves both labels in every part", "ask for fewer parts or folds")
 
 
-def _strata(dataset: Dataset, index: NDArray[np.int64], size: int) -> Floats:
-    """Of each component, its share of each label and generator, times the root of the stratum's weight."""
+def _strata(dataset: Dataset, index: NDArray[np.int64], size: int, parts: int) -> Floats:
+    """Of each component, its share of each label and generator, times the root of the stratum's weight.
+
+    A generator in fewer components than there are parts cannot be in all of them: it is left out, or it would
+    draw its components to the largest part.
+    """
     generators = np.array([image.generator if image.label else "" for image in dataset])
-    found = sorted(set(generators.tolist()) - {""})
-    masks = [dataset.labels == label for label in (0, 1)] + [generators == name for name in found]
-    weights = [1.0, 1.0] + [1.0 / max(1, len(found))] * len(found)
-    columns = [np.bincount(index[mask], minlength=size) / mask.sum() for mask in masks]
+    masks = [dataset.labels == label for label in (0, 1)]
+    spread = [generators == name for name in sorted(set(generators.tolist()) - {""})]
+    spread = [mask for mask in spread if len(np.unique(index[mask])) >= parts]
+    weights = [1.0, 1.0] + [1.0 / max(1, len(spread))] * len(spread)
+    columns = [np.bincount(index[mask], minlength=size) / mask.sum() for mask in [*masks, *spread]]
     return np.stack([np.sqrt(weight) * column for weight, column in zip(weights, columns, strict=True)], axis=1)
 
 

@@ -77,6 +77,14 @@ def test_shares_labels_and_generators_are_kept():
         assert np.abs(np.bincount(parts[mask], minlength=3) / mask.sum() - [0.7, 0.2, 0.1]).max() < 0.02
 
 
+def test_generators_of_one_collection_do_not_all_go_to_the_largest_part():
+    images = Dataset(
+        tuple(Labelled(str(i), i % 2, f"toy-{i // 20}" if i % 2 else "", collection=f"c{i // 20}") for i in range(2000))
+    )
+    parts = split_parts(images, components(images), (0.7, 0.15, 0.15))
+    assert np.bincount(parts).tolist() == [1400, 300, 300]
+
+
 def test_few_collections_still_give_every_part_both_labels():
     images = Dataset(tuple(Labelled(str(i), i % 2, collection=f"c{i % 6}") for i in range(60)))
     parts = split_parts(images, components(images))
