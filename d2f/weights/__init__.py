@@ -1,9 +1,12 @@
-"""Weights files found by name, checked by digest, read strictly. No pickle is ever loaded, nothing is fetched."""
+"""Weights files found by name, checked by digest, read strictly. No pickle is ever loaded.
+
+Nothing is fetched, but by `d2f.weights.fetching` on request.
+"""
 
 from __future__ import annotations
 
 from d2f.weights.cache import cache_folder
-from d2f.weights.file import WeightsFile, read_weights, write_weights
+from d2f.weights.file import WeightsFile, checked_bytes, read_weights, write_weights
 from d2f.weights.fitness import strict
 from d2f.weights.lookup import as_record, resolve
 from d2f.weights.trained_on import short_digests
@@ -12,6 +15,7 @@ __all__ = [
     "WeightsFile",
     "as_record",
     "cache_folder",
+    "checked_bytes",
     "read_weights",
     "resolve",
     "short_digests",

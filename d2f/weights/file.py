@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ZIP = b"PK"
 """How an .npz file begins; anything else is taken for safetensors."""
 
+CHECKPOINTS = (".pth", ".pt", ".ckpt")
+"""Endings of PyTorch checkpoints, which are never read here."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
@@ -48,6 +51,25 @@ class WeightsFile:
     trained_on: NDArray[np.uint64] | None = field(default=None, repr=False)
 
 
+def checked_bytes(record: Weights) -> bytes:
+    """Return the file of a record, held to its digest; for files of another format than `read_weights` reads.
+
+    Raises
+    ------
+    WeightsMissing
+        D2F502: not on this machine.
+    D2FError
+        D2F503: another digest than the record's.
+    """
+    data = record_bytes(record)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != record.sha256:
+        notes = (f"pinned  {record.sha256}", f"found   {sha256}", "the file is damaged or was replaced: fetch it again")
+        message = f"weights '{record.name}' have not the pinned digest"
+        raise D2FError(Problem("D2F503", message, notes=notes), Exit.PLUGIN)
+    return data
+
+
 def read_weights(what: Weights | str | os.PathLike[str]) -> WeightsFile:
     """Read a weights file.
 
@@ -65,17 +87,16 @@ def read_weights(what: Weights | str | os.PathLike[str]) -> WeightsFile:
     """
     named = isinstance(what, Weights)
     name = f"weights '{what.name}'" if isinstance(what, Weights) else f"weights file '{os.fspath(what)}'"
-    data = record_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
-    sha256 = hashlib.sha256(data).hexdigest()
-    if isinstance(what, Weights) and sha256 != what.sha256:
-        notes = (f"pinned  {what.sha256}", f"found   {sha256}", "the file is damaged or was replaced: fetch it again")
-        raise D2FError(Problem("D2F503", f"{name} have not the pinned digest", notes=notes), Exit.PLUGIN)
+    data = checked_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
+    sha256 = what.sha256 if isinstance(what, Weights) else hashlib.sha256(data).hexdigest()
     try:
         arrays, metadata = (npz_format.decoded(data), {}) if data.startswith(ZIP) else safetensors_format.decoded(data)
     except Exception as error:
-        note = f"{type(error).__name__}: {error}".splitlines()[0]
+        notes = [f"{type(error).__name__}: {error}".splitlines()[0]]
+        if name.removesuffix("'").endswith(CHECKPOINTS):
+            notes.append("to convert a PyTorch checkpoint: d2f weights convert IN OUT.safetensors")
         message = f"{name} {'are' if named else 'is'} neither safetensors nor .npz of plain arrays"
-        raise D2FError(Problem("D2F505", message, notes=(note,)), Exit.PLUGIN) from error
+        raise D2FError(Problem("D2F505", message, notes=tuple(notes)), Exit.PLUGIN) from error
     return WeightsFile(arrays, metadata, sha256, arrays.pop(KEY, None))
 
 

@@ -99,8 +99,8 @@ def _cifar(depth: int, residual: bool) -> Case:
 
 CASES = (
     _imagenet(18, 64),
-    _imagenet(34, 64),
-    _imagenet(50, 64),
+    _imagenet(34, 40),
+    _imagenet(50, 40),
     _cifar(20, True),
     _cifar(32, False),
     _thin_vgg(11, False, 224),

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from d2f import D2FError, Exit, Weights, WeightsMissing
-from d2f.weights import read_weights, short_digests, write_weights
+from d2f.weights import checked_bytes, read_weights, short_digests, write_weights
 from d2f.weights.safetensors_format import DTYPES, decoded, encoded
 
 ARRAYS = {
@@ -110,6 +110,18 @@ class TestRoundTrip:
             for name, array in ARRAYS.items():
                 assert file[name].dtype == array.dtype
                 np.testing.assert_array_equal(file[name], array)
+
+    def test_a_checkpoint_s_next_step(self, tmp_path: Path) -> None:
+        (tmp_path / "a.pth").write_bytes(b"PK\x03\x04")
+        note = error_of(tmp_path / "a.pth").problems[0].notes[1]
+        assert note == "to convert a PyTorch checkpoint: d2f weights convert IN OUT.safetensors"
+
+    def test_bytes_of_any_format(self, tmp_path: Path) -> None:
+        (tmp_path / "a.onnx").write_bytes(b"anything")
+        sha256 = hashlib.sha256(b"anything").hexdigest()
+        assert checked_bytes(record(tmp_path / "a.onnx", sha256)) == b"anything"
+        with pytest.raises(D2FError, match="have not the pinned digest"):
+            checked_bytes(record(tmp_path / "a.onnx", "0" * 64))
 
 
 class TestSameBytes:
