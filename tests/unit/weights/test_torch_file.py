@@ -86,7 +86,7 @@ class TestAsPyTorchWrites:
         assert "torch.nn.modules.container.Sequential" in refusal(data, tmp_path)
 
     def test_torchscript_is_a_program(self, tmp_path: Path) -> None:
-        data = (CHECKPOINTS / "torchscript.pt").read_bytes()
+        data = checkpoint(table(a=tensor((6,), (1,))), **{"constants.pkl": b"\x80\x02).", "code/a.py": b"import os"})
         assert refusal(data, tmp_path) == "it is a TorchScript program, not a checkpoint"
 
     def test_the_oldest_format(self, tmp_path: Path) -> None:

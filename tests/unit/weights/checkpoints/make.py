@@ -26,4 +26,3 @@ if __name__ == "__main__":
     torch.save(STATE, "row.pth", _use_new_zipfile_serialization=False)
     torch.save({"epoch": 3, "lr": 0.5, "model": STATE, "none": [None, (1, 2)]}, "wrapped.pth")
     torch.save(network, "whole-network.pth")
-    torch.jit.script(network).save("torchscript.pt")
