@@ -47,8 +47,8 @@ def test_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
 def test_elsewhere_and_learned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["plugin", "new", "grain", "--learned", "--into", "my plugins"]) == Exit.OK
     out = capsys.readouterr().out
-    assert "  d2f_grain/weights/default.safetensors  weights to begin with, fitted to simulated pictures\n" in out
-    assert "  recipe.yaml                            how `d2f train` makes its weights\n" in out
+    assert "  d2f_grain/default.safetensors  weights to begin with, fitted to simulated pictures\n" in out
+    assert "  recipe.yaml                    how `d2f train` makes its weights\n" in out
     assert "  pip install -e './my plugins/d2f-grain'\n" in out
     assert (tmp_path / "my plugins" / "d2f-grain" / "recipe.yaml").is_file()
     assert main(["plugin", "new", "other", "--into", str(tmp_path / "deep" / "er")]) == Exit.OK

@@ -9,7 +9,7 @@ Three kinds of block do something; every other is left alone:
 
 ``<!-- files: FOLDER as NAME -->`` lays a copy of a folder of docs/ beside the blocks. A page runs in one temporary
 folder, in order. One that says ``pip install`` runs in a virtual environment of its own, which sees what is installed
-here; nothing is downloaded.
+here; nothing is downloaded. ``<!-- needs: torch -->`` leaves the page out of the default run (`pytest -m torch`).
 """
 
 from __future__ import annotations
@@ -62,6 +62,11 @@ def blocks(text: str) -> list[Block]:
 def runnable(page: Path) -> bool:
     """Whether the page holds a block that does something."""
     return any(block.title or block.language in ("console", "python") for block in blocks(page.read_text("utf-8")))
+
+
+def needs_torch(page: Path) -> bool:
+    """Whether the page is left out of the default run."""
+    return "<!-- needs: torch -->" in page.read_text("utf-8")
 
 
 def environment(folder: Path, own: Environment | None = None) -> dict[str, str]:

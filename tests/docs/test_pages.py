@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, blocks, matches, run_page, runnable
+from tests.docs.pages import DOCS, ROOT, blocks, matches, needs_torch, run_page, runnable
 
-PAGES = sorted(page for page in [*DOCS.rglob("*.md"), ROOT / "README.md"] if runnable(page))
+FOUND = sorted(page for page in [*DOCS.rglob("*.md"), ROOT / "README.md"] if runnable(page))
+PAGES = [
+    pytest.param(page, id=str(page.relative_to(ROOT)), marks=[pytest.mark.torch] if needs_torch(page) else [])
+    for page in FOUND
+]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES)
 def test_page_runs(page: Path, tmp_path: Path) -> None:
     if "$D2F_DATA" in page.read_text("utf-8") and "D2F_DATA" not in os.environ:
         pytest.skip("the page works on real images: set D2F_DATA")

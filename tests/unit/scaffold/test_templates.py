@@ -118,7 +118,7 @@ def test_only_detectors_are_learned(kind: str, tmp_path: Path) -> None:
 class TestLearned:
     def test_the_weights_are_the_pinned_ones(self, tmp_path: Path) -> None:
         folder, _ = new_plugin(Names("grain"), "detector", True, tmp_path)
-        data = (folder / "d2f_grain" / "weights" / "default.safetensors").read_bytes()
+        data = (folder / "d2f_grain" / "default.safetensors").read_bytes()
         assert f'sha256="{hashlib.sha256(data).hexdigest()}"' in texts(folder)["d2f_grain/__init__.py"]
 
     def test_the_recipe_makes_them_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ class TestLearned:
         found = train(recipe, catalog, tmp_path / "new.safetensors", watcher, str(pictures))
         sys.modules.pop("d2f_grain")
         assert found.figures[0].auc > 0.95
-        shipped = read_weights(folder / "d2f_grain" / "weights" / "default.safetensors")
+        shipped = read_weights(folder / "d2f_grain" / "default.safetensors")
         one, other = shipped.arrays["direction"], read_weights(found.weights).arrays["direction"]
         assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.8
 
