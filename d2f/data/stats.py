@@ -75,16 +75,12 @@ def stats(seen: Inspection, balance: Balance = "smallest", seed: int = 0) -> Sta
     ----------
     seen : Inspection
     balance : {'none', 'smallest', 'oversample', 'weights'}
-        How labels are balanced for the counts afterwards.
+        How labels are balanced for the counts afterwards; with one label only there is nothing to balance.
     seed : int
         Of the balancing.
-
-    Raises
-    ------
-    D2FError
-        D2F603 where a label has no image and balancing needs it.
     """
-    images, after = seen.images, balanced(seen.images, balance, seed)
+    images = seen.images
+    after = balanced(images, balance, seed) if len(set(images.labels.tolist())) == 2 else images
     counts = {axis: _count((of(image), image.label) for image in images) for axis, of in _OF_IMAGE.items()}
     for axis, of_file in _OF_FILE.items():
         counts[axis] = _count((of_file(facts), image.label) for facts, image in zip(seen.facts, images, strict=True))

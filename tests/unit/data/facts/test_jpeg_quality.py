@@ -1,9 +1,13 @@
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from d2f.data.dataset import load_dataset
+from d2f.data.facts.file_facts import read_facts
 from d2f.data.facts.jpeg_quality import jpeg_quality, standard_tables
 
 
@@ -36,3 +40,14 @@ def test_standard_tables_at_50_are_those_of_the_standard_and_at_100_all_ones():
 def test_no_table_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         jpeg_quality({})
+
+
+@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
+def test_on_files_cropped_losslessly_it_is_what_was_estimated_when_they_were_gathered():
+    # Those whose form is empty kept the tables that they were found with.
+    images = [image for image in load_dataset(Path(os.environ["D2F_DATA"], "train")) if not image.more["form"]]
+    stated = [(image.path, int(image.more["jpeg_quality"])) for image in images if image.more["jpeg_quality"]][::10]
+    found = np.array([read_facts(path).quality for path, _ in stated])
+    difference = np.abs(found - [quality for _, quality in stated])
+    assert len(stated) > 150
+    assert (difference == 0).mean() > 0.95
