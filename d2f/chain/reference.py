@@ -58,18 +58,20 @@ def chain_file_page() -> str:
     """Return docs/reference/chain-file.md."""
     parts = [HEAD]
     for title, part, introduction in SECTIONS:
-        parts.append(f"## {title}\n\n{introduction}\n\n" + "\n".join(_table(part)) + "\n")
+        parts.append(f"## {title}\n\n{introduction}\n\n" + "\n".join(keys_table(part)) + "\n")
     return "\n".join([*parts, TAIL])
 
 
-def _table(part: type[BaseModel]) -> Iterator[str]:
+def keys_table(part: type[BaseModel]) -> Iterator[str]:
+    """Yield the lines of a Markdown table of a model's keys."""
     schema = schema_of(part) or {}
     yield "| key | takes | default | meaning |"
     yield "|---|---|---|---|"
     for name, field in part.model_fields.items():
         key = field.alias or name
         takes = expected(schema, at(schema, (key,)) or {}).replace(NAME, "a name")
-        yield f"| `{key}` | {takes} | {_default(key, field.default)} | {field.description} |"
+        default = _default(key, field.get_default(call_default_factory=True))
+        yield f"| `{key}` | {takes} | {default} | {field.description} |"
 
 
 def _default(key: str, value: Any) -> str:

@@ -1,0 +1,114 @@
+"""`d2f train` for networks, from the command line; what is drawn on a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from d2f.cli.main import main
+from d2f.cli.train_meter import Bar, Lines
+from d2f.training.gradient.measuring import Measured
+from tests.unit.training.gradient.toy import write_pictures
+
+RECIPE = """\
+d2f: 1
+train: resnet
+with: {depth: 20, stem: early}
+data: {part: all, validation: 0.25}
+tiles: {size: 16, count: 2, pick: grid}
+copies: {matched: false}
+batch: 8
+epochs: 1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_pictures(tmp_path / "set")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def train(folder: Path, *more: str) -> int:
+    return main(["train", str(folder / "recipe.yaml"), "--data", str(folder / "set"), *more])
+
+
+def test_a_recipe_may_stand_where_a_command_does(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = str(folder / "w.safetensors")
+    assert train(folder, "-o", output) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == "| under | images | loss | accuracy | balanced accuracy | F1 | AUC |"
+    assert "epoch 1: loss " in printed.err
+    assert train(folder, "-o", output) == 2
+    assert "error[D2F623]: a run stands in" in capsys.readouterr().err
+    assert (
+        main(["train", "run", str(folder / "recipe.yaml"), "--data", str(folder / "set"), "-o", output, "--resume"])
+        == 0
+    )
+
+
+def test_a_study_prints_its_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--data", str(folder / "set"), "-o", str(folder / "study"), "--set", "optimiser.rate=0.1,0.01"]
+    assert main(["train", "sweep", str(folder / "recipe.yaml"), *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| trial | loss | accuracy | AUC clean | difference |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| optimiser.rate=0.1",
+        "| optimiser.rate=0.01",
+        "| mean ± deviation",
+    ]
+
+
+def test_a_wrong_recipe_and_a_missing_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "recipe.yaml").write_text(RECIPE.replace("batch: 8", "bacth: 8"))
+    assert train(folder, "-o", str(folder / "w.safetensors")) == 2
+    printed = capsys.readouterr().err
+    assert "error[D2F606]: unknown key 'bacth'" in printed
+    assert "did you mean 'batch'?" in printed
+    assert "recipe.yaml:7:1" in printed
+    assert main(["train", str(folder / "nothing.yaml"), "-o", "w.safetensors"]) == 2
+    assert "nothing.yaml" in capsys.readouterr().err
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "RECIPE | COMMAND" in printed
+    for name in ("run", "kfold", "sweep", "ablate"):
+        assert f"\n  {name} " in printed
+
+
+def figures() -> Measured:
+    return Measured(4, 0.5, 0.75, 0.75, 0.8, 0.875, {"real": 1.0}, [[2, 0], [1, 1]], np.zeros(4))
+
+
+def test_a_bar_shows_loss_and_rate() -> None:
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Progress(TextColumn("{task.description} {task.fields[words]}"), console=console) as progress:
+        bar = Bar(progress)
+        bar.images(3, 9)
+        bar.step(0, 2, 7, 0.61234, 0.01)
+        progress.refresh()
+        bar.epoch(0, 0.6, figures(), True)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "epoch 1 loss 0.6123  rate 0.01" in shown
+    assert "epoch 1: loss 0.6000; validation loss 0.5000, accuracy 0.750, AUC 0.875, best so far" in shown
+
+
+def test_without_a_terminal_there_is_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    lines.step(0, 1, 2, 0.5, 0.1)
+    for done in range(1, 401):
+        lines.images(done, 400)
+    lines.epoch(1, 0.6, figures(), False)
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == 21
+    assert printed[0] == "tiles of 20 of 400 images"
+    assert printed[-1] == "epoch 2: loss 0.6000; validation loss 0.5000, accuracy 0.750, AUC 0.875"
