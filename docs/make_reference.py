@@ -11,6 +11,8 @@ from pathlib import Path
 from d2f import CODES, Exit
 from d2f.chain.reference import chain_file_page
 from d2f.plugins.catalog import Catalog
+from d2f.testing.kit import CHECKS
+from d2f.training.reference import recipes_page
 
 DOCS = Path(__file__).resolve().parent
 BAD = DOCS.parent / "tests" / "chains" / "bad"
@@ -55,6 +57,45 @@ EXITS = {
 }
 
 
+TESTING = """# Testing plugins
+
+`from d2f.testing import check_stage` and one line hold a stage to its contract; `d2f plugin check NAME` does so on
+the command line. With pytest three fixtures are there without an import. What follows is made from the code.
+
+## What is checked
+
+CHECKS
+
+## Fixtures
+
+::: d2f.testing.d2f_pytest
+
+## Functions
+
+::: d2f.testing
+    options:
+      show_root_heading: false
+      show_root_toc_entry: false
+      members: [check_stage, run_checks, Report, Result, catalog_of]
+
+## Pictures
+
+::: d2f.testing
+    options:
+      show_root_heading: false
+      show_root_toc_entry: false
+      members:
+        - pictures
+        - ordinary_pictures
+        - flat_pictures
+        - hard_pictures
+        - camera_picture
+        - upsampled_picture
+        - image_file
+        - write_labelled_set
+"""
+
+
 def examples() -> dict[str, str]:
     """Return, for each code that a snapshot of a bad chain shows, the first text printed with it."""
     found: dict[str, str] = {}
@@ -95,10 +136,26 @@ def preprocessors_page() -> str:
     return "\n".join(parts)
 
 
+def testing_page() -> str:
+    """Return docs/reference/testing.md: what the conformance kit holds of each kind, and its public names."""
+    lines = []
+    for kind, checks in CHECKS.items():
+        lines += [f"### {kind.capitalize()}s", "", "| check | what it means |", "|---|---|"]
+        lines += [f"| {check.name} | {_sentence(check.run.__doc__)} |" for check in checks]
+        lines.append("")
+    return TESTING.replace("CHECKS\n", "\n".join(lines))
+
+
+def _sentence(docstring: str | None) -> str:
+    return " ".join((docstring or "").split("\n\n")[0].split())
+
+
 PAGES = {
     "reference/errors.md": errors_page,
     "reference/chain-file.md": chain_file_page,
     "reference/preprocessors.md": preprocessors_page,
+    "reference/recipes.md": recipes_page,
+    "reference/testing.md": testing_page,
 }
 """Every generated page and what makes it."""
 
