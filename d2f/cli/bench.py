@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from d2f.data.dataset import Dataset
+from d2f.cli.remembering import RememberingCommand
 
 
-class BenchCommand(click.Command):
+class BenchCommand(RememberingCommand):
     """The bench itself, and `compare` where that is the first word."""
 
     def make_context(
@@ -64,82 +61,6 @@ def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
     from d2f.engine.cores import one_blas_thread
 
     one_blas_thread()
-    from d2f.api.errors import Exit
-    from d2f.bench.as_found import as_found
-    from d2f.bench.grids import GridName, lay_out
-    from d2f.bench.peers import read_peer
-    from d2f.bench.report import terminal_lines
-    from d2f.bench.result import Asked, result
-    from d2f.bench.run import run_chains
-    from d2f.bench.write import open_folder
-    from d2f.chain.load import load_chain
-    from d2f.cli.ticking import ticking
-    from d2f.features import keeping
+    from d2f.cli.bench_run import run_bench
 
-    mode = _mode(**options)
-    loaded = [load_chain(chain) for chain in chains]
-    grid: GridName = options["grid"] or ("none" if options["attacks"] else "core")
-    laid = lay_out(grid, options["attacks"], loaded[0].catalog)
-    images = _images(data, options["limit"], options["seed"])
-    folder = Path(options["output"]) if options["output"] else None
-    parts = open_folder(folder, mode) if folder else None
-    with keeping(options["features"]), ticking("images", len(images)) as tick:
-        run = run_chains(
-            loaded,
-            images,
-            laid.attacks,
-            options["protocol"],
-            parts=parts,
-            mode=mode,
-            workers=options["workers"],
-            tick=tick,
-        )
-    peers = [read_peer(path, run.joint) for path in options["scores"]]
-    asked = Asked(
-        options["protocol"],
-        laid,
-        options["only"] or "both",
-        options["limit"],
-        options["seed"],
-        options["draws"],
-        as_found=as_found(images, options["seed"]),
-    )
-    found = result(run, loaded, asked, peers)
-    if folder:
-        _write(folder, found, run, loaded, peers, options["thumbnails"])
-    for line in terminal_lines(found):
-        click.echo(line)
-    if folder:
-        click.echo(f"wrote {folder}")
-    return Exit.SOME_FAILED if run.joint.unread or run.joint.failed else Exit.OK
-
-
-def _mode(*, resume: bool, overwrite: bool, output: str | None, **_: Any) -> Any:
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other")
-    if (resume or overwrite) and not output:
-        raise click.UsageError("--resume and --overwrite need -o")
-    return "resume" if resume else "overwrite" if overwrite else "new"
-
-
-def _images(data: str, limit: int | None, seed: int) -> Dataset:
-    from d2f.data.dataset import load_dataset
-    from d2f.data.limited import limited
-
-    images = load_dataset(data)
-    for note in images.notes:
-        click.echo(f"note: {note}", err=True)
-    return limited(images, limit, seed) if limit else images
-
-
-def _write(folder: Path, found: dict[str, Any], run: Any, chains: Sequence[Any], peers: Any, thumbnails: bool) -> None:
-    from d2f.bench.page.page import page
-    from d2f.bench.report import markdown
-    from d2f.bench.rows import write_rows
-    from d2f.bench.write import HTML, JSON, MARKDOWN, ROWS, write_json, write_text
-
-    write_rows(folder / ROWS, run, chains, peers)
-    write_text(folder / MARKDOWN, markdown(found))
-    write_text(folder / HTML, page(found, thumbnails))
-    write_json(folder / JSON, found)
-    run.finish()
+    return run_bench(click.get_current_context(), chains, data, **options)

@@ -105,7 +105,7 @@ def test_what_a_user_can_get_wrong(distributions, place, more, code, words):
 
 
 def test_killed_and_continued_it_finds_what_an_uninterrupted_run_finds(distributions, place):
-    distributions.add_plugin("toy", SLOW)
+    (distributions.folder / "d2f_toy.py").write_text(SLOW, "utf-8")
     arguments = ["bench", "toy.yaml", "--data", "set", "--draws", "50", "--attack", "noise:2", "--workers", "1"]
     environment = {**os.environ, "PYTHONPATH": str(distributions.folder)}
     for parts in (1, 3):
@@ -134,6 +134,19 @@ def test_killed_and_continued_it_finds_what_an_uninterrupted_run_finds(distribut
     assert killed == whole
     tables = [pyarrow.parquet.read_table(place / name / "rows.parquet") for name in ("killed", "whole")]
     assert tables[0].equals(tables[1])
+
+
+def test_interrupted_it_says_how_to_go_on(distributions, place):
+    (distributions.folder / "d2f_toy.py").write_text(SLOW, "utf-8")
+    arguments = ["bench", "toy.yaml", "--data", "set", "--attack", "noise:2", "--workers", "1", "-o", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(distributions.folder)}
+    command = [sys.executable, "-c", SMALL_PARTS + RUN, *arguments, "--overwrite"]
+    with subprocess.Popen(command, cwd=place, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        wait(lambda: len(list((place / "out/parts").glob("part-*"))) > 0, running)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert err == f"interrupted; to continue: d2f {' '.join(arguments)} --resume\n"
 
 
 def wait(until, running):
