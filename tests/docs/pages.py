@@ -143,9 +143,9 @@ def matches(expected: str, printed: str) -> bool:
     """Whether `printed` is `expected`, trailing blanks aside; nothing expected accepts anything."""
     if not expected.strip():
         return True
-    lines = [line.rstrip() for line in expected.strip("\n").splitlines()]
-    pattern = "\n".join(
-        r"(?:.*\n)*?.*" if line.strip() == "…" else re.escape(line).replace("…", r".*") for line in lines
+    pattern = "".join(
+        r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line.rstrip()).replace("…", r".*") + r"\n"
+        for line in expected.strip("\n").splitlines()
     )
-    text = "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())
+    text = "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").splitlines())
     return re.fullmatch(pattern, text) is not None

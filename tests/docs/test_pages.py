@@ -36,6 +36,8 @@ def test_a_wrong_page_fails(body: str, tmp_path: Path) -> None:
     ("expected", "printed", "same"),
     [
         ("a\n…\nd", "a\nb\nc\nd", True),
+        ("a\n…\nd", "a\nd", True),
+        ("a\n…\nd", "a\nb\nc", False),
         ("a …s", "a 12 s", True),
         ("a\nb", "a\nc", False),
         ("a", "a\nb", False),
