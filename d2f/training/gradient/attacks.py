@@ -17,21 +17,24 @@ from d2f.training.gradient.tile_set import make_tiles
 def measure_all(
     recipe: NetworkRecipe, catalog: Catalog, loop: Loop, divided: Parts, folder: RunFolder, workers: int
 ) -> dict[str, Measured]:
-    """Return figures by name: ``clean``, each attack's SPEC, ``test``."""
+    """Return figures by name: ``clean``, each attack's SPEC, ``test``; what leaves a label no tile is left out."""
     figures = {"clean": loop.measure(loop.validation)}
 
-    def of(name: str, dataset: Dataset, attack: str = "") -> Measured:
+    def add(name: str, dataset: Dataset, attack: str = "") -> None:
         loop.watcher.say(f"measures {name}")
         steps = parse_spec(attack, catalog, "measure") if attack else ()
         cutter = TileCutter(recipe, False, steps)
         tiles = make_tiles(dataset, cutter, folder.tile_file("measured"), workers, loop.watcher.images)
         try:
-            return loop.measure(tiles)
+            if set(tiles.labels.tolist()) == {0, 1}:
+                figures[name] = loop.measure(tiles)
+            else:
+                loop.watcher.say(f"{name} is left out: a label has no tile of {cutter.side} pixels")
         finally:
             tiles.cache.close()
 
     for attack in recipe.measure:
-        figures[attack] = of(attack, divided.validation, attack)
+        add(attack, divided.validation, attack)
     if divided.test is not None:
-        figures["test"] = of("test", divided.test)
+        add("test", divided.test)
     return figures

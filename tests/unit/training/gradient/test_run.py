@@ -162,6 +162,13 @@ def test_an_empty_class_is_refused(tmp_path: Path) -> None:
     assert "there are no photographs" in str(refused(tmp_path, recipe()))
 
 
+def test_an_attack_that_leaves_no_tile_is_left_out(tmp_path: Path) -> None:
+    said: list[str] = []
+    made = trained(tmp_path, "shrunk", recipe(epochs=1, measure=["resize:0.25", "resize:0.5"]), Said(said))
+    assert list(made.figures) == ["clean", "resize:0.5"]
+    assert "resize:0.25 is left out: a label has no tile of 16 pixels" in said
+
+
 def test_a_label_in_one_part_only_is_refused(tmp_path: Path) -> None:
     write_pictures(tmp_path / "set")
     shutil.rmtree(write_pictures(tmp_path / "other", seed=1) / "generated")
