@@ -92,7 +92,7 @@ def _markdown_tables(result: Mapping[str, Any], subject: Mapping[str, Any], mark
 
 
 def _comparison_lines(result: Mapping[str, Any]) -> Iterator[str]:
-    for table in comparison_tables(result):
+    for table in comparison_tables(result, "auc"):
         yield ""
         yield table.title
         yield from _text(table)

@@ -22,7 +22,7 @@ from d2f.bench.groups import groups
 from d2f.bench.measured import WORST, Measured, measure
 from d2f.bench.paired import comparisons
 from d2f.bench.run import Run
-from d2f.bench.subject import LAYINGS, Laying, Subject, chain_subjects
+from d2f.bench.subject import LAYINGS, Laying, Subject, chain_subjects, told_names
 from d2f.data.dataset import Dataset
 from d2f.data.digest import digest_of
 from d2f.scoring.protocol import Protocol
@@ -74,7 +74,10 @@ def result(run: Run, chains: Sequence[Chain], asked: Asked, peers: Sequence[Subj
     """
     table, labels = run.joint, run.joint.labels
     draws = Draws(table.components, labels, asked.draws, asked.seed)
-    judged = [chain_subjects(chain, part) for chain, part in zip(chains, run.tables, strict=True)]
+    judged = [
+        chain_subjects(chain, part, name)
+        for chain, part, name in zip(chains, run.tables, told_names(chains), strict=True)
+    ]
     whole = [*(subject for subject, _ in judged), *peers]
     measured = [measure(subject, labels, table.copies, draws, asked.over) for subject in whole]
     told = [_told(one, subject, labels, asked) for one, subject in zip(measured, whole, strict=True)]

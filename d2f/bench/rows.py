@@ -10,7 +10,7 @@ import numpy as np
 
 from d2f.bench.flips import WORDS
 from d2f.bench.run import Run
-from d2f.bench.subject import Subject, chain_subjects
+from d2f.bench.subject import Subject, chain_subjects, told_names
 
 if TYPE_CHECKING:
     import pyarrow
@@ -61,12 +61,12 @@ def _own() -> list[tuple[str, Any]]:
 
 
 def _blocks(run: Run, chains: Sequence[Chain], peers: Sequence[Subject]) -> Iterator[list[Any]]:
-    for chain, table in zip(chains, run.tables, strict=True):
-        whole, stages = chain_subjects(chain, table)
+    for chain, table, told in zip(chains, run.tables, told_names(chains), strict=True):
+        whole, stages = chain_subjects(chain, table, told)
         for copy, name in enumerate(table.copies):
-            yield _columns(whole, None, name, copy, chain.name, "")
+            yield _columns(whole, None, name, copy, told, "")
             for place, stage in enumerate(stages):
-                yield _columns(stage, table.scores[:, copy, place], name, copy, chain.name, stage.name)
+                yield _columns(stage, table.scores[:, copy, place], name, copy, told, stage.name)
     for peer in peers:
         for copy, name in enumerate(run.joint.copies):
             yield _columns(peer, None, name, copy, peer.name, "")

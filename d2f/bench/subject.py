@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -69,8 +70,25 @@ def verdicts_of(probability: Floats, real_below: float, generated_above: float) 
     return (above.astype(np.int8) - below.astype(np.int8)).astype(np.int8)
 
 
-def chain_subjects(chain: Chain, table: ScoreTable) -> tuple[Subject, list[Subject]]:
+def told_names(chains: Sequence[Chain]) -> list[str]:
+    """Return a name for each chain; of two that are called alike, such as before and after a fit, with its digest."""
+    names = [chain.name for chain in chains]
+    return [
+        name if names.count(name) == 1 else f"{name}@{chain.digest[:8]}"
+        for name, chain in zip(names, chains, strict=True)
+    ]
+
+
+def chain_subjects(chain: Chain, table: ScoreTable, name: str = "") -> tuple[Subject, list[Subject]]:
     """Return a chain's own judgements, and those of each of its stages at the chain's thresholds.
+
+    Parameters
+    ----------
+    chain : Chain
+    table : ScoreTable
+        Of its cells.
+    name : str
+        What it is called; its own name by default.
 
     Raises
     ------
@@ -83,10 +101,10 @@ def chain_subjects(chain: Chain, table: ScoreTable) -> tuple[Subject, list[Subje
     def verdicts(probability: Floats) -> Verdicts:
         return verdicts_of(probability, rule.real_below, rule.generated_above).reshape(shape)
 
-    whole = Subject(chain.name, "chain", judged.llr.reshape(shape), verdicts(judged.probability))
+    whole = Subject(name or chain.name, "chain", judged.llr.reshape(shape), verdicts(judged.probability))
     cells = judged.cell_probabilities
     stages = [
-        Subject(name, "stage", logit(cells[:, place]).reshape(shape), verdicts(np.round(cells[:, place], 4)))
-        for place, name in enumerate(table.cells)
+        Subject(cell, "stage", logit(cells[:, place]).reshape(shape), verdicts(np.round(cells[:, place], 4)))
+        for place, cell in enumerate(table.cells)
     ]
     return whole, stages

@@ -96,9 +96,11 @@ def group_tables(subject: Mapping[str, Any]) -> Iterator[Table]:
             yield Table(title, headings, tuple(rows))
 
 
-def comparison_tables(result: Mapping[str, Any]) -> Iterator[Table]:
-    """Two subjects' AUC, attack by attack."""
+def comparison_tables(result: Mapping[str, Any], only: str = "") -> Iterator[Table]:
+    """Two subjects' figures, attack by attack; of one figure `only`, if it is given."""
     for pair in result["comparisons"]:
+        if only not in ("", pair["figure"]):
+            continue
         title = result["figures"][pair["figure"]]["title"]
         rows = [
             (

@@ -143,6 +143,16 @@ def test_chains_share_what_they_have_in_common(images, tmp_path):
     assert pair["attacks"]["none"]["p_delong"] == 1
 
 
+def test_two_versions_of_a_chain_are_told_apart(images, tmp_path):
+    one, other = chain(tmp_path / "one"), chain(tmp_path / "two", CHAIN.replace("bias: 5.0", "bias: 4.0"))
+    _, found = bench([one, other, one], images)
+    names = [subject["name"] for subject in found["subjects"]]
+    assert names == [f"toy@{each.digest[:8]}" for each in (one, other, one)]
+    assert len(found["comparisons"]) == 9
+    _, found = bench([one, other, one, other], images)
+    assert {pair["first"] for pair in found["comparisons"]} == {names[0]}
+
+
 def test_an_unfitted_chain_is_refused(images, tmp_path):
     with pytest.raises(D2FError, match="is not fitted"):
         bench([chain(tmp_path, CHAIN[: CHAIN.index("calibrate")])], images)
