@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
-from mlx.utils import tree_map
+from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
 
 
@@ -38,12 +38,16 @@ class Processes:
         return int(self.group.size())
 
     def sum_tree(self, tree: Any) -> Any:
-        """Return the sum of all processes' arrays."""
+        """Return the sum of all processes' arrays, float32, as a tree of the same names."""
         if self.count == 1:
             return tree
-        made = tree_map(lambda array: mx.distributed.all_sum(array, group=self.group), tree)
-        mx.eval(made)
-        return made
+        # All in one: each call waits for every process.
+        named = tree_flatten(tree)
+        cuts = np.cumsum([array.size for _, array in named])[:-1].tolist()
+        total = mx.distributed.all_sum(mx.concatenate([array.reshape(-1) for _, array in named]), group=self.group)
+        parts = [part.reshape(array.shape) for part, (_, array) in zip(mx.split(total, cuts), named, strict=True)]
+        mx.eval(parts)
+        return tree_unflatten([(name, part) for (name, _), part in zip(named, parts, strict=True)])
 
     def wait(self) -> None:
         """Wait until all processes are here."""
@@ -55,5 +59,5 @@ class Processes:
             return values
         high = values.astype(np.float32)
         pair = mx.array(np.stack([high, (values - high).astype(np.float32)]))
-        total: NDArray[np.float64] = np.array(self.sum_tree(pair)).astype(np.float64).sum(axis=0)
+        total: NDArray[np.float64] = np.array(self.sum_tree({"pair": pair})["pair"]).astype(np.float64).sum(axis=0)
         return total

@@ -14,7 +14,7 @@ from d2f.weights import read_weights
 from tests.unit.training.gradient.toy import recipe, trained, write_pictures
 
 ROOT = Path(__file__).resolve().parents[4]
-WANTED = recipe(epochs=3, augment=[{"use": "flip", "probability": 0.5}], optimiser={"use": "adam", "rate": 0.02})
+WANTED = recipe(epochs=2, augment=[{"use": "flip", "probability": 0.5}], optimiser={"use": "adam", "rate": 0.02})
 CHILD = """
 import sys
 from pathlib import Path
@@ -25,6 +25,7 @@ trained(Path(sys.argv[1]), "two", WANTED)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the ring of the Linux wheel")
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     write_pictures(tmp_path / "set")
