@@ -1,0 +1,73 @@
+"""The shipped chain `fast`: whole, fitted, and without MLX."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from d2f import load_chain
+from d2f.data.dataset import load_dataset
+from d2f.data.digest import digest
+from d2f.data.split import shipped_split
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+
+
+def test_it_is_fitted_and_every_cell_calibrated():
+    chain = load_chain("fast")
+    assert chain.warnings == ()
+    assert set(chain.file.calibrate) == set(chain.plan.cell_names)
+    assert len(chain.plan.cells) > 1
+    assert chain.file.combine.use == "logistic"
+    assert chain.file.fitted is not None
+    assert chain.file.fitted.protocol == "matched"
+    assert len(chain.file.fitted.attacks) >= 7
+
+
+def test_it_was_fitted_with_the_weights_that_ship():
+    chain = load_chain("fast")
+    shipped = {record.name: record.sha256 for detector in chain.plan.detectors for record in detector.stage.weights}
+    assert chain.file.fitted.weights == shipped
+
+
+def test_it_runs_where_mlx_is_not_installed():
+    code = """
+import sys
+for name in ("mlx", "mlx.core", "mlx.nn", "sklearn", "torch"):
+    sys.modules[name] = None  # importing it raises ImportError
+from d2f.cli.main import main
+sys.exit(main(["chain", "run", "fast", sys.argv[1], "--format", "jsonl"]))
+"""
+    done = run(code, str(PICTURES))
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == len(list(PICTURES.iterdir()))
+    assert done.returncode == 0, done.stderr
+    scored = [row for row in rows if row["probability"] is not None]
+    assert scored
+    assert all(row["verdict"] in ("generated", "real", "inconclusive") for row in rows)
+    assert all(abs(cell["contribution"]) < 20 for row in scored for cell in row["stages"] if cell["score"] is not None)
+
+
+def test_it_does_not_import_mlx():
+    code = """
+import sys, d2f
+list(d2f.load_chain("fast").run([sys.argv[1]]))
+print([name for name in sys.modules if name.partition(".")[0] in ("mlx", "sklearn", "torch")])
+"""
+    done = run(code, str(PICTURES))
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
+def test_it_was_fitted_on_the_chains_part_of_the_projects_set():
+    part = shipped_split(load_dataset(Path(os.environ["D2F_DATA"]) / "train")).chains
+    assert load_chain("fast").file.fitted.data == digest(part)
