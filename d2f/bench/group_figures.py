@@ -36,6 +36,14 @@ def group_figures(group: Group, images: Dataset, measured: Sequence[Measured]) -
         }
 
 
+def group_aucs(group: Group, images: Dataset, subject: Subject, copies: Sequence[str]) -> dict[str, Any]:
+    """Return the AUC of one stage on the group under every attack, without intervals."""
+    part, labels = subject.taken(group.index), images.labels[group.index]
+    weights = np.ones((1, len(labels)))
+    aucs = {name: float(_auc(part, labels, weights, copy)[0]) for copy, name in enumerate(copies)}
+    return {"kind": group.kind, "name": group.name, "auc": aucs}
+
+
 def _figures(part: Subject, labels: Labels, draws: Draws, own: Floats, copy: int) -> dict[str, Any]:
     found = verdict_figures(part, labels, own, copy)
     nothing = np.full(len(own), np.nan)

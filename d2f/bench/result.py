@@ -17,8 +17,8 @@ from d2f.bench.draws import DRAWS, LEVEL, Draws
 from d2f.bench.figures import FIGURES
 from d2f.bench.flips import flips
 from d2f.bench.grids import Laid, described
-from d2f.bench.group_figures import group_figures
-from d2f.bench.groups import groups
+from d2f.bench.group_figures import group_aucs, group_figures
+from d2f.bench.groups import Group, groups
 from d2f.bench.measured import WORST, Measured, measure
 from d2f.bench.paired import comparisons
 from d2f.bench.run import Run
@@ -81,13 +81,14 @@ def result(run: Run, chains: Sequence[Chain], asked: Asked, peers: Sequence[Subj
     whole = [*(subject for subject, _ in judged), *peers]
     measured = [measure(subject, labels, table.copies, draws, asked.over) for subject in whole]
     told = [_told(one, subject, labels, asked) for one, subject in zip(measured, whole, strict=True)]
-    for group in groups(table.images):
+    parts = groups(table.images)
+    for group in parts:
         for entry, figures in zip(told, group_figures(group, table.images, measured), strict=True):
             entry["groups"].append(figures)
     for entry, one, (_, stages), chain in zip(told, measured, judged, chains, strict=False):
         entry |= _chain_told(chain, one, table.images)
-        parts = (measure(stage, labels, table.copies, draws, asked.over) for stage in stages)
-        entry["stages"] = [_figures_told(part, asked.laid) for part in parts]
+        each = (measure(stage, labels, table.copies, draws, asked.over) for stage in stages)
+        entry["stages"] = [_stage_told(stage, parts, table.images, asked.laid) for stage in each]
     found: dict[str, Any] = plain(
         {
             **_head(run, asked),
@@ -158,6 +159,11 @@ def _figures_told(one: Measured, laid: Laid) -> dict[str, Any]:
         "figures": {copy: {figure: one.interval(copy, figure) for figure in FIGURES} for copy in one.copies},
         "worst": {figure: copy for figure, copy in worst.items() if copy is not None},
     }
+
+
+def _stage_told(one: Measured, parts: Sequence[Group], images: Dataset, laid: Laid) -> dict[str, Any]:
+    listed = [group_aucs(group, images, one.subject, one.copies) for group in parts]
+    return {**_figures_told(one, laid), "groups": listed}
 
 
 def _delong(subject: Subject, labels: Labels, copy: int) -> float:

@@ -97,6 +97,9 @@ def test_two_class_collections_stand_on_their_own_and_generators_meet_all_photog
     value, low, high = listed["hands2"]["figures"]["none"]["auc"]
     assert value == pytest.approx(expected, abs=1e-6)
     assert low < value <= high
+    (stage,) = found["subjects"][0]["stages"]
+    alone = {one["name"]: one["auc"] for one in stage["groups"]}
+    assert alone["hands2"]["none"] == listed["hands2"]["figures"]["none"]["auc"][0]
     toy = groups(found, "generator")["toy"]
     assert (toy["real"], toy["generated"]) == (0, 40)
     assert toy["figures"]["none"]["auc"][0] == found["subjects"][0]["figures"]["none"]["auc"][0]
