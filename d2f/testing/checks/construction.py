@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from d2f.api.errors import WeightsMissing
+from d2f.api.errors import D2FError, WeightsMissing
 from d2f.testing.audit import Seen, watched
 from d2f.testing.check import Failed, Skipped, check, fail_if
 from d2f.testing.subject import Subject
@@ -50,10 +50,18 @@ def loads(subject: Subject) -> str:
     except WeightsMissing as error:
         problem = error.problems[0]
         raise Skipped("; ".join((problem.message, *problem.notes[-1:]))) from error
+    except D2FError as error:
+        raise Failed([line for one in error.problems for line in (one.message, *one.notes)], _mended(error)) from error
     except Exception as error:
         raise subject.raised("loading", error, "let load() work with the default options") from error
     _quiet(seen)
     return f"{1000 * (time.perf_counter() - begun):.0f} ms"
+
+
+def _mended(error: D2FError) -> str:
+    if error.problems[0].code == "D2F503":
+        return "pin the sha256 of the file that is there, or put the file back whose sha256 is pinned"
+    return "let load() work with the default options"
 
 
 def _quiet(seen: Seen) -> None:
