@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from d2f.api.errors import D2FError
-from d2f.bench.result import SCHEMA
+from d2f.bench.asked import SCHEMA
 from d2f.output import refusals
 from d2f.output.append import Mode
 

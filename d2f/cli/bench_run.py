@@ -10,11 +10,12 @@ import click
 
 from d2f.api.errors import Exit
 from d2f.bench.as_found import as_found
+from d2f.bench.asked import Asked
 from d2f.bench.grids import Laid, lay_out
 from d2f.bench.page.page import page
 from d2f.bench.peers import read_peer
 from d2f.bench.report import markdown, terminal_lines
-from d2f.bench.result import Asked, result
+from d2f.bench.result import result
 from d2f.bench.rows import write_rows
 from d2f.bench.run import Run, run_chains
 from d2f.bench.subject import Laying, Subject

@@ -14,8 +14,9 @@ from d2f_wiener.stage import Wiener
 from pydantic import BaseModel, ConfigDict
 
 from d2f import FileBytes
+from d2f.bench.asked import Asked
 from d2f.bench.grids import lay_out
-from d2f.bench.result import Asked, result
+from d2f.bench.result import result
 from d2f.bench.run import Run, run_chains
 from d2f.chain.chain import Chain
 from d2f.data.dataset import Dataset
