@@ -59,6 +59,8 @@ def _meaning(path: str, names: Names, kind: str) -> str:
         return "a chain that uses it"
     if path.startswith("tests/"):
         return "its tests, the first through d2f.testing"
+    if path.endswith("/network.py"):
+        return "its network, in MLX"
     if path.endswith(".safetensors"):
         return "weights to begin with, fitted to simulated pictures"
     return f"the {kind} and its options" if path.endswith(".py") else "what is not committed"

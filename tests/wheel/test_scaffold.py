@@ -51,6 +51,15 @@ def test_checks(environment: Environment, workplace: Path) -> None:
     assert done.stdout.count("✗") == 0
 
 
+def test_the_learned_one_is_trained_anew(environment: Environment, workplace: Path) -> None:
+    recipe = workplace / "d2f-my-learned" / "recipe.yaml"
+    recipe.write_text(recipe.read_text("utf-8").replace("epochs: 12", "epochs: 2"), "utf-8")
+    command = ["d2f", "train", str(recipe), "--data", "pictures", "-o", "new.safetensors"]
+    done = environment.run(*command, cwd=workplace)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^new\.safetensors  sha256 [0-9a-f]{64}$", done.stdout, re.MULTILINE), done.stdout
+
+
 MIXED = """\
 d2f: 1
 name: mixed
