@@ -6,26 +6,30 @@ gradients within rounding. What no form covers is left to MLX.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 import mlx.core as mx
 
-from d2f.mlx_cpu import patches, rows, shifted, strided_gradient, tiles, unfolded
-from d2f.mlx_cpu.channels import add_to_channels, sum_of_channels
+from d2f.mlx_cpu import patches, rows, shifted, strided_gradient, thirds, tiles, unfolded
+from d2f.mlx_cpu.channels import sum_of_channels
 from d2f.mlx_cpu.minimal import OUTPUTS
 from d2f.mlx_cpu.window import Window
 
-CHANNELS_TO_SHIFT = 16
-"""From here on, shifted products are wide enough to be faster than unfolded windows."""
+CHANNELS_TO_MULTIPLY = 16
+"""From here on, the channels alone are wide enough for products; below, windows are unfolded."""
+
+CHANNELS_TO_TRANSFORM = 32
+"""From here on, minimal filtering saves more in products than its transforms cost."""
 
 CHANNELS_TO_TILE = 49
-"""From here on, a 3x3 convolution is faster by tiles."""
+"""From here on, in both directions, whatever the map's size."""
+
+PRODUCT_BY_ROWS = 2**15
+"""Width * channels in * channels out from which on a row of the map is enough for a product of matrices."""
 
 TILES_TO_MULTIPLY = 8
 """With fewer tiles (one picture, a small map) reading the transformed weights costs more than they save."""
-
-PRODUCT_BY_ROWS = 2**15
-"""Width * channels in * channels out from which on a row is enough for a product of matrices."""
 
 
 def covered(x: mx.array, weight: mx.array, window: Window) -> bool:
@@ -40,12 +44,15 @@ def choose(shape: tuple[int, ...], out: int, window: Window) -> ModuleType:
     images, height, width, channels = shape
     if window.padding == (0, 0) and all(k <= s for k, s in zip(window.kernel, window.stride, strict=True)):
         return patches
-    if window.stride != (1, 1) or min(channels, out) < CHANNELS_TO_SHIFT:
+    fewest = min(channels, out)
+    if window.stride != (1, 1) or fewest < CHANNELS_TO_MULTIPLY:
         return unfolded
     if window.kernel != (3, 3):
         return shifted
-    if min(channels, out) < CHANNELS_TO_TILE:
-        return rows if width * channels * out >= PRODUCT_BY_ROWS else shifted
+    if fewest < CHANNELS_TO_TRANSFORM:
+        return thirds
+    if fewest < CHANNELS_TO_TILE and width * channels * out >= PRODUCT_BY_ROWS:
+        return rows
     places = window.places(height, width)
     return tiles if images * -(-places[0] // OUTPUTS) * -(-places[1] // OUTPUTS) >= TILES_TO_MULTIPLY else unfolded
 
@@ -55,7 +62,7 @@ def convolve(
     weight: mx.array,
     window: Window,
     bias: mx.array | None = None,
-    prepared: mx.array | None = None,
+    prepared: Sequence[mx.array] | None = None,
 ) -> mx.array:
     """Return the convolution of x with weights, as ``mx.conv2d`` does without groups and dilation, plus a bias.
 
@@ -66,7 +73,7 @@ def convolve(
     window : Window
         Such that `covered` says yes.
     bias : mlx.core.array, shape (out,), optional
-    prepared : mlx.core.array, optional
+    prepared : sequence of mlx.core.array, optional
         What the chosen form's `prepare` makes of these weights.
 
     Returns
@@ -78,11 +85,7 @@ def convolve(
 
     @mx.custom_function
     def apply(x: mx.array, weight: mx.array, *bias: mx.array) -> mx.array:
-        ready = form.prepare(weight) if prepared is None else prepared
-        if form is tiles:
-            return tiles.forward(x, ready, window, *bias)
-        y = form.forward(x, ready, window)
-        return add_to_channels(y, *bias) if bias else y
+        return form.forward(x, form.prepare(weight) if prepared is None else prepared, window, *bias)
 
     @apply.vjp
     def gradients(primals: list[mx.array], cotangent: mx.array, _: mx.array) -> list[mx.array]:

@@ -24,7 +24,7 @@ class _Prepared:
 
     def __init__(self, weight: mx.array) -> None:
         self.weight = weight
-        self.by_form: dict[str, mx.array] = {}
+        self.by_form: dict[str, list[mx.array]] = {}
 
 
 class Conv2d(nn.Conv2d):
@@ -40,7 +40,7 @@ class Conv2d(nn.Conv2d):
         prepared = None if self.training else self._prepared_for(x, window)
         return convolve(x, self.weight, window, self.bias if "bias" in self else None, prepared)
 
-    def _prepared_for(self, x: mx.array, window: Window) -> mx.array:
+    def _prepared_for(self, x: mx.array, window: Window) -> list[mx.array]:
         """Return the weights as their form wants them, kept as long as the weights are the same."""
         form = choose(x.shape, self.weight.shape[0], window)
         kept: _Prepared | None = getattr(self, "_kept", None)

@@ -8,7 +8,7 @@ import mlx.core as mx
 
 from d2f.mlx_cpu.streams import on_this_cpu, streams
 
-IMAGES = 8
+IMAGES = 16
 """Images at most that go through the network together on one core: more are no faster, and take more memory."""
 
 

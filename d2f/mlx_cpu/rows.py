@@ -8,29 +8,34 @@ are few and maps wide.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mlx.core as mx
 
+from d2f.mlx_cpu.channels import add_to_channels
 from d2f.mlx_cpu.minimal import OUTPUTS, POINTS, TAPS, one_axis
 from d2f.mlx_cpu.window import Window, crop
 
 
-def prepare(weight: mx.array) -> mx.array:
-    """Transform weights (out, 3, 3, in) to (3 taps across, 6 points, out, in)."""
+def prepare(weight: mx.array) -> list[mx.array]:
+    """Transform weights (out, 3, 3, in): for each of the taps across, the matrices (6 points, in, out)."""
     out, _, _, channels = weight.shape
     points = one_axis().taps @ weight.transpose(1, 2, 0, 3).reshape(TAPS, -1)
-    return mx.contiguous(points.reshape(POINTS, TAPS, out, channels).swapaxes(0, 1))
+    by_tap = mx.contiguous(points.reshape(POINTS, TAPS, out, channels).swapaxes(0, 1)).swapaxes(-1, -2)
+    return [by_tap[tap] for tap in range(TAPS)]
 
 
-def forward(x: mx.array, prepared: mx.array, window: Window) -> mx.array:
-    """Convolve x (n, height, width, in) with prepared weights; returns (n, height', width', out)."""
-    images, out = x.shape[0], prepared.shape[-2]
+def forward(x: mx.array, prepared: Sequence[mx.array], window: Window, bias: mx.array | None = None) -> mx.array:
+    """Convolve x (n, height, width, in) and add a bias; returns (n, height', width', out)."""
+    images, out = x.shape[0], prepared[0].shape[-1]
     height, width = window.places(*x.shape[1:3])
     inputs = _transformed(x, window)
-    total = _met_by(0, inputs, width) @ prepared[0].swapaxes(-1, -2)
+    total = _met_by(0, inputs, width) @ prepared[0]
     for tap in range(1, TAPS):
-        total = mx.addmm(total, _met_by(tap, inputs, width), prepared[tap].swapaxes(-1, -2))
+        total = mx.addmm(total, _met_by(tap, inputs, width), prepared[tap])
     rows = one_axis().outputs @ total.reshape(images, -1, POINTS, width * out)
-    return crop(rows.reshape(images, -1, width, out), 0, 0, height, width)
+    y = crop(rows.reshape(images, -1, width, out), 0, 0, height, width)
+    return y if bias is None else add_to_channels(y, bias)
 
 
 def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array:
@@ -61,7 +66,4 @@ def _transformed(x: mx.array, window: Window) -> mx.array:
 
 def _met_by(tap: int, inputs: mx.array, width: int) -> mx.array:
     """Return the view (n, strips, 6, width, in) that a tap meets: each row from its `tap`-th pixel on."""
-    images, strips, points, wide, channels = inputs.shape
-    row = wide * channels
-    strides = (strips * points * row, points * row, row, channels, 1)
-    return mx.as_strided(inputs, (images, strips, points, width, channels), strides, tap * channels)
+    return inputs[:, :, :, tap : tap + width]

@@ -6,25 +6,26 @@ runs on over the ends of rows: what is computed there is left out by the view th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import mlx.core as mx
 
 from d2f.mlx_cpu.window import Window
 
 
-def prepare(weight: mx.array) -> mx.array:
-    """Reorder weights (out, kh, kw, in) to (kh, kw, out, in)."""
-    return mx.contiguous(weight.transpose(1, 2, 0, 3))
+def prepare(weight: mx.array) -> list[mx.array]:
+    """Return the matrix (in, out) of each tap of weights (out, kh, kw, in), row by row."""
+    out, down, across, channels = weight.shape
+    taps = weight.transpose(1, 2, 3, 0).reshape(down * across * channels, out)
+    return list(mx.split(taps, down * across, axis=0))
 
 
-def forward(x: mx.array, prepared: mx.array, window: Window) -> mx.array:
-    """Convolve x (n, height, width, in) with prepared weights; returns (n, height', width', out)."""
-    padded, out = window.pad(x), prepared.shape[2]
-    taps = prepared.reshape(-1, *prepared.shape[2:])
-    total = None
-    for matrix, pixels in zip(taps, _shifts(padded, window.kernel), strict=True):
-        total = pixels @ matrix.T if total is None else mx.addmm(total, pixels, matrix.T)
+def forward(x: mx.array, prepared: Sequence[mx.array], window: Window, bias: mx.array | None = None) -> mx.array:
+    """Convolve x (n, height, width, in) and add a bias; returns (n, height', width', out)."""
+    padded, out = window.pad(x), prepared[0].shape[1]
+    total = bias
+    for matrix, pixels in zip(prepared, _shifts(padded, window.kernel), strict=True):
+        total = pixels @ matrix if total is None else mx.addmm(total, pixels, matrix)
     images, tall, wide, _ = padded.shape
     height, width = window.places(*x.shape[1:3])
     return mx.as_strided(total, (images, height, width, out), (tall * wide * out, wide * out, out, 1))
@@ -33,20 +34,18 @@ def forward(x: mx.array, prepared: mx.array, window: Window) -> mx.array:
 def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array:
     """Return the gradient (out, kh, kw, in) of the weights, given that of the output."""
     (down, across), out = window.kernel, gradient.shape[-1]
+    shifts = list(_shifts(window.pad(x), window.kernel))
     # Zeros where the list of pixels runs on over the ends of rows.
-    outputs = Window((1, 1)).pad(gradient, down - 1, across - 1).reshape(-1, out)
-    taps = []
-    for pixels in _shifts(window.pad(x), window.kernel):
-        taps.append(outputs[: pixels.shape[0]].T @ pixels)
-    return mx.stack(taps, 1).reshape(out, down, across, x.shape[-1])
+    outputs = Window((1, 1)).pad(gradient, down - 1, across - 1)
+    outputs = mx.as_strided(outputs, (out, shifts[0].shape[0]), (1, out))
+    return mx.stack([outputs @ pixels for pixels in shifts], 1).reshape(out, down, across, x.shape[-1])
 
 
 def _shifts(padded: mx.array, kernel: tuple[int, int]) -> Iterator[mx.array]:
     """Yield the pixels (m, channels) that each tap meets, m the same for all."""
     images, tall, wide, channels = padded.shape
-    pixels = padded.reshape(-1, channels)
     count = images * tall * wide - (kernel[0] - 1) * wide - (kernel[1] - 1)
+    flat = padded.reshape(-1)
     for down in range(kernel[0]):
         for across in range(kernel[1]):
-            start = down * wide + across
-            yield pixels[start : start + count]
+            yield mx.as_strided(flat, (count, channels), (channels, 1), (down * wide + across) * channels)

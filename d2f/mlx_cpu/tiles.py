@@ -6,31 +6,34 @@ transforms are products with a 36x36 matrix; best where channels are many.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mlx.core as mx
 
 from d2f.mlx_cpu.minimal import OUTPUTS, POINTS, TAPS, two_axes
 from d2f.mlx_cpu.window import Window, crop
 
 
-def prepare(weight: mx.array) -> mx.array:
-    """Transform weights (out, 3, 3, in) to (36 points, out, in)."""
+def prepare(weight: mx.array) -> list[mx.array]:
+    """Transform weights (out, 3, 3, in) to matrices (36 points, in, out)."""
     out, _, _, channels = weight.shape
     points = two_axes().taps @ weight.transpose(1, 2, 0, 3).reshape(TAPS * TAPS, -1)
-    return points.reshape(-1, out, channels)
+    return [points.reshape(-1, out, channels).swapaxes(-1, -2)]
 
 
-def forward(x: mx.array, prepared: mx.array, window: Window, bias: mx.array | float = 0.0) -> mx.array:
-    """Convolve x (n, height, width, in) with prepared weights and add a bias; returns (n, height', width', out)."""
-    images, out = x.shape[0], prepared.shape[-2]
+def forward(x: mx.array, prepared: Sequence[mx.array], window: Window, bias: mx.array | None = None) -> mx.array:
+    """Convolve x (n, height, width, in) and add a bias; returns (n, height', width', out)."""
+    images, out = x.shape[0], prepared[0].shape[-1]
     height, width = window.places(*x.shape[1:3])
     down, across = _tiles(height, width)
-    products = _transformed(x, window) @ prepared.swapaxes(-1, -2)
+    products = _transformed(x, window) @ prepared[0]
     tiles = two_axes().outputs @ products.reshape(POINTS * POINTS, -1)
     tile, place = down * across * out, images * down * across * out
     shape = (images, down, OUTPUTS, across, OUTPUTS, out)
     ordered = mx.as_strided(tiles, shape, (tile, across * out, OUTPUTS * place, out, place, 1))
     # An addition gathers strided runs twice as fast as a copy does, be it of nothing.
-    return crop((ordered + bias).reshape(images, OUTPUTS * down, OUTPUTS * across, out), 0, 0, height, width)
+    whole = ordered + (0.0 if bias is None else bias)
+    return crop(whole.reshape(images, OUTPUTS * down, OUTPUTS * across, out), 0, 0, height, width)
 
 
 def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mlx.core as mx
 
+from d2f.mlx_cpu.channels import add_to_channels
 from d2f.mlx_cpu.window import Window
 
 
-def prepare(weight: mx.array) -> mx.array:
-    """Reshape weights (out, kh, kw, in) to (out, kh * kw * in)."""
-    return weight.reshape(weight.shape[0], -1)
+def prepare(weight: mx.array) -> list[mx.array]:
+    """Reshape weights (out, kh, kw, in) to a matrix (kh * kw * in, out)."""
+    return [weight.reshape(weight.shape[0], -1).T]
 
 
-def forward(x: mx.array, prepared: mx.array, window: Window) -> mx.array:
-    """Convolve x (n, height, width, in) with prepared weights; returns (n, height', width', out)."""
+def forward(x: mx.array, prepared: Sequence[mx.array], window: Window, bias: mx.array | None = None) -> mx.array:
+    """Convolve x (n, height, width, in) and add a bias; returns (n, height', width', out)."""
     places = window.places(*x.shape[1:3])
-    return (_windows(x, window) @ prepared.T).reshape(x.shape[0], *places, -1)
+    y = (_windows(x, window) @ prepared[0]).reshape(x.shape[0], *places, -1)
+    return y if bias is None else add_to_channels(y, bias)
 
 
 def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array:
