@@ -1,0 +1,114 @@
+"""The data and the tables of docs/explanation/founding-experiments.md.
+
+    python docs/make_founding.py data $D2F_DATA/train founding
+
+writes the manifests `training.csv`, `unbalanced.csv` and `validation.csv` that the recipes `founding-*.yaml` train and
+validate on. After `d2f train sweep`, as the head of each recipe says it,
+
+    python docs/make_founding.py tables founding
+
+prints a table for each folder of runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2f.data.components import components
+from d2f.data.dataset import GENERATED, REAL, Dataset, load_dataset
+from d2f.data.folds import folds
+from d2f.data.limited import limited
+from d2f.data.manifest_file import write_manifest
+from d2f.data.split import shipped_split
+from d2f.training.gradient.folder import LOG
+from d2f.training.gradient.log import read_log
+
+PHOTOGRAPHS, MADE, VALIDATION = 800, 100, 500
+STUDIES = ("overfitting", "balance", "residual", "logits")
+HEAD = (
+    "run",
+    "loss on training tiles, first epoch",
+    "last epoch",
+    "loss on validation, best epoch (which)",
+    "last epoch",
+    "balanced accuracy, last epoch",
+    "AUC, last epoch",
+    "right of real / of generated, last epoch",
+    "seconds",
+)
+
+
+def write_data(data: str, folder: Path) -> None:
+    """Write what trains, a part of it with eight photographs to one generated image, and what validates.
+
+    Of five folds of whole components the one with the most collections validates: the largest collections fill others.
+    """
+    whole = shipped_split(load_dataset(data)).weights
+    fold = folds(components(whole), whole.labels, 5, seed=1)
+    held = fold == max(range(5), key=lambda one: len(whole.select(fold == one).collections))
+    rest = whole.select(~held)
+    photographs = limited(rest.select(rest.labels == REAL), PHOTOGRAPHS, seed=1)
+    made = limited(rest.select(rest.labels == GENERATED), MADE, seed=1)
+    write_manifest(folder / "training.csv", rest)
+    write_manifest(folder / "unbalanced.csv", Dataset((*photographs, *made), data))
+    write_manifest(folder / "validation.csv", limited(whole.select(held), VALIDATION, seed=1))
+
+
+def table(study: Path) -> str:
+    """Return a study's finished runs as a table in Markdown, in the order of the sweep."""
+    rows = [json.loads(line) for line in (study / "table.jsonl").read_text("utf-8").splitlines()]
+    lines = [HEAD, ("---",) * len(HEAD), *(_line(study, row) for row in rows if "figures" in row)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _line(study: Path, row: dict[str, Any]) -> tuple[str, ...]:
+    run = (study / row["weights"]).with_suffix(".run")
+    epochs = read_log(run / LOG, "epoch")
+    first, last = epochs[0], epochs[-1]
+    best = epochs[int(np.argmin([epoch["validation"]["loss"] for epoch in epochs]))]
+    right = [counts[label] / sum(counts) for label, counts in enumerate(last["validation"]["confusion"])]
+    return (
+        row["trial"],
+        f"{first['loss']:.3f}",
+        f"{last['loss']:.3f}",
+        f"{best['validation']['loss']:.3f} ({best['epoch']})",
+        f"{last['validation']['loss']:.3f}",
+        f"{last['validation']['balanced_accuracy']:.3f}",
+        f"{last['validation']['auc']:.3f}",
+        f"{right[0]:.2f} / {right[1]:.2f}",
+        f"{sum(epoch['seconds'] + epoch['validation_seconds'] for epoch in epochs):.0f}",
+    )
+
+
+def tables(folder: Path) -> Iterator[str]:
+    """Yield a heading and a table for each study that has run."""
+    for name in STUDIES:
+        if (folder / name / "table.jsonl").is_file():
+            yield f"{name}\n\n{table(folder / name)}\n"
+
+
+def main() -> int:
+    """Write the data, or print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    data = commands.add_parser("data", help="write the manifests")
+    data.add_argument("data", help="folder or manifest of labelled images")
+    data.add_argument("folder", type=Path)
+    commands.add_parser("tables", help="print the tables").add_argument("folder", type=Path)
+    given = parser.parse_args()
+    if given.command == "data":
+        write_data(given.data, given.folder)
+    else:
+        sys.stdout.writelines(f"{text}\n" for text in tables(given.folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
