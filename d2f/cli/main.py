@@ -23,7 +23,7 @@ COMMANDS: Table = {
     "data": ("d2f.cli.data:data", "Know, cut, split and audit labelled images."),
     "weights": ("d2f.cli.weights:weights", "See, fetch and convert the weights of stages."),
     "doctor": ("d2f.cli.doctor:doctor", "Tell what is in force on this machine."),
-    "plugin": ("d2f.cli.plugin:plugin", "See and diagnose plugins and the stages they offer."),
+    "plugin": ("d2f.cli.plugin:plugin", "See, diagnose and begin plugins and the stages they offer."),
 }
 """Every command that is built: its module and object, and its line of help."""
 

@@ -99,13 +99,14 @@ class TestHelp:
         assert capsys.readouterr().out == expect("""
             Usage: d2f plugin [OPTIONS] COMMAND [ARGS]...
 
-              See and diagnose plugins and the stages they offer.
+              See, diagnose and begin plugins and the stages they offer.
 
             Options:
               -h, --help  Show this message and exit.
 
             Commands:
               list   Every stage, where it comes from and its options.
+              new    Write a small, complete plugin to begin with.
               check  Diagnose a plugin, a distribution or a stage.
             """)
 
