@@ -65,7 +65,7 @@ CODES: dict[str, str] = {
     "D2F206": "a stage's requirement is not installed",
     "D2F207": "a hook raised, or returned what it should not",
     "D2F208": "unknown plugin",
-    "D2F209": "a stage could not be constructed",
+    "D2F209": "a stage could not be constructed or loaded",
     "D2F210": "a stage fails checks of the conformance kit",
     "D2F211": "a new plugin cannot have this name",
     # 3xx images

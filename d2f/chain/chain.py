@@ -14,6 +14,7 @@ from d2f.api.rows import Row
 
 if TYPE_CHECKING:
     from d2f.chain.model import ChainFile
+    from d2f.engine.judge import Judge
     from d2f.engine.local import LocalEngine
     from d2f.engine.plan import Plan
     from d2f.plugins.catalog import Catalog
@@ -105,6 +106,7 @@ class Chain:
         >>> for row in chain.run(["photos"]):  # doctest: +SKIP
         ...     print(row.path, row.probability, row.verdict)
         """
+        from d2f.engine.judge import Judge
         from d2f.engine.local import LocalEngine
         from d2f.reading.files import find_images
 
@@ -112,19 +114,19 @@ class Chain:
         observe = self._observer(on_event)
         engine = LocalEngine(self.plan, workers, observe)
         engine.load()
-        return self._rows(engine, filter(only, found) if only is not None else found, bounds, observe)
+        judge = Judge(self.plan, observe)
+        return self._rows(engine, judge, filter(only, found) if only is not None else found, bounds, observe)
 
     def _rows(
         self,
         engine: LocalEngine,
+        judge: Judge,
         files: Iterable[str],
         bounds: Bounds | None,
         observe: Callable[[StageFinished], None],
     ) -> Iterator[Row]:
         from d2f.engine.ahead import load_ahead
-        from d2f.engine.judge import Judge
 
-        judge = Judge(self.plan, observe)
         images = load_ahead(files, bounds, engine.workers, observe)
         yield from map(judge.row, engine.score(images))
 

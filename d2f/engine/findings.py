@@ -38,14 +38,16 @@ def ask(stage: Detector, batch: Sequence[Pixels] | Pixels | Sequence[ImageFile])
 
 
 def finding(outcome: Any) -> Finding:
-    """Make sure of one outcome: D2F403 where it is no finite number."""
+    """Make sure of one outcome: D2F403 where it, or a tile of it, is no number; its words are brought to one line."""
     if isinstance(outcome, Abstention):
-        return outcome
+        return Abstention(one_line(outcome.reason) or "it gave no reason")
     score = outcome if isinstance(outcome, Score) else Score(outcome)
-    value = _number(score.value)
+    value, tiles = _number(score.value), _numbers(score.tiles)
     if not math.isfinite(value):
-        return Failure("D2F403", f"returned {str(score.value)[:60]!r}, which is not a finite number")
-    return Score(value, tuple(float(tile) for tile in score.tiles), score.evidence)
+        return Failure("D2F403", f"returned {one_line(score.value)[:60]!r}, which is not a finite number")
+    if tiles is None:
+        return Failure("D2F403", f"returned {one_line(score.tiles)[:60]!r} as scores of tiles, which are not numbers")
+    return Score(value, tiles, one_line(score.evidence))
 
 
 def _number(value: Any) -> float:
@@ -55,6 +57,13 @@ def _number(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
+
+
+def _numbers(values: Any) -> tuple[float, ...] | None:
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def pooled(findings: Sequence[Finding], pool: str) -> Finding:
@@ -86,5 +95,13 @@ def as_cell(detector: str, view: str, finding: Finding) -> Cell:
 
 def said(error: BaseException) -> str:
     """Return an exception's class and message on one line."""
-    words = " ".join(str(error).split())[:200]
+    words = one_line(error)[:200]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def one_line(words: Any) -> str:
+    """Return what a stage says, on one line; nothing where it is None or cannot be put into words."""
+    try:
+        return "" if words is None else " ".join(str(words).split())
+    except STAGE_ERRORS:  # the stage's own __str__
+        return ""

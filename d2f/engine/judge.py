@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,8 @@ from d2f.api.errors import D2FError, Exit
 from d2f.api.events import StageFinished
 from d2f.api.rows import Row
 from d2f.api.stages import Calibrator
-from d2f.engine.loading import load_once
+from d2f.engine.findings import STAGE_ERRORS, said
+from d2f.engine.loading import load_each
 from d2f.engine.logits import clipped, expit, logit
 from d2f.engine.plan import Decision, Plan
 from d2f.engine.rows import row
@@ -64,7 +67,7 @@ class Judge:
     Raises
     ------
     D2FError
-        D2F127 where the plan has no decision.
+        D2F127 where the plan has no decision; D2F209 (exit code 3) where one of its stages could not be loaded.
     """
 
     def __init__(self, plan: Plan, observe: Observe | None = None) -> None:
@@ -75,8 +78,15 @@ class Judge:
         self._watch = Watch(observe)
         self._prior = math.log(self.decision.prior) - math.log1p(-self.decision.prior)
         self._calibrators = [self.decision.calibrators.get(name) for name in plan.cell_names]
-        for stage in (*self._calibrators, self.decision.combiner, self.decision.chain_calibrator):
-            load_once(stage)
+        load_each(self._stages())
+
+    def _stages(self) -> Iterator[tuple[str, Any]]:
+        for name, calibrator in zip(self.plan.cell_names, self._calibrators, strict=True):
+            if calibrator is not None:
+                yield f"the calibrator of {name!r}", calibrator
+        yield "the combiner", self.decision.combiner
+        if self.decision.chain_calibrator is not None:
+            yield "the chain's own calibrator", self.decision.chain_calibrator
 
     def row(self, scored: Scored) -> Row:
         """Return the finished row of one image; what goes wrong is stated in it, never raised."""
@@ -131,8 +141,8 @@ class Judge:
             combination = self.decision.combiner.combine(cells)
             llr = np.asarray(combination.llr, dtype=np.float64)
             contributions = np.asarray(combination.contributions, dtype=np.float64)
-        except Exception as error:
-            raise _broken("D2F407", f"the combiner raised {type(error).__name__}: {error}") from error
+        except STAGE_ERRORS as error:
+            raise _broken("D2F407", f"the combiner raised {said(error)}") from error
         if not _is_combination(llr, contributions, cells):
             raise _broken("D2F407", "the combiner returned something that is not one finite ratio an image")
         self._watch.tell(StageFinished("combiner", "combiner", "", len(cells), time.perf_counter() - begun))
@@ -157,7 +167,7 @@ def _probability(calibrator: Calibrator, scores: Floats) -> Floats:
     """Return the calibrator's probabilities, NaN where it gave none within [0, 1]."""
     try:
         found = np.array(calibrator.probability(scores), dtype=np.float64)
-    except Exception:  # a broken calibrator costs its own cells, which say so
+    except STAGE_ERRORS:  # a broken calibrator costs its own cells, which say so
         return np.full(scores.shape, np.nan)
     if found.shape != scores.shape:
         return np.full(scores.shape, np.nan)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
 from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
 from d2f.engine.findings import STAGE_ERRORS, said
 from d2f.engine.plan import Plan
+from d2f.plugins.faults import last_frame
 
 # By identity: stages may compare equal by value, or not be hashable at all.
 _loaded: dict[int, weakref.ref[Any]] = {}
@@ -31,9 +32,14 @@ def load_stages(plan: Plan) -> dict[int, str]:
     D2FError
         With exit code 3 and every stage that could not be loaded for another reason.
     """
+    return load_each(_stages(plan))
+
+
+def load_each(stages: Iterable[tuple[str, Any]]) -> dict[int, str]:
+    """Load stages, each given with what messages call it; see `load_stages`."""
     missing: dict[int, str] = {}
     problems: list[Problem] = []
-    for name, stage in _stages(plan):
+    for called, stage in stages:
         try:
             load_once(stage)
         except WeightsMissing as error:
@@ -41,7 +47,7 @@ def load_stages(plan: Plan) -> dict[int, str]:
         except D2FError as error:
             problems += error.problems
         except STAGE_ERRORS as error:
-            problems.append(Problem("D2F209", f"{name} could not be loaded", notes=(said(error),)))
+            problems.append(_not_loaded(called, stage, error))
     if problems:
         raise D2FError(problems, Exit.PLUGIN)
     return missing
@@ -57,6 +63,17 @@ def load_once(stage: Any) -> None:
         load()
         with suppress(TypeError):  # a class with slots may allow no weak reference: it loads again
             _loaded[key] = weakref.ref(stage, lambda _: _forget(key))
+
+
+def _not_loaded(called: str, stage: Any, error: BaseException) -> Problem:
+    module = type(stage).__module__
+    where = last_frame(error, module.partition(".")[0])
+    notes = (
+        said(error) + (f"   at {where}" if where else ""),
+        f"it comes from module {module}",
+        f"to see what is wrong with it: d2f plugin check {getattr(stage, 'name', '')}".rstrip(),
+    )
+    return Problem("D2F209", f"{called} could not be loaded", notes=notes)
 
 
 def _forget(key: int) -> None:

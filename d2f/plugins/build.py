@@ -56,14 +56,14 @@ def build(catalog: Catalog, kind: str, name: str, options: Mapping[str, Any], **
         built = stage(checked, **more)
     except D2FError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _not_constructed(catalog, kind, name, stage, error) from error
     if kind == "detector" and not isinstance(getattr(built, "wants", None), Input):
         raise _says_not_what_it_wants(catalog, name)
     return built
 
 
-def _not_constructed(catalog: Catalog, kind: str, name: str, stage: type, error: Exception) -> D2FError:
+def _not_constructed(catalog: Catalog, kind: str, name: str, stage: type, error: BaseException) -> D2FError:
     owner = catalog.owner(kind, name)
     note = blame(error, stage.__module__.partition(".")[0])
     place = owner.place if owner else None

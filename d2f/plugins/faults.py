@@ -53,11 +53,12 @@ def raised(code: str, message: str, origin: Origin, error: BaseException, kind: 
 def blame(error: BaseException, module: str) -> str:
     """Return an exception in one line, with the last place in `module` (top-level) that it came through."""
     text = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
-    where = _last_frame(error, module)
+    where = last_frame(error, module)
     return f"{text}   at {where}" if where else text
 
 
-def _last_frame(error: BaseException, module: str) -> str:
+def last_frame(error: BaseException, module: str) -> str:
+    """Return ``file:line`` of the last place in `module` (top-level) that an exception came through, or nothing."""
     if isinstance(error, SyntaxError) and error.filename and module in _stems(error.filename):
         return f"{_short(error.filename, module)}:{error.lineno}"
     where = ""

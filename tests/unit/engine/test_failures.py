@@ -259,3 +259,60 @@ def test_exit_of_a_stage_is_its_own_failure() -> None:
     (scored,) = score_images(plan_of({"d": (Whole(leave), ["plain"]), "g": (Whole(mean), ["plain"])}), [picture(0)])
     assert scored.cells[0].error == Failure("D2F401", "SystemExit: 4")
     assert scored.cells[1].score is not None
+
+
+class Unspeakable(Exception):
+    """An exception that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def raising(_: Any) -> float:
+    raise Unspeakable
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        (Score(1.0, ("x",)), "D2F403", "returned \"('x',)\" as scores of tiles, which are not numbers"),  # type: ignore[arg-type]
+        (Score(1.0, None), "D2F403", "returned '' as scores of tiles, which are not numbers"),  # type: ignore[arg-type]
+        (Score(Unspeakable()), "D2F403", "returned '', which is not a finite number"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_not_a_score_costs_its_own_cell(said: Any, code: str, words: str) -> None:
+    plan = plan_of({"bad": (Whole(lambda _: said), ["plain"]), "good": (Whole(mean), ["plain"])})
+    (found,) = score_images(plan, [picture(1)])
+    assert found.cells[0].error == Failure(code, words)
+    assert found.cells[1].score == mean(picture(1).pixels)
+
+
+def test_an_exception_without_words_costs_its_own_cell() -> None:
+    (found,) = score_images(plan_of({"bad": (Whole(raising), ["plain"])}), [picture(1)])
+    assert found.cells[0].error == Failure("D2F401", "Unspeakable")
+
+
+@pytest.mark.parametrize(
+    ("said", "evidence", "abstained"),
+    [
+        (Score(1.0, evidence="two\nlines"), "two lines", None),
+        (Score(1.0, evidence={"a": 1}), "{'a': 1}", None),  # type: ignore[arg-type]
+        (Score(1.0, evidence=None), None, None),  # type: ignore[arg-type]
+        (Abstention("no\nmanifest"), None, "no manifest"),
+        (Abstention(None), None, "it gave no reason"),  # type: ignore[arg-type]
+    ],
+)
+def test_words_of_a_detector_are_one_line_of_text(said: Any, evidence: str | None, abstained: str | None) -> None:
+    (found,) = score_images(plan_of({"d": (Whole(lambda _: said), ["plain"])}), [picture(1)])
+    assert (found.cells[0].evidence, found.cells[0].abstained) == (evidence, abstained)
+
+
+def test_a_stage_that_cannot_be_loaded_is_named_with_its_module_and_the_next_step() -> None:
+    with pytest.raises(D2FError) as caught:
+        score_images(plan_of({"a": (Loads(SystemExit(3)), ["plain"])}), iter([]))
+    (problem,) = caught.value.problems
+    assert problem.notes[0].startswith("SystemExit: 3   at ")
+    assert problem.notes[1:] == (
+        f"it comes from module {Loads.__module__}",
+        "to see what is wrong with it: d2f plugin check whole",
+    )

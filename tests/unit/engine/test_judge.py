@@ -244,3 +244,25 @@ def test_observer_is_told_of_combinations() -> None:
     events: list[StageFinished] = []
     Judge(plan(), events.append).row(scored(1.0, None, None))
     assert [(event.kind, event.images) for event in events] == [("combiner", 1)]
+
+
+class CannotLoad(SumOfLogits):
+    def load(self) -> None:
+        raise OSError("no such table")
+
+
+def test_a_combiner_that_cannot_be_loaded_is_a_broken_plugin() -> None:
+    with pytest.raises(D2FError, match="the combiner could not be loaded") as caught:
+        Judge(plan(combiner=CannotLoad()))
+    assert caught.value.exit == 3
+    assert "OSError: no such table" in str(caught.value)
+
+
+class Exits(SumOfLogits):
+    def combine(self, probabilities: NDArray[np.float64]) -> Combination:
+        raise SystemExit(2)
+
+
+def test_a_combiner_that_exits_costs_the_row_only() -> None:
+    row = Judge(plan(combiner=Exits())).row(scored(1.0, 1.0, 1.0))
+    assert row.error == Failure("D2F407", "the combiner raised SystemExit: 2")
