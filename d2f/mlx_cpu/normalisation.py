@@ -7,19 +7,14 @@ gradient of y, that of x is slope * (g - mean(g) - d * mean(g * d) / (variance +
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import mlx.core as mx
 
-from d2f.mlx_cpu.channels import sum_of_rows
+from d2f.mlx_cpu.channels import spread, sum_of_channels
 from d2f.mlx_cpu.pieces import Pieces
 
 
 def normalise(pieces: Pieces, weight: mx.array, bias: mx.array, epsilon: float) -> tuple[Pieces, mx.array, mx.array]:
     """Normalise the channels over all pieces.
-
-    A row of the map is worked on at a time, its channels' numbers repeated for each pixel: MLX is slow at
-    repeating short vectors itself.
 
     Parameters
     ----------
@@ -36,44 +31,37 @@ def normalise(pieces: Pieces, weight: mx.array, bias: mx.array, epsilon: float) 
         Biased; for running statistics, no gradient flows through them.
     """
     width, channels = pieces.arrays[0].shape[-2:]
-    count = sum(piece.size for piece in pieces.arrays) // channels
+    part = channels / sum(piece.size for piece in pieces.arrays)
 
     @mx.custom_function
     def apply(weight: mx.array, bias: mx.array, *arrays: mx.array) -> list[mx.array]:
-        x = _rows(pieces, arrays)
-        mean = _total(x, channels) / count
-        distances = x.map(lambda piece: piece - mx.tile(mean, width))
-        variance = _total(distances.map(mx.square), channels) / count
-        slope = weight * mx.rsqrt(variance + epsilon)
-        made = distances.map(lambda d: d * mx.tile(slope, width) + mx.tile(bias, width))
-        return [mean, variance, *_like(arrays, made)]
+        x = pieces.with_arrays(arrays)
+        mean = _total(x) * part
+        middle = spread(mean, width)
+        distances = x.map(lambda piece: piece - middle)
+        variance = _total(distances.map(mx.square)) * part
+        scale = mx.rsqrt(variance + epsilon)
+        slope, offset = spread(weight * scale, width), spread(bias, width)
+        return [mean, variance, scale, *distances.map(lambda d: d * slope + offset).arrays]
 
     @apply.vjp
     def gradient(primals: list[mx.array], cotangents: list[mx.array], outputs: list[mx.array]) -> list[mx.array]:
-        x, g = _rows(pieces, primals[2:]), _rows(pieces, cotangents[2:])
-        mean, variance = outputs[:2]
-        scale = mx.rsqrt(variance + epsilon)
-        slope, by_bias = primals[0] * scale, _total(g, channels)
-        middle = mx.tile(mean, width)
-        by_weight = _total(x.map(lambda piece, one: (piece - middle) * one, g), channels) * scale
-        along = -slope * scale * by_weight / count
-        slopes, alongs, offsets = (mx.tile(v, width) for v in (slope, along, -slope * by_bias / count - mean * along))
-        by_input = g.map(lambda one, piece: one * slopes + (piece * alongs + offsets), x)
-        return [by_weight, by_bias, *_like(primals[2:], by_input)]
+        x, g = pieces.with_arrays(primals[2:]), pieces.with_arrays(cotangents[3:])
+        mean, _, scale = outputs[:3]
+        middle, slope = spread(mean, width), primals[0] * scale
+        by_bias = _total(g)
+        by_weight = _total(x.map(lambda piece, one: (piece - middle) * one, g)) * scale
+        along = slope * scale * by_weight * part
+        offset = spread(slope * by_bias * part - mean * along, width)
+        along, slope = spread(along, width), spread(slope, width)
+        by_input = g.map(lambda one, piece: one * slope - (piece * along + offset), x)
+        return [by_weight, by_bias, *by_input.arrays]
 
-    mean, variance, *made = apply(weight, bias, *pieces.arrays)
+    mean, variance, _, *made = apply(weight, bias, *pieces.arrays)
     return pieces.with_arrays(made), mean, variance
 
 
-def _total(pieces: Pieces, channels: int) -> mx.array:
-    """Return the sums over all pieces, shape (channels,), of rows (m, width * channels)."""
-    sums = pieces.map(lambda rows: sum_of_rows(rows, channels)).arrays
+def _total(pieces: Pieces) -> mx.array:
+    """Return the sums over all pieces, shape (channels,)."""
+    sums = pieces.map(sum_of_channels).arrays
     return sum(sums[1:], start=sums[0])
-
-
-def _rows(pieces: Pieces, arrays: Sequence[mx.array]) -> Pieces:
-    return pieces.with_arrays([array.reshape(-1, array.shape[-2] * array.shape[-1]) for array in arrays])
-
-
-def _like(arrays: Sequence[mx.array], rows: Pieces) -> list[mx.array]:
-    return [piece.reshape(array.shape) for piece, array in zip(rows.arrays, arrays, strict=True)]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from d2f.mlx_cpu.channels import add_to_channels
+from d2f.mlx_cpu.channels import spread
 from d2f.mlx_cpu.minimal import OUTPUTS, POINTS, TAPS, one_axis
 from d2f.mlx_cpu.window import Window, crop
 
@@ -35,7 +35,7 @@ def forward(x: mx.array, prepared: Sequence[mx.array], window: Window, bias: mx.
         total = mx.addmm(total, _met_by(tap, inputs, width), prepared[tap])
     rows = one_axis().outputs @ total.reshape(images, -1, POINTS, width * out)
     y = crop(rows.reshape(images, -1, width, out), 0, 0, height, width)
-    return y if bias is None else add_to_channels(y, bias)
+    return y if bias is None else y + spread(bias, y.shape[2])
 
 
 def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array:

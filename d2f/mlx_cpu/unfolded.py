@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from d2f.mlx_cpu.channels import add_to_channels
+from d2f.mlx_cpu.channels import spread
 from d2f.mlx_cpu.window import Window
 
 
@@ -19,7 +19,7 @@ def forward(x: mx.array, prepared: Sequence[mx.array], window: Window, bias: mx.
     """Convolve x (n, height, width, in) and add a bias; returns (n, height', width', out)."""
     places = window.places(*x.shape[1:3])
     y = (_windows(x, window) @ prepared[0]).reshape(x.shape[0], *places, -1)
-    return y if bias is None else add_to_channels(y, bias)
+    return y if bias is None else y + spread(bias, y.shape[2])
 
 
 def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array:
