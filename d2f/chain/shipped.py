@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 
 from d2f.api.errors import D2FError
@@ -19,10 +20,11 @@ def shipped_names() -> tuple[str, ...]:
 def shipped_text(name: str) -> str:
     """Return the text of a shipped chain; D2F130 where there is none of this name."""
     from d2f.api.nearest import did_you_mean
+    from d2f.chain.source import ORDER
 
     names = shipped_names()
     if name in names:
         return (files(PACKAGE) / f"{name}{SUFFIX}").read_text("utf-8")
     listed = f"shipped chains: {', '.join(names)}" if names else "no chain ships with this d2f"
-    note = f"a chain of your own is named by its file: {name}{SUFFIX}"
+    note = ORDER if os.path.isdir(name) else f"a chain of your own is named by its file: {name}{SUFFIX}"
     raise D2FError.of("D2F130", f"unknown chain '{name}'", *did_you_mean(name, names), listed, note)

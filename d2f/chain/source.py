@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from d2f.chain.nodes import Key, Node, Pairs, Span, child, dotted
 
 MAX_BYTES = 1_000_000
 """A chain file holds no more bytes than this."""
+
+ORDER = "the chain comes first, then the images: d2f chain run CHAIN IMAGE"
+"""Said of what is more likely an image, or a folder of them, than a chain."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ def read_text(path: str | Path) -> Text:
     try:
         return as_text(str(path), data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
+        if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise D2FError.of("D2F108", f"'{path}' is no text, and so no chain file", ORDER) from error
         line = data[: error.start].count(b"\n") + 1
         raise D2FError.of(
             "D2F108", f"'{path}' is not UTF-8: byte 0x{data[error.start]:02x} in line {line}", "save it as UTF-8"
@@ -136,4 +142,4 @@ def _neighbours(path: Path) -> tuple[str, ...]:
 
 def _inside(folder: Path) -> tuple[str, ...]:
     found = sorted(one.name for one in folder.glob("*.y*ml"))[:3]
-    return (f"it holds {', '.join(found)}",) if found else ()
+    return (f"it holds {', '.join(found)}" if found else ORDER,)

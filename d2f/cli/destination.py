@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -30,11 +30,14 @@ class Destination:
         None for the standard output.
     format : str
     mode : {'new', 'overwrite', 'resume'}
+    stream : text file
+        The standard output, as it was when this was made: later it is kept from plugins that print.
     """
 
     path: str | None
     format: Format
     mode: Mode
+    stream: TextIO = field(default_factory=lambda: sys.stdout, compare=False)
 
     @classmethod
     def of(cls, output: str | None, format: Format | None, resume: bool, overwrite: bool) -> Destination:
@@ -66,12 +69,12 @@ class Destination:
 
     def console(self) -> Console | None:
         """Return the terminal that a table is shown on, if one is."""
-        if self.path is not None or self.format != "table" or not sys.stdout.isatty():
+        if self.path is not None or self.format != "table" or not self.stream.isatty():
             return None
         from d2f.output.table import HonestConsole
 
-        return HonestConsole()
+        return HonestConsole(file=self.stream)
 
     def open(self, head: Head, seen: Callable[[Row], None], console: Console | None) -> Writer:
         """Open it for rows; `seen` is called with those that an earlier run has written."""
-        return open_writer(self.path, self.format, head, self.mode, seen, console)
+        return open_writer(self.path, self.format, head, self.mode, seen, console, self.stream)

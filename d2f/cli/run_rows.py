@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import AbstractContextManager, closing, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,11 +49,12 @@ class RunRows:
     def finish(self, ctx: click.Context) -> int:
         """Score and write every image; return the exit code."""
         interruption = Interruption()
-        with interruption:
+        # What plugins print would stand among the rows.
+        with interruption, redirect_stdout(sys.stderr):
             try:
                 self._write_all(interruption)
             except KeyboardInterrupt:
-                self._report()
+                self._report(ended=False)
                 click.echo(self._how_to_go_on(ctx), err=True)
                 return interruption.exit_code
             self._report()
@@ -103,15 +104,15 @@ class RunRows:
             wanted = sys.stderr.isatty() and not self._options["quiet"]
         return meter(wanted, self._console or Console(stderr=True), self._images)
 
-    def _report(self) -> None:
+    def _report(self, ended: bool = True) -> None:
         if self._options["quiet"]:
             return
-        lines = self._summary.lines(time.monotonic() - self._begun, self._destination.name)
+        lines = self._summary.lines(time.monotonic() - self._begun, self._destination.name, ended)
         if self._destination.path is None:
             click.echo("\n".join(lines), err=True)
             return
-        with guarded():
-            click.echo("\n".join(lines))
+        with guarded(self._destination.stream):
+            click.echo("\n".join(lines), file=self._destination.stream)
 
     def _how_to_go_on(self, ctx: click.Context) -> str:
         if not self._destination.resumable:

@@ -15,6 +15,8 @@ from d2f.output.standard_output import StandardOutput
 from d2f.output.writer import Writer
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from rich.console import Console
 
 Seen = Callable[[Row], None]
@@ -27,6 +29,7 @@ def open_writer(
     mode: Mode = "new",
     seen: Seen | None = None,
     console: Console | None = None,
+    stream: TextIO | None = None,
 ) -> Writer:
     """Open an output for rows.
 
@@ -43,6 +46,8 @@ def open_writer(
         Called with each row that a resumed output holds already.
     console : rich.console.Console, optional
         Where a table for the standard output is printed; default a plain one.
+    stream : text file, optional
+        The standard output; default what `sys.stdout` is now.
 
     Raises
     ------
@@ -54,17 +59,17 @@ def open_writer(
         hint = f"give -o FILE with --format {'|'.join(RESUMABLE)}"
         raise D2FError.of("D2F001", "only a file of rows can be resumed", hint)
     if format == "table":
-        return _table(path, mode, console)
+        return _table(path, mode, console, stream)
     if format == "parquet":
         return _parquet(str(path), head, mode, seen)
-    return _lines(path, format, head, mode, seen)
+    return _lines(StandardOutput(stream) if path is None else AppendFile(path, mode), format, head, mode, seen)
 
 
-def _table(path: str | None, mode: Mode, console: Console | None) -> Writer:
+def _table(path: str | None, mode: Mode, console: Console | None, stream: TextIO | None) -> Writer:
     from d2f.output.table import TableWriter, plain_console
 
     if path is None:
-        return TableWriter(console or plain_console())
+        return TableWriter(console or plain_console(stream))
     AppendFile(path, mode).close()
     file = open(path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115
     return TableWriter(plain_console(file), file, path)
@@ -80,8 +85,7 @@ def _parquet(path: str, head: Head, mode: Mode, seen: Seen | None) -> Writer:
     return parquet_parts.ParquetWriter(folder, head)
 
 
-def _lines(path: str | None, format: Format, head: Head, mode: Mode, seen: Seen | None) -> Writer:
-    file = StandardOutput() if path is None else AppendFile(path, mode)
+def _lines(file: AppendFile | StandardOutput, format: Format, head: Head, mode: Mode, seen: Seen | None) -> Writer:
     if isinstance(file, AppendFile) and mode == "resume":
         try:
             _read(jsonl_file.resume(file) if format == "jsonl" else csv_file.resume(file, head), file.path, head, seen)

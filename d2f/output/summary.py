@@ -55,15 +55,25 @@ class Summary:
             if cell.abstained:
                 self._abstained.add(printable(f"{cell.name}: {cell.abstained}"), path)
 
-    def lines(self, seconds: float, where: str) -> Iterator[str]:
-        """Yield the summary's lines; `seconds` is how long this run took, `where` is where its rows went."""
+    def lines(self, seconds: float, where: str, ended: bool = True) -> Iterator[str]:
+        """Yield the summary's lines.
+
+        Parameters
+        ----------
+        seconds : float
+            How long this run took.
+        where : str
+            Where its rows went.
+        ended : bool
+            Whether it came to its end: False where it was interrupted.
+        """
         yield f"{counted(self.images, 'image')}: {self._counts()}"
         for title, reasons in self._reasons():
             yield title
             yield from reasons.lines()
         if self._turned:
             yield f"{counted(self._turned, 'verdict')} with a detector that turns between views"
-        yield self._speed(seconds)
+        yield self._speed(seconds, ended)
         yield f"chain {self._head.chain}, digest {self._head.digest[:12]}; rows written to {where}"
         yield CAUTION
 
@@ -76,9 +86,11 @@ class Summary:
             if reasons:
                 yield title, reasons
 
-    def _speed(self, seconds: float) -> str:
+    def _speed(self, seconds: float, ended: bool) -> str:
         new = self.images - self._earlier
-        speed = f"{new} in {seconds:.1f} s, {new / max(seconds, 1e-9):.1f} a second" if new else "none was left to do"
+        speed = "none was left to do" if ended else "none was finished"
+        if new:
+            speed = f"{new} in {seconds:.1f} s, {new / max(seconds, 1e-9):.1f} a second"
         return f"{speed}; {self._earlier} kept from an earlier run" if self._earlier else speed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from d2f.output.standard_output import guarded
 from d2f.output.values import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import IO
 
 PLAIN_WIDTH = 80
@@ -41,7 +44,9 @@ class TableWriter:
 
     def __init__(self, console: Console, file: IO[str] | None = None, name: str = "") -> None:
         self._console, self._file = console, file
-        self._guarded = guarded if file is None else partial(refusals.explained, name)
+        behind: Callable[[], AbstractContextManager[None]]
+        behind = partial(guarded, console.file) if file is None else partial(refusals.explained, name)
+        self._guarded = behind
         self._widths = column_widths(console.width)
         self._headed = False
 
@@ -92,7 +97,7 @@ class HonestConsole(Console):
 
 def plain_console(file: IO[str] | None = None) -> Console:
     """Return a console of `PLAIN_WIDTH` without colour, on `file` or the standard output."""
-    return HonestConsole(file=file, width=PLAIN_WIDTH, force_terminal=False, no_color=True)
+    return HonestConsole(file=file or sys.stdout, width=PLAIN_WIDTH, force_terminal=False, no_color=True)
 
 
 def column_widths(width: int) -> tuple[int, int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +103,9 @@ def gather(names: frozenset[str] | None) -> Shelf:
         if origin in shelf.left_out:
             continue
         try:
-            _load(origin, entry_point, manager, shelf)
+            # What a module prints when it is imported would stand among a command's own output.
+            with redirect_stdout(sys.stderr):
+                _load(origin, entry_point, manager, shelf)
         except (Exception, SystemExit) as error:
             shelf.faults.append(raised("D2F201", f"plugin '{origin.entry_point}' failed to load", origin, error))
     return shelf

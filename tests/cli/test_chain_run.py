@@ -312,6 +312,12 @@ class TestRefusals:
         assert "No module named 'nothing_that_exists'" in err
         assert not (photos.folder / "rows.csv").exists()
 
+    @pytest.mark.parametrize("named", ["photos", "photos/", "photos/white.png"])
+    def test_images_where_the_chain_belongs(self, photos: Toy, run: Run, named: str) -> None:
+        code, out, err = run(chain=named)
+        assert (code, out) == (Exit.USAGE, "")
+        assert "   = the chain comes first, then the images: d2f chain run CHAIN IMAGE\n" in err
+
     def test_a_chain_file_that_is_wrong(self, photos: Toy, run: Run) -> None:
         (photos.folder / "wrong.yaml").write_text("d2f: 1\nname: wrong\n", "utf-8")
         assert run("photos", chain="wrong.yaml")[0] == Exit.USAGE
@@ -357,6 +363,19 @@ class TestProcesses:
         done = process(toy, "-", "--format", "csv", input="white.png\nmissing.png\n", capture_output=True)
         assert done.returncode == Exit.SOME_FAILED
         assert [line.split(",")[0] for line in done.stdout.splitlines()[1:]] == ["white.png", "missing.png"]
+
+    @pytest.mark.parametrize("format", ["jsonl", "csv", "table"])
+    def test_what_plugins_print_never_stands_among_the_rows(self, photos: Toy, format: str) -> None:
+        quiet = process(photos, "photos", "--format", format, capture_output=True)
+        source = photos.distributions.folder / "d2f_toy.py"
+        loud = source.read_text("utf-8").replace(
+            "def score(self, batch):", "def score(self, batch):\n        print('LOUD')"
+        )
+        source.write_text(f"print('LOUD')\n{loud}", "utf-8")
+        done = process(photos, "photos", "--format", format, capture_output=True)
+        assert done.stdout == quiet.stdout
+        assert done.stderr.count("LOUD") > 1
+        assert done.returncode == quiet.returncode == Exit.SOME_FAILED
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
     @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ def test_missing(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    assert refused(tmp_path).endswith("is a folder, not a chain file")
+    problem, note = refused(tmp_path).splitlines()
+    assert problem.endswith("is a folder, not a chain file")
+    assert note == "   = the chain comes first, then the images: d2f chain run CHAIN IMAGE"
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nobody is kept from reading here")

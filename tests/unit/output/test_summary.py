@@ -36,6 +36,11 @@ def test_one_image() -> None:
     assert next(summary.lines(1.0, "rows.csv")) == "1 image: 0 generated, 1 real, 0 inconclusive, 0 failed"
 
 
+def test_a_run_interrupted_before_its_first_image_does_not_say_that_it_was_through() -> None:
+    assert "none was finished" in list(Summary(HEAD).lines(1.0, "rows.csv", ended=False))
+    assert "none was left to do" in list(Summary(HEAD).lines(1.0, "rows.csv"))
+
+
 def test_exit_codes() -> None:
     def ended(*rows: object) -> Exit:
         summary = Summary(HEAD)
