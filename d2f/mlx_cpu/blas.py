@@ -35,6 +35,8 @@ class InForce:
         Why it is this one.
     slow : bool
         It is the reference BLAS of the Linux wheel, and nobody asked for it.
+    threads : int, optional
+        How many a product may use, where it is known.
     functions : tuple of str
         What was pointed elsewhere.
     undo : mapping of slot to address
@@ -44,6 +46,7 @@ class InForce:
     name: str
     reason: str
     slow: bool = False
+    threads: int | None = None
     functions: tuple[str, ...] = ()
     undo: Mapping[int, int] = field(default_factory=dict, repr=False)
 
@@ -123,8 +126,13 @@ def _point_at_openblas(library: elf.Library) -> InForce:
     if wrong := wrong_functions(known):
         raise RuntimeError(f"{', '.join(wrong)} of {DISTRIBUTION} differ from numpy")
     before = point_slots({slot: address for name, address in known.items() for slot in slots[name]})
-    name = f"OpenBLAS {' '.join(openblas.description.split()[1:2])}"
-    return InForce(name, f"{DISTRIBUTION}, agrees with numpy", functions=tuple(sorted(known)), undo=before)
+    return InForce(
+        f"OpenBLAS {openblas.version}",
+        f"from {DISTRIBUTION}, agrees with numpy",
+        threads=openblas.threads,
+        functions=tuple(sorted(known)),
+        undo=before,
+    )
 
 
 def _slow(reason: str) -> str:

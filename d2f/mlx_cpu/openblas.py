@@ -40,22 +40,15 @@ class OpenBLAS:
         return int(self._library[PREFIX + "openblas_get_num_threads"]())
 
     @property
-    def description(self) -> str:
-        """Version, build options and the kernel chosen for this processor."""
-        function = self._library[PREFIX + "openblas_get_config"]
+    def version(self) -> str:
+        """Its version, and the kernels that it has chosen for this processor, such as ``0.3.34 (Haswell)``."""
+        return f"{self._text('openblas_get_config').split()[1]} ({self._text('openblas_get_corename')})"
+
+    def _text(self, name: str) -> str:
+        function = self._library[PREFIX + name]
         function.restype = ctypes.c_char_p
         text: bytes = function()
         return text.decode()
-
-
-def installed_version() -> str | None:
-    """Return the distribution's version, None if it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return None
 
 
 def _library_file() -> Path:

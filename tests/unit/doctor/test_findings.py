@@ -59,11 +59,27 @@ def test_weights_that_are_here_not_fetched_or_missing(tmp_path: Path) -> None:
         Weights("a/here", digest, "MIT", (str(here),)),
         Weights("b/remote", "1" * 64, "MIT", ("https://example.org/w.safetensors",)),
         Weights("c/lost", "2" * 64, "MIT", ("package:d2f/none.safetensors",)),
+        Weights("d/damaged", "3" * 64, "MIT", (str(here),)),
     ]
     found = by_name(list(weights(Catalog.of(weights=records))))
     assert found["a/here"].value == f"here, sha256 {digest[:12]}…"
     assert (found["b/remote"].state, found["b/remote"].remedy) == ("fine", "d2f weights pull b/remote")
     assert (found["c/lost"].state, found["c/lost"].value) == ("error", "missing")
+    assert (found["d/damaged"].state, found["d/damaged"].value) == (
+        "error",
+        "damaged: its sha256 is not the pinned one",
+    )
+
+
+def test_a_wrong_product_is_an_error() -> None:
+    from d2f.doctor.speed import speed
+
+    assert [finding.state for finding in speed() if finding.name == "convolution"] == ["fine"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("d2f.doctor.speed.TOLERANCE", 0.0)
+        found = list(speed())
+    assert [finding.state for finding in found] == ["error", "error"]
+    assert all(finding.value.startswith("WRONG, at ") for finding in found)
 
 
 def test_no_plugin_at_all() -> None:
@@ -85,6 +101,6 @@ def test_the_report_marks_and_counts() -> None:
         "           = see BLAS above",
         "x backend  two",
         "",
-        "1 errors, 1 warnings",
+        "1 error, 1 warning",
     ]
     assert report_lines(findings[:1])[-1] == "nothing to mend"
