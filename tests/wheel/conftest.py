@@ -1,4 +1,4 @@
-"""The wheel, built from a clean copy of the source, and an empty environment in which it is installed."""
+"""The wheel and the sdist, built from a clean copy of the source, and an empty environment with the wheel in it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,39 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.environments import PIP, Environment
 
-PARTS = ("pyproject.toml", "README.md", "LICENSE", "d2f", "plugins", "chains")
+PACKED = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "d2f", "plugins", "chains")
+BESIDES = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "mkdocs.yml", ".ci", "docs", "tests")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
+
+
+def copied(parts: tuple[str, ...], source: Path) -> Path:
+    """Copy parts of the checkout, without what was built there, to a new folder `source`."""
+    source.mkdir()
+    for part in parts:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, source / part, ignore=LEFT_OUT)
+        else:
+            shutil.copy(ROOT / part, source / part)
+    return source
+
+
+@pytest.fixture(scope="session")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist."""
+    folder = tmp_path_factory.mktemp("sdist")
+    source = copied((*PACKED, *BESIDES), folder / "source")
+    program = f"from setuptools.build_meta import build_sdist; build_sdist({str(folder)!r})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.tar.gz")
+    return built
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    source.mkdir()
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, source / part, ignore=LEFT_OUT)
-        else:
-            shutil.copy(ROOT / part, source / part)
+    source = copied(PACKED, folder / "source")
     command = [
         sys.executable,
         "-m",

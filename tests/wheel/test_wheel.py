@@ -1,7 +1,9 @@
-"""What the wheel holds: every module, template, chain and weights file of the source, and nothing else."""
+"""What the wheel holds: every module, template, chain and weights file of the source, and nothing else; the sdist holds
+all that the README's commands need."""
 
 from __future__ import annotations
 
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -28,6 +30,16 @@ def test_what_is_in_it(wheel: Path) -> None:
     wanted = {name.replace("d2f/testing/d2f_pytest/", "d2f_pytest/") for name in wanted}
     assert wanted - inside == set(), "declare it in pyproject.toml: packages, package-dir or package-data"
     assert inside - wanted == set()
+
+
+def test_what_is_in_the_sdist(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"README.md", "CHANGELOG.md", "mkdocs.yml", ".ci/run", "docs/tutorial/images/flat.png"}
+    for top in ("d2f", "plugins", "chains", "tests"):
+        found = (path for path in (ROOT / top).rglob("*.py") if "__pycache__" not in path.parts)
+        wanted |= {path.relative_to(ROOT).as_posix() for path in found}
+    assert wanted - inside == set()
 
 
 def test_it_is_the_installed_one(environment: Environment, tmp_path: Path) -> None:
