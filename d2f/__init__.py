@@ -25,12 +25,14 @@ from d2f.api.weights import Weights
 from d2f.chain.chain import Chain
 from d2f.chain.load import load_chain
 from d2f.mlx_cpu import hook as _mlx_hook
+from d2f.reading.bounds import Bounds
 from d2f.version import __version__
 
 __all__ = [
     "API_VERSION",
     "CODES",
     "Abstention",
+    "Bounds",
     "Calibrator",
     "Cell",
     "Chain",

@@ -66,7 +66,7 @@ class Chain:
 
     def run(
         self,
-        paths: Sequence[str | os.PathLike[str]] = (),
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
         *,
         workers: int | None = None,
         bounds: Bounds | None = None,
@@ -77,11 +77,11 @@ class Chain:
 
         Parameters
         ----------
-        paths : sequence of str or path
+        paths : str or path, or sequence of them
             Files, folders, globs and manifests; those that the chain file names by default.
         workers : int, optional
             Threads; by default the cores that the process may use. Rows do not depend on it.
-        bounds : Bounds, optional
+        bounds : d2f.Bounds, optional
             Limits on the bytes and pixels of a file.
         only : callable, optional
             Asked of each path that was found, when its turn comes; where it says no, the file is left out.
@@ -110,7 +110,8 @@ class Chain:
         from d2f.engine.local import LocalEngine
         from d2f.reading.files import find_images
 
-        found = find_images([os.fspath(path) for path in paths] or self.images)
+        named = (paths,) if isinstance(paths, str | os.PathLike) else paths
+        found = find_images([os.fspath(path) for path in named] or self.images)
         observe = self._observer(on_event)
         engine = LocalEngine(self.plan, workers, observe)
         engine.load()

@@ -22,6 +22,16 @@ TRIAD = Path(__file__).parents[2] / "chains" / "good" / "triad.yaml"
 UNFITTED = TRIAD.with_name("unfitted.yaml")
 
 
+def test_one_path_is_as_good_as_a_list(catalog: Catalog, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    chain = load_chain(UNFITTED, catalog=catalog)
+    for one in (tmp_path, str(tmp_path / "a.png"), [tmp_path]):
+        assert [row.path for row in chain.run(one)] == [str(tmp_path / "a.png")]
+    (refused,) = chain.run(tmp_path, bounds=d2f.Bounds(pixels=63))
+    assert refused.error is not None
+    assert refused.error.code == "D2F306"
+
+
 class TestNames:
     @pytest.fixture(autouse=True)
     def _shipped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
