@@ -76,7 +76,9 @@ class Environment:
 
     def variables(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the process environment of somebody who has activated it."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("D2F_", "PIP_", "PYTEST", "PYTHON"))}
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("D2F_", "PIP_", "PYTEST", "PYTHON"))
+        }
         path = os.pathsep.join([str(self.bin), kept.get("PATH", "")])
         return {**kept, **PIP, "PATH": path, "VIRTUAL_ENV": str(self.folder), **(more or {})}
 
