@@ -19,7 +19,7 @@ MASKS = (
     (r"(mlx  +)\d.*", r"\1VERSION"),
     (r"(mlx-data  +).*", r"\1VERSION"),
     (r"\d+ stream\(s\)", "N stream(s)"),
-    (r"OpenBLAS \S+: .*", "OPENBLAS"),
+    (r"OpenBLAS [^:]+: .*", "OPENBLAS"),
     (r"(Pillow +|pillow-heif )\S+", r"\1VERSION"),
     (r"\d+ (detector|preprocessor|calibrator|combiner|trainable)s", r"N \1s"),
     (r"sha256 [0-9a-f]{12}…", "sha256 DIGEST"),
