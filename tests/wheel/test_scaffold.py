@@ -60,12 +60,24 @@ def test_the_learned_one_is_trained_anew(environment: Environment, workplace: Pa
     assert re.search(r"^new\.safetensors  sha256 [0-9a-f]{64}$", done.stdout, re.MULTILINE), done.stdout
 
 
+RESNET = """\
+d2f: 1
+train: resnet
+with: {depth: 20, stem: early}
+data: {part: all, validation: 0.25}
+tiles: {size: 64, count: 1}
+copies: {windows: [96, 128], scale: false}
+optimiser: {use: adamw, rate: 0.003}
+batch: 8
+epochs: 1
+"""
 MIXED = """\
 d2f: 1
 name: mixed
 views:
   changed: [{use: my-preprocessor, with: {levels: 64}}]
 detectors:
+  - {use: resnet, with: {weights: resnet.safetensors, tile: 64}}
   - {use: noise-statistics}
   - {use: my-detector, views: [plain, changed]}
   - {use: my-learned}
@@ -75,9 +87,22 @@ combine: {use: my-combiner}
 """
 
 
-def test_a_chain_of_all_of_them_is_fitted_and_run(environment: Environment, workplace: Path) -> None:
+@pytest.fixture(scope="module")
+def mixed(environment: Environment, workplace: Path) -> Path:
+    """A chain of built-in and strangers' stages, learned and handcrafted, and weights for the learned built-in one."""
+    (workplace / "resnet.yaml").write_text(RESNET, "utf-8")
+    environment.run("python", "-m", "d2f.testing", "labelled-set", "others", "10", "--seed", "5", cwd=workplace)
+    train = ["d2f", "train", "resnet.yaml", "--data", "others", "-o", "resnet.safetensors"]
+    done = environment.run(*train, cwd=workplace)
+    assert done.returncode == 0, done.stdout
     (workplace / "mixed.yaml").write_text(MIXED, "utf-8")
-    fit = ["d2f", "chain", "fit", "mixed.yaml", "--data", "pictures", "-o", "fitted.yaml", "--attack", "jpeg:80"]
+    return workplace / "mixed.yaml"
+
+
+def test_a_chain_of_all_of_them_is_fitted_run_and_benched(
+    environment: Environment, workplace: Path, mixed: Path
+) -> None:
+    fit = ["d2f", "chain", "fit", mixed.name, "--data", "pictures", "-o", "fitted.yaml", "--attack", "jpeg:80"]
     done = environment.run(*fit, cwd=workplace)
     assert done.returncode == 0, done.stdout
     fitted = (workplace / "fitted.yaml").read_text("utf-8")
@@ -86,3 +111,7 @@ def test_a_chain_of_all_of_them_is_fitted_and_run(environment: Environment, work
     done = environment.run("d2f", "chain", "run", "fitted.yaml", "pictures", "--format", "jsonl", cwd=workplace)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count('"probability": 0.') >= 20
+    bench = ["d2f", "bench", "fitted.yaml", "--data", "others", "--attack", "jpeg:60", "-o", "result"]
+    done = environment.run(*bench, cwd=workplace)
+    assert done.returncode == 0, done.stdout
+    assert "area under the ROC curve" in done.stdout
