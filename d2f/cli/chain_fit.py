@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.argument("chain")
 @click.option("--data", required=True, metavar="DIR", help="Labelled images: a folder or a manifest.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where the fitted chain file goes.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="A laundered copy to add; may be repeated.")
 @click.option("--no-attack", is_flag=True, help="Add no laundered copies.")
 @click.option("--part", type=click.Choice(["all", "chains", "weights"]), default="all", help="Of the project's split.")
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
 @click.option("--allow-overlap", is_flag=True, help="Let in images that the weights were trained on.")
-def fit(chain: str, data: str, output: str, only: str | None, **options: Any) -> int:
+def fit(chain: str, data: str, output: str, overwrite: bool, only: str | None, **options: Any) -> int:
     """Fit CHAIN to labelled images and write it anew.
 
     Every image counts as it is brought and under each attack. Folds never cut through a collection. Exit code 1
@@ -42,7 +43,7 @@ def fit(chain: str, data: str, output: str, only: str | None, **options: Any) ->
     from d2f.fitting.only_thresholds import fit_only_thresholds
     from d2f.fitting.report import fit_lines, threshold_fit_lines
 
-    _need_writable(output)
+    _need_writable(output, overwrite)
     loaded = load_chain(chain, refit=only is None)
     images = _images(data, **options)
     with ticking("scoring", len(images)) as tick:
@@ -92,13 +93,17 @@ def _images(data: str, **options: Any) -> Dataset:
     return limited(images, options["limit"], options["seed"]) if options["limit"] else images
 
 
-def _need_writable(output: str) -> None:
-    """Refuse an output that cannot be written before the long work, not after it."""
+def _need_writable(output: str, overwrite: bool) -> None:
+    """Refuse an output that cannot be written, or that is there, before the long work, not after it."""
     from d2f.api.errors import D2FError
+    from d2f.cli.new_output import need_new_file
 
+    need_new_file(output, overwrite)
     folder = os.path.dirname(output) or "."
-    if os.path.isdir(output) or not os.access(output if os.path.exists(output) else folder, os.W_OK):
-        raise D2FError.of("D2F004", f"'{output}' cannot be written")
+    if not os.path.isdir(folder):
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: its folder is not there", "make it with mkdir -p")
+    if not os.access(output if os.path.exists(output) else folder, os.W_OK):
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: it is not allowed", "choose another file with -o")
 
 
 def _write(output: str, text: str) -> None:

@@ -73,7 +73,7 @@ def test_thresholds_alone(distributions, place):
         (("--calibrator", "plat"), 2, "D2F112"),
         (("--limit", "12"), 2, "D2F603"),
         (("--part", "chains", "--data", "nowhere"), 2, "D2F002"),
-        (("-o", "no/such/folder/a.yaml"), 2, "D2F004"),
+        (("-o", "no/such/folder/a.yaml"), 2, "make it with mkdir -p"),
     ],
 )
 def test_what_a_user_can_get_wrong(distributions, place, more, code, words):
@@ -81,6 +81,19 @@ def test_what_a_user_can_get_wrong(distributions, place, more, code, words):
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_there_is_kept_unless_told_otherwise(distributions, place):
+    (place / "fitted.yaml").write_text("mine", "utf-8")
+    done = fit(distributions, place, "--no-attack")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:2] == [
+        f"error[D2F004]: '{place / 'fitted.yaml'}' is there already",
+        "   = to replace it: --overwrite",
+    ]
+    assert (place / "fitted.yaml").read_text("utf-8") == "mine"
+    assert fit(distributions, place, "--no-attack", "--overwrite").returncode == 0
+    assert (place / "fitted.yaml").read_text("utf-8").startswith("d2f: 1")
 
 
 def test_a_damaged_file_is_told_and_ends_in_1(distributions, place):
