@@ -12,6 +12,7 @@ from d2f.api.errors import D2FError
 from d2f.cli.errors import print_problems
 from d2f.cli.lazy import LazyGroup, Table
 from d2f.cli.outcome import DEBUG, run
+from d2f.cli.streams import fit_streams
 from d2f.mlx_cpu.hook import claim_process
 from d2f.version import __version__
 
@@ -97,6 +98,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     if args is None:
         claim_process()
+        fit_streams()
     if instruction := os.environ.get("_D2F_COMPLETE"):
         from click.shell_completion import shell_complete
 

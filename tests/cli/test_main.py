@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -375,3 +376,25 @@ class TestPrinting:
 def test_an_error_holds_at_least_its_problems() -> None:
     error = D2FError(PROBLEMS)
     assert str(error).count("\n  --> ") == 3
+
+
+class TestStreams:
+    """What only a process of its own can show."""
+
+    def test_letters_that_the_output_lacks(self, distributions: Distributions) -> None:
+        distributions.add_plugin("soft", stage_module("soft").replace("nothing at all", "nothing · at all"))
+        code = "import sys; from d2f.cli.main import main; sys.exit(main())"
+        command = [sys.executable, "-c", code, "plugin", "list"]
+        environment = {**os.environ, "PYTHONPATH": str(distributions.folder), "PYTHONIOENCODING": "ascii"}
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"Does nothing ? at all." in done.stdout
+
+    @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_streams_that_the_caller_has_closed(self, tmp_path: Path, closed: str) -> None:
+        code = "import sys; from d2f.cli.main import main; sys.exit(main())"
+        command = f'"$0" -c "$1" plugin list {closed}'
+        done = subprocess.run(
+            ["bash", "-c", command, sys.executable, code], cwd=tmp_path, capture_output=True, timeout=60
+        )
+        assert done.returncode == 0
