@@ -382,10 +382,10 @@ class TestStreams:
     """What only a process of its own can show."""
 
     def test_letters_that_the_output_lacks(self, distributions: Distributions) -> None:
-        distributions.add_plugin("soft", stage_module("soft").replace("nothing at all", "nothing · at all"))
+        distributions.add_plugin("soft", stage_module("soft").replace("nothing at all", "nothing → at all"))
         code = "import sys; from d2f.cli.main import main; sys.exit(main())"
         command = [sys.executable, "-c", code, "plugin", "list"]
-        environment = {**os.environ, "PYTHONPATH": str(distributions.folder), "PYTHONIOENCODING": "ascii"}
+        environment = {**os.environ, "PYTHONPATH": str(distributions.folder), "PYTHONIOENCODING": "latin-1"}
         done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"Does nothing ? at all." in done.stdout
