@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.inputs import FileBytes, Tiles
@@ -105,8 +106,12 @@ def _outcome(outcome: Any, name: str) -> Score | Abstention:
     from d2f.engine.findings import finding
 
     found = finding(outcome)
-    if isinstance(found, Score | Abstention):
-        return found
+    # The stage's own words are judged, not what the engine mends of them.
+    if isinstance(outcome, Abstention):
+        return outcome
+    if isinstance(found, Score):
+        return replace(found, evidence=outcome.evidence) if isinstance(outcome, Score) else found
+    assert not isinstance(found, Abstention)
     raise Failed(
         f"on {name}: {found.message}",
         "return a finite number, a d2f.Score, or d2f.Abstention('why') where there is none",
