@@ -63,9 +63,11 @@ def uninstall() -> None:
 
 
 def claim_process() -> None:
-    """Say that d2f started this process, so that it may also set the process's allocator when MLX comes."""
+    """Say that d2f started this process, so that it may also set the process's allocator when MLX comes, or now."""
     global _ours
     _ours = True
+    if MODULE in sys.modules:
+        speed_up()
 
 
 def speed_up() -> None:
