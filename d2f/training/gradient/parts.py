@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from d2f.api.arrays import Labels
 from d2f.api.errors import D2FError
 from d2f.data.components import components
 from d2f.data.dataset import Dataset, load_dataset
@@ -34,6 +36,8 @@ class Parts:
 
 def parts(recipe: NetworkRecipe, data: str | None = None, fold: tuple[int, int] | None = None) -> Parts:
     """Return the images that a recipe trains on and those that it validates on.
+
+    A share that validates is one fold of whole components, chosen by `telling_fold`.
 
     Parameters
     ----------
@@ -91,7 +95,35 @@ def need_apart(training: tuple[str, ...], validation: tuple[str, ...]) -> None:
 
 
 def _divided(dataset: Dataset, recipe: NetworkRecipe, fold: tuple[int, int] | None) -> tuple[Dataset, Dataset]:
-    share = recipe.data.validation
-    number, count = fold or (0, round(1 / share) if isinstance(share, float) else 5)
-    held = folds(components(dataset), dataset.labels, max(2, count), recipe.seed) == number
+    share, together = recipe.data.validation, components(dataset)
+    count = fold[1] if fold else round(1 / share) if isinstance(share, float) else 5
+    numbers = folds(together, dataset.labels, max(2, count), recipe.seed)
+    held = numbers == (fold[0] if fold else telling_fold(numbers, together, dataset.labels))
     return dataset.select(~held), dataset.select(held)
+
+
+def telling_fold(numbers: NDArray[np.int64], together: NDArray[np.int64], labels: Labels) -> int:
+    """Return the fold that says most as validation: that with the most components of both labels.
+
+    Folds are dealt from the largest component down, so that the first may hold one large component of each label,
+    and nothing else: two hands, whose subjects and files tell the label. Within a component of both labels only what
+    makes an image generated does. What counts, in this order: that the fold holds both labels; how many of its
+    components do; how many components it has, for hands differ more than their images; a lower number.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray, shape (n,), int64
+        The fold of each image, as `d2f.data.folds` deals them.
+    together : numpy.ndarray, shape (n,), int64
+        The component of each image.
+    labels : numpy.ndarray, shape (n,)
+        0 real, 1 generated.
+    """
+
+    def worth(number: int) -> tuple[bool, int, int, int]:
+        members = numbers == number
+        real, generated = (np.unique(together[members & (labels == label)]) for label in (0, 1))
+        both = len(np.intersect1d(real, generated))
+        return bool(len(real) and len(generated)), both, len(real) + len(generated) - both, -number
+
+    return max(range(int(numbers.max()) + 1), key=worth)
