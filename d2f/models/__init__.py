@@ -5,6 +5,7 @@ from __future__ import annotations
 from d2f.models.build import Network, build_model
 from d2f.models.config import ModelConfig, ResNetConfig, SmallVGGConfig, StemConfig, VGGConfig, model_config
 from d2f.models.freezing import freeze
+from d2f.models.normalisation import Normalisation
 from d2f.models.parameters import arrays_of, load_arrays, parameter_count
 from d2f.models.published import Published, from_published
 from d2f.models.resnet import ResNet
@@ -17,6 +18,7 @@ __all__ = [
     "VGG",
     "ModelConfig",
     "Network",
+    "Normalisation",
     "Published",
     "ResNet",
     "ResNetConfig",

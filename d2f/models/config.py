@@ -6,9 +6,17 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from d2f.models.normalisation import Known
+
 Dropout: TypeAlias = Annotated[float, Field(ge=0, lt=1, description="After each hidden layer.")]
 Logits: TypeAlias = Annotated[
     int, Field(ge=1, description="1 for binary cross entropy; 2 or the number of classes for cross entropy.")
+]
+Normalise: TypeAlias = Annotated[
+    Known | None,
+    Field(
+        description="What becomes of pixels before the first layer: `imagenet` for torchvision's and timm's weights."
+    ),
 ]
 
 
@@ -33,6 +41,7 @@ class ResNetConfig(_Strict):
     residual: bool = Field(True, description="False for the plain network of the same depth, without shortcuts.")
     stem: StemConfig | None = Field(None, description="Instead of the published first convolution.")
     logits: Logits = 1
+    normalise: Normalise = None
 
 
 class VGGConfig(_Strict):
@@ -43,6 +52,7 @@ class VGGConfig(_Strict):
     batch_norm: bool = Field(False, description="Batch norm after every convolution.")
     dropout: Dropout = 0.5
     logits: Logits = 1
+    normalise: Normalise = None
 
 
 class SmallVGGConfig(_Strict):
@@ -51,6 +61,7 @@ class SmallVGGConfig(_Strict):
     architecture: Literal["small-vgg"] = Field(description="Three blocks for pictures of 28 x 28 pixels.")
     dropout: Dropout = 0.5
     logits: Logits = 1
+    normalise: Normalise = None
 
 
 ModelConfig: TypeAlias = Annotated[ResNetConfig | VGGConfig | SmallVGGConfig, Field(discriminator="architecture")]

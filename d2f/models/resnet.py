@@ -9,6 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from d2f.layers import BatchNorm, Conv2d, MaxPool2d, join, piecewise, relu, split
+from d2f.models.normalisation import Normalisation
 from d2f.models.shape import ResNetShape, Stage
 
 BOTTLENECK_EXPANSION = 4
@@ -21,6 +22,8 @@ class ResNet(nn.Module):
     ----------
     shape : ResNetShape
         See `d2f.models.resnet_shape` for the published ones.
+    normalise : Normalisation, optional
+        What becomes of pixels before the first layer.
 
     Examples
     --------
@@ -33,8 +36,9 @@ class ResNet(nn.Module):
 
     folds = (("stem", "stem_norm"),)
 
-    def __init__(self, shape: ResNetShape) -> None:
+    def __init__(self, shape: ResNetShape, normalise: Normalisation | None = None) -> None:
         super().__init__()
+        self.normalise = normalise
         stem = shape.stem
         margin = (stem.kernel - stem.stride + 1) // 2
         self.stem = Conv2d(3, stem.width, stem.kernel, stem.stride, margin, bias=False)
@@ -47,6 +51,7 @@ class ResNet(nn.Module):
 
     def features(self, x: mx.array) -> mx.array:
         """Return the means over the last map, (n, channels), of pictures (n, height, width, 3)."""
+        x = x if self.normalise is None else self.normalise(x)
         pieces: Any = split(x) if self.training else x
         pieces = relu(self.stem_norm(self.stem(pieces)))
         if self.pool is not None:

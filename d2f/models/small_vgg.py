@@ -9,6 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from d2f.layers import MaxPool2d, join, relu, split
+from d2f.models.normalisation import Normalisation
 from d2f.models.vgg import Convolution
 
 WIDTHS = (32, 64, 128)
@@ -28,6 +29,8 @@ class SmallVGG(nn.Module):
         1 for binary cross entropy, or as many as there are classes.
     dropout : float
         After each hidden layer, in [0, 1).
+    normalise : Normalisation, optional
+        What becomes of pixels before the first layer.
 
     Examples
     --------
@@ -37,8 +40,9 @@ class SmallVGG(nn.Module):
     (2, 10)
     """
 
-    def __init__(self, logits: int = 1, dropout: float = 0.5) -> None:
+    def __init__(self, logits: int = 1, dropout: float = 0.5, normalise: Normalisation | None = None) -> None:
         super().__init__()
+        self.normalise = normalise
         self.blocks = [
             [Convolution(before, after, True), Convolution(after, after, True)]
             for before, after in pairwise((3, *WIDTHS))
@@ -51,6 +55,7 @@ class SmallVGG(nn.Module):
 
     def features(self, x: mx.array) -> mx.array:
         """Return what the head sees, (n, 800), of pictures (n, height, width, 3)."""
+        x = x if self.normalise is None else self.normalise(x)
         pieces: Any = split(x) if self.training else x
         for block in self.blocks:
             for convolution in block:

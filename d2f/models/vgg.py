@@ -10,6 +10,7 @@ import mlx.nn as nn
 
 from d2f.layers import BatchNorm, Conv2d, MaxPool2d, join, relu, split
 from d2f.models.grid_average import grid_average
+from d2f.models.normalisation import Normalisation
 from d2f.models.vgg_shape import VGGShape
 
 
@@ -20,6 +21,8 @@ class VGG(nn.Module):
     ----------
     shape : VGGShape
         See `d2f.models.vgg_shape` for the published ones.
+    normalise : Normalisation, optional
+        What becomes of pixels before the first layer.
 
     Examples
     --------
@@ -30,8 +33,9 @@ class VGG(nn.Module):
     (2, 10)
     """
 
-    def __init__(self, shape: VGGShape) -> None:
+    def __init__(self, shape: VGGShape, normalise: Normalisation | None = None) -> None:
         super().__init__()
+        self.normalise = normalise
         channels = pairwise([3, *(width for block in shape.blocks for width in block)])
         self.blocks = [[Convolution(*next(channels), shape.batch_norm) for _ in block] for block in shape.blocks]
         self.pool = MaxPool2d(2, 2)
@@ -45,6 +49,7 @@ class VGG(nn.Module):
 
     def features(self, x: mx.array) -> mx.array:
         """Return what the head sees, (n, hidden[-1]), of pictures (n, height, width, 3)."""
+        x = x if self.normalise is None else self.normalise(x)
         pieces: Any = split(x) if self.training else x
         for block in self.blocks:
             for convolution in block:
@@ -61,7 +66,7 @@ class VGG(nn.Module):
         Parameters
         ----------
         x : mlx.core.array, shape (n, height, width, 3), float32
-            In [0, 1], or as the weights were trained.
+            In [0, 1].
 
         Returns
         -------

@@ -25,6 +25,11 @@ class NetworkOptions(BaseModel):
         default=True, description="False for the plain network of the same depth, without shortcuts."
     )
     logits: Literal[1, 2] = Field(default=1, description="1 for binary cross entropy, 2 for cross entropy.")
+    normalise: Literal["imagenet"] | None = Field(
+        default=None,
+        description="What becomes of pixels before the first layer; `imagenet` where training starts from weights of "
+        "torchvision or timm.",
+    )
 
 
 class DetectorOptions(BaseModel):

@@ -28,7 +28,7 @@ class ResNetTrainable:
 
     def ablations(self) -> dict[str, dict[str, Any]]:
         """Return simpler kin by name, as options: what `d2f train ablate` compares with."""
-        given = self.options.model_dump()
+        given = self.options.model_dump(exclude_none=True)
         simpler = {}
         if self.options.residual:
             simpler["without residual connections"] = {**given, "residual": False}

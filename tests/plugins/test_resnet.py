@@ -45,7 +45,9 @@ def detector(path: Path, tile: int = 32, **options: Any) -> ResNetDetector:
     return ResNetDetector(DetectorOptions(weights=str(path), tile=tile, **options))
 
 
-@pytest.mark.parametrize("options", [{}, {"stem": "early"}, {"residual": False, "logits": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"stem": "early"}, {"residual": False, "logits": 2}, {"normalise": "imagenet"}]
+)
 def test_the_detector_scores_as_the_trained_network_does(tmp_path: Path, options: dict[str, Any]) -> None:
     made = network(**options)
     stage = detector(write(tmp_path / "w.safetensors", made, **options))
