@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from d2f.plugins.catalog import Catalog
     from d2f.training.figures import Figures
     from d2f.training.gradient.recipe import NetworkRecipe
-    from d2f.training.gradient.run import Request
+    from d2f.training.gradient.request import Request
     from d2f.training.recipe import Recipe
 
 
@@ -38,7 +38,7 @@ def run(recipe: str, data: str | None, output: Path, workers: int, cache: Path |
     """
     from d2f.plugins.catalog import Catalog
     from d2f.training.gradient.recipe import NetworkRecipe
-    from d2f.training.gradient.run import Request
+    from d2f.training.gradient.request import Request
     from d2f.training.read import read_recipe
 
     catalog = Catalog.discover()

@@ -16,7 +16,8 @@ import numpy as np
 from d2f.api.errors import D2FError
 from d2f.plugins.catalog import Catalog
 from d2f.training.gradient.folder import RUN
-from d2f.training.gradient.run import Request, train_network
+from d2f.training.gradient.request import Request
+from d2f.training.gradient.run import train_network
 from d2f.training.gradient.trials import Trial
 from d2f.training.gradient.watching import Watcher
 from d2f.training.journal import plain

@@ -83,18 +83,22 @@ def make_tiles(dataset: Dataset, cutter: TileCutter, file: Path, workers: int, p
     """
     cache, digests, counts = TileCache(cutter.side, file), [], []
     problems: list[Problem] = []
-    for image, made in zip(dataset, _made(dataset, cutter, workers), strict=True):
-        if isinstance(made, Unread):
-            problems.append(_broken(image, made))
-        else:
-            digests.append(made[0])
-            counts.append(len(made[1]))
-            if not problems:
-                cache.add(made[1])
-        progress(len(digests) + len(problems), len(dataset))
-    if problems:
+    try:
+        for image, made in zip(dataset, _made(dataset, cutter, workers), strict=True):
+            if isinstance(made, Unread):
+                problems.append(_broken(image, made))
+            else:
+                digests.append(made[0])
+                counts.append(len(made[1]))
+                if not problems:
+                    cache.add(made[1])
+            progress(len(digests) + len(problems), len(dataset))
+        if problems:
+            raise D2FError([*problems[:SHOWN], *_and_more(problems)])
+    except BaseException:
+        # What was kept of them would fill the disk that may be full already.
         cache.close()
-        raise D2FError([*problems[:SHOWN], *_and_more(problems)])
+        raise
     return TileSet(dataset, tuple(digests), np.repeat(np.arange(len(counts)), counts), cutter, cache)
 
 

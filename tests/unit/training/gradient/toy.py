@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from d2f.plugins.catalog import Catalog
 from d2f.training.gradient.recipe import NetworkRecipe
-from d2f.training.gradient.run import Request, TrainedNetwork, train_network
+from d2f.training.gradient.request import Request, TrainedNetwork
+from d2f.training.gradient.run import train_network
 from d2f.training.gradient.watching import Silent
 
 SIZE = 16
