@@ -15,34 +15,34 @@ from d2f.training.gradient.drawing import label_counts, tile_weights
 from d2f.training.gradient.feeding import Feeder
 from d2f.training.gradient.log import Log
 from d2f.training.gradient.loop import LAST, Loop
-from d2f.training.gradient.losses import check_head
 from d2f.training.gradient.memory import fitting_batch
 from d2f.training.gradient.rates import Rates
 from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.gradient.request import Work
-from d2f.training.gradient.starting import starting_network
+from d2f.training.gradient.starting import Started
 from d2f.training.gradient.stepping import Stepper, make_optimiser, wants_compiling
 from d2f.training.gradient.tile_set import TileSet
 from d2f.training.gradient.update_size import UpdateSize
 
 
-def make_loop(work: Work, training: TileSet, validation: TileSet) -> Loop:
+def make_loop(work: Work, started: Started, most: int, training: TileSet, validation: TileSet) -> Loop:
     """Return the loop of a run, fresh or where its last checkpoint stood.
+
+    Parameters
+    ----------
+    work : Work
+    started : Started
+    most : int
+        Tiles that may go through the network at once.
+    training, validation : TileSet
 
     Raises
     ------
     D2FError
-        D2F501 to D2F505 for weights that it starts from, D2F606 for a recipe that does not suit the network, D2F624
-        where memory does not suffice; D2F004 where the log cannot be written.
+        D2F004 where the log cannot be written; D2F504, D2F505 for a checkpoint that is damaged.
     """
-    recipe, processes = work.recipe, work.processes
-    most = _most_at_once(work)
-    mx.random.seed(recipe.seed)
-    network, trained_before = starting_network(recipe, work.trainable, work.catalog)
+    recipe, processes, network = work.recipe, work.processes, started.network
     optimiser = make_optimiser(recipe.optimiser)
-    side = recipe.tiles.size
-    network.eval()
-    check_head(network(mx.zeros((1, side, side, 3))), recipe.loss)
     position = _position(work, network, optimiser)
     drawn = sum(label_counts(training.labels, recipe.balance))
     size = UpdateSize.of(drawn, recipe.batch, recipe.accumulate, most, processes.count)
@@ -61,19 +61,25 @@ def make_loop(work: Work, training: TileSet, validation: TileSet) -> Loop:
         validation=validation,
         weights=weights,
         class_weights=class_weights,
-        augmenter=Augmenter.of(recipe.augment, side, recipe.seed, work.catalog),
+        augmenter=Augmenter.of(recipe.augment, recipe.tiles.size, recipe.seed, work.catalog),
         feeder=_feeder(work),
         processes=processes,
         folder=work.folder.path,
         log=Log(work.folder.path / "log.jsonl", position.log, processes.rank == 0),
         watcher=work.watcher,
         position=position,
-        trained_before=trained_before,
+        trained_before=started.trained_on,
     )
 
 
-def _most_at_once(work: Work) -> int:
-    """Return the most tiles that may go through the network at once."""
+def most_at_once(work: Work) -> int:
+    """Return the most tiles that may go through the network at once, by a dry step where a recipe bounds memory.
+
+    Raises
+    ------
+    D2FError
+        D2F624: memory does not suffice for one.
+    """
     recipe = work.recipe
     if recipe.memory_bytes is None:
         return recipe.batch

@@ -62,8 +62,9 @@ class RunFolder:
         if self._rank:
             return
         held = self._held()
-        if held is not None and resume and held["data"] != facts["data"]:
-            raise D2FError.of("D2F623", f"the run in '{self.path}' is of other images", "start it anew with another -o")
+        for name, what in (("data", "is of other images"), ("start", "started from other weights")):
+            if held is not None and resume and held.get(name, facts.get(name)) != facts.get(name):
+                raise D2FError.of("D2F623", f"the run in '{self.path}' {what}", "start it anew with another -o")
         if held is None:
             self._write(RECIPE, recipe.model_dump(mode="json", by_alias=True))
             self._write("environment.json", environment())

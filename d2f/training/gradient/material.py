@@ -51,10 +51,19 @@ def _cut(work: Work, dataset: Dataset, name: str, held: ExitStack) -> TileSet:
     return tiles
 
 
-def facts(recipe: NetworkRecipe, training: TileSet, divided: Parts) -> dict[str, str]:
-    """Return what a weights file says of itself."""
+def facts(recipe: NetworkRecipe, training: TileSet, divided: Parts, start: str) -> dict[str, str]:
+    """Return what a weights file says of itself.
+
+    Parameters
+    ----------
+    recipe : NetworkRecipe
+    training : TileSet
+    divided : Parts
+    start : str
+        Digest of the weights that training starts from; empty without any.
+    """
     labels = training.dataset.labels.tolist()
-    return {
+    known = {
         "d2f": __version__,
         "trainable": recipe.train,
         "options": json.dumps(recipe.with_, sort_keys=True),
@@ -66,3 +75,4 @@ def facts(recipe: NetworkRecipe, training: TileSet, divided: Parts) -> dict[str,
         "tile": str(recipe.tiles.size),
         "seed": str(recipe.seed),
     }
+    return known | {"start": start} if start else known
