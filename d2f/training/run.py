@@ -153,7 +153,9 @@ def _table(dataset: Dataset, work: Work, workers: int, cache: Path | None) -> Ta
     key = table_key(work.recipe, work.trainable, digest(dataset))
     table = load_table(cache, key)
     if table is None:
-        table = make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress)
+        cache.mkdir(parents=True, exist_ok=True)
+        kept = str(cache / "features.sqlite")
+        table = make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress, kept)
         keep_table(cache, key, table)
     return table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from d2f.api.arrays import Floats
 from d2f.api.errors import D2FError
 from d2f.data.dataset import Dataset
+from d2f.features import keeping
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.reading.image import read_image
@@ -67,8 +69,12 @@ class FeatureMaker:
         return ImageFeatures(image.sha256, training, measuring)
 
 
-def make_table(dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int, progress: Progress) -> Table:
+def make_table(
+    dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int, progress: Progress, kept: str | None = None
+) -> Table:
     """Return the features of every copy of every image.
+
+    `kept` names a file for `d2f.features.keeping`: a run that was killed finds there what a tower has made of pictures.
 
     Raises
     ------
@@ -76,9 +82,10 @@ def make_table(dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int,
         Where an image cannot be read, or no copy at all has features (D2F603).
     """
     rows: list[ImageFeatures] = []
-    for row in _rows(dataset, recipe, catalog, workers):
-        rows.append(row)
-        progress(len(rows), len(dataset))
+    with keeping(kept):
+        for row in _rows(dataset, recipe, catalog, workers, kept):
+            rows.append(row)
+            progress(len(rows), len(dataset))
     width = _width(rows)
     training, measuring = ([getattr(row, kind) for row in rows] for kind in ("training", "measuring"))
     return Table(tuple(row.sha256 for row in rows), _stacked(training, width), _stacked(measuring, width))
@@ -99,22 +106,27 @@ def _stacked(rows: list[list[Floats | None]], width: int) -> NDArray[np.float64]
     )
 
 
-def _rows(dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int) -> Iterator[ImageFeatures]:
+def _rows(
+    dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int, kept: str | None
+) -> Iterator[ImageFeatures]:
     paths = [image.path for image in dataset]
     if workers <= 1:
         yield from map(FeatureMaker(recipe, catalog), paths)
         return
     # Spawned, not forked: a fork would copy the locks of threads that libraries have started.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start, (recipe.model_dump_json(by_alias=True),)) as pool:
+    with ProcessPoolExecutor(workers, context, _start, (recipe.model_dump_json(by_alias=True), kept)) as pool:
         yield from pool.map(_make, paths, chunksize=4)
 
 
 _maker: FeatureMaker | None = None
+_open = ExitStack()
 
 
-def _start(recipe: str) -> None:
+def _start(recipe: str, kept: str | None) -> None:
     global _maker
+    # For as long as the process lives.
+    _open.enter_context(keeping(kept))
     _maker = FeatureMaker(Recipe.model_validate_json(recipe), Catalog.discover())
 
 

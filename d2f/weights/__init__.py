@@ -9,13 +9,19 @@ from d2f.weights.cache import cache_folder
 from d2f.weights.file import WeightsFile, checked_bytes, read_weights, write_weights
 from d2f.weights.fitness import strict
 from d2f.weights.lookup import as_record, resolve
+from d2f.weights.onnx_file import OnnxFile, OnnxNode, read_onnx
+from d2f.weights.torch_file import read_torch
 from d2f.weights.trained_on import short_digests
 
 __all__ = [
+    "OnnxFile",
+    "OnnxNode",
     "WeightsFile",
     "as_record",
     "cache_folder",
     "checked_bytes",
+    "read_onnx",
+    "read_torch",
     "read_weights",
     "resolve",
     "short_digests",

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from d2f import D2FError, Exit, Weights
 from d2f.models import load_arrays
-from d2f.weights import checked_bytes
-from d2f.weights.onnx_file import OnnxFile, read_onnx
+from d2f.weights import OnnxFile, checked_bytes, read_onnx
 from d2f_clip_probe.tower import PATCH, WIDTH, Tower
 
 PRODUCT = "MatMulInteger"

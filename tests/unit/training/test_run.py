@@ -11,10 +11,12 @@ from d2f import D2FError
 from d2f.data.dataset import load_dataset
 from d2f.data.digest import digest
 from d2f.data.split import shipped_split
+from d2f.features import features
+from d2f.plugins.catalog import Catalog
 from d2f.training.read import read_recipe
 from d2f.training.run import Watcher, recipe_digest, train
 from d2f.weights import read_weights, short_digests
-from tests.unit.training.toys import CATALOG, RECIPE, make_images, write_recipe
+from tests.unit.training.toys import CATALOG, RECIPE, Roughness, Shift, make_images, write_recipe
 
 QUIET = Watcher(lambda line: None, lambda done, total: None)
 
@@ -82,16 +84,16 @@ def test_the_measured_copies_are_fitted_to_as_often_as_the_recipe_says(tmp_path,
 def test_a_kept_table_serves_recipes_that_differ_in_the_fit_only(tmp_path, images):
     cache = tmp_path / "cache"
     _, first = run(tmp_path, images, cache=cache)
-    (kept,) = cache.iterdir()
+    (kept,) = cache.glob("*.npz")
     stamp = kept.stat().st_mtime_ns
     refitted = RECIPE.replace("folds: 3", "balance: 0.0\n    folds: 3").replace(
         "judging: 1,", "judging: 1, measured: 1,"
     )
     _, second = run(tmp_path, images, refitted, "two", cache=cache)
-    assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [stamp]
+    assert [path.stat().st_mtime_ns for path in cache.glob("*.npz")] == [stamp]
     assert [read_weights(each.weights).arrays["rows"] for each in (first, second)] == [72, 72 + 24 + 24 + 4]
     run(tmp_path, images, RECIPE.replace("by: 3", "by: 4"), "three", cache=cache)
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.glob("*.npz"))) == 2
 
 
 def test_progress_is_told_image_by_image(tmp_path, images):
@@ -125,3 +127,35 @@ def test_the_fixed_split_is_used_where_the_recipe_asks_for_a_part(tmp_path, imag
     part = shipped_split(load_dataset(images)).weights
     assert 0 < len(part) < 24
     assert int(read_weights(trained.weights).metadata["images"]) == len(part)
+
+
+class Costly(Roughness):
+    """A model whose features pass through `d2f.features`, and that can be made to die on its way."""
+
+    name = "costly"
+    computed = 0
+    last = 10**9
+
+    def features(self, pixels: np.ndarray) -> np.ndarray | None:
+        return features("costly", pixels[None, :60, :60], self._compute)[0].astype(float)
+
+    def _compute(self, pictures: np.ndarray) -> np.ndarray:
+        if Costly.computed >= Costly.last:
+            raise KeyboardInterrupt
+        Costly.computed += len(pictures)
+        return np.stack([Roughness.features(self, picture) for picture in pictures]).astype(np.float32)
+
+
+def test_a_run_that_was_ended_finds_the_costly_features_again(tmp_path, images, monkeypatch):
+    catalog = Catalog.of(Costly, Shift)
+    text = RECIPE.replace("train: roughness", "train: costly").replace(", {use: halving}", "")
+    recipe, cache = read_recipe(write_recipe(tmp_path, text), catalog), tmp_path / "cache"
+    whole = train(recipe, catalog, tmp_path / "whole.safetensors", QUIET, str(images))
+    monkeypatch.setattr(Costly, "computed", 0)
+    monkeypatch.setattr(Costly, "last", 40)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, catalog, tmp_path / "ended.safetensors", QUIET, str(images), cache=cache)
+    monkeypatch.setattr(Costly, "last", 10**9)
+    again = train(recipe, catalog, tmp_path / "again.safetensors", QUIET, str(images), cache=cache)
+    assert again.sha256 == whole.sha256
+    assert 40 < Costly.computed <= 24 * 5  # copies that are alike are computed once
