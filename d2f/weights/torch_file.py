@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
+from d2f.api.weights import Weights
+from d2f.weights.file import checked_bytes
 from d2f.weights.sources import path_bytes
 from d2f.weights.torch_archive import opened
 from d2f.weights.torch_pickle import Refused, Tensor
@@ -23,12 +25,13 @@ SHARED = 4
 """Tensors that share storages may hold as many times the file's bytes."""
 
 
-def read_torch(path: str | Path, key: str | None = None) -> dict[str, NDArray[Any]]:
+def read_torch(what: Weights | str | Path, key: str | None = None) -> dict[str, NDArray[Any]]:
     """Return the tensors of a PyTorch checkpoint by name.
 
     Parameters
     ----------
-    path : path
+    what : Weights or path
+        A record is looked for in its sources and held to its digest; a path is read as it is.
     key : str, optional
         Where in the checkpoint the weights are, such as ``model_ema``; by default the checkpoint itself, or the
         first of `STATES` that it has.
@@ -40,10 +43,12 @@ def read_torch(path: str | Path, key: str | None = None) -> dict[str, NDArray[An
 
     Raises
     ------
+    WeightsMissing
+        D2F502: not on this machine.
     D2FError
-        D2F502: no such file. D2F505: not a checkpoint of tensors and plain values alone, or damaged.
+        D2F503: another digest than the record's. D2F505: not a checkpoint of tensors and plain values alone, or damaged.
     """
-    data = path_bytes(Path(path))
+    data = checked_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
     try:
         held, storages = opened(data)
         state = chosen(held, key)
@@ -51,7 +56,8 @@ def read_torch(path: str | Path, key: str | None = None) -> dict[str, NDArray[An
         if total > SHARED * len(data):
             raise Refused(f"its tensors hold more than {SHARED} times its bytes")
     except (Refused, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
-        message = f"'{path}' is no PyTorch checkpoint of tensors and plain values alone"
+        name = what.name if isinstance(what, Weights) else what
+        message = f"'{name}' is no PyTorch checkpoint of tensors and plain values alone"
         raise D2FError.of("D2F505", message, str(error) or type(error).__name__, "nothing in it was run") from error
     return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in state.items()}
 

@@ -7,7 +7,6 @@ them), keeps every name as a name, and turns the rebuilding of a tensor and of a
 
 from __future__ import annotations
 
-import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
@@ -86,6 +85,9 @@ def interpret(stream: BinaryIO) -> Pickled:
     Refused
         It holds anything else, or is damaged.
     """
+    # Imported here: plugins import this room while commands list them.
+    import pickletools
+
     machine = _Machine()
     try:
         for done, (operation, argument, _) in enumerate(pickletools.genops(stream)):

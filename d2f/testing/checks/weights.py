@@ -6,13 +6,19 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from d2f.testing.check import Failed, NotMeant, Skipped, check, fail_if
 from d2f.testing.subject import Subject
 
-PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".dill", ".h5", ".pb")
+if TYPE_CHECKING:
+    from d2f.api.weights import Weights
+
+PICKLED = (".pkl", ".pickle", ".bin", ".joblib", ".dill", ".h5", ".pb")
 """Endings of formats that run code when they are read, or may."""
+
+CHECKPOINTS = (".pt", ".pth", ".ckpt")
+"""Endings of PyTorch's, which may as well, but of which `d2f.weights.read_torch` takes the tensors alone."""
 
 OPTION = "weights"
 """The option by which a stage is told which weights to take, where it has one."""
@@ -20,7 +26,7 @@ OPTION = "weights"
 
 @check("its weights are recorded")
 def recorded(subject: Subject) -> str:
-    """Each record has a digest, a licence and sources that hold no pickle."""
+    """Each record has a digest, a licence and sources that run nothing when they are read."""
     from d2f.api.weights import Weights
 
     records = getattr(subject.instance, "weights", None)
@@ -35,11 +41,24 @@ def recorded(subject: Subject) -> str:
             found.append(f"{one.name}: no licence; an SPDX identifier, or a sentence")
         if not one.sources:
             found.append(f"{one.name}: no source")
+        refused = PICKLED if _tensors_alone(one) else (*PICKLED, *CHECKPOINTS)
         for source in one.sources:
-            if source.partition("@")[0].lower().endswith(PICKLED):
+            if source.partition("@")[0].lower().endswith(refused):
                 found.append(f"{one.name}: {source} is of a format that runs code when it is read")
     fail_if(found, "convert them once to .safetensors and record that file: d2f.weights.write_weights")
     return ", ".join(one.name for one in records)
+
+
+def _tensors_alone(record: Weights) -> bool:
+    """Return whether a record's file is a PyTorch checkpoint with nothing in it that could be run."""
+    from d2f.api.errors import D2FError
+    from d2f.weights import read_torch
+
+    try:
+        read_torch(record)
+    except D2FError:
+        return False
+    return True
 
 
 @check("it refuses weights that do not fit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from d2f import Weights
 from d2f.testing import check_stage, run_checks
 from d2f.weights import as_record, read_weights, resolve, short_digests, strict, write_weights
 from tests.unit.testing.stages import Contrast
+
+CHECKPOINTS = Path(__file__).parents[1] / "weights" / "checkpoints"
 
 
 class WeightsOptions(BaseModel):
@@ -82,6 +85,17 @@ def test_records(record: Any, words: str) -> None:
         weights = (record,)
 
     assert words in "\n".join(run_checks(Recorded)["its weights are recorded"].found)
+
+
+@pytest.mark.parametrize(("file", "state"), [("zip.pth", "passed"), ("whole-network.pth", "failed")])
+def test_a_checkpoint_is_taken_where_it_holds_tensors_alone(file: str, state: str) -> None:
+    path = CHECKPOINTS / file
+    record = Weights("a", hashlib.sha256(path.read_bytes()).hexdigest(), "MIT", (str(path),))
+
+    class Recorded(Contrast):
+        weights = (record,)
+
+    assert run_checks(Recorded)["its weights are recorded"].state == state
 
 
 def test_trained_on_is_uint64(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
@@ -10,6 +11,7 @@ import struct
 import tarfile
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from d2f import D2FError, WeightsMissing
+from d2f import D2FError, Weights, WeightsMissing
 from d2f.weights.torch_archive import opened
 from d2f.weights.torch_file import read_torch
 from d2f.weights.torch_pickle import Refused, interpret
@@ -75,6 +77,15 @@ class TestAsPyTorchWrites:
 
     def test_a_key(self) -> None:
         assert read_torch(CHECKPOINTS / "wrapped.pth", "model").keys() == HELD.keys()
+
+    def test_a_record(self) -> None:
+        path = CHECKPOINTS / "zip.pth"
+        record = Weights("soft/half", hashlib.sha256(path.read_bytes()).hexdigest(), "MIT", (str(path),))
+        assert read_torch(record).keys() == HELD.keys()
+        with pytest.raises(D2FError, match="'soft/half' have not the pinned digest"):
+            read_torch(replace(record, sha256="0" * 64))
+        with pytest.raises(WeightsMissing, match="'soft/half' are not on this machine"):
+            read_torch(replace(record, sources=("nowhere.pth",)))
 
     def test_an_unknown_key(self, tmp_path: Path) -> None:
         data = (CHECKPOINTS / "wrapped.pth").read_bytes()
