@@ -163,8 +163,8 @@ class Loop:
             "epoch", epoch=position.epoch + 1, loss=loss, rate=rate, best=better, validation=figures.row(), **spent
         )
         self.watcher.epoch(position.epoch, loss, figures, better)
-        if self.processes.rank == 0:
-            write_scalars(self.folder, position.epoch + 1, loss, rate, figures)
+        if self.processes.rank == 0 and (wrong := write_scalars(self.folder, position.epoch + 1, loss, rate, figures)):
+            self.watcher.say(wrong)
         position.epoch, position.place, position.loss = position.epoch + 1, 0, 0.0
         tired = stop.patience is not None and position.epoch - 1 - position.best_epoch >= stop.patience
         position.finished = tired or position.epoch >= self.recipe.epochs

@@ -1,29 +1,44 @@
-"""Scalars for TensorBoard, by tensorboardX where it is installed."""
+"""Scalars for TensorBoard."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import platform
+import time
 from pathlib import Path
 
+from d2f.training.gradient.event_file import event_file
 from d2f.training.gradient.measuring import Measured
 
 SHOWN = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
 
 
-def write_scalars(folder: Path, epoch: int, loss: float, rate: float, figures: Measured) -> None:
-    """Add an epoch, counted from 1, to ``folder/tensorboard``; do nothing without tensorboardX.
+def write_scalars(folder: Path, epoch: int, loss: float, rate: float, figures: Measured) -> str:
+    """Add an epoch, counted from 1, to ``folder/tensorboard``.
 
-    Each epoch is a file of its own, so that a killed run leaves none open; TensorBoard joins them.
+    Each epoch is a file of its own, so that a killed run leaves none open; TensorBoard joins them. They say nothing
+    that the log does not, so that a disk without room for them ends no run.
+
+    Returns
+    -------
+    str
+        What went wrong, empty if nothing.
     """
-    if find_spec("tensorboardX") is None:
-        return
-    from tensorboardX import SummaryWriter
+    values = {"training/loss": loss, "training/rate": rate}
+    values |= {f"validation/{name}": getattr(figures, name) for name in SHOWN}
+    values |= {f"called right/{name}": share for name, share in figures.generators.items()}
+    now = time.time()
+    file = folder / "tensorboard" / f"events.out.tfevents.{int(now):010}.{platform.node()}.{epoch:05}"
+    try:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(event_file(values, epoch, now))
+    except OSError as error:
+        _remove(file)
+        return f"epoch {epoch} is missing from TensorBoard's scalars: {error.strerror}"
+    return ""
 
-    # An epoch that a resumed run tells again goes before what was told then.
-    with SummaryWriter(str(folder / "tensorboard"), purge_step=epoch, filename_suffix=f".{epoch:05}") as writer:
-        writer.add_scalar("training/loss", loss, epoch)
-        writer.add_scalar("training/rate", rate, epoch)
-        for name in SHOWN:
-            writer.add_scalar(f"validation/{name}", getattr(figures, name), epoch)
-        for name, share in figures.generators.items():
-            writer.add_scalar(f"called right/{name}", share, epoch)
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError:
+        return

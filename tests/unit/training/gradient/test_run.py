@@ -73,8 +73,7 @@ def test_equal_runs_write_equal_weights_whoever_feeds(folder: Path, monkeypatch:
     assert one.sha256 == other.sha256
 
 
-def test_tensorboard_has_a_scalar_for_each_figure(folder: Path) -> None:
-    pytest.importorskip("tensorboardX")
+def test_tensorboard_has_a_file_for_each_epoch(folder: Path) -> None:
     made = trained(folder, "scalars", recipe(epochs=2))
     files = sorted((made.folder / "tensorboard").iterdir())
     assert [file.name.rpartition(".")[2] for file in files] == ["00001", "00002"]

@@ -1,0 +1,108 @@
+"""TensorBoard's scalars: read back by its own reader's messages, and on a disk that has no room for them."""
+
+from __future__ import annotations
+
+import resource
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from d2f.training.gradient.event_file import crc32c, event_file
+from d2f.training.gradient.measuring import Measured
+from d2f.training.gradient.scalars import write_scalars
+from tests.unit.training.gradient.test_run import Said
+from tests.unit.training.gradient.toy import recipe, trained
+
+FIGURES = Measured(4, 0.5, 0.75, 0.7, 0.8, 0.875, {"real": 1.0, "toy": 0.25}, [[2, 0], [1, 1]], np.zeros(4))
+
+
+def records(data: bytes) -> Iterator[bytes]:
+    """Yield the events of a file, each held to both its checksums."""
+    from tensorboardX.record_writer import masked_crc32c
+
+    while data:
+        length, checked = struct.unpack("<QI", data[:12])
+        assert checked == masked_crc32c(data[:8])
+        event, data = data[12 : 12 + length], data[12 + length :]
+        assert struct.unpack("<I", data[:4])[0] == masked_crc32c(event)
+        data = data[4:]
+        yield event
+
+
+def events(data: bytes) -> list[Any]:
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+
+    return [Event.FromString(event) for event in records(data)]
+
+
+def test_another_s_reader_finds_every_scalar(tmp_path: Path) -> None:
+    assert write_scalars(tmp_path, 300, 0.6, 1e-3, FIGURES) == ""
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    assert file.name.startswith("events.out.tfevents.")
+    first, start, told = events(file.read_bytes())
+    assert first.file_version == "brain.Event:2"
+    assert (start.step, start.session_log.status) == (300, start.session_log.START)
+    assert told.step == 300
+    assert told.wall_time == pytest.approx(file.stat().st_mtime, abs=60)
+    assert {value.tag: value.simple_value for value in told.summary.value} == pytest.approx(
+        {
+            "training/loss": 0.6,
+            "training/rate": 1e-3,
+            "validation/loss": 0.5,
+            "validation/accuracy": 0.75,
+            "validation/balanced_accuracy": 0.7,
+            "validation/f1": 0.8,
+            "validation/auc": 0.875,
+            "called right/real": 1.0,
+            "called right/toy": 0.25,
+        }
+    )
+
+
+def test_long_tags_and_numbers_that_are_none() -> None:
+    values = {"é" * 200: float("nan"), "b": -1e38}
+    told = events(event_file(values, 2**40, 1.5e9))[2]
+    assert told.step == 2**40
+    assert told.summary.value[0].tag == "é" * 200
+    assert np.isnan(told.summary.value[0].simple_value)
+    assert told.summary.value[1].simple_value == np.float32(-1e38)
+
+
+@pytest.mark.parametrize(
+    ("data", "crc"), [(bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43), (bytes(range(32)), 0x46DD794E)]
+)
+def test_checksums_of_rfc_3720(data: bytes, crc: int) -> None:
+    assert crc32c(data) == crc
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file grow beyond 100 bytes: what is written further is refused as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_disk_without_room_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    said = write_scalars(tmp_path, 2, 0.6, 1e-3, FIGURES)
+    assert said == "epoch 2 is missing from TensorBoard's scalars: File too large"
+    assert list((tmp_path / "tensorboard").iterdir()) == []
+
+
+def test_training_goes_on_without_them(tmp_path: Path) -> None:
+    whole = trained(tmp_path, "whole", recipe())
+    said: list[str] = []
+    (tmp_path / "without.run").mkdir()
+    (tmp_path / "without.run" / "tensorboard").write_text("no folder")
+    made = trained(tmp_path, "without", recipe(), Said(said))
+    assert made.sha256 == whole.sha256
+    assert [line for line in said if line.startswith("epoch ")] == [
+        f"epoch {epoch} is missing from TensorBoard's scalars: File exists" for epoch in (1, 2)
+    ]
