@@ -86,7 +86,7 @@ class Kept:
     """Features by key, in one SQLite file."""
 
     def __init__(self, path: str) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._path = threading.Lock(), path
         try:
             self._file = sqlite3.connect(path, timeout=60, check_same_thread=False)
             self._file.execute("PRAGMA journal_mode=WAL")
@@ -105,12 +105,19 @@ class Kept:
         return {key: np.frombuffer(row, dtype="<f4") for key, row in rows}
 
     def write(self, rows: dict[bytes, Features]) -> None:
-        """Keep rows of float32."""
-        with self._lock, self._file:
-            self._file.executemany(
-                "INSERT OR REPLACE INTO features VALUES (?, ?)",
-                [(key, row.astype("<f4").tobytes()) for key, row in rows.items()],
-            )
+        """Keep rows of float32.
+
+        Raises
+        ------
+        D2FError
+            D2F004: the disk is full.
+        """
+        held = [(key, row.astype("<f4").tobytes()) for key, row in rows.items()]
+        try:
+            with self._lock, self._file:
+                self._file.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", held)
+        except sqlite3.Error as error:
+            raise D2FError.of("D2F004", f"features cannot be kept in '{self._path}': {error}") from error
 
     def close(self) -> None:
         """Close the file."""

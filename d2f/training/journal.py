@@ -5,34 +5,40 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from d2f.api.errors import D2FError
 
 
 class Journal:
-    """A file of JSON lines; each has an ``event``. Holds no times, so that equal runs write equal files."""
+    """A file of JSON lines; each has an ``event``. Holds no times, so that equal runs write equal files.
+
+    Parameters
+    ----------
+    path : Path
+        Emptied where it is there.
+
+    Raises
+    ------
+    D2FError
+        D2F004: it cannot be written; `write` raises it too.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: TextIO | None = None
-
-    def __enter__(self) -> Journal:
-        try:
-            self._file = self.path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise D2FError.of("D2F004", f"'{self.path}' cannot be written: {error.strerror}") from error
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._write("wb", b"")
 
     def write(self, event: str, **values: Any) -> None:
         """Add a line; numbers that are not finite become null."""
-        assert self._file is not None
-        self._file.write(json.dumps({"event": event, **plain(values)}, ensure_ascii=False) + "\n")
-        self._file.flush()
+        self._write("ab", (json.dumps({"event": event, **plain(values)}, ensure_ascii=False) + "\n").encode())
+
+    def _write(self, mode: str, data: bytes) -> None:
+        # The file is closed within the `try`: what is buffered may find the disk full only then.
+        try:
+            with self.path.open(mode) as file:
+                file.write(data)
+        except OSError as error:
+            raise D2FError.of("D2F004", f"'{self.path}' cannot be written: {error.strerror}") from error
 
 
 def plain(value: Any) -> Any:

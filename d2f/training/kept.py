@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,15 @@ def load_table(folder: Path, key: str) -> Table | None:
         return Table(tuple(held["digests"].tolist()), held["training"], held["measuring"])
 
 
-def keep_table(folder: Path, key: str, table: Table) -> None:
-    """Keep a table; the file is there whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+def keep_table(folder: Path, key: str, table: Table) -> str:
+    """Keep a table, whole or not at all, and return what went wrong, empty if nothing: it only saves time."""
     part = folder / f"{key}.{os.getpid()}.part.npz"
-    np.savez(part, digests=np.array(table.digests), training=table.training, measuring=table.measuring)
-    part.replace(folder / f"{key}.npz")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(part, digests=np.array(table.digests), training=table.training, measuring=table.measuring)
+        part.replace(folder / f"{key}.npz")
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        return f"the features are not kept in '{folder}': {error.strerror}"
+    return ""

@@ -106,18 +106,18 @@ def train(
     if output.suffix != ".safetensors":
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{output.name}'")
     dataset, work = training_data(recipe, data), Work(recipe, catalog, _estimator(recipe, catalog), watcher)
-    with Journal(output.with_suffix(".jsonl")) as journal:
-        watcher.say(dataset.describe())
-        table = _table(dataset, work, workers, cache).repeated(recipe.copies.measured)
-        facts = _facts(recipe, dataset, table)
-        journal.write("data", **facts)
-        weights = image_weights(dataset, recipe.balance, recipe.emphasis)
-        measured = _cross_validated(dataset, work, table, weights)
-        for each in measured:
-            journal.write("cross-validation", **each.row())
-        arrays = fit_rows(work.trainable, table.training, dataset.labels, weights, recipe.seed)
-        sha256 = write_weights(output, arrays, facts, short_digests(table.digests))
-        journal.write("weights", file=output.name, sha256=sha256)
+    journal = Journal(output.with_suffix(".jsonl"))
+    watcher.say(dataset.describe())
+    table = _table(dataset, work, workers, cache).repeated(recipe.copies.measured)
+    facts = _facts(recipe, dataset, table)
+    journal.write("data", **facts)
+    weights = image_weights(dataset, recipe.balance, recipe.emphasis)
+    measured = _cross_validated(dataset, work, table, weights)
+    for each in measured:
+        journal.write("cross-validation", **each.row())
+    arrays = fit_rows(work.trainable, table.training, dataset.labels, weights, recipe.seed)
+    sha256 = write_weights(output, arrays, facts, short_digests(table.digests))
+    journal.write("weights", file=output.name, sha256=sha256)
     return Trained(output, sha256, measured)
 
 
@@ -153,10 +153,14 @@ def _table(dataset: Dataset, work: Work, workers: int, cache: Path | None) -> Ta
     key = table_key(work.recipe, work.trainable, digest(dataset))
     table = load_table(cache, key)
     if table is None:
-        cache.mkdir(parents=True, exist_ok=True)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise D2FError.of("D2F004", f"'{cache}' cannot be made: {error.strerror}") from error
         kept = str(cache / "features.sqlite")
         table = make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress, kept)
-        keep_table(cache, key, table)
+        if wrong := keep_table(cache, key, table):
+            work.watcher.say(wrong)
     return table
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from d2f import D2FError
 from d2f.features import features, keeping
+from tests.full_disk import full_disk
 
 
 class Tower:
@@ -55,3 +56,14 @@ def test_a_file_that_cannot_be_opened_is_said(tmp_path):
     (tmp_path / "text").write_text("this is no database, whatever it is called" * 50)
     with pytest.raises(D2FError, match="D2F004"), keeping(str(tmp_path / "text")):
         pass
+
+
+def test_a_full_disk_is_said_and_what_was_kept_stays(batch, tmp_path):
+    tower, path = Tower(), str(tmp_path / "kept.sqlite")
+    with keeping(path):
+        features("m", batch, tower)
+        with full_disk(1000), pytest.raises(D2FError, match=r"D2F004.*features cannot be kept in"):
+            features("n", batch, tower)
+    with keeping(path):
+        features("m", batch, tower)
+    assert len(tower.asked) == 2

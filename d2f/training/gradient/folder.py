@@ -103,11 +103,12 @@ class RunFolder:
         return held
 
     def _write(self, name: str, value: Any) -> None:
+        part = self.path / f"{name}.part"
         try:
-            part = self.path / f"{name}.part"
             part.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
             part.replace(self.path / name)
         except OSError as error:
+            part.unlink(missing_ok=True)
             raise D2FError.of("D2F004", f"'{self.path / name}' cannot be written: {error.strerror}") from error
 
 

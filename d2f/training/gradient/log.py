@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from d2f.api.errors import D2FError
 from d2f.training.journal import plain
@@ -26,28 +27,28 @@ class Log:
         self.path, self._written = path, written
         self.bytes = keep
         if written:
-            with self._opened("ab") as file:
-                file.truncate(keep)
+            self._change(lambda file: file.truncate(keep))
 
     def write(self, event: str, **values: Any) -> None:
-        """Add a line; numbers that are not finite become null."""
+        """Add a line; numbers that are not finite become null.
+
+        Raises
+        ------
+        D2FError
+            D2F004.
+        """
         line = (json.dumps({"event": event, **plain(values)}, ensure_ascii=False) + "\n").encode()
         self.bytes += len(line)
         if self._written:
-            with self._opened("ab") as file:
-                try:
-                    file.write(line)
-                except OSError as error:
-                    raise self._unwritable(error) from error
+            self._change(lambda file: file.write(line))
 
-    def _opened(self, mode: str) -> Any:
+    def _change(self, change: Callable[[BinaryIO], object]) -> None:
+        # The file is closed within the `try`: what is buffered may find the disk full only then.
         try:
-            return self.path.open(mode)
+            with self.path.open("ab") as file:
+                change(file)
         except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> D2FError:
-        return D2FError.of("D2F004", f"'{self.path}' cannot be written: {error.strerror}")
+            raise D2FError.of("D2F004", f"'{self.path}' cannot be written: {error.strerror}") from error
 
 
 def read_log(path: Path, event: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from d2f.plugins.catalog import Catalog
 from d2f.training.read import read_recipe
 from d2f.training.run import Watcher, recipe_digest, train
 from d2f.weights import read_weights, short_digests
+from tests.full_disk import full_disk
 from tests.unit.training.toys import CATALOG, RECIPE, Roughness, Shift, make_images, write_recipe
 
 QUIET = Watcher(lambda line: None, lambda done, total: None)
@@ -94,6 +95,27 @@ def test_a_kept_table_serves_recipes_that_differ_in_the_fit_only(tmp_path, image
     assert [read_weights(each.weights).arrays["rows"] for each in (first, second)] == [72, 72 + 24 + 24 + 4]
     run(tmp_path, images, RECIPE.replace("by: 3", "by: 4"), "three", cache=cache)
     assert len(list(cache.glob("*.npz"))) == 2
+
+
+def test_a_full_disk_is_told(tmp_path, images):
+    read = read_recipe(write_recipe(tmp_path), CATALOG)
+    # The journal's first line is longer than 100 bytes.
+    with full_disk(), pytest.raises(D2FError, match=r"D2F004.*toy.jsonl' cannot be written: File too large"):
+        train(read, CATALOG, tmp_path / "toy.safetensors", QUIET, str(images))
+    assert not (tmp_path / "toy.safetensors").exists()
+
+
+def test_features_that_cannot_be_kept_are_used_nevertheless(tmp_path, images):
+    cache, said = tmp_path / "cache", []
+    recipe, first = run(tmp_path, images, name="one", cache=cache)
+    (kept,) = cache.glob("*.npz")
+    kept.unlink()
+    kept.mkdir()
+    watcher = Watcher(said.append, QUIET.progress)
+    made = train(recipe, CATALOG, tmp_path / "two.safetensors", watcher, str(images), 1, cache)
+    assert made.sha256 == first.sha256
+    assert [line for line in said if "kept" in line] == [f"the features are not kept in '{cache}': Is a directory"]
+    assert not list(cache.glob("*.part.npz"))
 
 
 def test_progress_is_told_image_by_image(tmp_path, images):

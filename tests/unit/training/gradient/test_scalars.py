@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from d2f.training.gradient.event_file import crc32c, event_file
 from d2f.training.gradient.measuring import Measured
 from d2f.training.gradient.scalars import write_scalars
+from tests.full_disk import full_disk
 from tests.unit.training.gradient.test_run import Said
 from tests.unit.training.gradient.toy import recipe, trained
 
@@ -80,18 +80,9 @@ def test_checksums_of_rfc_3720(data: bytes, crc: int) -> None:
     assert crc32c(data) == crc
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Let no file grow beyond 100 bytes: what is written further is refused as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.usefixtures("small_files")
 def test_a_disk_without_room_is_told_and_nothing_is_left(tmp_path: Path) -> None:
-    said = write_scalars(tmp_path, 2, 0.6, 1e-3, FIGURES)
+    with full_disk():
+        said = write_scalars(tmp_path, 2, 0.6, 1e-3, FIGURES)
     assert said == "epoch 2 is missing from TensorBoard's scalars: File too large"
     assert list((tmp_path / "tensorboard").iterdir()) == []
 
