@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from d2f.engine.plan import PLAIN, BoundDetector, Plan, Step
-from d2f.plugins.build import read_options
-from d2f.plugins.identity import canonical, stage_facts
+from d2f.plugins.identity import canonical
 
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
@@ -44,15 +43,15 @@ def join(chains: Sequence[Chain]) -> Joint:
     for chain in chains:
         named = {name: views.name(name, _view_key(steps), steps) for name, steps in chain.plan.views.items()}
         cells = []
-        for detector, key in zip(chain.plan.detectors, _detector_keys(chain), strict=True):
-            name = detectors.name(detector.id, key, detector)
+        for detector in chain.plan.detectors:
+            name = detectors.name(detector.id, detector.key, detector)
             seen = looks.setdefault(name, [])
             for view in detector.views:
                 cells.append((name, named[view]))
                 if named[view] not in seen:
                     seen.append(named[view])
         wanted.append(cells)
-    bound = tuple(BoundDetector(name, one.stage, tuple(looks[name])) for name, one in detectors.things.items())
+    bound = tuple(BoundDetector(name, one.stage, tuple(looks[name]), one.key) for name, one in detectors.things.items())
     plan = Plan("+".join(chain.name for chain in chains), "", views.things, bound)
     place = {cell: column for column, cell in enumerate(plan.cells)}
     keys = tuple(f"{detectors.keys[name]} on {views.keys[view]}" for name, view in plan.cells)
@@ -79,12 +78,3 @@ class _Named(Generic[Thing]):
 
 def _view_key(steps: Sequence[Step]) -> str:
     return canonical([step.key for step in steps])
-
-
-def _detector_keys(chain: Chain) -> list[str]:
-    found = []
-    for use, bound in zip(chain.file.detectors, chain.plan.detectors, strict=True):
-        options = read_options("detector", chain.catalog.find("detector", use.use), use.with_)
-        plain = options.model_dump(mode="json", by_alias=True)
-        found.append(canonical(stage_facts(use.use, plain, getattr(bound.stage, "weights", ()))))
-    return found

@@ -7,7 +7,7 @@ from typing import Any
 from d2f.api.errors import D2FError
 from d2f.api.stages import Combiner
 from d2f.chain.digest import chain_digest
-from d2f.chain.model import ChainFile, Combine, StageUse
+from d2f.chain.model import ChainFile, Combine, DetectorUse, StageUse
 from d2f.chain.unfitted import Unfitted
 from d2f.engine.plan import PLAIN, BoundDetector, Decision, Plan, Step
 from d2f.plugins.build import build, read_options
@@ -34,10 +34,7 @@ def build_plan(file: ChainFile, catalog: Catalog, *, decision: bool = True) -> P
     """
     builder = _Builder(catalog)
     views = {PLAIN: (), **{name: builder.steps(name, steps) for name, steps in file.views.items()}}
-    detectors = tuple(
-        BoundDetector(one.id, builder.stage("detector", ("detectors", index), one), tuple(one.views))
-        for index, one in enumerate(file.detectors)
-    )
+    detectors = tuple(builder.detector(index, one) for index, one in enumerate(file.detectors))
     if not decision:
         return Plan(file.name, "", views, detectors)
     made = builder.decision(file, Plan(file.name, "", views, detectors).cell_names)
@@ -58,6 +55,11 @@ class _Builder:
         stage = build(self.catalog, kind, use.use, use.with_, **more)
         self.facts[path] = stage_facts(use.use, plain, getattr(stage, "weights", ()))
         return stage
+
+    def detector(self, index: int, use: DetectorUse) -> BoundDetector:
+        path: tuple[str | int, ...] = ("detectors", index)
+        stage = self.stage("detector", path, use)
+        return BoundDetector(use.id, stage, tuple(use.views), canonical(self.facts[path]))
 
     def steps(self, view: str, steps: list[StageUse]) -> tuple[Step, ...]:
         built = []

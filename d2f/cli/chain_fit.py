@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of crops, qualities and folds.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
+@click.option("--keep-scores", metavar="FILE", help="Keep scores there as they come; a later fit reads them back.")
+@click.option("--features", metavar="FILE", help="Keep expensive features there, as `d2f bench` does.")
 @click.option("--allow-overlap", is_flag=True, help="Let in images that the weights were trained on.")
 def fit(chain: str, data: str, output: str, overwrite: bool, only: str | None, **options: Any) -> int:
     """Fit CHAIN to labelled images and write it anew.
@@ -39,6 +43,7 @@ def fit(chain: str, data: str, output: str, overwrite: bool, only: str | None, *
     from d2f.api.errors import Exit
     from d2f.chain.load import load_chain
     from d2f.cli.ticking import ticking
+    from d2f.features import keeping
     from d2f.fitting.fit import fit_chain
     from d2f.fitting.only_thresholds import fit_only_thresholds
     from d2f.fitting.report import fit_lines, threshold_fit_lines
@@ -46,7 +51,7 @@ def fit(chain: str, data: str, output: str, overwrite: bool, only: str | None, *
     _need_writable(output, overwrite)
     loaded = load_chain(chain, refit=only is None)
     images = _images(data, **options)
-    with ticking("scoring", len(images)) as tick:
+    with keeping(options["features"]), ticking("scoring", len(images)) as tick, _told(options["keep_scores"]):
         request = _request(only, tick, **options)
         found = fit_only_thresholds(loaded, images, request) if only else fit_chain(loaded, images, request)
     _write(output, found.text)
@@ -55,6 +60,17 @@ def fit(chain: str, data: str, output: str, overwrite: bool, only: str | None, *
         click.echo(line)
     click.echo(f"wrote {output}")
     return Exit.SOME_FAILED if found.table.unread or found.table.failed else Exit.OK
+
+
+@contextmanager
+def _told(kept: str | None) -> Iterator[None]:
+    """Say how to go on where a run that keeps its scores is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if kept is not None:
+            click.echo(f"scores so far are kept in {kept}: the same command goes on from there", err=True)
+        raise
 
 
 def _request(only: str | None, tick: Any, **options: Any) -> Any:
@@ -72,6 +88,7 @@ def _request(only: str | None, tick: Any, **options: Any) -> Any:
         calibrator=options["calibrator"],
         allow_overlap=options["allow_overlap"],
         workers=options["workers"],
+        keep_scores=options["keep_scores"],
         tick=tick,
     )
 

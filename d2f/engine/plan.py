@@ -29,11 +29,22 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BoundDetector:
-    """A detector, built, and the views that it looks at, in order."""
+    """A detector, built, and the views that it looks at, in order.
+
+    Parameters
+    ----------
+    id : str
+    stage : Detector
+    views : tuple of str
+    key : str
+        ``use``, canonical options and digests of weights, equal for equal detectors whatever they are called;
+        empty where nobody says, and then nothing is shared or kept.
+    """
 
     id: str
     stage: Detector
     views: tuple[str, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

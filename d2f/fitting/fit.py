@@ -18,7 +18,8 @@ from d2f.fitting.request import Request
 from d2f.fitting.rows import Rows, as_rows
 from d2f.fitting.thresholds import Thresholds, fit_thresholds
 from d2f.scoring.attack import read_attacks
-from d2f.scoring.protocol import bring_for_fitting
+from d2f.scoring.protocol import bring_for_fitting, fitting_key
+from d2f.scoring.score_kept import Keeping, score_kept
 from d2f.scoring.score_set import score_set
 from d2f.scoring.table import ScoreTable
 from d2f.version import __version__
@@ -102,7 +103,10 @@ def scored(chain: Chain, images: Dataset, request: Request) -> ScoreTable:
     """Score the set as the request says."""
     bring = bring_for_fitting(request.protocol, request.seed)
     attacks = read_attacks(request.attacks, chain.catalog)
-    return score_set(chain.plan, images, bring, attacks, workers=request.workers, tick=request.tick)
+    if request.keep_scores is None:
+        return score_set(chain.plan, images, bring, attacks, workers=request.workers, tick=request.tick)
+    keeping = Keeping(request.keep_scores, fitting_key(request.protocol, request.seed))
+    return score_kept(chain.plan, images, bring, attacks, keeping, workers=request.workers, tick=request.tick)
 
 
 def checked_overlap(chain: Chain, images: Dataset, request: Request) -> tuple[str, ...]:

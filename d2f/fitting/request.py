@@ -41,6 +41,8 @@ class Request:
         Whether images that weights were trained on are let in.
     workers : int or None
         Threads; None for the cores that the process may use. The result does not depend on it.
+    keep_scores : str or None
+        An SQLite file that scores are kept in and read back from; the result does not depend on it.
     today : date
         Written in the file; the day of the fit.
     tick : callable, optional
@@ -54,5 +56,6 @@ class Request:
     calibrator: str = CALIBRATOR
     allow_overlap: bool = False
     workers: int | None = None
+    keep_scores: str | None = None
     today: date = field(default_factory=date.today)
     tick: Callable[[], None] | None = None

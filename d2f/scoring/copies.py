@@ -17,21 +17,26 @@ CLEAN = "none"
 
 
 def copies(
-    images: Iterable[ImageFile | Unread], bring: Bring, attacks: Sequence[Attack], observe: Observe | None = None
+    images: Iterable[ImageFile | Unread],
+    bring: Bring,
+    attacks: Sequence[Attack],
+    observe: Observe | None = None,
+    clean: bool = True,
 ) -> Iterator[ImageFile | Unread]:
     """Yield ``1 + len(attacks)`` copies of each image: the clean one, then one for each attack, in order.
 
     An image that could not be read is repeated as it is; an attack that fails costs its own copy. `observe` is told
-    of the protocol (kind ``protocol``) and of each attack (kind ``attack``).
+    of the protocol (kind ``protocol``) and of each attack (kind ``attack``). Without `clean`, that copy is left out.
     """
     watch = Watch(observe)
     for image in images:
         if isinstance(image, Unread):
-            yield from [image] * (1 + len(attacks))
+            yield from [image] * (clean + len(attacks))
             continue
         with watch.timed("protocol", "protocol"):
             brought = bring(image)
-        yield brought
+        if clean:
+            yield brought
         for attack in attacks:
             with watch.timed("attack", attack.name):
                 made = _laid(attack, brought)

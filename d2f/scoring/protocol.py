@@ -19,6 +19,11 @@ def bring_for_fitting(protocol: Protocol, seed: int) -> Bring:
     return partial(fitting, seed=seed) if protocol == "matched" else _as_it_is
 
 
+def fitting_key(protocol: Protocol, seed: int) -> str:
+    """Return what tells one way of bringing images for a fit from another; as they are, no seed is drawn from."""
+    return f"fitting, seed {seed}" if protocol == "matched" else protocol
+
+
 def bring_for_judging(protocol: Protocol) -> Bring:
     """Return what the bench does to each image: `d2f.data.matched.judging` under ``matched``, nothing as it is."""
     from d2f.data.matched import judging

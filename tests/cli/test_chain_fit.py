@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.unit.fitting.toys import write_set
 
 PLUGIN = """
+import os
+import signal
 import numpy as np
 import d2f
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +24,10 @@ class NoiseLevel:
     def __init__(self, options):
         pass
     def score(self, batch):
+        with open(os.environ.get("TOY_SHOWN", os.devnull), "a") as file:
+            file.write("x" * len(batch))
+        if os.environ.get("TOY_DIES") and os.path.getsize(os.environ["TOY_SHOWN"]) >= int(os.environ["TOY_DIES"]):
+            os.kill(os.getpid(), signal.SIGKILL)
         return [float(np.diff(pixels[..., 1].astype(float), axis=1).std()) for pixels in batch]
 
 @d2f.hookimpl
@@ -37,9 +45,9 @@ def place(distributions, tmp_path):
     return tmp_path
 
 
-def fit(distributions, place, *more):
+def fit(distributions, place, *more, **environment):
     arguments = (str(place / "toy.yaml"), "--data", str(place / "set"), "-o", str(place / "fitted.yaml"))
-    return distributions.run("chain", "fit", *arguments, "--folds", "3", *more)
+    return distributions.run("chain", "fit", *arguments, "--folds", "3", *more, **environment)
 
 
 def test_fit_writes_a_chain_that_checks_and_prints_what_it_measured(distributions, place):
@@ -102,6 +110,27 @@ def test_a_damaged_file_is_told_and_ends_in_1(distributions, place):
     assert done.returncode == 1
     assert "warning: 1 images could not be read" in done.stdout
     assert (place / "fitted.yaml").exists()
+
+
+def test_a_fit_that_keeps_its_scores_goes_on_where_it_was_killed(distributions, place):
+    arguments = ("--attack", "noise:2", "--workers", "1", "--overwrite")
+    assert fit(distributions, place, *arguments).returncode == 0
+    expected = (place / "fitted.yaml").read_bytes()
+    shown = place / "shown"
+    more = (*arguments, "--keep-scores", str(place / "scores.sqlite"))
+
+    def keeping(**environment):
+        shown.unlink(missing_ok=True)
+        return fit(distributions, place, *more, TOY_SHOWN=str(shown), **environment)
+
+    assert keeping(TOY_DIES="60").returncode == -signal.SIGKILL
+    assert keeping().returncode == 0
+    assert (place / "fitted.yaml").read_bytes() == expected
+    # 96 copies in all; those in flight when it was killed are lost with it.
+    assert 96 - 60 <= shown.stat().st_size < 96
+    assert keeping().returncode == 0
+    assert not shown.exists()
+    assert (place / "fitted.yaml").read_bytes() == expected
 
 
 def test_collections_outside_the_list_are_said(distributions, place):
