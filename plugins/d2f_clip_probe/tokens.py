@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +45,8 @@ class TokenMaker:
 
     def __init__(self, record: Weights, blocks: Sequence[int], kinds: Sequence[Crop]) -> None:
         self.kinds = tuple(kinds)
-        self._tower = _tower(record, tuple(blocks))
-        self._name = f"{record.sha256} class tokens {' '.join(map(str, blocks))}"
+        self._compute, precision = _tower(record, tuple(blocks))
+        self._name = f"{record.sha256} class tokens {' '.join(map(str, blocks))} {precision}"
         self._width = WIDTH * len(blocks)
 
     def __call__(self, views: Sequence[NDArray[np.uint8]]) -> Tokens:
@@ -56,20 +55,25 @@ class TokenMaker:
         Each crop goes through the tower alone, on a core of its own, so that its tokens do not depend on the others.
         """
         stacked = np.concatenate([crops(view, self.kinds) for view in views])
-        found = features(self._name, stacked, self._computed)
+        found = features(self._name, stacked, self._compute)
         return found.reshape(len(views), len(self.kinds), self._width)
 
-    def _computed(self, pictures: NDArray[np.uint8]) -> Tokens:
+
+@lru_cache(maxsize=1)
+def _tower(record: Weights, blocks: tuple[int, ...]) -> tuple[Callable[[NDArray[np.uint8]], Tokens], str]:
+    """Return what computes tokens, and its precision; kept, as a chain may look through one tower twice."""
+    from d2f_clip_probe.bfloat16 import Bfloat16Tower, worth_it
+    from d2f_clip_probe.tower_file import read_tower
+
+    tower = read_tower(record, blocks)
+    if worth_it():
+        return Bfloat16Tower(tower), "bfloat16"
+
+    def computed(pictures: NDArray[np.uint8]) -> Tokens:
         import mlx.core as mx
 
         from d2f.layers import parallel
 
-        return np.array(parallel(self._tower, mx.array(pictures), images=1))
+        return np.array(parallel(tower, mx.array(pictures), images=1))
 
-
-@lru_cache(maxsize=1)
-def _tower(record: Weights, blocks: tuple[int, ...]) -> Any:
-    # Kept: a chain may look through one tower twice, and it is 344 MB.
-    from d2f_clip_probe.tower_file import read_tower
-
-    return read_tower(record, blocks)
+    return computed, "float32"
