@@ -46,7 +46,8 @@ def read_torch(what: Weights | str | Path, key: str | None = None) -> dict[str, 
     WeightsMissing
         D2F502: not on this machine.
     D2FError
-        D2F503: another digest than the record's. D2F505: not a checkpoint of tensors and plain values alone, or damaged.
+        D2F503: another digest than the record's. D2F505: not a checkpoint of tensors and plain values alone, or
+        damaged.
     """
     data = checked_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
     try:

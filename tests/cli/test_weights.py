@@ -13,6 +13,7 @@ import pytest
 from d2f import Exit
 from d2f.cli.main import main
 from d2f.models import build_model, load_arrays, model_config
+from d2f.plugins.catalog import Catalog
 from d2f.weights import read_weights
 from tests.distributions import Distributions, stage_module
 from tests.unit.models import state_dicts
@@ -56,8 +57,9 @@ def run(*arguments: object) -> int:
 class TestList:
     def test_for_a_person(self, server: Server, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("list") == Exit.OK
-        blocks = capsys.readouterr().out.split("\n\n")
-        assert blocks[1].splitlines() == [
+        blocks = {block.partition("  ")[0]: block for block in capsys.readouterr().out.split("\n\n")}
+        assert list(blocks) == sorted(blocks)
+        assert blocks["soft/default"].splitlines() == [
             "soft/default  (d2f-soft 1.2)",
             "  Made up.",
             "  state    not here, 12 B: d2f weights pull soft/default",
@@ -66,8 +68,8 @@ class TestList:
             f"  sha256   {SHA256}",
             "  licence  MIT",
         ]
-        assert blocks[0].startswith("noise-statistics/default")
-        assert "\n  state    here, " in blocks[0]
+        assert "\n  state    here, " in blocks["noise-statistics/default"]
+        assert "\n  state    not here, " in blocks["taef2/encoder"]
 
     def test_by_name(self, server: Server, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("list", "soft") == Exit.OK
@@ -148,7 +150,9 @@ class TestPull:
         assert run("pull", *arguments) == Exit.USAGE
         assert capsys.readouterr().err.startswith(message)
 
-    def test_nothing_to_fetch(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_nothing_to_fetch(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        shipped = tuple(one for one in Catalog.discover().weights if one.sources[0].startswith("package:"))
+        monkeypatch.setattr(Catalog, "weights", shipped)
         assert run("pull", "--all") == Exit.OK
         assert "noise-statistics/default: here already" in capsys.readouterr().out
 
