@@ -106,7 +106,11 @@ class Start(ChainModel):
     """Weights that training starts from; a head for another number of logits is drawn anew."""
 
     weights: str = Field(description="Name of a set of weights, as `d2f weights list` shows it, or a path.")
-    publisher: Literal["d2f", "torchvision", "timm"] = Field(default="d2f", description="Whose names the arrays have.")
+    publisher: Literal["d2f", "torchvision", "timm"] = Field(
+        default="d2f",
+        description="Whose names the arrays have. Those of torchvision and timm were made with normalised pixels: "
+        "resnet's option `normalise: imagenet` does that.",
+    )
     freeze: str | None = Field(
         default=None,
         description="The first layer that learns, such as stages.2 or head; those before it stay as they are.",
