@@ -1,0 +1,1 @@
+"""What `make_wiener_finding.py` reads, measures, says and draws."""
