@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -125,9 +127,18 @@ _open = ExitStack()
 
 def _start(recipe: str, kept: str | None) -> None:
     global _maker
+    # A worker whose parent is killed would wait for its next image for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # For as long as the process lives.
     _open.enter_context(keeping(kept))
     _maker = FeatureMaker(Recipe.model_validate_json(recipe), Catalog.discover())
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _make(path: str) -> ImageFeatures:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,3 +77,40 @@ def test_without_data_it_says_what_to_give(tmp_path, images, capsys):
     (tmp_path / "recipe.yaml").write_text(RECIPE, "utf-8")
     assert main(["train", str(tmp_path / "recipe.yaml"), "-o", str(tmp_path / "out.safetensors")]) == 2
     assert "give a folder or manifest with --data" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
+def test_workers_end_with_a_run_that_is_killed(tmp_path, images):
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("fitting: 1", "fitting: 40"), "utf-8")
+    arguments = ["train", str(tmp_path / "recipe.yaml"), "--data", str(images), "--workers", "2"]
+    start = "import sys; from d2f.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", start, *arguments, "-o", str(tmp_path / "out.safetensors")]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: len(children(run.pid)) >= 2)
+        workers = children(run.pid)
+    finally:
+        run.kill()
+        run.wait()
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def children(parent: int) -> list[int]:
+    """The processes that a process has started and that work on images by now."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "stat").read_text("utf-8").rpartition(")")[2].split()
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(status[1]) == parent and b"spawn_main" in command and int(status[11]) > 100:
+            found.append(int(folder.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "it did not come about within two minutes"
+        time.sleep(0.05)
