@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from d2f import EstimatorTrainable, Weights, hookimpl
+from d2f import Detector, EstimatorTrainable, Weights, hookimpl
+
+
+@hookimpl
+def d2f_detectors() -> Sequence[type[Detector]]:
+    """Return the detector."""
+    from d2f_clip_probe.stage import ClipProbe
+
+    return [ClipProbe]
 
 
 @hookimpl

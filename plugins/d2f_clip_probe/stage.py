@@ -25,7 +25,15 @@ TOWERS = (
         size=89632703,
     ),
 )
-HEADS: tuple[Weights, ...] = ()
+HEADS = (
+    Weights(
+        name="clip-probe/default",
+        sha256="ae997d6fa87ef8631e549cd5e39ac6dc02406d623a866e45a500547cdb50921e",
+        licence="MIT",
+        sources=("package:d2f_clip_probe/default.safetensors",),
+        description="Logistic regression on tokens of 3,376 images of 81 collections, clean and laundered.",
+    ),
+)
 
 
 class ClipProbe:
