@@ -40,7 +40,7 @@ def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
     found = list(findings(model, source.root.data))
     problems += [_problem(source, finding) for finding in found]
     if problems:
-        raise D2FError(problems)
+        raise D2FError(problems + _trainable_problems(source, catalog))
     recipe = model.model_validate(source.root.data)
     wrong = [problem for part in _stages(recipe) for problem in _build_problems(source, catalog, *part)]
     if isinstance(recipe, NetworkRecipe):
@@ -60,6 +60,15 @@ def _model(source: Source, catalog: Catalog) -> type[Recipe] | type[NetworkRecip
     except D2FError as error:
         raise D2FError([_placed(source, problem, (), "train") for problem in error.problems], error.exit) from error
     return NetworkRecipe if callable(getattr(stage, "build", None)) else Recipe
+
+
+def _trainable_problems(source: Source, catalog: Catalog) -> list[Problem]:
+    """Return what is wrong with the trainable's own options in a recipe that is wrong elsewhere too."""
+    data = source.root.data
+    name, options = (data.get("train"), data.get("with", {})) if isinstance(data, dict) else (None, None)
+    if not isinstance(name, str) or not isinstance(options, dict):
+        return []
+    return _build_problems(source, catalog, "trainable", name, options, (), "train")
 
 
 def _augment_problems(source: Source, catalog: Catalog, recipe: NetworkRecipe) -> list[Problem]:

@@ -26,11 +26,11 @@ def test_a_trainable_with_build_has_the_keys_of_networks(tmp_path: Path) -> None
 
 
 def test_every_mistake_is_told_at_its_place(tmp_path: Path) -> None:
-    text = "d2f: 1\ntrain: toy-network\noptimizer: {rate: 0.1}\ntiles: {pick: centr}\nmemory: much\n"
+    text = "d2f: 1\ntrain: toy-network\noptimizer: {rate: 0.1}\ntiles: {pick: centr}\nmemory: much\nwith: {logit: 2}\n"
     with pytest.raises(D2FError) as caught:
         read(tmp_path, text)
     found = [(problem.code, problem.place and problem.place.line) for problem in caught.value.problems]
-    assert sorted(found, key=str) == [("D2F606", 3), ("D2F606", 4), ("D2F606", 5)]
+    assert sorted(found, key=str) == [("D2F114", 6), ("D2F606", 3), ("D2F606", 4), ("D2F606", 5)]
     said = str(caught.value)
     assert "did you mean 'optimiser'?" in said
     assert "did you mean 'centre'?" in said

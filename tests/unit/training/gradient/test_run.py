@@ -68,7 +68,9 @@ def test_equal_runs_write_equal_weights_whoever_feeds(folder: Path, monkeypatch:
     wanted = recipe(augment=[{"use": "jpeg", "draw": {"quality": [50, 90]}, "probability": 0.5}], tiles__pick="random")
     one = trained(folder, "one", wanted)
     monkeypatch.setattr("d2f.training.gradient.feeding.find_spec", lambda name: None)
-    other = trained(folder, "other", wanted, workers=3)
+    said: list[str] = []
+    other = trained(folder, "other", wanted, Said(said), workers=3)
+    assert sum("mlx-data is not installed" in line for line in said) == 1
     assert read_log(other.folder / "log.jsonl", "start")[0]["feeder"] == "threads"
     assert one.sha256 == other.sha256
 
