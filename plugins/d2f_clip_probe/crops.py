@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from d2f_clip_probe.options import Crop
 from d2f_clip_probe.tower import SIDE
-
-Crop: TypeAlias = Literal["whole", "native"]
 
 
 def crops(pixels: NDArray[np.uint8], kinds: Sequence[Crop]) -> NDArray[np.uint8]:

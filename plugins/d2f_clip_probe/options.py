@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from d2f_clip_probe.crops import Crop
+Crop: TypeAlias = Literal["whole", "native"]
+"""What of a view the tower is shown: see `d2f_clip_probe.crops`."""
 
 TOWER = "clip-vit-b16"
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from d2f import Weights
 from d2f.features import features
-from d2f_clip_probe.crops import Crop, crops
+from d2f_clip_probe.crops import crops
+from d2f_clip_probe.options import Crop
 from d2f_clip_probe.tower import WIDTH
 
 SMALLEST = 64
