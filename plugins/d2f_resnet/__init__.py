@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from d2f import Detector, GradientTrainable, hookimpl
+from d2f import Detector, GradientTrainable, Weights, hookimpl
 
 
 @hookimpl
@@ -21,3 +21,11 @@ def d2f_trainables() -> Sequence[type[GradientTrainable]]:
     from d2f_resnet.trainable import ResNetTrainable
 
     return [ResNetTrainable]
+
+
+@hookimpl
+def d2f_weights() -> Sequence[Weights]:
+    """Return the records of the weights that ship."""
+    from d2f_resnet.stage import RECORDS
+
+    return RECORDS

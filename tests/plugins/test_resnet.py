@@ -13,15 +13,16 @@ from d2f_resnet.network import build_network
 from d2f_resnet.options import DetectorOptions, NetworkOptions
 from d2f_resnet.stage import ResNetDetector
 
-from d2f import D2FError, Tiles, WeightsMissing
+from d2f import D2FError, Tiles
 from d2f.models import arrays_of, parameter_count
 from d2f.plugins.catalog import Catalog
 from d2f.testing import check_stage
 from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.read import read_recipe
-from d2f.weights import short_digests, write_weights
+from d2f.weights import read_weights, short_digests, write_weights
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "d2f_resnet"
+SHIPPED = ("plain", "robust")
 TILES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
 
 
@@ -73,18 +74,50 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         detector(path).load()
 
 
-@pytest.mark.parametrize("name", ["plain", "robust"])
-def test_without_weights_it_abstains_and_says_how_to_make_them(name: str) -> None:
-    stage = ResNetDetector(DetectorOptions(weights=name))
-    with pytest.raises(WeightsMissing, match=rf"d2f train plugins/d2f_resnet/{name}.yaml"):
-        stage.load()
-
-
-@pytest.mark.parametrize("name", ["plain", "robust"])
-def test_its_recipes_are_valid(name: str) -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_weights_are_what_their_recipe_makes(name: str) -> None:
     recipe = read_recipe(PLUGIN / f"{name}.yaml", Catalog.discover())
     assert isinstance(recipe, NetworkRecipe)
+    stage = ResNetDetector(DetectorOptions(weights=name))
+    held = read_weights(stage.weights[0])
+    assert json.loads(held.metadata["options"]) == dict(recipe.with_)
+    expected = ("resnet", str(recipe.seed), str(recipe.tiles.size), "weights")
+    assert tuple(held.metadata[key] for key in ("trainable", "seed", "tile", "part")) == expected
+    assert 1 <= int(held.metadata["epoch"]) <= recipe.epochs
+    assert set(json.loads(held.metadata["measured"])) == {"clean", *recipe.measure}
+    assert held.trained_on is not None
+    assert len(held.trained_on) == int(held.metadata["images"])
+    stage.load()
+    np.testing.assert_array_equal(stage.trained_on, held.trained_on)
+
+
+def test_robust_goes_on_from_plain() -> None:
+    # The same images trained both, so that what validates was seen by neither.
+    plain, robust = (read_weights(ResNetDetector(DetectorOptions(weights=name)).weights[0]) for name in SHIPPED)
+    assert plain.trained_on is not None
+    assert robust.trained_on is not None
+    assert set(plain.trained_on.tolist()) == set(robust.trained_on.tolist())
+    assert sum(array.nbytes for array in robust.arrays.values()) < 4e6
+
+
+def test_plain_is_the_founders_recipe() -> None:
+    recipe = read_recipe(PLUGIN / "plain.yaml", Catalog.discover())
+    assert isinstance(recipe, NetworkRecipe)
     assert (recipe.optimiser.rate, recipe.optimiser.momentum, recipe.optimiser.decay) == (0.01, 0.9, 0.0005)
+    assert [one.use for one in recipe.augment] == ["flip"]
+    assert recipe.balance.by == "smallest"
+    assert recipe.tiles.size == 224
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_weights_keep_their_contract(name: str) -> None:
+    assert not check_stage(ResNetDetector, kind="detector", options={"weights": name}).failed
+
+
+def test_unknown_weights_are_refused() -> None:
+    with pytest.raises(D2FError, match="unknown weights 'robst'") as caught:
+        ResNetDetector(DetectorOptions(weights="robst"))
+    assert "robust" in str(caught.value)
 
 
 def test_the_early_stem_has_a_few_parameters_more() -> None:
