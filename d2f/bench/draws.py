@@ -23,18 +23,28 @@ class Draws:
     draws : int
         At least 1.
     seed : int
+    weights : numpy.ndarray, shape (n,), float64, optional
+        How much each image counts; all alike by default.
 
     Attributes
     ----------
     weights : numpy.ndarray, shape (1 + draws, n), float64
-        How often each image is in a draw; the first row, the sample itself, is all ones.
+        How often each image is in a draw, times what it counts; the first row is the sample itself.
     varied : bool
         Whether there was more than one component to draw in some stratum.
     """
 
-    def __init__(self, components: NDArray[np.int64], labels: Labels, draws: int = DRAWS, seed: int = 0) -> None:
+    def __init__(
+        self,
+        components: NDArray[np.int64],
+        labels: Labels,
+        draws: int = DRAWS,
+        seed: int = 0,
+        weights: Floats | None = None,
+    ) -> None:
         counts = cluster_counts(components, labels, draws, seed)
-        self.weights: Floats = np.concatenate([np.ones((1, len(labels))), counts])
+        each = np.ones(len(labels)) if weights is None else weights
+        self.weights: Floats = np.concatenate([np.ones((1, len(labels))), counts]) * each
         self.varied = bool((counts != 1).any())
         self.labels = labels
 

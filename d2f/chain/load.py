@@ -47,12 +47,16 @@ def load_chain(name_or_path: str | os.PathLike[str], *, catalog: Catalog | None 
     ...     print(error.problems[0].code)
     D2F130
     """
-    from d2f.chain.build import build_plan
-    from d2f.chain.check import check_text
     from d2f.plugins.catalog import Catalog
 
-    text = chain_text(name_or_path)
-    catalog = catalog or Catalog.discover()
+    return chain_of(chain_text(name_or_path), catalog or Catalog.discover(), refit)
+
+
+def chain_of(text: Text, catalog: Catalog, refit: bool = False) -> Chain:
+    """Make a chain of a file's text; see `load_chain`."""
+    from d2f.chain.build import build_plan
+    from d2f.chain.check import check_text
+
     checked = check_text(text, catalog, refit=refit)
     if checked.file is None:
         raise D2FError(checked.problems, checked.exit)

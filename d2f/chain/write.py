@@ -89,7 +89,7 @@ def _with_key(text: str, key: str, value: Any) -> str:
     if key not in source.root.pairs:
         text = re.sub(r"\n\.\.\.\s*\Z", "", text)
         return text + ("" if text.endswith("\n") else "\n") + _round_trip("", key, value)
-    start, end = _segment(source, key)
+    start, end = segment(source, key)
     return text[:start] + _round_trip(text[start:end], key, value) + text[end:]
 
 
@@ -100,7 +100,7 @@ def _source(text: str) -> Source:
     return source
 
 
-def _segment(source: Source, key: str) -> tuple[int, int]:
+def segment(source: Source, key: str) -> tuple[int, int]:
     """Return where the lines of a top-level key begin and end; comments at the margin belong to what follows."""
     text = source.text.text
     starts = sorted(pair.span.start for pair in source.root.pairs.values())
@@ -118,6 +118,7 @@ def _round_trip(text: str, key: str, value: Any) -> str:
 
     yaml = YAML()
     yaml.preserve_quotes = True
+    yaml.brace_single_entry_mapping_in_flow_sequence = True
     # ruamel would break long texts, too; lists of numbers are broken below.
     yaml.width = 1_000_000
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -138,19 +139,43 @@ def _broken(line: str) -> str:
 
 
 def _merge(mapping: CommentedMap, key: str, value: Any, indent: int) -> None:
-    """Put a value under a key; where both are mappings, keep the comments of the keys that stay."""
+    """Put a value under a key; where both are mappings, or lists of stages, keep the comments of what stays."""
     from ruamel.yaml.comments import CommentedMap
 
     old = mapping.get(key)
+    if isinstance(value, list) and (old == value or _thinned(old, value)):
+        for item, wanted in zip(old, value, strict=True):
+            if item != wanted:
+                _merge_into(item, wanted, indent + 4)
+        return
     if not (value and isinstance(old, CommentedMap) and isinstance(value, Mapping)):
         mapping[key] = _node(value, indent + len(key) + 2)
         return
+    _merge_into(old, value, indent + 2)
+    if old.fa.flow_style() and not _fits(value, indent + len(key) + 2):
+        old.fa.set_block_style()
+
+
+def _merge_into(old: CommentedMap, value: Mapping[str, Any], indent: int) -> None:
     for name in [name for name in old if name not in value]:
         del old[name]
     for name, inner in value.items():
-        _merge(old, name, inner, indent + 2)
-    if old.fa.flow_style() and not _fits(value, indent + len(key) + 2):
-        old.fa.set_block_style()
+        _merge(old, name, inner, indent)
+
+
+def _thinned(old: Any, value: list[Any]) -> bool:
+    """Take out of a list of stages those that `value` lacks; return whether the two now name the same."""
+    if not isinstance(old, list) or not all(isinstance(item, Mapping) for item in (*old, *value)):
+        return False
+    wanted = [_called(item) for item in value]
+    for place in reversed(range(len(old))):
+        if _called(old[place]) not in wanted:
+            del old[place]
+    return [_called(item) for item in old] == wanted
+
+
+def _called(stage: Mapping[str, Any]) -> Any:
+    return stage.get("id", stage.get("use"))
 
 
 def _node(value: Any, column: int) -> Any:

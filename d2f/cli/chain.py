@@ -11,6 +11,7 @@ COMMANDS: Table = {
     "check": ("d2f.cli.chain_check:check", "Find every problem of a chain file."),
     "show": ("d2f.cli.chain_show:show", "Draw a chain: stages, views, calibrations, weights."),
     "fit": ("d2f.cli.chain_fit:fit", "Learn calibration, combination and thresholds from labelled images."),
+    "ablate": ("d2f.cli.chain_ablate:ablate", "See what each detector, view and cell adds, and keep what does."),
     "schema": ("d2f.cli.chain_schema:schema", "Print the JSON schema of chain files, for editors."),
 }
 """Every command that is built: its module and object, and its line of help."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from d2f.api.stages import Calibrator, Combiner, Detector, Preprocessor
 
@@ -106,3 +106,10 @@ class Plan:
     def cell_names(self) -> tuple[str, ...]:
         """``detector/view`` of each cell, in the chain's order."""
         return tuple(f"{detector}/{view}" for detector, view in self.cells)
+
+    def part(self, columns: Collection[int]) -> Plan:
+        """Return the plan of some cells, given by their places in `cells`, without a decision."""
+        wanted = {cell for place, cell in enumerate(self.cells) if place in columns}
+        looks = {one.id: tuple(view for view in one.views if (one.id, view) in wanted) for one in self.detectors}
+        bound = tuple(replace(one, views=looks[one.id]) for one in self.detectors if looks[one.id])
+        return replace(self, detectors=bound, decision=None)

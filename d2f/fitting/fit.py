@@ -85,8 +85,13 @@ def fit_chain(chain: Chain, images: Dataset, request: Request) -> Fit:
     """
     need_enough(images)
     notes = checked_overlap(chain, images, request)
+    read_recipe(chain, request.calibrator)  # what is wrong with it is said before the long work
+    return fit_table(chain, scored(chain, images, request), request, notes)
+
+
+def fit_table(chain: Chain, table: ScoreTable, request: Request, notes: tuple[str, ...] = ()) -> Fit:
+    """Fit to a set that was scored; `table` holds the chain's cells."""
     recipe = read_recipe(chain, request.calibrator)
-    table = scored(chain, images, request)
     rows, rule = as_rows(table), chain.file.verdict
     judged = out_of_fold(chain.plan, recipe, rows, rule.prior, request.folds, request.seed)
     parts = fit_parts(recipe, rows, request.folds, request.seed)

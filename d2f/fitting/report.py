@@ -24,7 +24,7 @@ DRAWS = 300
 
 def fit_lines(fit: Fit) -> Iterator[str]:
     """Yield the report of a whole fit; every figure is out of fold."""
-    yield from _head(fit.table)
+    yield from head_lines(fit.table)
     yield ""
     yield from cell_lines(fit)
     yield ""
@@ -32,17 +32,17 @@ def fit_lines(fit: Fit) -> Iterator[str]:
     yield from copy_lines(fit)
     yield ""
     yield from threshold_lines(fit.rows, fit.judged.probability, fit.thresholds, fit)
-    yield from _after(fit.table, fit.notes)
+    yield from after_lines(fit.table, fit.notes)
 
 
 def threshold_fit_lines(fit: ThresholdFit) -> Iterator[str]:
     """Yield the report of a fit of thresholds alone."""
-    yield from _head(fit.table)
+    yield from head_lines(fit.table)
     found = figures(fit.rows.labels, fit.llr, fit.probability, 0.5, 0.5, fit.rows.weights)
     yield f"the chain on them: AUC {found['auc']:.3f}, balanced accuracy {found['balanced_accuracy']:.3f}"
     yield f"thresholds before: real below {fit.rule.real_below:g}, generated above {fit.rule.generated_above:g}"
     yield from threshold_lines(fit.rows, fit.probability, fit.thresholds, fit)
-    yield from _after(fit.table, fit.notes)
+    yield from after_lines(fit.table, fit.notes)
 
 
 def cell_lines(fit: Fit) -> list[str]:
@@ -121,7 +121,8 @@ def _too_few(rows: Rows, thresholds: Thresholds, fit: Fit | ThresholdFit) -> Ite
             )
 
 
-def _head(table: ScoreTable) -> Iterator[str]:
+def head_lines(table: ScoreTable) -> Iterator[str]:
+    """Yield what was scored, in one line."""
     labels = table.labels
     yield (
         f"{len(labels)} images: {int((labels == 0).sum())} real, {int((labels == 1).sum())} generated, "
@@ -129,7 +130,8 @@ def _head(table: ScoreTable) -> Iterator[str]:
     )
 
 
-def _after(table: ScoreTable, notes: Sequence[str]) -> Iterator[str]:
+def after_lines(table: ScoreTable, notes: Sequence[str]) -> Iterator[str]:
+    """Yield warnings: what a user should know, and what could not be read or scored."""
     for note in notes:
         yield f"warning: {note}"
     for what, listed in (("images could not be read", table.unread), ("copies or cells failed", table.failed)):

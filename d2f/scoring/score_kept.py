@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import nan
 from typing import TypeAlias
 
@@ -82,7 +82,7 @@ def score_kept(
             copies, columns = part
             chosen = [attacks[copy - 1] for copy in copies if copy]
             some = images.select(numbers)
-            groups = score_groups(_some(plan, columns), some, bring, chosen, workers=workers, clean=0 in copies)
+            groups = score_groups(plan.part(columns), some, bring, chosen, workers=workers, clean=0 in copies)
             for number, group in zip(numbers, groups, strict=True):
                 run.take(number, part, group)
                 done(number)
@@ -144,11 +144,3 @@ def _by_part(parts: Sequence[Sequence[Part]]) -> Mapping[Part, list[int]]:
         for part in left:
             numbers[part].append(number)
     return numbers
-
-
-def _some(plan: Plan, columns: Sequence[int]) -> Plan:
-    """Return the plan of some cells."""
-    wanted = {plan.cells[column] for column in columns}
-    looks = {one.id: tuple(view for view in one.views if (one.id, view) in wanted) for one in plan.detectors}
-    bound = tuple(replace(one, views=looks[one.id]) for one in plan.detectors if looks[one.id])
-    return replace(plan, detectors=bound, decision=None)

@@ -133,6 +133,52 @@ def test_a_fit_that_keeps_its_scores_goes_on_where_it_was_killed(distributions, 
     assert (place / "fitted.yaml").read_bytes() == expected
 
 
+def ablate(distributions, place, *more, chain="toy.yaml"):
+    arguments = (str(place / chain), "--data", str(place / "set"), "--folds", "3", "--draws", "20")
+    return distributions.run("chain", "ablate", *arguments, *more)
+
+
+def test_ablate_says_what_each_part_adds_and_writes_the_rest_fitted(distributions, place):
+    text = CHAIN.replace("detectors:", "views:\n  noisy: [{use: noise, with: {sigma: 90}}]\ndetectors:").replace(
+        "{use: noise-level}", "{use: noise-level, views: [plain, noisy]}"
+    )
+    (place / "two.yaml").write_text(text, "utf-8")
+    scores = ("--keep-scores", str(place / "scores.sqlite"), "--attack", "jpeg:60")
+    output = ("-o", str(place / "table.md"), "--pick", str(place / "picked.yaml"), "--tolerance", "0.05")
+    done = ablate(distributions, place, *scores, *output, chain="two.yaml")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "48 images: 24 real, 24 generated, 6 components, each 2 times"
+    assert next(line for line in lines if line.startswith("cell noise-level/plain")).endswith("adds")
+    assert "kept 1 cells: noise-level/plain" in lines
+    assert lines[-2:] == [f"wrote {place / 'picked.yaml'}", f"wrote {place / 'table.md'}"]
+    assert "| cell noise-level/noisy |" in (place / "table.md").read_text("utf-8")
+    assert "noisy" not in (place / "picked.yaml").read_text("utf-8")
+    assert distributions.run("chain", "check", str(place / "picked.yaml")).returncode == 0
+    # The same scores serve the fit of the chain that was picked: byte for byte what was written.
+    expected = (place / "picked.yaml").read_bytes()
+    again = ("chain", "fit", str(place / "picked.yaml"), "--data", str(place / "set"), "--folds", "3", *scores)
+    done = distributions.run(*again, "-o", str(place / "again.yaml"), TOY_SHOWN=str(place / "shown"))
+    assert done.returncode == 0, done.stderr
+    assert (place / "again.yaml").read_bytes() == expected
+    assert not (place / "shown").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("-o", "table.txt"), "-o takes a file that ends in .md or .json"),
+        (("-o", "no/such/folder/a.md"), "make it with mkdir -p"),
+        (("--pick", "no/such/folder/a.yaml"), "make it with mkdir -p"),
+        (("--tolerance", "-1"), "D2F001"),
+    ],
+)
+def test_what_an_ablation_is_refused_for_comes_before_the_work(distributions, place, more, words):
+    done = ablate(distributions, place, "--no-attack", *more)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 def test_collections_outside_the_list_are_said(distributions, place):
     done = fit(distributions, place, "--part", "weights", "--no-attack")
     assert "6 collections are not in the list, such as 'hands0': by a hash" in done.stderr

@@ -1,0 +1,116 @@
+"""What commands that fit a chain have in common: images, laundered copies, folds, and where scores are kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from d2f.data.dataset import Dataset
+    from d2f.fitting.request import Request
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PARTS = click.Choice(["all", "chains", "weights"])
+OPTIONS = (
+    click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="A laundered copy to add; repeatable."),
+    click.option("--no-attack", is_flag=True, help="Add no laundered copies."),
+    click.option("--part", type=PARTS, default="all", help="Of the project's split."),
+    click.option("--protocol", type=click.Choice(["matched", "as-is"]), help="How images are brought alike."),
+    click.option("--calibrator", default="platt", show_default=True, help="For cells for which the file names none."),
+    click.option("--folds", type=click.IntRange(3, 50), default=5, show_default=True, help="Of cross-validation."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of crops, qualities and folds."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
+    click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."),
+    click.option("--keep-scores", metavar="FILE", help="Keep scores there as they come; a later run reads them back."),
+    click.option("--features", metavar="FILE", help="Keep expensive features there, as `d2f bench` does."),
+    click.option("--allow-overlap", is_flag=True, help="Let in images that the weights were trained on."),
+)
+
+
+def fitting_options(command: Command) -> Command:
+    """Add the options to a command."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_request(tick: Callable[[], None] | None, thresholds_only: bool = False, **options: Any) -> Request:
+    """Return what the options ask for."""
+    from d2f.fitting.request import ATTACKS, Request
+
+    if options["no_attack"] and options["attacks"]:
+        raise click.UsageError("--attack and --no-attack exclude each other")
+    default = () if thresholds_only or options["no_attack"] else ATTACKS
+    return Request(
+        attacks=tuple(options["attacks"]) or default,
+        # A user's own threshold is for files as they come in, a whole fit for what tells classes apart.
+        protocol=options["protocol"] or ("as-is" if thresholds_only else "matched"),
+        folds=options["folds"],
+        seed=options["seed"],
+        calibrator=options["calibrator"],
+        allow_overlap=options["allow_overlap"],
+        workers=options["workers"],
+        keep_scores=options["keep_scores"],
+        tick=tick,
+    )
+
+
+def read_images(data: str, **options: Any) -> Dataset:
+    """Read the labelled images that the options ask for; print what was assumed."""
+    from d2f.data.dataset import load_dataset
+    from d2f.data.limited import limited
+    from d2f.data.split import shipped_split
+
+    images = load_dataset(data)
+    for note in images.notes:
+        click.echo(f"note: {note}", err=True)
+    if options["part"] != "all":
+        split = shipped_split(images)
+        if split.unlisted:
+            first, count = split.unlisted[0], len(split.unlisted)
+            click.echo(f"note: {count} collections are not in the list, such as '{first}': by a hash", err=True)
+        images = getattr(split, options["part"])
+    return limited(images, options["limit"], options["seed"]) if options["limit"] else images
+
+
+@contextmanager
+def keeping_both(keep_scores: str | None, features: str | None) -> Iterator[None]:
+    """Keep features while this context is open; say how to go on where a run that keeps its scores is interrupted."""
+    from d2f.features import keeping
+
+    try:
+        with keeping(features):
+            yield
+    except KeyboardInterrupt:
+        if keep_scores is not None:
+            click.echo(f"scores so far are kept in {keep_scores}: the same command goes on from there", err=True)
+        raise
+
+
+def need_writable(output: str, overwrite: bool) -> None:
+    """Refuse an output that cannot be written, or that is there, before the long work, not after it."""
+    from d2f.api.errors import D2FError
+    from d2f.cli.new_output import need_new_file
+
+    need_new_file(output, overwrite)
+    folder = os.path.dirname(output) or "."
+    if not os.path.isdir(folder):
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: its folder is not there", "make it with mkdir -p")
+    if not os.access(output if os.path.exists(output) else folder, os.W_OK):
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: it is not allowed", "choose another file with -o")
+
+
+def write_output(output: str, text: str) -> None:
+    """Write a text and say so."""
+    from d2f.api.errors import D2FError
+
+    try:
+        with open(output, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: {error.strerror}") from error
