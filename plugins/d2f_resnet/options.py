@@ -42,5 +42,5 @@ class DetectorOptions(BaseModel):
         default=224, ge=8, description="Side of a tile in pixels: that which the weights were trained on."
     )
     count: int = Field(default=4, ge=1, description="The most tiles taken from one view.")
-    pick: Literal["centre", "grid", "texture"] = Field(default="texture", description="Which tiles.")
+    pick: Literal["centre", "grid", "texture"] = Field(default="grid", description="Which tiles.")
     pool: Literal["mean", "median", "max"] = Field(default="mean", description="How tile scores become the image's.")

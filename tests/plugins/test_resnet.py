@@ -58,7 +58,7 @@ def test_the_detector_scores_as_the_trained_network_does(tmp_path: Path, options
     np.testing.assert_allclose(stage.score(TILES), expected, atol=1e-4)
     assert stage.trained_on is not None
     assert stage.trained_on.tolist() == [255]
-    assert stage.wants == Tiles(4, 32, "texture", "mean", 16)
+    assert stage.wants == Tiles(4, 32, "grid", "mean", 16)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
