@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
+from d2f.api.errors import D2FError
 from d2f.data.dataset import Dataset
-from d2f.data.digest import digest_of
+from d2f.data.digest import digest_of, file_sha256
 from d2f.training.gradient.copies import TileCutter
 from d2f.training.gradient.drawing import label_counts
 from d2f.training.gradient.parts import Parts, need_apart, need_both
@@ -27,13 +28,15 @@ def cut_parts(work: Work, divided: Parts) -> Iterator[tuple[TileSet, TileSet]]:
     Raises
     ------
     D2FError
-        D2F004 where tiles cannot be kept; D2F604 for a file that trains and validates; D2F620 for broken images; D2F621
+        D2F004 where tiles cannot be kept; D2F604 for a file that stands in two parts; D2F620 for broken images; D2F621
         where a label has no tile.
     """
     with ExitStack() as held:
         training = _cut(work, divided.training, "training", held)
         validation = _cut(work, divided.validation, "validation", held)
         need_apart(training.digests, validation.digests)
+        if divided.test is not None:
+            _need_unseen(divided.test, {*training.digests, *validation.digests})
         drawn = label_counts(training.labels, work.recipe.balance)
         work.watcher.say(f"each epoch draws {drawn[0]} real and {drawn[1]} generated tiles")
         yield training, validation
@@ -49,6 +52,22 @@ def _cut(work: Work, dataset: Dataset, name: str, held: ExitStack) -> TileSet:
     say(f"{name} tiles: {counts[0]} real, {counts[1]} generated{without}")
     need_both(counts, f"{name} tiles", (f"tiles are of {cutter.side} pixels: see `tiles` in the recipe",))
     return tiles
+
+
+def _need_unseen(test: Dataset, seen: set[str]) -> None:
+    """Refuse test images that training has seen, now and not when it is over."""
+    shared = sum(_digest(image.path) in seen for image in test)
+    if shared:
+        message = f"{shared} of the images of data.test train or validate"
+        raise D2FError.of("D2F604", message, "measure on images that neither the weights nor the best epoch know")
+
+
+def _digest(path: str) -> str:
+    try:
+        return file_sha256(path)
+    except OSError:
+        # Told as every broken image is, when it is measured.
+        return ""
 
 
 def facts(recipe: NetworkRecipe, training: TileSet, divided: Parts, start: str) -> dict[str, str]:

@@ -184,6 +184,33 @@ def test_images_that_train_and_validate_are_refused(tmp_path: Path) -> None:
     assert "24 of the images that validate are also trained on" in str(error)
 
 
+def test_the_test_images_are_measured_once_and_may_not_have_been_seen(tmp_path: Path) -> None:
+    said: list[str] = []
+    apart = write_pictures(tmp_path / "apart", 8, seed=5)
+    made = trained(tmp_path, "tested", recipe(data__test=str(apart)), Said(said))
+    assert made.figures["test"].images == 16
+    assert [line for line in said if line.startswith("measures")] == ["measures test"]
+    assert json.loads(read_weights(made.weights).metadata["measured"])["test"]["images"] == 16
+    assert "| test | 16 |" in (made.folder / "card.md").read_text()
+    shutil.copy(next((tmp_path / "set" / "real").rglob("*.png")), apart / "real" / "seen.png")
+    error = refused(tmp_path, recipe(data__test=str(apart)))
+    assert error.problems[0].code == "D2F604"
+    assert "1 of the images of data.test train or validate" in str(error)
+
+
+def test_class_weights_share_out_the_loss(folder: Path) -> None:
+    def loss(weights: list[float] | None) -> float:
+        wanted = recipe(batch=36, epochs=1, loss={"class_weights": weights})
+        made = trained(folder, f"weighed-{weights}", wanted)
+        return float(lines(made.folder)[0]["loss"])
+
+    # Of one update over all tiles: the loss is linear in the weights, which are brought to mean 1.
+    real, generated = loss([1.0, 1e-9]), loss([1e-9, 1.0])
+    assert loss([1.0, 3.0]) == pytest.approx(0.25 * real + 0.75 * generated, abs=2e-6)
+    assert loss(None) == pytest.approx(0.5 * real + 0.5 * generated, abs=2e-6)
+    assert abs(real - generated) > 1e-3
+
+
 def test_tiles_larger_than_every_image_are_refused(tmp_path: Path) -> None:
     error = refused(tmp_path, recipe(tiles__size=64))
     assert "none of the training tiles is real" in str(error)
