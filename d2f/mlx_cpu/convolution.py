@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NamedTuple
 
 import mlx.core as mx
 
-from d2f.mlx_cpu import patches, rows, shifted, strided_gradient, thirds, tiles, unfolded
+from d2f.mlx_cpu import patches, rows, shifted, strided_gradient, tiles, unfolded
 from d2f.mlx_cpu.channels import sum_of_channels
 from d2f.mlx_cpu.minimal import OUTPUTS
 from d2f.mlx_cpu.window import Window
@@ -19,17 +20,18 @@ from d2f.mlx_cpu.window import Window
 CHANNELS_TO_MULTIPLY = 16
 """From here on, the channels alone are wide enough for products; below, windows are unfolded."""
 
-CHANNELS_TO_TRANSFORM = 32
-"""From here on, minimal filtering saves more in products than its transforms cost."""
-
-CHANNELS_TO_TILE = 49
-"""From here on, in both directions, whatever the map's size."""
-
-PRODUCT_BY_ROWS = 2**15
-"""Width * channels in * channels out from which on a row of the map is enough for a product of matrices."""
+CHANNELS_TO_TILE = 100
+"""From here on, minimal filtering in both directions saves more in products than its transforms cost."""
 
 TILES_TO_MULTIPLY = 8
 """With fewer tiles (one picture, a small map) reading the transformed weights costs more than they save."""
+
+
+class Prepared(NamedTuple):
+    """Weights as a form wants them."""
+
+    form: ModuleType
+    weights: Sequence[mx.array]
 
 
 def covered(x: mx.array, weight: mx.array, window: Window) -> bool:
@@ -49,12 +51,24 @@ def choose(shape: tuple[int, ...], out: int, window: Window) -> ModuleType:
         return unfolded
     if window.kernel != (3, 3):
         return shifted
-    if fewest < CHANNELS_TO_TRANSFORM:
-        return thirds
-    if fewest < CHANNELS_TO_TILE and width * channels * out >= PRODUCT_BY_ROWS:
+    if fewest < CHANNELS_TO_TILE:
         return rows
-    places = window.places(height, width)
-    return tiles if images * -(-places[0] // OUTPUTS) * -(-places[1] // OUTPUTS) >= TILES_TO_MULTIPLY else unfolded
+    return _tiles_if_many(images, *window.places(height, width))
+
+
+def choose_for_weights(shape: tuple[int, ...], out: int, window: Window) -> ModuleType:
+    """Return the form that computes the gradient of the weights, for maps of a shape (n, height, width, in)."""
+    form = choose(shape, out, window)
+    if form is not rows:
+        return form
+    images, height, width, channels = shape
+    # By rows, a product (out, in) is stored for each strip of rows: more than the map itself where that is narrow.
+    narrow = width * (channels + out) < channels * out
+    return _tiles_if_many(images, *window.places(height, width)) if narrow else rows
+
+
+def _tiles_if_many(images: int, down: int, across: int) -> ModuleType:
+    return tiles if images * -(-down // OUTPUTS) * -(-across // OUTPUTS) >= TILES_TO_MULTIPLY else unfolded
 
 
 def convolve(
@@ -62,7 +76,7 @@ def convolve(
     weight: mx.array,
     window: Window,
     bias: mx.array | None = None,
-    prepared: Sequence[mx.array] | None = None,
+    prepared: Prepared | None = None,
 ) -> mx.array:
     """Return the convolution of x with weights, as ``mx.conv2d`` does without groups and dilation, plus a bias.
 
@@ -73,26 +87,26 @@ def convolve(
     window : Window
         Such that `covered` says yes.
     bias : mlx.core.array, shape (out,), optional
-    prepared : sequence of mlx.core.array, optional
-        What the chosen form's `prepare` makes of these weights.
+    prepared : Prepared, optional
+        The form chosen for this map, and what it makes of these weights.
 
     Returns
     -------
     mlx.core.array, shape (n, height', width', out), float32
     """
-    form = choose(x.shape, weight.shape[0], window)
+    form = choose(x.shape, weight.shape[0], window) if prepared is None else prepared.form
     stream = mx.default_stream(mx.default_device())
 
     @mx.custom_function
     def apply(x: mx.array, weight: mx.array, *bias: mx.array) -> mx.array:
-        return form.forward(x, form.prepare(weight) if prepared is None else prepared, window, *bias)
+        return form.forward(x, form.prepare(weight) if prepared is None else prepared.weights, window, *bias)
 
     @apply.vjp
     def gradients(primals: list[mx.array], cotangent: mx.array, _: mx.array) -> list[mx.array]:
         x, weight, *bias = primals
         with mx.stream(stream):
             by_input = input_gradient(cotangent, weight, window, *x.shape[1:3])
-            by_weight = form.weight_gradient(x, cotangent, window)
+            by_weight = choose_for_weights(x.shape, weight.shape[0], window).weight_gradient(x, cotangent, window)
             return [by_input, by_weight, *[sum_of_channels(cotangent) for _ in bias]]
 
     return apply(x, weight, *(() if bias is None else (bias,)))

@@ -6,12 +6,13 @@ other. Each also takes a batch cut into `Pieces`.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from d2f.mlx_cpu.convolution import choose, convolve, covered
+from d2f.mlx_cpu.convolution import Prepared, choose, convolve, covered
 from d2f.mlx_cpu.normalisation import normalise
 from d2f.mlx_cpu.pieces import Pieces, piecewise
 from d2f.mlx_cpu.pooling import average_pool, max_pool
@@ -19,12 +20,19 @@ from d2f.mlx_cpu.streams import on_this_cpu
 from d2f.mlx_cpu.window import Window
 
 
-class _Prepared:
-    """Weights, and what the forms make of them."""
+class _Kept:
+    """A convolution's weights, as the forms that have met a map want them."""
 
     def __init__(self, weight: mx.array) -> None:
         self.weight = weight
-        self.by_form: dict[str, list[mx.array]] = {}
+        self.by_form: dict[ModuleType, list[mx.array]] = {}
+
+    def prepared_for(self, x: mx.array, window: Window) -> Prepared:
+        """Return them for a map."""
+        form = choose(x.shape, self.weight.shape[0], window)
+        if form not in self.by_form:
+            self.by_form[form] = form.prepare(self.weight)
+        return Prepared(form, self.by_form[form])
 
 
 class Conv2d(nn.Conv2d):
@@ -33,22 +41,19 @@ class Conv2d(nn.Conv2d):
     @piecewise
     def __call__(self, x: mx.array) -> mx.array:
         """Return the map (n, height', width', out_channels)."""
-        window = Window(self.weight.shape[1:3], tuple(self.stride), tuple(self.padding))
+        weight = self["weight"]
+        window = Window(weight.shape[1:3], self.stride, self.padding)
         plain = self.groups == 1 and self.dilation in (1, (1, 1))
-        if not (plain and on_this_cpu() and covered(x, self.weight, window)):
+        if not (plain and on_this_cpu() and covered(x, weight, window)):
             return super().__call__(x)
-        prepared = None if self.training else self._prepared_for(x, window)
-        return convolve(x, self.weight, window, self.bias if "bias" in self else None, prepared)
+        prepared = None if self.training else self._kept_for(weight).prepared_for(x, window)
+        return convolve(x, weight, window, self.get("bias"), prepared)
 
-    def _prepared_for(self, x: mx.array, window: Window) -> list[mx.array]:
-        """Return the weights as their form wants them, kept as long as the weights are the same."""
-        form = choose(x.shape, self.weight.shape[0], window)
-        kept: _Prepared | None = getattr(self, "_kept", None)
-        if kept is None or kept.weight is not self.weight:
-            kept = self._kept = _Prepared(self.weight)
-        if form.__name__ not in kept.by_form:
-            kept.by_form[form.__name__] = form.prepare(self.weight)
-        return kept.by_form[form.__name__]
+    def _kept_for(self, weight: mx.array) -> _Kept:
+        kept: _Kept | None = self.__dict__.get("_kept")
+        if kept is None or kept.weight is not weight:
+            kept = self._kept = _Kept(weight)
+        return kept
 
 
 class BatchNorm(nn.BatchNorm):

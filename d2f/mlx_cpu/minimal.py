@@ -33,23 +33,29 @@ class Transforms(NamedTuple):
         G
     outputs : mlx.core.array, shape (outputs, points)
         A.T
+    taps_back : mlx.core.array, shape (taps, points)
+        G.T
+    outputs_back : mlx.core.array, shape (points, outputs)
+        A
     """
 
     inputs: mx.array
     taps: mx.array
     outputs: mx.array
+    taps_back: mx.array
+    outputs_back: mx.array
 
 
 @cache
 def one_axis() -> Transforms:
     """Return the transforms for six points, three taps and four outputs, float32."""
-    return Transforms(*(_array(matrix) for matrix in matrices()))
+    return _transforms(*matrices())
 
 
 @cache
 def two_axes() -> Transforms:
     """Return the transforms for 36 points, nine taps and sixteen outputs, float32."""
-    return Transforms(*(_array(np.kron(matrix, matrix)) for matrix in matrices()))
+    return _transforms(*(np.kron(matrix, matrix) for matrix in matrices()))
 
 
 def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,5 +75,9 @@ def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return inputs, taps, outputs
 
 
+def _transforms(inputs: np.ndarray, taps: np.ndarray, outputs: np.ndarray) -> Transforms:
+    return Transforms(*map(_array, (inputs, taps, outputs, taps.T, outputs.T)))
+
+
 def _array(matrix: np.ndarray) -> mx.array:
-    return mx.array(matrix.astype(np.float32))
+    return mx.array(np.ascontiguousarray(matrix, np.float32))

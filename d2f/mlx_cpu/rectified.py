@@ -7,6 +7,9 @@ import mlx.core as mx
 from d2f.mlx_cpu.pieces import Pieces
 from d2f.mlx_cpu.streams import on_this_cpu
 
+LARGE = 2**18
+"""Numbers from which on a pass over memory costs more than the custom gradient's own bookkeeping."""
+
 
 def relu(x: mx.array | Pieces) -> mx.array | Pieces:
     """Return max(x, 0), as ``mlx.nn.relu`` does; its gradient at 0 is 0."""
@@ -16,7 +19,7 @@ def relu(x: mx.array | Pieces) -> mx.array | Pieces:
 
 
 def _relu(x: mx.array) -> mx.array:
-    if not on_this_cpu():
+    if x.size < LARGE or not on_this_cpu():
         return mx.maximum(x, 0)
     stream = mx.default_stream(mx.default_device())
 

@@ -20,9 +20,10 @@ from d2f.mlx_cpu.window import Window, crop
 def prepare(weight: mx.array) -> list[mx.array]:
     """Transform weights (out, 3, 3, in): for each of the taps across, the matrices (6 points, in, out)."""
     out, _, _, channels = weight.shape
-    points = one_axis().taps @ weight.transpose(1, 2, 0, 3).reshape(TAPS, -1)
-    by_tap = mx.contiguous(points.reshape(POINTS, TAPS, out, channels).swapaxes(0, 1)).swapaxes(-1, -2)
-    return [by_tap[tap] for tap in range(TAPS)]
+    points = one_axis().taps @ weight.transpose(1, 2, 3, 0).reshape(TAPS, -1)
+    # Split, not indexed: an index of MLX is a gather, element by element.
+    by_tap = mx.split(points.reshape(POINTS, TAPS, channels, out), TAPS, axis=1)
+    return [tap.squeeze(1) for tap in by_tap]
 
 
 def forward(x: mx.array, prepared: Sequence[mx.array], window: Window, bias: mx.array | None = None) -> mx.array:
@@ -44,11 +45,11 @@ def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array
     inputs = _transformed(x, window)
     strips, channels = inputs.shape[1], inputs.shape[-1]
     whole = Window((1, 1)).pad(gradient, below=OUTPUTS * strips - height)
-    outputs = one_axis().outputs.T @ whole.reshape(images, strips, OUTPUTS, width * out)
+    outputs = one_axis().outputs_back @ whole.reshape(images, strips, OUTPUTS, width * out)
     outputs = outputs.reshape(images, strips, POINTS, width, out).swapaxes(-1, -2)
     taps = [(outputs @ _met_by(tap, inputs, width)).sum((0, 1)) for tap in range(TAPS)]
-    points = mx.stack(taps, 1).reshape(POINTS, -1)
-    return (one_axis().taps.T @ points).reshape(TAPS, TAPS, out, channels).transpose(2, 0, 1, 3)
+    points = mx.concatenate(taps, -1).reshape(POINTS, -1)
+    return (one_axis().taps_back @ points).reshape(TAPS, out, TAPS, channels).swapaxes(0, 1)
 
 
 def _transformed(x: mx.array, window: Window) -> mx.array:

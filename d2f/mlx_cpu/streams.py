@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 
 import mlx.core as mx
 
@@ -13,7 +14,11 @@ from d2f.engine.cores import usable_cores
 SWITCH = "D2F_LAYERS"
 """Environment variable; ``off`` makes the layers mlx.nn's own here too."""
 
+SECONDS_KEPT = 1.0
+"""For so long the number of cores stands: to read the quotas takes as long as a small convolution."""
+
 _streams: list[mx.Stream] = []
+_known = (-SECONDS_KEPT, 1)
 
 
 def on_this_cpu() -> bool:
@@ -30,6 +35,15 @@ def streams() -> tuple[mx.Stream, ...]:
     first = mx.default_stream(mx.cpu)
     if threading.current_thread() is not threading.main_thread():
         return (first,)
-    while len(_streams) < usable_cores() - 1:
+    more = _cores() - 1
+    while len(_streams) < more:
         _streams.append(mx.new_stream(mx.cpu))
-    return (first, *_streams[: usable_cores() - 1])
+    return (first, *_streams[:more])
+
+
+def _cores() -> int:
+    global _known
+    now = time.monotonic()
+    if now - _known[0] >= SECONDS_KEPT:
+        _known = (now, usable_cores())
+    return _known[1]

@@ -43,9 +43,9 @@ def weight_gradient(x: mx.array, gradient: mx.array, window: Window) -> mx.array
     inputs = _transformed(x, window)
     whole = Window((1, 1)).pad(gradient, OUTPUTS * down - height, OUTPUTS * across - width)
     whole = whole.reshape(images, down, OUTPUTS, across, OUTPUTS, out).transpose(2, 4, 0, 1, 3, 5)
-    outputs = (two_axes().outputs.T @ whole.reshape(OUTPUTS * OUTPUTS, -1)).reshape(POINTS * POINTS, -1, out)
+    outputs = (two_axes().outputs_back @ whole.reshape(OUTPUTS * OUTPUTS, -1)).reshape(POINTS * POINTS, -1, out)
     points = (outputs.swapaxes(1, 2) @ inputs).reshape(POINTS * POINTS, -1)
-    return (two_axes().taps.T @ points).reshape(TAPS, TAPS, out, x.shape[-1]).transpose(2, 0, 1, 3)
+    return (two_axes().taps_back @ points).reshape(TAPS, TAPS, out, x.shape[-1]).transpose(2, 0, 1, 3)
 
 
 def _tiles(height: int, width: int) -> tuple[int, int]:

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f.layers import Conv2d
-from d2f.mlx_cpu import convolution, patches, rows, shifted, thirds, tiles, unfolded
-from d2f.mlx_cpu.convolution import choose, convolve, covered
+from d2f.mlx_cpu import convolution, patches, rows, shifted, tiles, unfolded
+from d2f.mlx_cpu.convolution import choose, choose_for_weights, convolve, covered
 from d2f.mlx_cpu.window import Window
 from tests.unit.mlx_cpu.nearness import assert_near
 
-FORMS = {module.__name__.rpartition(".")[2]: module for module in (patches, rows, shifted, thirds, tiles, unfolded)}
+FORMS = {module.__name__.rpartition(".")[2]: module for module in (patches, rows, shifted, tiles, unfolded)}
 
 
 def _numbers(shape: tuple[int, ...], seed: int = 0) -> Any:
@@ -61,13 +61,13 @@ def test_values_and_gradients_are_mlx_own(
 @pytest.mark.parametrize(
     ("shape", "out", "window", "form"),
     [
-        ((1, 112, 110, 16), 16, Window((3, 3), padding=(1, 1)), "thirds"),
-        ((2, 56, 56, 16), 16, Window((3, 3), padding=(1, 1)), "thirds"),
-        ((2, 9, 7, 20), 24, Window((3, 3), padding=(2, 0)), "thirds"),
-        ((1, 28, 28, 128), 64, Window((3, 3), padding=(1, 1)), "tiles"),
+        ((1, 112, 110, 16), 16, Window((3, 3), padding=(1, 1)), "rows"),
+        ((2, 56, 56, 16), 16, Window((3, 3), padding=(1, 1)), "rows"),
+        ((2, 9, 7, 20), 24, Window((3, 3), padding=(2, 0)), "rows"),
+        ((1, 28, 28, 128), 112, Window((3, 3), padding=(1, 1)), "tiles"),
         ((1, 7, 7, 128), 128, Window((3, 3), padding=(1, 1)), "unfolded"),
-        ((2, 14, 14, 64), 64, Window((3, 3), padding=(0, 0)), "tiles"),
-        ((1, 28, 28, 32), 32, Window((3, 3), padding=(1, 1)), "tiles"),
+        ((2, 14, 14, 64), 64, Window((3, 3), padding=(0, 0)), "rows"),
+        ((1, 28, 28, 32), 32, Window((3, 3), padding=(1, 1)), "rows"),
         ((1, 56, 56, 32), 32, Window((3, 3), padding=(1, 1)), "rows"),
         ((2, 20, 20, 3), 16, Window((3, 3), padding=(1, 1)), "unfolded"),
         ((2, 20, 20, 16), 16, Window((5, 5), padding=(2, 2)), "shifted"),
@@ -84,7 +84,24 @@ def test_each_form_is_chosen_and_right(shape: tuple[int, ...], out: int, window:
         assert_near(found, expected)
 
 
-@pytest.mark.parametrize("form", [rows, tiles, shifted, thirds, unfolded], ids=lambda form: form.__name__)
+@pytest.mark.parametrize(
+    ("shape", "out", "form"),
+    [
+        ((1, 56, 56, 16), 16, "rows"),
+        ((16, 14, 14, 64), 64, "tiles"),
+        ((1, 6, 6, 64), 64, "unfolded"),
+        ((1, 28, 28, 128), 128, "tiles"),
+    ],
+)
+def test_the_gradient_of_weights_has_a_form_of_its_own(shape: tuple[int, ...], out: int, form: str) -> None:
+    window = Window((3, 3), padding=(1, 1))
+    assert choose_for_weights(shape, out, window) is FORMS[form]
+    x, weight = _numbers(shape), _numbers((out, 3, 3, shape[-1]), seed=1)
+    for found, expected in zip(*_both(x, weight, window), strict=True):
+        assert_near(found, expected)
+
+
+@pytest.mark.parametrize("form", [rows, tiles, shifted, unfolded], ids=lambda form: form.__name__)
 @pytest.mark.parametrize(
     ("size", "margin"),
     [((1, 1), (1, 1)), ((1, 3), (2, 0)), ((2, 3), (2, 2)), ((4, 4), (0, 0)), ((5, 9), (1, 1)), ((13, 8), (2, 0))],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from d2f.mlx_cpu.minimal import matrices, two_axes
+from d2f.mlx_cpu.minimal import matrices, one_axis, two_axes
 
 
 def test_four_outputs_of_three_taps_from_six_products() -> None:
@@ -20,7 +20,7 @@ def test_four_outputs_of_three_taps_from_six_products() -> None:
 def test_sixteen_outputs_of_nine_taps_from_thirty_six_products() -> None:
     from scipy.signal import correlate2d
 
-    inputs, taps, outputs = (np.array(matrix, dtype=float) for matrix in two_axes())
+    inputs, taps, outputs = (np.array(matrix, dtype=float) for matrix in two_axes()[:3])
     random = np.random.default_rng(1)
     picture, kernel = random.standard_normal((6, 6)), random.standard_normal((3, 3))
     found = outputs @ ((taps @ kernel.ravel()) * (inputs @ picture.ravel()))
@@ -44,3 +44,9 @@ def test_points_round_less_than_the_customary_ones(monkeypatch: pytest.MonkeyPat
     chosen = error()
     monkeypatch.setattr(minimal, "FINITE_POINTS", (0.0, 1.0, -1.0, 2.0, -2.0))
     assert chosen < 0.6 * error()
+
+
+def test_gradients_use_the_transposes() -> None:
+    for transforms in (one_axis(), two_axes()):
+        assert np.array_equal(np.array(transforms.taps_back), np.array(transforms.taps).T)
+        assert np.array_equal(np.array(transforms.outputs_back), np.array(transforms.outputs).T)

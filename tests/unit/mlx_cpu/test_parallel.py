@@ -58,10 +58,20 @@ def test_on_another_device_the_batch_stays_whole(monkeypatch: pytest.MonkeyPatch
 
 
 def test_streams_are_as_many_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "SECONDS_KEPT", 0.0)
     for cores in (1, 3, 2):
         monkeypatch.setattr(streams_module, "usable_cores", lambda cores=cores: cores)
         assert len(streams_module.streams()) == cores
         assert len({str(stream) for stream in streams_module.streams()}) == cores
+
+
+def test_quotas_are_not_read_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(streams_module, "usable_cores", lambda: asked.append(1) or 2)
+    monkeypatch.setattr(streams_module, "SECONDS_KEPT", 3600.0)
+    monkeypatch.setattr(streams_module, "_known", (-7200.0, 1))
+    assert [len(streams_module.streams()) for _ in range(3)] == [2, 2, 2]
+    assert len(asked) == 1
 
 
 def test_another_thread_has_its_own_stream_alone(monkeypatch: pytest.MonkeyPatch) -> None:
