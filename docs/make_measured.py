@@ -24,9 +24,9 @@ PAGE = Path(__file__).resolve().parent / "reference" / "measured.md"
 INTRODUCTION = """# Measured
 
 What every shipped chain is worth on images that nothing was trained, fitted or chosen on: {images} images of
-`{root}`, from other collections than the chains know. Made on {date} with d2f {version} by
+`{root}`, from other collections than the chains know.{drawn} Made on {date} with d2f {version} by
 
-    python docs/make_measured.py {root} measured
+    python docs/make_measured.py {root} measured{option}
 
 which runs `d2f bench` with the grid `core` under the matched protocol: both classes cropped to the centre 320 pixels
 and encoded alike before anything else, so that format, size and quality cannot tell the label. What the figures mean
@@ -36,11 +36,17 @@ data like those that its chain was fitted on, and generators change.
 The set's `data` digest is `{digest}`.
 """
 
+DRAWN = """ They are a part of
+it, drawn by seed (each class keeps its share, each collection nearly), because the whole would have taken too long:
+intervals are wider than they need be."""
+
 
 def page(result: Mapping[str, Any], root: str) -> str:
     """Return the page of a result; `root` is what it calls the folder of images."""
     named = {**result, "data": {**result["data"], "root": root}}
-    told = {**result["data"], "root": root, "date": result["date"], "version": result["d2f"]}
+    told = {**result["data"], "root": root, "date": result["date"], "version": result["d2f"], "drawn": "", "option": ""}
+    if limit := result["data"].get("limit"):
+        told |= {"drawn": DRAWN, "option": f" --limit {limit}"}
     return "\n".join([INTRODUCTION.format(**told), *_one_level_down(markdown(named, speed=False))]) + "\n"
 
 
@@ -59,10 +65,14 @@ def main() -> int:
     parser.add_argument("--page", action="store_true", help="write the page only, of a bench that has run")
     parser.add_argument("--called", default="$D2F_DATA/val", help="what the page calls the images' folder")
     parser.add_argument("--workers", default="1")
+    parser.add_argument("--limit", help="take so many images only, drawn by seed")
+    parser.add_argument("--features", help="keep what towers make of pictures there, as `d2f bench` does")
     given = parser.parse_args()
     if not given.page:
         mode = "--resume" if (Path(given.folder) / PARTS).exists() else "--overwrite"
         options = ["--data", given.data, "--grid", "core", "--workers", given.workers, "-o", given.folder, mode]
+        for name in ("limit", "features"):
+            options += [f"--{name}", getattr(given, name)] if getattr(given, name) else []
         code = d2f(["bench", *shipped_names(), *options])
         if code not in (0, 1):
             return code

@@ -25,11 +25,12 @@ from d2f.bench.write import JSON, PARTS, read_result
 from d2f.chain.chain import Chain
 from d2f.chain.load import load_chain
 from d2f.data.dataset import load_dataset
+from d2f.data.limited import limited
 from d2f.plugins.catalog import Catalog
 from d2f.weights.sources import located, missing
 
 PAGE = Path(__file__).resolve().parent / "explanation" / "the-wiener-finding.md"
-CHAINS = ("single", "robust", "deep")
+CHAINS = ("single", "fast", "deep")
 COMMAND = "import sys; from d2f.cli.main import main; sys.exit(main())"
 """The `d2f` of this very Python, in a process of its own: it sets up the arithmetic before anything is imported."""
 
@@ -52,7 +53,8 @@ def scored(given: argparse.Namespace, names: Sequence[str], chains: Sequence[Cha
     if (folder / PARTS).exists():
         options.append("--resume")
     elif (folder / JSON).exists():
-        why = refusal(read_result(given.folder), chains, load_dataset(given.data))
+        images = load_dataset(given.data)
+        why = refusal(read_result(given.folder), chains, limited(images, given.limit) if given.limit else images)
         if not why:
             return 0
         if not given.overwrite:
@@ -66,6 +68,8 @@ def _options(given: argparse.Namespace) -> Iterator[str]:
     yield from ("--data", given.data, "--workers", given.workers, "--draws", given.draws, "-o", given.folder)
     for spec in ATTACKS.values():
         yield from ("--attack", spec)
+    if given.limit:
+        yield from ("--limit", str(given.limit))
     if given.features:
         yield from ("--features", given.features)
 
@@ -89,6 +93,8 @@ def make(given: argparse.Namespace, catalog: Catalog | None = None) -> int:
     command = f"python docs/make_wiener_finding.py {given.called} wiener"
     if tuple(given.chains) != CHAINS:
         command += f" --chains {' '.join(chain.name for chain in loaded.values())}"
+    if limit := benched.result["data"].get("limit"):
+        command += f" --limit {limit}"
     left_out = {loaded[name].name: why for name, why in reasons.items() if why}
     output.write_text(page(benched, given.called, command, left_out, picture.name), "utf-8")
     return 0
@@ -104,6 +110,7 @@ def main(arguments: Sequence[str] | None = None, catalog: Catalog | None = None)
     parser.add_argument("--called", default="$D2F_DATA/val", help="what the page calls the images' folder")
     parser.add_argument("--workers", default="1")
     parser.add_argument("--draws", default="1000", help="bootstrap draws")
+    parser.add_argument("--limit", type=int, help="take so many images only, drawn by seed")
     parser.add_argument("--features", metavar="FILE", help="keep expensive features there, as `d2f bench` does")
     parser.add_argument("--overwrite", action="store_true", help="replace another bench that the folder holds")
     parser.add_argument(

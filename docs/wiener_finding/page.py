@@ -24,7 +24,7 @@ not help. A published detector was seen to be pushed too, and in opposite direct
 photographs for generated ones, after JPEG generated images for real ones."""
 
 MADE = """\
-from {images} images of `{root}` ({real} photographs, {generated} generated, {components} components of hands and
+from {images} images{drawn} of `{root}` ({real} photographs, {generated} generated, {components} components of hands and
 near-duplicates; digest `{digest}`) under the matched protocol: both kinds cropped to the centre 320 pixels and
 encoded alike, then the filter laid over, `wiener:window=7` or `wiener:window=7+noise:sigma=2`, and its pixels
 handed to the chain, whose own views follow. Each image was scored once clean and once under either filter; all
@@ -84,7 +84,8 @@ def page(benched: Benched, root: str, command: str, left_out: Mapping[str, str],
 
 def _made(result: Mapping[str, Any], root: str, command: str) -> Iterator[str]:
     told = {**result["data"], "root": root}
-    text = MADE.format(**told, level=100 * result["level"], draws=result["draws"])
+    drawn = ", a part drawn by seed," if result["data"].get("limit") else ""
+    text = MADE.format(**told, drawn=drawn, level=100 * result["level"], draws=result["draws"])
     yield from (f"Made on {result['date']} with d2f {result['d2f']} by", "", f"    {command}", "", _wrapped(text))
 
 

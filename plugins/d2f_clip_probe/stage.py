@@ -42,6 +42,7 @@ class ClipProbe:
     name = "clip-probe"
     summary = "Middle blocks of CLIP's image tower into logistic regression; its tower is fetched on request."
     Options = DetectorOptions
+    thread_safe = True
     wants: WholeImage | Tiles | FileBytes = WholeImage()
 
     def __init__(self, options: DetectorOptions) -> None:

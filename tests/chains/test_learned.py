@@ -1,0 +1,56 @@
+"""The shipped chains with learned detectors: fitted with the weights that ship, and what they say without the tower."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from d2f import load_chain
+from d2f.cli.main import main
+from d2f.data.dataset import load_dataset
+from d2f.data.digest import digest
+from d2f.data.split import shipped_split
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
+NAMES = ("single", "deep")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_fitted_with_the_weights_that_ship_or_are_fetched(name: str) -> None:
+    chain = load_chain(name)
+    assert chain.warnings == ()
+    assert set(chain.file.calibrate) == set(chain.plan.cell_names)
+    announced = {record.name: record.sha256 for detector in chain.plan.detectors for record in detector.stage.weights}
+    assert chain.file.fitted is not None
+    assert chain.file.fitted.weights == announced
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
+def test_it_was_fitted_on_images_that_no_weights_of_it_have_seen(name: str) -> None:
+    part = shipped_split(load_dataset(Path(os.environ["D2F_DATA"]) / "train")).chains
+    fitted = load_chain(name).file.fitted
+    assert fitted is not None
+    assert fitted.data == digest(part)
+
+
+def test_deep_without_its_tower_judges_by_the_rest_and_says_how_to_fetch_it(
+    monkeypatch: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("D2F_CACHE", str(tmp_path))
+    assert main(["chain", "run", "deep", str(PICTURES / "camera-like.jpg"), "--format", "jsonl"]) in (0, 1)
+    printed = capsys.readouterr()
+    (row,) = [json.loads(line) for line in printed.out.splitlines()]
+    clip, noise = row["stages"]
+    assert clip["score"] is None
+    assert noise["score"] is not None
+    assert row["probability"] is not None
+    assert "d2f weights pull clip-vit-b16" in printed.err
+
+
+def test_single_is_one_network_on_the_picture_as_it_is() -> None:
+    assert load_chain("single").plan.cell_names == ("resnet/plain",)
