@@ -56,7 +56,7 @@ def over(whole: Map, run: Run, reach: Reach, side: int, dtype: type = np.float32
     run : callable
     reach : Reach
     side : int
-        Of a window in elements of the input, a multiple of ``reach.down`` and more than twice the margin.
+        At most, of a window in elements of the input, a multiple of ``reach.down`` and more than twice the margin.
     dtype : numpy dtype
         Of the output.
 
@@ -66,7 +66,7 @@ def over(whole: Map, run: Run, reach: Reach, side: int, dtype: type = np.float32
     """
     height, width = whole.shape[:2]
     made: Map = np.empty((reach.out(height), reach.out(width), reach.channels), dtype)
-    places = product(_spans(height, side, reach.margin), _spans(width, side, reach.margin))
+    places = product(_spans(height, side, reach), _spans(width, side, reach))
     while group := list(islice(places, AT_ONCE)):
         windows = [whole[rows.start : rows.stop, columns.start : columns.stop] for rows, columns in group]
         for (rows, columns), part in zip(group, run(windows), strict=True):
@@ -92,12 +92,15 @@ class _Span:
         return slice(reach.out(self.first - self.start), reach.out(self.last - self.start))
 
 
-def _spans(length: int, side: int, margin: int) -> Iterator[_Span]:
-    """Yield the windows along an axis, all of one length; the last one ends where the axis does."""
+def _spans(length: int, side: int, reach: Reach) -> Iterator[_Span]:
+    """Yield the windows along an axis: no more than needed, all of one length, and none longer than needed."""
+    both = 2 * reach.margin
+    count = max(1, -(-(length - both) // (side - both)))
+    side = -(-(length + (count - 1) * both) // (count * reach.down)) * reach.down
     done = 0
     while done < length:
-        start = min(max(0, done - margin), max(0, length - side))
-        stop = min(start + side, length)
-        last = stop if stop == length else stop - margin
+        start = min(max(0, done - reach.margin), length - side)
+        stop = start + side
+        last = stop if stop == length else stop - reach.margin
         yield _Span(start, stop, done, last)
         done = last

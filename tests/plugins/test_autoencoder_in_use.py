@@ -115,20 +115,18 @@ class TestBench:
 
     @pytest.mark.parametrize("here", [True, False], ids=["here", "absent"])
     def test_the_report(
-        self, distributions: Distributions, tmp_path: Path, here: bool, request: Any, monkeypatch: pytest.MonkeyPatch
+        self, distributions: Distributions, tmp_path: Path, here: bool, request: Any, capsys: Any
     ) -> None:
         request.getfixturevalue("weights" if here else "cache")
         distributions.add_plugin("toy", PLUGIN)
         write_set(tmp_path / "set", 4, collections=2)
         (tmp_path / "toy.yaml").write_text(CHAIN, "utf-8")
-        arguments = ["--data", str(tmp_path / "set"), "--protocol", "as-is", "--draws", "20", "-o", "out"]
-        monkeypatch.chdir(tmp_path)
-        done = distributions.run("bench", "toy.yaml", *arguments, D2F_CACHE=os.environ["D2F_CACHE"])
-        assert done.returncode == 0, done.stderr
+        arguments = ["--data", str(tmp_path / "set"), "--protocol", "as-is", "--draws", "20"]
+        assert main(["bench", str(tmp_path / "toy.yaml"), *arguments, "-o", str(tmp_path / "out")]) == Exit.OK
         result = json.loads((tmp_path / "out" / "bench.json").read_text("utf-8"))
         rows = [attack["name"] for attack in result["attacks"] if attack["apart"]]
         note = f"no row for 'autoencoder': {ABSENT}"
-        lines = done.stdout.splitlines()
+        lines = capsys.readouterr().out.splitlines()
         if here:
             assert (rows, result["notes"]) == (["autoencoder"], [])
             assert any(line.startswith("autoencoder ") for line in lines)

@@ -45,7 +45,8 @@ def test_windows_give_what_the_whole_gives(
     reach = Reach(margin * down, 2, down, up)
     made = over(whole, run, reach, (2 * margin + core) * down, np.int64)
     assert np.array_equal(made, function(whole))
-    assert len(sides) == 1
+    (shape,) = sides
+    assert max(shape[:2]) <= (2 * margin + core) * down
 
 
 def test_a_margin_that_is_too_small_shows() -> None:
@@ -53,6 +54,21 @@ def test_a_margin_that_is_too_small_shows() -> None:
     reach = Reach(1, 1)
     made = over(whole, lambda windows: [box(window, 2) for window in windows], reach, 10, np.int64)
     assert not np.array_equal(made, box(whole, 2))
+
+
+@pytest.mark.parametrize(("length", "windows", "longest"), [(100, 1, 100), (101, 2, 61), (1000, 13, 96)])
+def test_windows_are_no_more_and_no_longer_than_needed(length: int, windows: int, longest: int) -> None:
+    sizes: list[int] = []
+
+    def run(given: Sequence[Map]) -> Sequence[Map]:
+        sizes.extend(len(window) for window in given)
+        return given
+
+    over(np.zeros((length, 1, 1)), run, Reach(10, 1), 100)
+    assert sizes == [longest] * windows
+    # Each of a count of windows covers its share and a margin at each of its cuts.
+    assert longest == -(-(length + 20 * (windows - 1)) // windows)
+    assert (100 - 20) * (windows - 1) + 20 < length <= (100 - 20) * windows + 20
 
 
 @pytest.mark.parametrize("place", [0, 8, 24])
