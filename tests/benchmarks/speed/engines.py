@@ -36,22 +36,28 @@ class Engine:
         side, environment = ENGINES[name]
         allowed = sorted(os.sched_getaffinity(0))[:cores]
         clean = {key: value for key, value in os.environ.items() if not key.startswith("D2F_")}
+        clean |= {"OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.speed.worker", side, str(cores)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean | environment,
             preexec_fn=lambda: os.sched_setaffinity(0, allowed),
         )  # fmt: skip
 
-    def time(self, case: int, calls: int | None = None) -> dict[str, Any]:
-        """Time a case by its index; returns what the worker answers."""
+    def time(self, case: Mapping[str, Any], calls: int | None = None) -> dict[str, Any]:
+        """Time a case, given as plain data; returns what the worker answers."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"case": case, "calls": calls}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"the worker of {self.name} ended with {self._process.wait()}")
+            raise RuntimeError(f"the process '{self.name}' ended; its message stands above")
         return dict(json.loads(answer))
+
+    @property
+    def pid(self) -> int:
+        """The worker's number."""
+        return self._process.pid
 
     def __enter__(self) -> Engine:
         return self

@@ -1,4 +1,4 @@
-"""The weights and inputs of a case, drawn from its name alone, so that every process has the same."""
+"""The inputs of a case, drawn from its name alone, so that every process has the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from tests.benchmarks.speed.cases import PICTURE, Case
+from tests.benchmarks.speed.cases import Case
 
 
 def draw(name: str, shape: tuple[int, ...], deviation: float = 1.0) -> np.ndarray:
@@ -14,25 +14,16 @@ def draw(name: str, shape: tuple[int, ...], deviation: float = 1.0) -> np.ndarra
     return (deviation * np.random.default_rng(crc32(name.encode())).standard_normal(shape)).astype(np.float32)
 
 
-def parameter(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a network's parameter by its name in `d2f.models`, in MLX's order of axes."""
-    last = name.rpartition(".")[2]
-    if len(shape) == 4:
-        return draw(name, shape, (2 / (shape[0] * shape[1] * shape[2])) ** 0.5)
-    if name.startswith("head"):
-        return draw(name, shape, 0.05)
-    return np.full(shape, 1.0 if last in ("weight", "running_var") else 0.0, np.float32)
-
-
 def pictures(case: Case) -> np.ndarray:
-    """Return the input of a network, (n, 224, 224, 3) in [0, 1]."""
-    return np.random.default_rng(0).random((case.batch, PICTURE, PICTURE, 3), np.float32)
+    """Return the input of a network, (n, size, size, 3) in [0, 1]."""
+    size = case.what[2]
+    return np.random.default_rng(0).random((case.batch, size, size, 3), np.float32)
 
 
-def map_and_weight(case: Case) -> tuple[np.ndarray, np.ndarray]:
+def map_and_weight(shape: tuple[int, ...], batch: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a convolution's input (n, size, size, in) and weights (out, kernel, kernel, in)."""
-    size, into, out, kernel, *_ = case.what
-    return draw("map", (case.batch, size, size, into)), draw("weight", (out, kernel, kernel, into), 0.1)
+    size, into, out, kernel, *_ = shape
+    return draw("map", (batch, size, size, into)), draw("weight", (out, kernel, kernel, into), 0.1)
 
 
 def sample(*arrays: np.ndarray, count: int = 200) -> list[float]:

@@ -1,13 +1,16 @@
-"""The page of the figures."""
+"""The page of the figures: joined from what was measured, whenever that was."""
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
-from collections.abc import Iterable, Sequence
-from importlib import metadata
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from tests.benchmarks.speed import precision, profile
+from tests.benchmarks.speed.cases import Case
+from tests.benchmarks.speed.goals import judged, ratios, waited
+from tests.benchmarks.speed.tables import ms, spread, table
 
 Record = dict[str, Any]
 
@@ -19,115 +22,151 @@ comes about is told in [MLX on a CPU](../explanation/mlx-on-a-cpu.md).
 Four programs do the same work on the same weights and inputs, in processes of their own, **in turn**, round after
 round: the *bare* wheel of MLX as it comes; the wheel with *BLAS* and allocator; *d2f*, that is with the layers and
 streams as well; and PyTorch as its users write it (`eval()`, `inference_mode()`, float32, channels first; threads =
-cores). d2f's
-networks have their batch norms folded for inference. Times are milliseconds of **processor time**, median over rounds;
-ratios are of processor time (all threads) and of wall time, each the median of the rounds' ratios with the quartiles
-beside it. Trust ratios, not milliseconds: the machine was {load}.
+cores). d2f's networks have their batch norms folded for inference. Times are milliseconds of **processor time**, median
+over rounds; ratios are of processor time (all threads) and of wall time, each the median of the rounds' ratios with the
+quartiles beside it. Trust ratios, not milliseconds. *Load* is how many seconds a second of the work took on the wall:
+1.0 on a quiet machine. Cases are measured one by one and kept; each line has its date.
 
-{machine}
-"""
+{machines}
+
+arm64 is not among them: d2f's forms are the same there, but nothing here was measured on it.
+
+## Goals
+
+Judged by processor time on one core; on more by the wall, or by processor time where the machine was shared.
+
+{goals}"""
 
 
-def report(records: Sequence[Record]) -> str:
-    """Return the page, Markdown, of the records that the benchmark has written."""
+def report(records: Sequence[Record], missing: Sequence[str] = ()) -> str:
+    """Return the page, Markdown.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        What the benchmark has kept, in the order of its cases.
+    missing : sequence of str
+        Cases that were not measured.
+    """
+    timed = [record for record in records if "times" in record]
     parts = [
-        HEAD.format(machine=_machine(records), load=_load(records)),
-        "## Networks\n\n224x224 pictures; a training step is forward, backward and SGD with momentum.\n",
-        *_tables(records, "network"),
+        HEAD.format(machines=_machines(timed), goals=judged(timed)),
+        *([_missing(missing)] if missing else []),
+        "## Networks\n\nA training step is forward, backward and SGD with momentum. Networks that ship are made as "
+        "their weights were.\n",
+        *_tables(timed, "network"),
+        *_twinless(timed),
         "## The bare wheel\n\nHow many times as long MLX takes as it comes, one picture, one core, processor time.\n",
-        _bare(records),
+        _bare(timed),
+        "## Where the time goes\n",
+        profile.section(records),
+        _convolutions(timed),
         "## Matrix product and convolutions\n\nEvery convolution of these networks; *forward and backward* has the "
         "gradients of weights and input (of weights alone for the picture).\n",
-        *_tables(records, "product", "convolution"),
-        "## Agreement\n\n" + _agreement(records),
+        *_tables(timed, "product", "convolution"),
+        "## Half precision\n",
+        precision.section(timed),
+        "## Agreement\n\n" + _agreement(timed),
     ]
     return "\n".join(parts)
 
 
-def _machine(records: Sequence[Record]) -> str:
-    versions = ", ".join(f"{name} {_version(name)}" for name in ("mlx", "scipy-openblas32", "torch"))
-    rounds = max(len(one["times"]["d2f"]["cpu"]) for one in records)
-    return f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}; {rounds} rounds."
+def _machines(records: Sequence[Record]) -> str:
+    counts = Counter(record["machine"] for record in records)
+    rounds = sorted({len(record["times"]["d2f"]["cpu"]) for record in records})
+    told = [f"{machine}" + (f" ({count} cases)" if len(counts) > 1 else "") for machine, count in counts.most_common()]
+    return ".\n".join(told) + f". {'–'.join(map(str, sorted({rounds[0], rounds[-1]})))} rounds."
 
 
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor()
+def _missing(cases: Sequence[str]) -> str:
+    some = "; ".join(cases[:6]) + (f"; and {len(cases) - 6} more" if len(cases) > 6 else "")
+    return f"Not measured yet ({len(cases)}): {some}. The same command measures them.\n"
 
 
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name).partition("+")[0]
-    except metadata.PackageNotFoundError:
-        return "(not here)"
+def _tables(records: Sequence[Record], *kinds: str) -> Iterator[str]:
+    mine = [record for record in records if record["case"]["kind"] in kinds and "torch" in record["times"]]
+    for cores in sorted({record["cores"] for record in mine}):
+        rows = [_row(record) for record in mine if record["cores"] == cores]
+        head = [
+            "",
+            "work",
+            "batch",
+            "d2f ms",
+            "PyTorch ms",
+            "d2f / PyTorch, processor",
+            "d2f / PyTorch, wall",
+            "measured",
+            "load",
+        ]
+        yield f"### {cores} core{'s' if cores > 1 else ''}\n\n{table(head, rows)}"
 
 
-def _load(records: Sequence[Record]) -> str:
-    """Return how busy the machine was, by what one core's work took on the wall."""
-    waits = [
-        wall / cpu
-        for one in records
-        if one["cores"] == 1
-        for wall, cpu in zip(one["times"]["torch"]["wall"], one["times"]["torch"]["cpu"], strict=True)
+def _row(record: Record) -> list[str]:
+    times, case = record["times"], Case.read(record["case"])
+    found = [spread(ratios(record, "d2f", "torch", clock)) for clock in ("cpu", "wall")]
+    name = f"**{case.name}** (ships)" if case.shipped else case.name
+    when = [record["date"], f"{waited(record):.1f}"]
+    return [name, case.work, str(case.batch), ms(times["d2f"]), ms(times["torch"]), *found, *when]
+
+
+def _twinless(records: Sequence[Record]) -> Iterator[str]:
+    rows = [
+        [
+            record["case"]["name"],
+            record["case"]["work"],
+            str(record["case"]["batch"]),
+            ms(record["times"]["d2f"]),
+            record["missing"],
+        ]
+        for record in records
+        if record["missing"]
     ]
-    waited = statistics.median(waits) if waits else 1.0
-    busy = "quiet" if waited < 1.1 else "shared with other work"
-    return f"{busy} (a second of one core's work took {waited:.1f} s on the wall)"
-
-
-def _tables(records: Sequence[Record], *kinds: str) -> Iterable[str]:
-    for cores in sorted({one["cores"] for one in records}):
-        rows = [_row(one) for one in records if one["cores"] == cores and one["case"]["kind"] in kinds]
-        head = ["", "work", "batch", "d2f ms", "PyTorch ms", "d2f / PyTorch, processor", "d2f / PyTorch, wall"]
-        yield f"### {cores} core{'s' if cores > 1 else ''}\n\n{_table(head, rows)}"
-
-
-def _row(one: Record) -> list[str]:
-    times, case = one["times"], one["case"]
-    ratios = [_ratio(times["d2f"][clock], times["torch"][clock]) for clock in ("cpu", "wall")]
-    return [one["name"], case["work"], str(case["batch"]), _ms(times["d2f"]), _ms(times["torch"]), *ratios]
-
-
-def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Return the median of the rounds' ratios and its quartiles."""
-    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=False))
-    if len(ratios) < 3:
-        return f"{statistics.median(ratios):.2f}"
-    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
-    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
-
-
-def _ms(times: dict[str, Sequence[float]]) -> str:
-    value = 1000 * statistics.median(times["cpu"])
-    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+    if rows:
+        yield f"Without a counterpart in PyTorch:\n\n{table(['', 'work', 'batch', 'd2f ms', 'why'], rows)}"
 
 
 def _bare(records: Sequence[Record]) -> str:
     rows = []
-    for one in records:
-        if "bare" in one["times"]:
-            medians = {name: statistics.median(clocks["cpu"]) for name, clocks in one["times"].items()}
+    for record in records:
+        if "bare" in record["times"]:
+            medians = {name: statistics.median(clocks["cpu"]) for name, clocks in record["times"].items()}
             factors = [f"{medians['bare'] / medians[name]:.0f}" for name in ("blas", "d2f")]
-            rows.append([one["name"], one["case"]["work"], _ms(one["times"]["bare"]), *factors])
-    return _table(["", "work", "bare ms", "bare / BLAS", "bare / d2f"], rows)
+            rows.append([record["case"]["name"], record["case"]["work"], ms(record["times"]["bare"]), *factors])
+    return table(["", "work", "bare ms", "bare / BLAS", "bare / d2f"], rows)
+
+
+def _convolutions(records: Sequence[Record]) -> str:
+    """Return what a network's convolutions take by themselves, beside the whole."""
+    single = {
+        (tuple(one["case"]["what"]), one["case"]["batch"]): one["times"]
+        for one in records
+        if one["case"]["kind"] == "convolution" and one["case"]["work"] == "forward" and one["cores"] == 1
+    }
+    rows = []
+    for record in records:
+        case = Case.read(record["case"])
+        parts = [(single.get((tuple(shape), case.batch)), count) for shape, count in record.get("convolutions", ())]
+        if case.work == "inference" and record["cores"] == 1 and parts and all(times for times, _ in parts):
+            row = [case.name, str(case.batch)]
+            for name in ("d2f", "torch"):
+                alone = sum(count * statistics.median(times[name]["cpu"]) for times, count in parts if times)
+                row += [ms(record["times"][name]), f"{1000 * alone:.0f}"]
+            rows.append(row)
+    if not rows:
+        return ""
+    head = ["inference", "batch", "d2f ms", "its convolutions alone", "PyTorch ms", "its convolutions alone"]
+    note = "What the convolutions of a network take when each is called by itself, times how many there are:"
+    return f"{note}\n\n{table(head, rows)}"
 
 
 def _agreement(records: Sequence[Record]) -> str:
     worst = dict.fromkeys(("bare", "blas", "d2f"), 0.0)
-    for one in records:
+    for record in records:
         for name in worst:
-            worst[name] = max(worst[name], one["difference"].get(name, 0.0))
+            if record["case"]["kind"] != "precision":
+                worst[name] = max(worst[name], record["difference"].get(name, 0.0))
     told = ", ".join(f"{name} {value:.0e}" for name, value in worst.items())
     return (
         "Largest difference from PyTorch's results, relative to the largest number of each (outputs, gradients, "
         f"losses, weights after a step): {told}.\n"
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"

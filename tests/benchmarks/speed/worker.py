@@ -1,7 +1,8 @@
 """A process that times cases on demand: `python -m tests.benchmarks.speed.worker mlx|torch CORES`.
 
-It reads a line of JSON, ``{"case": index, "calls": n or null}``, and answers with one: seconds a call by the
-wall and by the processor, how many calls were timed, and a sample of the result.
+It reads a line of JSON, ``{"case": {…}, "calls": n or null}``, and answers with one: seconds a call by the wall and
+by the processor, how many calls were timed, and a sample of the result (in ``precision`` also of the exact one); or
+``{"missing": why}`` where this side cannot do the case.
 """
 
 from __future__ import annotations
@@ -12,33 +13,45 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.benchmarks.speed.cases import all_cases
-from tests.benchmarks.speed.numbers import sample
+from d2f.mlx_cpu.hook import claim_process
 
 SHORTEST = 0.1
-"""Seconds that a measurement lasts at least, by repeating the call."""
+"""Seconds of processor time that a measurement lasts at least, by repeating the call."""
 
 
 def main() -> None:
     """Answer until the input ends."""
     side, cores = sys.argv[1], int(sys.argv[2])
     build = _torch_build(cores) if side == "torch" else _mlx_build()
-    cases, current = all_cases(), None
+    from tests.benchmarks.speed.cases import Case
+
+    asked: dict[str, Any] | None = None
     for line in sys.stdin:
-        asked = json.loads(line)
-        if current is None or current[0] != asked["case"]:
-            current = None  # Its arrays go before the next case's come.
-            current = (asked["case"], *_prepared(build, cases[asked["case"]]))
-        _, work, calls, seen = current
-        print(json.dumps(_timed(work, asked["calls"] or calls) | {"sample": seen}), flush=True)
+        request = json.loads(line)
+        if asked != request["case"]:
+            asked, work = request["case"], None  # Its arrays go before the next case's come.
+            try:
+                work, calls, seen = _prepared(build, Case.read(request["case"]))
+            except KeyError as missing:
+                asked = None
+                print(json.dumps({"missing": f"no twin of {missing}"}), flush=True)
+                continue
+        assert work is not None
+        print(json.dumps(_timed(work, request["calls"] or calls) | seen), flush=True)
 
 
-def _prepared(build: Callable[..., Any], case: Any) -> tuple[Callable[[], Any], int, list[float]]:
+def _prepared(build: Callable[..., Any], case: Any) -> tuple[Callable[[], Any], int, dict[str, list[float]]]:
+    from tests.benchmarks.speed.numbers import sample
+
     work, as_numpy = build(case)
-    seen = sample(*as_numpy(work()))
-    start = time.perf_counter()
+    seen = {"sample": sample(*as_numpy(work()))}
+    if case.kind == "precision" and sys.argv[1] == "torch":
+        from tests.benchmarks.speed.torch_side import exact
+
+        seen["exact"] = sample(*exact(case))
+    start = time.process_time()
     work()
-    return work, max(1, round(SHORTEST / (time.perf_counter() - start))), seen
+    return work, max(1, round(SHORTEST / max(1e-6, time.process_time() - start))), seen
 
 
 def _timed(work: Callable[[], Any], calls: int) -> dict[str, float]:
@@ -50,8 +63,6 @@ def _timed(work: Callable[[], Any], calls: int) -> dict[str, float]:
 
 
 def _mlx_build() -> Callable[..., Any]:
-    from d2f.mlx_cpu.hook import claim_process
-
     claim_process()
     from tests.benchmarks.speed.mlx_side import build
 
