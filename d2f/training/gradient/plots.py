@@ -43,12 +43,13 @@ def curves(epochs: list[dict[str, Any]]) -> Any:
     for name in ("accuracy", "auc"):
         rights.plot(numbers, [epoch["validation"][name] for epoch in epochs], label=f"validation {name}")
     rights.set_ylim(0, 1.02)
-    for axes, what in ((losses, "loss, nats"), (rights, "share")):
+    # Places of their own: matplotlib's search for the best one warns where it is slow.
+    for axes, what, place in ((losses, "loss, nats", "upper right"), (rights, "share", "lower right")):
         for epoch in best:
             axes.axvline(epoch, color="grey", linestyle=":", label=f"best epoch, {epoch}")
         axes.set_xlabel("epoch")
         axes.set_ylabel(what)
-        axes.legend()
+        axes.legend(loc=place)
     return figure
 
 

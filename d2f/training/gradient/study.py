@@ -143,7 +143,7 @@ def plot(rows: Sequence[dict[str, Any]]) -> Any:
     axes.invert_yaxis()
     axes.set_xlabel("AUC on validation")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend()
+    axes.legend(loc="lower left")
     return figure
 
 
