@@ -141,7 +141,7 @@ def test_a_bench_that_does_not_serve_is_refused_by_what_it_lacks(made, tmp_path)
     assert benched.refusal(found, chains, images) == ""
     other = chain(tmp_path, CHAIN.replace("bias: 5.0", "bias: 4.0"))
     assert benched.refusal(found, [other]) == "it holds no scores of the chain 'toy' as it is now"
-    assert benched.refusal({**found, "protocol": "as-is"}, chains).startswith("it was not made of the whole set")
+    assert benched.refusal({**found, "protocol": "as-is"}, chains) == "it was not made under the matched protocol"
     lacking = {**found, "attacks": found["attacks"][:2]}
     assert benched.refusal(lacking, chains) == "it was made without the attack wiener:window=7+noise:sigma=2"
     assert benched.refusal(found, chains, images.select(range(10))) == "it was made of other images"
