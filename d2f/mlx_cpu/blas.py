@@ -124,7 +124,8 @@ def _point_at_openblas(library: elf.Library) -> InForce:
     if "cblas_sgemm" not in known:
         return InForce("MLX's own", "this build of MLX imports no BLAS, so that none can be replaced")
     if wrong := wrong_functions(known):
-        raise RuntimeError(f"{', '.join(wrong)} of {DISTRIBUTION} differ from numpy")
+        kernels = f"{DISTRIBUTION} differ from numpy with the kernels that it chose, {openblas.version}"
+        raise RuntimeError(f"{', '.join(wrong)} of {kernels}")
     before = point_slots({slot: address for name, address in known.items() for slot in slots[name]})
     return InForce(
         f"OpenBLAS {openblas.version}",
@@ -136,7 +137,10 @@ def _point_at_openblas(library: elf.Library) -> InForce:
 
 
 def _slow(reason: str) -> str:
+    # OpenBLAS reads this variable; its most common kernels are right on every processor of a kind.
+    others = "OPENBLAS_CORETYPE=" + ("Haswell" if platform.machine() == "x86_64" else "ARMV8")
+    remedy = others if "differ from numpy" in reason else f"pip install {DISTRIBUTION}"
     return (
         f"MLX multiplies matrices with its slow reference BLAS here, learned stages take about ten times as long: "
-        f"{reason}. To have the fast one: pip install {DISTRIBUTION}; to silence this: {SWITCH}=off"
+        f"{reason}. To have the fast one: {remedy}; to silence this: {SWITCH}=off"
     )
