@@ -34,10 +34,12 @@ def measure(case: Case, cores: int, engines: Sequence[Engine], rounds: int) -> R
             if engine.name in answers and _wanted(engine.name, answers[engine.name], number, rounds):
                 answer = engine.time(asked)
                 if "missing" in answer:
-                    missing = answer["missing"]
+                    missing = missing or answer["missing"]
                     del answers[engine.name]
                 else:
                     answers[engine.name].append(answer)
+    if "d2f" not in answers:
+        answers = {}  # Nothing to compare with.
     return {
         "case": asked,
         "cores": cores,
@@ -52,6 +54,8 @@ def measure(case: Case, cores: int, engines: Sequence[Engine], rounds: int) -> R
 
 def line(record: Record) -> str:
     """Return what is printed of a record."""
+    if not record["times"]:
+        return f"{Case.read(record['case']).told}: {record['missing']}"
     medians = {
         name: [1000 * statistics.median(times[k]) for k in ("cpu", "wall")] for name, times in record["times"].items()
     }

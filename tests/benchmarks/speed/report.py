@@ -48,14 +48,14 @@ def report(records: Sequence[Record], missing: Sequence[str] = ()) -> str:
     missing : sequence of str
         Cases that were not measured.
     """
-    timed = [record for record in records if "times" in record]
+    timed = [record for record in records if record.get("times")]
     parts = [
         HEAD.format(machines=_machines(timed), goals=judged(timed)),
         *([_missing(missing)] if missing else []),
         "## Networks\n\nA training step is forward, backward and SGD with momentum. Networks that ship are made as "
         "their weights were.\n",
         *_tables(timed, "network"),
-        *_twinless(timed),
+        *_alone(records),
         "## The bare wheel\n\nHow many times as long MLX takes as it comes, one picture, one core, processor time.\n",
         _bare(timed),
         "## Where the time goes\n",
@@ -109,20 +109,14 @@ def _row(record: Record) -> list[str]:
     return [name, case.work, str(case.batch), ms(times["d2f"]), ms(times["torch"]), *found, *when]
 
 
-def _twinless(records: Sequence[Record]) -> Iterator[str]:
-    rows = [
-        [
-            record["case"]["name"],
-            record["case"]["work"],
-            str(record["case"]["batch"]),
-            ms(record["times"]["d2f"]),
-            record["missing"],
-        ]
-        for record in records
-        if record["missing"]
-    ]
+def _alone(records: Sequence[Record]) -> Iterator[str]:
+    rows = []
+    for record in records:
+        if record.get("missing"):
+            case, times = Case.read(record["case"]), record["times"]
+            rows.append([case.name, case.work, str(case.batch), ms(times["d2f"]) if times else "", record["missing"]])
     if rows:
-        yield f"Without a counterpart in PyTorch:\n\n{table(['', 'work', 'batch', 'd2f ms', 'why'], rows)}"
+        yield f"Not compared:\n\n{table(['', 'work', 'batch', 'd2f ms', 'why'], rows)}"
 
 
 def _bare(records: Sequence[Record]) -> str:

@@ -10,6 +10,7 @@ from mlx.utils import tree_flatten
 
 from d2f.models.resnet import BottleneckBlock, Padding
 from d2f.models.shape import ResNetShape, Stage, Stem
+from tests.benchmarks.speed.spectral_twin import torch_spectral
 from tests.torch_networks import TorchResNet, load_parameters
 
 
@@ -21,7 +22,10 @@ def twin(network: Any) -> torch.nn.Module:
     KeyError
         There is none for its class.
     """
-    made: torch.nn.Module = TWINS[type(network).__name__](network)
+    name = type(network).__name__
+    if name not in TWINS:
+        raise KeyError(f"no counterpart of '{name}' was written")
+    made: torch.nn.Module = TWINS[name](network)
     held = {name: np.array(value) for name, value in tree_flatten(network.parameters())}
     load_parameters(made, lambda name, shape: held[name])
     return made
@@ -51,5 +55,5 @@ def shape_of(network: Any) -> ResNetShape:
     )
 
 
-TWINS = {"ResNet": _resnet}
+TWINS = {"ResNet": _resnet, "SpectralNetwork": torch_spectral}
 """By the name of the MLX class."""

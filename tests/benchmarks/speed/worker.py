@@ -32,9 +32,9 @@ def main() -> None:
             asked, work = request["case"], None  # Its arrays go before the next case's come.
             try:
                 work, calls, seen = _prepared(build, Case.read(request["case"]))
-            except KeyError as missing:
+            except (KeyError, ValueError) as why:
                 asked = None
-                print(json.dumps({"missing": f"no twin of {missing}"}), flush=True)
+                print(json.dumps({"missing": str(why.args[0])}), flush=True)
                 continue
         assert work is not None
         print(json.dumps(_timed(work, request["calls"] or calls) | seen), flush=True)
