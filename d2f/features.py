@@ -34,8 +34,8 @@ def features(model: str, batch: NDArray[np.uint8], compute: Callable[[NDArray[np
         What computes them: digest of the weights, blocks, everything that the features depend on but the pixels.
     batch : numpy.ndarray, shape (n, height, width, 3), uint8
     compute : callable
-        From a batch of the same shape to features of shape (n, d), float32. Where some are known, the others stand
-        first and the rest is black.
+        From m pictures, those that are not known, shape (m, height, width, 3), to features of shape (m, d), float32,
+        each picture's the same whatever the others are.
 
     Returns
     -------
@@ -49,9 +49,7 @@ def features(model: str, batch: NDArray[np.uint8], compute: Callable[[NDArray[np
     known = _kept.read(keys)
     missing = [place for place, key in enumerate(keys) if key not in known]
     if missing:
-        asked = np.zeros_like(batch)
-        asked[: len(missing)] = batch[missing]
-        found = np.asarray(compute(asked), dtype=np.float32)[: len(missing)]
+        found = np.asarray(compute(batch[missing]), dtype=np.float32)
         fresh = {keys[place]: row for place, row in zip(missing, found, strict=True)}
         _kept.write(fresh)
         known |= fresh
