@@ -1,1 +1,1 @@
-"""The chains that ship with d2f, found by name: `d2f chain run fast photos/`."""
+"""The chains that ship with d2f, found by name: `d2f chain run robust photos/`."""

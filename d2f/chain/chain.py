@@ -102,7 +102,7 @@ class Chain:
         Examples
         --------
         >>> import d2f
-        >>> chain = d2f.load_chain("fast")  # doctest: +SKIP
+        >>> chain = d2f.load_chain("robust")  # doctest: +SKIP
         >>> for row in chain.run(["photos"]):  # doctest: +SKIP
         ...     print(row.path, row.probability, row.verdict)
         """

@@ -16,7 +16,7 @@ from d2f.data.digest import digest
 from d2f.data.split import shipped_split
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
-NAMES = ("single", "deep")
+NAMES = ("single", "triad", "deep")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,3 +54,7 @@ def test_deep_without_its_tower_judges_by_the_rest_and_says_how_to_fetch_it(
 
 def test_single_is_one_network_on_the_picture_as_it_is() -> None:
     assert load_chain("single").plan.cell_names == ("resnet/plain",)
+
+
+def test_triad_is_three_detectors_with_one_view_each() -> None:
+    assert load_chain("triad").plan.cell_names == ("resnet/plain", "frequency/plain", "noise/plain")

