@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -18,10 +17,10 @@ from d2f.plugins.catalog import Catalog
 from d2f.training.gradient.folder import RUN
 from d2f.training.gradient.request import Request
 from d2f.training.gradient.run import train_network
+from d2f.training.gradient.trial_key import TrialKeys
 from d2f.training.gradient.trials import Trial
 from d2f.training.gradient.watching import Watcher
 from d2f.training.journal import plain
-from d2f.training.run import recipe_digest
 
 FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
 ROWS = "rows.jsonl"
@@ -55,14 +54,15 @@ class Study:
         Raises
         ------
         D2FError
-            D2F004: the folder cannot be written.
+            D2F004: the folder cannot be written. What reading the data, or the weights to start from, raises.
         """
+        keys = TrialKeys(self.catalog, self.data)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             kept = self._kept()
             rows = []
             for number, trial in enumerate(trials):
-                key = _key(trial)
+                key = keys.of(trial)
                 self.watcher.say(
                     f"trial {number + 1} of {len(trials)}: {trial.name}{' is done' if key in kept else ''}"
                 )
@@ -163,6 +163,3 @@ def _mean(rows: list[dict[str, Any]], names: list[str]) -> list[str]:
 
     return ["mean ± deviation", of("clean", "loss"), of("clean", "accuracy"), *(of(name, "auc") for name in names), ""]
 
-
-def _key(trial: Trial) -> str:
-    return hashlib.sha256(f"{recipe_digest(trial.recipe)} {trial.fold}".encode()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from d2f.api.errors import D2FError
 from d2f.training.gradient.study import Study, table
 from d2f.training.gradient.trials import ablation_trials, fold_trials, grid_trials, random_trials
 from d2f.training.gradient.watching import Silent
-from tests.unit.training.gradient.toy import catalog, recipe, write_pictures
+from tests.unit.training.gradient.toy import catalog, recipe, trained, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,32 @@ def test_a_study_goes_on_where_it_was_ended(folder: Path) -> None:
     assert "trial 1 of 4: optimiser.rate=0.1, with.logits=1 is done" in second.said
     assert table(rows) == (folder / "grid" / "table.md").read_text().rstrip()
     assert (folder / "grid" / "study.png").is_file()
+
+
+@pytest.mark.parametrize("part", ["set", "valid", "tested", "start.safetensors"])
+def test_a_study_of_other_images_or_weights_is_run_anew(tmp_path: Path, part: str) -> None:
+    for seed, name in enumerate(("set", "valid", "tested", "early/set")):
+        write_pictures(tmp_path / name, 4, seed=seed)
+    shutil.copy(trained(tmp_path / "early", "first", recipe(epochs=1)).weights, tmp_path / "start.safetensors")
+    wanted = recipe(
+        epochs=1,
+        data__validation=str(tmp_path / "valid"),
+        data__test=str(tmp_path / "tested"),
+        start={"weights": str(tmp_path / "start.safetensors")},
+    )
+    trials = grid_trials(wanted, catalog(), ["optimiser.rate=0.01"])
+    (first,), one = run(tmp_path, "study", trials)
+    (again,), other = run(tmp_path, "study", trials)
+    assert (one.epochs, other.epochs) == (1, 0)
+    assert again["sha256"] == first["sha256"]
+    if part == "start.safetensors":
+        shutil.copy(trained(tmp_path / "early", "second", recipe(epochs=1, seed=4)).weights, tmp_path / part)
+    else:
+        shutil.rmtree(tmp_path / part)
+        write_pictures(tmp_path / part, 4, seed=9)
+    (changed,), last = run(tmp_path, "study", trials)
+    assert last.epochs == 1
+    assert changed["key"] != first["key"]
 
 
 def test_a_trial_that_fails_costs_no_other(folder: Path) -> None:
