@@ -37,6 +37,8 @@ from d2f.training.gradient.watching import Watcher
 from d2f.weights import write_weights
 
 LAST, BEST = "last.safetensors", "best.safetensors"
+CALMER = "lower optimiser.rate, or add schedule.warm_up or optimiser.clip"
+"""What helps against a network that diverges."""
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Loop:
         Raises
         ------
         D2FError
-            D2F622: the loss is not finite. D2F004: a checkpoint cannot be written.
+            D2F622: the loss, or a score of validation, is not finite. D2F004: a checkpoint cannot be written.
         """
         while not self.position.finished:
             self._epoch()
@@ -145,7 +147,7 @@ class Loop:
             message = (
                 f"the loss is not finite in epoch {position.epoch + 1}, update {position.update + 1}, at rate {rate:g}"
             )
-            raise D2FError.of("D2F622", message, "lower optimiser.rate, or add schedule.warm_up or optimiser.clip")
+            raise D2FError.of("D2F622", message, CALMER)
         return loss
 
     def _end_epoch(self, total: int, resumed: bool, seconds: float, waited: float, begun: float) -> None:
@@ -178,7 +180,13 @@ class Loop:
             save(self.folder / LAST, self.network, self.stepper.optimiser, self.position)
 
     def measure(self, tiles: TileSet) -> Measured:
-        """Return the network's figures on tiles, each process taking its share of them."""
+        """Return the network's figures on tiles, each process taking its share of them.
+
+        Raises
+        ------
+        D2FError
+            D2F622: a score or a loss is not finite, as after a last update that diverged.
+        """
         self.network.eval()
         # Not the loop's feeder: what validation waits for is not what the device waits for in training.
         feeder = Feeder(self.feeder.workers, self.feeder.native)
@@ -189,4 +197,9 @@ class Loop:
             return np.array(scores(logits)), np.array(tile_losses(logits, labels))
 
         found = predict_tiles(tiles, predict, feeder, (self.processes.rank, self.processes.count))
-        return measured(tiles, self.processes.sum(found))
+        found = self.processes.sum(found)
+        broken = int(np.count_nonzero(~np.isfinite(found).all(axis=1)))
+        if broken:
+            at = f"after update {self.position.update}"
+            raise D2FError.of("D2F622", f"the scores of {broken} of {len(found)} tiles are not finite {at}", CALMER)
+        return measured(tiles, found)

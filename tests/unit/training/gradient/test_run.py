@@ -224,6 +224,14 @@ def test_a_loss_that_is_not_finite_is_told(tmp_path: Path) -> None:
     assert "lower optimiser.rate" in str(error)
 
 
+def test_a_last_update_that_diverges_is_told(tmp_path: Path) -> None:
+    # One update an epoch: its loss is that of the untouched network, and finite.
+    error = refused(tmp_path, recipe(optimiser__rate=1e38, batch=36, epochs=1))
+    assert error.problems[0].code == "D2F622"
+    assert "the scores of 12 of 12 tiles are not finite after update 1" in str(error)
+    assert "lower optimiser.rate" in str(error)
+
+
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
     import os

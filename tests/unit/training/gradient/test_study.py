@@ -103,6 +103,13 @@ def test_a_trial_that_fails_costs_no_other(folder: Path) -> None:
     assert "failed: the loss is not finite" in table(rows)
 
 
+def test_a_trial_that_diverges_in_its_last_update_costs_no_other(folder: Path) -> None:
+    trials = grid_trials(recipe(epochs=1, batch=36), catalog(), ["optimiser.rate=1e38,0.01"])
+    rows, _ = run(folder, "diverges", trials)
+    assert "are not finite after update 1" in rows[0]["error"]
+    assert "figures" in rows[1]
+
+
 def test_random_search_repeats_and_stays_in_range() -> None:
     sets = ["optimiser.rate=0.001..0.1", "batch=4..16", "with.logits=1,2"]
     one, other = (random_trials(recipe(), catalog(), sets, 20, seed=5) for _ in range(2))
