@@ -17,6 +17,13 @@ from d2f.training.run import recipe_digest
 
 PACKAGES = ("d2f", "mlx", "mlx-cpu", "mlx-cuda-12", "mlx-data", "numpy", "pillow", "scipy")
 RUN, RECIPE, LOG = "run.json", "recipe.json", "log.jsonl"
+OF = (
+    ("data", "is of other images"),
+    ("validation", "is of other images: those that validate have changed"),
+    ("test", "is of other images: those of data.test have changed"),
+    ("start", "started from other weights"),
+)
+"""What a run is of, by its name in `RUN`, and what is said where it is no longer so."""
 
 
 class RunFolder:
@@ -62,7 +69,8 @@ class RunFolder:
         if self._rank:
             return
         held = self._held()
-        for name, what in (("data", "is of other images"), ("start", "started from other weights")):
+        for name, what in OF:
+            # A run that an older version began does not say all of it.
             if held is not None and resume and held.get(name, facts.get(name)) != facts.get(name):
                 raise D2FError.of("D2F623", f"the run in '{self.path}' {what}", "start it anew with another -o")
         if held is None:

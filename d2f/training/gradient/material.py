@@ -1,19 +1,19 @@
-"""The tiles that a run trains on and those that it validates on, and what a weights file says of them."""
+"""The tiles that a run trains on, validates on and is measured on, and what a weights file says of them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
-from d2f.api.errors import D2FError
 from d2f.data.dataset import Dataset
-from d2f.data.digest import digest_of, file_sha256
+from d2f.data.digest import digest_of
 from d2f.training.gradient.copies import TileCutter
 from d2f.training.gradient.drawing import label_counts
-from d2f.training.gradient.parts import Parts, need_apart, need_both
+from d2f.training.gradient.parts import Parts, need_apart, need_both, need_unseen
 from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.gradient.request import Work
 from d2f.training.gradient.tile_set import TileSet, make_tiles
@@ -21,9 +21,30 @@ from d2f.training.run import recipe_digest
 from d2f.version import __version__
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a run trains on, validates on and is measured on at the end.
+
+    Parameters
+    ----------
+    training, validation : TileSet
+    test : TileSet, optional
+        Looked at and counted; its tiles are not kept over the run.
+    """
+
+    training: TileSet
+    validation: TileSet
+    test: TileSet | None = None
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """Digests of the images that validate and of those that are measured at the end."""
+        return {"validation": _digest(self.validation)} | ({} if self.test is None else {"test": _digest(self.test)})
+
+
 @contextmanager
-def cut_parts(work: Work, divided: Parts) -> Iterator[tuple[TileSet, TileSet]]:
-    """Yield the tiles that train and those that validate, some of both labels and of different files; let go of them.
+def cut_parts(work: Work, divided: Parts) -> Iterator[Material]:
+    """Yield the tiles of a run, some of both labels in each part and of different files; let go of them.
 
     Raises
     ------
@@ -35,17 +56,20 @@ def cut_parts(work: Work, divided: Parts) -> Iterator[tuple[TileSet, TileSet]]:
         training = _cut(work, divided.training, "training", held)
         validation = _cut(work, divided.validation, "validation", held)
         need_apart(training.digests, validation.digests)
-        if divided.test is not None:
-            _need_unseen(divided.test, {*training.digests, *validation.digests})
+        # Now, and not when training is over: a broken image, or one that was trained on, would cost the run.
+        test = None if divided.test is None else _cut(work, divided.test, "test", held)
+        if test is not None:
+            need_unseen(test.digests, {*training.digests, *validation.digests})
         drawn = label_counts(training.labels, work.recipe.balance)
         work.watcher.say(f"each epoch draws {drawn[0]} real and {drawn[1]} generated tiles")
-        yield training, validation
+        yield Material(training, validation, test)
 
 
 def _cut(work: Work, dataset: Dataset, name: str, held: ExitStack) -> TileSet:
     say, cutter = work.watcher.say, TileCutter(work.recipe, name == "training")
     say(f"{name}: {dataset.describe()}")
-    tiles = make_tiles(dataset, cutter, work.folder.tile_file(name), work.request.workers, work.watcher.images)
+    file, keep = work.folder.tile_file(name), name != "test"
+    tiles = make_tiles(dataset, cutter, file, work.request.workers, work.watcher.images, keep)
     held.callback(tiles.cache.close)
     without = f"; {tiles.without} images have none: smaller than {cutter.side} pixels, or flat" if tiles.without else ""
     counts = np.bincount(tiles.labels, minlength=2)
@@ -54,20 +78,8 @@ def _cut(work: Work, dataset: Dataset, name: str, held: ExitStack) -> TileSet:
     return tiles
 
 
-def _need_unseen(test: Dataset, seen: set[str]) -> None:
-    """Refuse test images that training has seen, now and not when it is over."""
-    shared = sum(_digest(image.path) in seen for image in test)
-    if shared:
-        message = f"{shared} of the images of data.test train or validate"
-        raise D2FError.of("D2F604", message, "measure on images that neither the weights nor the best epoch know")
-
-
-def _digest(path: str) -> str:
-    try:
-        return file_sha256(path)
-    except OSError:
-        # Told as every broken image is, when it is measured.
-        return ""
+def _digest(tiles: TileSet) -> str:
+    return digest_of(zip(tiles.digests, tiles.dataset.labels.tolist(), strict=True))
 
 
 def facts(recipe: NetworkRecipe, training: TileSet, divided: Parts, start: str) -> dict[str, str]:
@@ -81,13 +93,12 @@ def facts(recipe: NetworkRecipe, training: TileSet, divided: Parts, start: str) 
     start : str
         Digest of the weights that training starts from; empty without any.
     """
-    labels = training.dataset.labels.tolist()
     known = {
         "d2f": __version__,
         "trainable": recipe.train,
         "options": json.dumps(recipe.with_, sort_keys=True),
         "recipe": recipe_digest(recipe),
-        "data": digest_of(zip(training.digests, labels, strict=True)),
+        "data": _digest(training),
         "part": recipe.data.part,
         "images": str(len(divided.training)),
         "collections": str(len(divided.training.collections)),

@@ -62,6 +62,8 @@ def parts(recipe: NetworkRecipe, data: str | None = None, fold: tuple[int, int] 
         training = limited(training, wanted.limit, recipe.seed)
     need_both(np.bincount(training.labels, minlength=2), "images that train")
     need_both(np.bincount(validation.labels, minlength=2), "images that validate")
+    if test is not None:
+        need_both(np.bincount(test.labels, minlength=2), "images of data.test")
     return Parts(training, validation, test)
 
 
@@ -92,6 +94,20 @@ def need_apart(training: tuple[str, ...], validation: tuple[str, ...]) -> None:
         raise D2FError.of(
             "D2F604", message, "take them out of one part; `d2f data split` makes parts that share nothing"
         )
+
+
+def need_unseen(test: tuple[str, ...], seen: set[str]) -> None:
+    """Refuse test images, by digest, that train or validate.
+
+    Raises
+    ------
+    D2FError
+        D2F604.
+    """
+    shared = sum(digest in seen for digest in test)
+    if shared:
+        message = f"{shared} of the images of data.test train or validate"
+        raise D2FError.of("D2F604", message, "measure on images that neither the weights nor the best epoch know")
 
 
 def _divided(dataset: Dataset, recipe: NetworkRecipe, fold: tuple[int, int] | None) -> tuple[Dataset, Dataset]:

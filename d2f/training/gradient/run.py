@@ -37,10 +37,10 @@ def train_network(recipe: NetworkRecipe, catalog: Catalog, request: Request, wat
     divided = parts(recipe, request.data, request.fold)
     # Before the images are decoded, which may take long: what is wrong with the network is told at once.
     most, started = most_at_once(work), start(work)
-    with cut_parts(work, divided) as (training, validation):
-        known = facts(recipe, training, divided, started.sha256)
-        work.folder.describe(recipe, known, request.resume)
-        loop = make_loop(work, started, most, training, validation)
+    with cut_parts(work, divided) as material:
+        known = facts(recipe, material.training, divided, started.sha256)
+        work.folder.describe(recipe, known | material.measured, request.resume)
+        loop = make_loop(work, started, most, material.training, material.validation)
         if not request.resume or loop.position.log == 0:
             loop.log.write("start", **known, **sizes(loop))
         loop.run()

@@ -162,4 +162,3 @@ def _mean(rows: list[dict[str, Any]], names: list[str]) -> list[str]:
         return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
 
     return ["mean ± deviation", of("clean", "loss"), of("clean", "accuracy"), *(of(name, "auc") for name in names), ""]
-

@@ -73,15 +73,18 @@ class TileSet:
 Progress = Callable[[int, int], None]
 
 
-def make_tiles(dataset: Dataset, cutter: TileCutter, file: Path, workers: int, progress: Progress) -> TileSet:
-    """Decode every image once and keep its tiles.
+def make_tiles(
+    dataset: Dataset, cutter: TileCutter, file: Path, workers: int, progress: Progress, keep: bool = True
+) -> TileSet:
+    """Decode every image once and keep its tiles; without `keep` they are only counted, and decoded again when asked.
 
     Raises
     ------
     D2FError
         D2F620 that names each image that cannot be read; D2F004 where tiles cannot be kept.
     """
-    cache, digests, counts = TileCache(cutter.side, file), [], []
+    cache = TileCache(cutter.side, file) if keep else TileCache(cutter.side, file, 0, 0)
+    digests, counts = [], []
     problems: list[Problem] = []
     try:
         for image, made in zip(dataset, _made(dataset, cutter, workers), strict=True):

@@ -31,7 +31,7 @@ class TrialKeys:
     _known: dict[str, str] = field(default_factory=dict, repr=False)
 
     def of(self, trial: Trial) -> str:
-        """Return the key: of recipe and fold, of the images that train, validate and test, of the weights to start from.
+        """Return the key: of recipe, fold, the images that train, validate and test, and the weights to start from.
 
         Raises
         ------

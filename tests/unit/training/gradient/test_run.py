@@ -198,6 +198,38 @@ def test_the_test_images_are_measured_once_and_may_not_have_been_seen(tmp_path: 
     assert "1 of the images of data.test train or validate" in str(error)
 
 
+def test_a_broken_test_image_is_told_before_training(tmp_path: Path) -> None:
+    file = next((write_pictures(tmp_path / "apart", 4, seed=5) / "real").rglob("*.png"))
+    file.write_bytes(file.read_bytes()[:60])
+    error = refused(tmp_path, recipe(data__test=str(tmp_path / "apart")))
+    assert [problem.code for problem in error.problems] == ["D2F620"]
+    assert str(file) in str(error)
+    assert not (tmp_path / "refused.run" / "log.jsonl").exists()
+
+
+def test_a_test_set_without_a_label_or_a_tile_of_it_is_refused_before_training(tmp_path: Path) -> None:
+    apart = write_pictures(tmp_path / "apart", 4, seed=5)
+    shutil.rmtree(apart / "real")
+    error = refused(tmp_path, recipe(data__test=str(apart)))
+    assert error.problems[0].code == "D2F621"
+    assert "none of the images of data.test is real" in str(error)
+    shutil.copytree(write_pictures(tmp_path / "small", 2, side=12, seed=6) / "real", apart / "real")
+    error = refused(tmp_path, recipe(data__test=str(apart)))
+    assert "none of the test tiles is real" in str(error)
+    assert not (tmp_path / "refused.run" / "log.jsonl").exists()
+
+
+@pytest.mark.parametrize(("key", "said"), [("validation", "those that validate"), ("test", "those of data.test")])
+def test_a_run_goes_on_with_the_images_that_it_began_to_be_measured_on(tmp_path: Path, key: str, said: str) -> None:
+    wanted = recipe(epochs=1, **{f"data__{key}": str(write_pictures(tmp_path / "other", 4, seed=5))})
+    trained(tmp_path, "refused", wanted)
+    trained(tmp_path, "refused", wanted, resume=True)
+    write_pictures(tmp_path / "other", 5, seed=5)
+    error = refused(tmp_path, wanted, resume=True)
+    assert error.problems[0].code == "D2F623"
+    assert f"is of other images: {said} have changed" in str(error)
+
+
 def test_class_weights_share_out_the_loss(folder: Path) -> None:
     def loss(weights: list[float] | None) -> float:
         wanted = recipe(batch=36, epochs=1, loss={"class_weights": weights})
