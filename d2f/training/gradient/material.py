@@ -11,9 +11,10 @@ import numpy as np
 
 from d2f.data.dataset import Dataset
 from d2f.data.digest import digest_of
+from d2f.training.gradient.apart import look_alike, need_apart, shared_names
 from d2f.training.gradient.copies import TileCutter
 from d2f.training.gradient.drawing import label_counts
-from d2f.training.gradient.parts import Parts, need_apart, need_both, need_unseen
+from d2f.training.gradient.parts import Parts, need_both
 from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.gradient.request import Work
 from d2f.training.gradient.tile_set import TileSet, make_tiles
@@ -52,14 +53,17 @@ def cut_parts(work: Work, divided: Parts) -> Iterator[Material]:
         D2F004 where tiles cannot be kept; D2F604 for a file that stands in two parts; D2F620 for broken images; D2F621
         where a label has no tile.
     """
+    for problem in shared_names(divided.training, divided.validation, divided.test):
+        work.watcher.say(str(problem))
     with ExitStack() as held:
         training = _cut(work, divided.training, "training", held)
         validation = _cut(work, divided.validation, "validation", held)
-        need_apart(training.digests, validation.digests)
+        need_apart(training, validation)
         # Now, and not when training is over: a broken image, or one that was trained on, would cost the run.
         test = None if divided.test is None else _cut(work, divided.test, "test", held)
-        if test is not None:
-            need_unseen(test.digests, {*training.digests, *validation.digests})
+        need_apart(training, validation, test)
+        for problem in look_alike(training, validation, test):
+            work.watcher.say(str(problem))
         drawn = label_counts(training.labels, work.recipe.balance)
         work.watcher.say(f"each epoch draws {drawn[0]} real and {drawn[1]} generated tiles")
         yield Material(training, validation, test)

@@ -13,6 +13,7 @@ from d2f.data.components import components
 from d2f.data.dataset import Dataset, load_dataset
 from d2f.data.folds import folds
 from d2f.data.limited import limited
+from d2f.training.gradient.apart import need_groups_apart
 from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.run import training_data
 
@@ -50,7 +51,8 @@ def parts(recipe: NetworkRecipe, data: str | None = None, fold: tuple[int, int] 
     Raises
     ------
     D2FError
-        What reading the data raises; D2F603 where there are too few components; D2F621 where a part lacks a label.
+        What reading the data raises; D2F603 where there are too few components; D2F604 where a group stands in two
+        parts; D2F621 where a part lacks a label.
     """
     dataset, wanted = training_data(recipe, data), recipe.data
     test = None if wanted.test is None else load_dataset(wanted.test)
@@ -64,6 +66,7 @@ def parts(recipe: NetworkRecipe, data: str | None = None, fold: tuple[int, int] 
     need_both(np.bincount(validation.labels, minlength=2), "images that validate")
     if test is not None:
         need_both(np.bincount(test.labels, minlength=2), "images of data.test")
+    need_groups_apart(training, validation, test)
     return Parts(training, validation, test)
 
 
@@ -78,36 +81,6 @@ def need_both(counts: np.ndarray, what: str, notes: tuple[str, ...] = ()) -> Non
     for label, word in enumerate(WORDS):
         if not counts[label]:
             raise D2FError.of("D2F621", f"none of the {what} is {word}", *notes)
-
-
-def need_apart(training: tuple[str, ...], validation: tuple[str, ...]) -> None:
-    """Refuse files, by digest, that both train and validate.
-
-    Raises
-    ------
-    D2FError
-        D2F604.
-    """
-    shared = len(set(training) & set(validation))
-    if shared:
-        message = f"{shared} of the images that validate are also trained on"
-        raise D2FError.of(
-            "D2F604", message, "take them out of one part; `d2f data split` makes parts that share nothing"
-        )
-
-
-def need_unseen(test: tuple[str, ...], seen: set[str]) -> None:
-    """Refuse test images, by digest, that train or validate.
-
-    Raises
-    ------
-    D2FError
-        D2F604.
-    """
-    shared = sum(digest in seen for digest in test)
-    if shared:
-        message = f"{shared} of the images of data.test train or validate"
-        raise D2FError.of("D2F604", message, "measure on images that neither the weights nor the best epoch know")
 
 
 def _divided(dataset: Dataset, recipe: NetworkRecipe, fold: tuple[int, int] | None) -> tuple[Dataset, Dataset]:

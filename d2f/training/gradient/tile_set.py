@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from d2f.api.arrays import Labels, Pixels
 from d2f.api.errors import D2FError, Problem
 from d2f.data.dataset import Dataset, Labelled
+from d2f.data.facts.perceptual_hash import perceptual_hash
 from d2f.reading.image import load_image, read_image
 from d2f.reading.unread import Unread
 from d2f.training.gradient.copies import TileCutter
@@ -34,6 +36,8 @@ class TileSet:
     dataset : Dataset
     digests : tuple of str
         sha256 of each image.
+    hashes : tuple of int or None
+        Perceptual hash of each image, as `d2f.data.facts.perceptual_hash` has it.
     image : numpy.ndarray, shape (tiles,), int64
         The image that each tile is of.
     cutter : TileCutter
@@ -42,6 +46,7 @@ class TileSet:
 
     dataset: Dataset
     digests: tuple[str, ...]
+    hashes: tuple[int | None, ...]
     image: NDArray[np.int64]
     cutter: TileCutter
     cache: TileCache
@@ -84,17 +89,18 @@ def make_tiles(
         D2F620 that names each image that cannot be read; D2F004 where tiles cannot be kept.
     """
     cache = TileCache(cutter.side, file) if keep else TileCache(cutter.side, file, 0, 0)
-    digests, counts = [], []
+    digests, hashes, counts = [], [], []
     problems: list[Problem] = []
     try:
         for image, made in zip(dataset, _made(dataset, cutter, workers), strict=True):
             if isinstance(made, Unread):
                 problems.append(_broken(image, made))
             else:
-                digests.append(made[0])
-                counts.append(len(made[1]))
+                digests.append(made.sha256)
+                hashes.append(made.hash)
+                counts.append(len(made.tiles))
                 if not problems:
-                    cache.add(made[1])
+                    cache.add(made.tiles)
             progress(len(digests) + len(problems), len(dataset))
         if problems:
             raise D2FError([*problems[:SHOWN], *_and_more(problems)])
@@ -102,15 +108,25 @@ def make_tiles(
         # What was kept of them would fill the disk that may be full already.
         cache.close()
         raise
-    return TileSet(dataset, tuple(digests), np.repeat(np.arange(len(counts)), counts), cutter, cache)
+    return TileSet(dataset, tuple(digests), tuple(hashes), np.repeat(np.arange(len(counts)), counts), cutter, cache)
 
 
-def _made(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[tuple[str, Pixels] | Unread]:
-    """Yield each image's digest and tiles in order, a few images ahead of what is asked for."""
+class _Made(NamedTuple):
+    """What is made of an image."""
 
-    def one(image: Labelled) -> tuple[str, Pixels] | Unread:
+    sha256: str
+    hash: int | None
+    tiles: Pixels
+
+
+def _made(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[_Made | Unread]:
+    """Yield what is made of each image in order, a few images ahead of what is asked for."""
+
+    def one(image: Labelled) -> _Made | Unread:
         read = load_image(image.path)
-        return read if isinstance(read, Unread) else (read.sha256, cutter.tiles(read))
+        if isinstance(read, Unread):
+            return read
+        return _Made(read.sha256, perceptual_hash(read.pixels), cutter.tiles(read))
 
     images = iter(dataset)
     with ThreadPoolExecutor(workers) as pool:
