@@ -30,7 +30,7 @@ from d2f.plugins.catalog import Catalog
 from d2f.weights.sources import located, missing
 
 PAGE = Path(__file__).resolve().parent / "explanation" / "the-wiener-finding.md"
-CHAINS = ("single", "fast", "deep")
+CHAINS = ("single", "robust", "deep")
 COMMAND = "import sys; from d2f.cli.main import main; sys.exit(main())"
 """The `d2f` of this very Python, in a process of its own: it sets up the arithmetic before anything is imported."""
 

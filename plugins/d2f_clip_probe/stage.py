@@ -28,7 +28,7 @@ TOWERS = (
 HEADS = (
     Weights(
         name="clip-probe/default",
-        sha256="ae997d6fa87ef8631e549cd5e39ac6dc02406d623a866e45a500547cdb50921e",
+        sha256="070becc8148d559b49ea1bc9c097159defd9f717b5b4a07498628806c7011797",
         licence="MIT",
         sources=("package:d2f_clip_probe/default.safetensors",),
         description="Logistic regression on tokens of 3,376 images of 81 collections, clean and laundered.",
