@@ -33,10 +33,10 @@ def _study(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(short_help="Train once for each fold, and average.")
 @_study
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(2), help="Folds of whole components.")
-def kfold(recipe: str, data: str | None, output: Path, workers: int, folds: int) -> None:
+def kfold(recipe: str, data: str | None, output: Path, workers: int, folds: int) -> int:
     """Train RECIPE once for each fold, which validates; no fold shares a collection with another.
 
-    The same command again goes on where it was ended.
+    The same command again goes on where it was ended. Exit code 1 where a trial failed.
     """
 
     def trials(read: NetworkRecipe, _: Catalog) -> list[Trial]:
@@ -44,7 +44,7 @@ def kfold(recipe: str, data: str | None, output: Path, workers: int, folds: int)
 
         return fold_trials(read, folds)
 
-    _run(recipe, data, output, workers, trials)
+    return _run(recipe, data, output, workers, trials)
 
 
 @click.command(short_help="Train with other values of a recipe's keys.")
@@ -61,10 +61,10 @@ def kfold(recipe: str, data: str | None, output: Path, workers: int, folds: int)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the random search.")
 def sweep(
     recipe: str, data: str | None, output: Path, workers: int, sets: tuple[str, ...], count: int | None, seed: int
-) -> None:
+) -> int:
     """Train RECIPE with each combination of other values of its keys, or with some drawn at random.
 
-    The same command again goes on where it was ended.
+    The same command again goes on where it was ended. Exit code 1 where a trial failed.
     """
 
     def trials(read: NetworkRecipe, catalog: Catalog) -> list[Trial]:
@@ -74,15 +74,15 @@ def sweep(
             return grid_trials(read, catalog, sets)
         return random_trials(read, catalog, sets, count, seed)
 
-    _run(recipe, data, output, workers, trials)
+    return _run(recipe, data, output, workers, trials)
 
 
 @click.command(short_help="Train without one thing at a time.")
 @_study
-def ablate(recipe: str, data: str | None, output: Path, workers: int) -> None:
+def ablate(recipe: str, data: str | None, output: Path, workers: int) -> int:
     """Train RECIPE as it is, and with one thing taken away: residual connections, depth, each augmentation, balancing.
 
-    The same command again goes on where it was ended.
+    The same command again goes on where it was ended. Exit code 1 where a trial failed.
     """
 
     def trials(read: NetworkRecipe, catalog: Catalog) -> list[Trial]:
@@ -90,13 +90,13 @@ def ablate(recipe: str, data: str | None, output: Path, workers: int) -> None:
 
         return ablation_trials(read, catalog)
 
-    _run(recipe, data, output, workers, trials)
+    return _run(recipe, data, output, workers, trials)
 
 
 def _run(
     recipe: str, data: str | None, output: Path, workers: int, trials: Callable[[NetworkRecipe, Catalog], list[Trial]]
-) -> None:
-    from d2f.api.errors import D2FError
+) -> int:
+    from d2f.api.errors import D2FError, Exit
     from d2f.cli.train_meter import meter
     from d2f.plugins.catalog import Catalog
     from d2f.training.gradient.recipe import NetworkRecipe
@@ -111,3 +111,4 @@ def _run(
     with meter() as watcher:
         rows = Study(catalog, output, data, workers, watcher).run(wanted)
     click.echo(table(rows))
+    return Exit.SOME_FAILED if any("error" in row for row in rows) else Exit.OK

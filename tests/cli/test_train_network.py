@@ -58,8 +58,18 @@ def test_a_study_prints_its_table(folder: Path, capsys: pytest.CaptureFixture[st
     assert [line.split(" | ")[0] for line in lines[2:]] == [
         "| optimiser.rate=0.1",
         "| optimiser.rate=0.01",
-        "| mean ± deviation",
     ]
+
+
+def test_a_study_with_a_trial_that_failed_ends_with_exit_code_1(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(folder / "set"), "-o", str(folder / "study"), "--set", "optimiser.rate=1e38,0.01"]
+    assert main(["train", "sweep", str(folder / "recipe.yaml"), *arguments]) == 1
+    assert "| optimiser.rate=1e+38 | failed: " in capsys.readouterr().out
+    arguments = ["--data", str(folder / "nowhere"), "-o", str(folder / "other")]
+    assert main(["train", "kfold", str(folder / "recipe.yaml"), *arguments]) == 2
+    assert "error[D2F002]" in capsys.readouterr().err
 
 
 def test_a_wrong_recipe_and_a_missing_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

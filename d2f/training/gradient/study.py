@@ -24,6 +24,10 @@ from d2f.training.journal import plain
 
 FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
 ROWS = "rows.jsonl"
+ENDS = ("D2F004", "D2F620")
+"""A full disk and broken images end a study; what is wrong with one trial does not."""
+REPEATS = ({"fold"}, {"seed"})
+"""What differs between trials that are one recipe, run several times: only such have a mean."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +58,41 @@ class Study:
         Raises
         ------
         D2FError
-            D2F004: the folder cannot be written. What reading the data, or the weights to start from, raises.
+            D2F004: the folder cannot be written. D2F620: a broken image. Before any trial, what reading the data, or
+            the weights to start from, raises where no trial can do without.
         """
-        keys = TrialKeys(self.catalog, self.data)
+        keys = self._keys(trials)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             kept = self._kept()
             rows = []
-            for number, trial in enumerate(trials):
-                key = keys.of(trial)
-                self.watcher.say(
-                    f"trial {number + 1} of {len(trials)}: {trial.name}{' is done' if key in kept else ''}"
-                )
-                row = kept.get(key) or self._row(trial, key)
-                rows.append(row)
+            for number, (trial, key) in enumerate(zip(trials, keys, strict=True)):
+                done = isinstance(key, str) and key in kept
+                self.watcher.say(f"trial {number + 1} of {len(trials)}: {trial.name}{' is done' if done else ''}")
+                if isinstance(key, D2FError):
+                    rows.append(self._failed({"key": "", "trial": trial.name, "values": trial.values}, key))
+                else:
+                    rows.append(kept.get(key) or self._row(trial, key))
             self._write(rows)
         except OSError as error:
             raise D2FError.of("D2F004", f"'{self.folder}' cannot be written: {error.strerror}") from error
         return rows
+
+    def _keys(self, trials: Sequence[Trial]) -> list[str | D2FError]:
+        """Return each trial's key, or what is wrong with its data; what is wrong with all is raised."""
+        keys, made = TrialKeys(self.catalog, self.data), list[str | D2FError]()
+        for trial in trials:
+            try:
+                made.append(keys.of(trial))
+            except D2FError as error:
+                made.append(error)
+        if made and isinstance(made[0], D2FError) and all(isinstance(one, D2FError) for one in made):
+            raise made[0]
+        return made
+
+    def _failed(self, row: dict[str, Any], error: D2FError) -> dict[str, Any]:
+        self.watcher.say(str(error))
+        return row | {"error": error.problems[0].message}
 
     def _row(self, trial: Trial, key: str) -> dict[str, Any]:
         output = (
@@ -83,11 +104,9 @@ class Study:
         try:
             made = train_network(trial.recipe, self.catalog, request, self.watcher)
         except D2FError as error:
-            # A disk that is full ends the study; what is wrong with one trial does not.
-            if any(problem.code == "D2F004" for problem in error.problems):
+            if any(problem.code in ENDS for problem in error.problems):
                 raise
-            self.watcher.say(str(error))
-            return row | {"error": error.problems[0].message}
+            return self._failed(row, error)
         figures = {name: {one: getattr(found, one) for one in FIGURES} for name, found in made.figures.items()}
         row |= {"weights": output.name, "sha256": made.sha256, "figures": figures}
         with (self.folder / ROWS).open("a", encoding="utf-8") as file:
@@ -114,15 +133,18 @@ class Study:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return a study as a table in Markdown: a row a trial, with its AUC less the first trial's; the mean last."""
+    """Return a study as a table in Markdown: a row a trial, with its AUC less the first trial's.
+
+    The mean stands last, where the trials are one recipe on several folds or with several seeds.
+    """
     attacks = [name for row in rows for name in row.get("figures", {})]
     names = list(dict.fromkeys(attacks))
     head = ["trial", "loss", "accuracy", *(f"AUC {name}" for name in names), "difference"]
     done = [row for row in rows if "figures" in row]
     lines = [head, ["---"] * len(head)]
     lines += [_line(row, names, done[0]["figures"]["clean"]["auc"] if done else 0.0) for row in rows]
-    if len(done) > 1:
-        lines.append(_mean(done, names))
+    if len(done) > 1 and {key for row in rows for key in row["values"]} in REPEATS:
+        lines.append(_mean(done, names, f"{len(done)} of {len(rows)}"))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -156,9 +178,10 @@ def _line(row: dict[str, Any], names: list[str], first: float) -> list[str]:
     return [row["trial"], f"{clean['loss']:.4f}", f"{clean['accuracy']:.3f}", *aucs, f"{clean['auc'] - first:+.3f}"]
 
 
-def _mean(rows: list[dict[str, Any]], names: list[str]) -> list[str]:
+def _mean(rows: list[dict[str, Any]], names: list[str], count: str) -> list[str]:
     def of(name: str, figure: str) -> str:
         values = np.array([row["figures"][name][figure] for row in rows if name in row["figures"]])
         return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
 
-    return ["mean ± deviation", of("clean", "loss"), of("clean", "accuracy"), *(of(name, "auc") for name in names), ""]
+    figures = of("clean", "loss"), of("clean", "accuracy"), *(of(name, "auc") for name in names)
+    return [f"mean ± deviation, {count}", *figures, ""]

@@ -51,7 +51,7 @@ def test_every_fold_validates_once(folder: Path) -> None:
     ]
     assert [int(facts["images"]) for facts in images] == [12, 18, 18]
     assert len({row["sha256"] for row in rows}) == 3
-    assert "mean ± deviation" in (folder / "folds" / "table.md").read_text()
+    assert "| mean ± deviation, 3 of 3 |" in (folder / "folds" / "table.md").read_text()
 
 
 def test_a_study_goes_on_where_it_was_ended(folder: Path) -> None:
@@ -68,6 +68,8 @@ def test_a_study_goes_on_where_it_was_ended(folder: Path) -> None:
     assert "trial 1 of 4: optimiser.rate=0.1, with.logits=1 is done" in second.said
     assert table(rows) == (folder / "grid" / "table.md").read_text().rstrip()
     assert (folder / "grid" / "study.png").is_file()
+    # The trials are of four recipes.
+    assert "mean" not in table(rows)
 
 
 @pytest.mark.parametrize("part", ["set", "valid", "tested", "start.safetensors"])
@@ -107,6 +109,49 @@ def test_a_trial_that_diverges_in_its_last_update_costs_no_other(folder: Path) -
     trials = grid_trials(recipe(epochs=1, batch=36), catalog(), ["optimiser.rate=1e38,0.01"])
     rows, _ = run(folder, "diverges", trials)
     assert "are not finite after update 1" in rows[0]["error"]
+    assert "figures" in rows[1]
+
+
+def test_seeds_of_one_recipe_have_a_mean_of_those_that_went_through() -> None:
+    def row(seed: int, auc: float | None) -> dict[str, Any]:
+        named = {"trial": f"seed={seed}", "values": {"seed": seed}}
+        figures = {"clean": {"loss": 0.5, "accuracy": 0.75, "auc": auc}}
+        return named | ({"error": "no"} if auc is None else {"figures": figures})
+
+    rows = [row(1, 0.8), row(2, None), row(3, 0.9)]
+    assert (
+        table(rows).splitlines()[-1]
+        == "| mean ± deviation, 2 of 3 | 0.500 ± 0.000 | 0.750 ± 0.000 | 0.850 ± 0.071 |  |"
+    )
+    other = row(4, 0.7) | {"values": {"seed": 4, "batch": 2}}
+    assert "mean" not in table([*rows, other])
+
+
+def test_data_that_no_trial_can_do_without_are_checked_before_any(tmp_path: Path) -> None:
+    watcher = Counting()
+    for name, code in (("nowhere", "D2F002"), ("set", "D2F603")):
+        write_pictures(tmp_path / "set", 1)
+        with pytest.raises(D2FError) as caught:
+            Study(catalog(), tmp_path / "study", str(tmp_path / name), 1, watcher).run(fold_trials(recipe(), 5))
+        assert caught.value.problems[0].code == code
+    assert watcher.said == []
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_broken_image_ends_a_study_before_it_trains(tmp_path: Path) -> None:
+    file = next(write_pictures(tmp_path / "set").rglob("*.png"))
+    file.write_bytes(file.read_bytes()[:60])
+    watcher = Counting()
+    with pytest.raises(D2FError) as caught:
+        Study(catalog(), tmp_path / "study", str(tmp_path / "set"), 1, watcher).run(fold_trials(recipe(), 3))
+    assert [problem.code for problem in caught.value.problems] == ["D2F620"]
+    assert (watcher.epochs, len([line for line in watcher.said if line.startswith("trial")])) == (0, 1)
+
+
+def test_data_of_one_trial_cost_no_other(folder: Path) -> None:
+    trials = grid_trials(recipe(epochs=1), catalog(), ["data.validation=nowhere,0.25"])
+    rows, _ = run(folder, "one", trials)
+    assert "there is no folder or manifest 'nowhere'" in rows[0]["error"]
     assert "figures" in rows[1]
 
 
