@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from d2f.chain.model import ChainModel
 
 RECIPE_VERSION = 1
 
 Options = Annotated[dict[str, Any], Field(default_factory=dict)]
-Interval = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+
+
+def _rising(value: list[int]) -> list[int]:
+    if value[0] > value[1]:
+        raise ValueError("must be two whole numbers, the lesser first")
+    return value
+
+
+def _of_jpeg(value: list[int]) -> list[int]:
+    if value[1] > 100:
+        raise ValueError("must be two JPEG qualities from 1 to 100")
+    return value
+
+
+Interval = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+Qualities = Annotated[Interval, AfterValidator(_of_jpeg)]
 
 
 class StepUse(ChainModel):
@@ -57,7 +72,7 @@ class Copies(ChainModel):
         "cross-validation fits to none of the fold that it measures.",
     )
     windows: Interval = Field(default=[224, 320], description="Least and greatest side of a random window, in pixels.")
-    qualities: Interval = Field(default=[70, 98], description="Least and greatest random JPEG quality.")
+    qualities: Qualities = Field(default=[70, 98], description="Least and greatest random JPEG quality.")
     scale: bool = Field(default=True, description="Whether larger images are at times reduced towards the window.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from d2f.api.arrays import Pixels
 from d2f.api.errors import D2FError
+from d2f.api.nearest import did_you_mean
 from d2f.engine.loading import load_once
 from d2f.plugins.build import build, read_options
 from d2f.plugins.catalog import Catalog
@@ -56,7 +57,10 @@ class Operation:
         own = OPERATIONS.get(self.choice.use)
         if own is not None:
             return own(read_options("augmentation", own, options))
-        stage = build(self.catalog, "preprocessor", self.choice.use, options)
+        try:
+            stage = build(self.catalog, "preprocessor", self.choice.use, options)
+        except D2FError as error:
+            raise _suggesting(error, self.choice.use, self.catalog) from error
         load_once(stage)
         return stage
 
@@ -122,6 +126,15 @@ def _between(bounds: list[Number], random: np.random.Generator) -> Number:
     if isinstance(low, int) and isinstance(high, int):
         return int(random.integers(low, high + 1))
     return float(random.uniform(low, high))
+
+
+def _suggesting(error: D2FError, name: str, catalog: Catalog) -> D2FError:
+    """Return the error of an unknown name with what was probably meant, this room's own operations among it."""
+    if error.problems[0].code != "D2F111":
+        return error
+    meant = did_you_mean(name, [*catalog.names("preprocessor"), *OPERATIONS])
+    others = tuple(note for note in error.problems[0].notes if not note.startswith("did you mean"))
+    return D2FError(replace(error.problems[0], notes=(*meant, *others)), error.exit)
 
 
 def check(augment: list[Augmentation], catalog: Catalog) -> list[tuple[tuple[str | int, ...], D2FError]]:

@@ -10,11 +10,10 @@ from pydantic import Field, field_validator, model_validator
 from d2f.chain.model import ChainModel
 from d2f.training.gradient.recipe_augment import Augmentation
 from d2f.training.gradient.recipe_optimiser import Optimiser, Schedule
-from d2f.training.recipe import Options
+from d2f.training.recipe import Interval, Options, Qualities
 
 UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB|MiB|GiB)\s*")
-Interval = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
 
 
 class Data(ChainModel):
@@ -62,7 +61,7 @@ class Copies(ChainModel):
     windows: Interval | None = Field(
         default=None, description="Least and greatest random window; tile to 320 by default."
     )
-    qualities: Interval = Field(default=[70, 98], description="Least and greatest random JPEG quality.")
+    qualities: Qualities = Field(default=[70, 98], description="Least and greatest random JPEG quality.")
     scale: bool = Field(default=True, description="Whether larger images are at times reduced towards the window.")
 
     @model_validator(mode="after")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from d2f.api.errors import D2FError
-from d2f.engine.spec_value import read_value, write_value
+from d2f.api.errors import D2FError, Place, Problem
+from d2f.engine.spec import parse_spec
+from d2f.engine.spec_value import write_value
 from d2f.plugins.build import build, read_options
 from d2f.plugins.catalog import Catalog
-from d2f.plugins.validation import findings
+from d2f.plugins.validation import Finding, findings, spelled
+from d2f.training.gradient.augment import check as check_augmentations
 from d2f.training.gradient.recipe import NetworkRecipe
+from d2f.training.gradient.trial_values import Range, read_set
 
-RANGE = ".."
+OPTIONAL = ("start",)
+"""Parts of a recipe that need not be there, and come about where one of their keys is set."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ def grid_trials(recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str]) ->
     D2FError
         D2F001: a text that is no such list. D2F606 or D2F114: a key or a value that the recipe cannot have.
     """
-    keys = dict(_key_and_values(text) for text in sets)
+    keys = dict(read_set(text) for text in sets)
     for key, values in keys.items():
-        if any(isinstance(value, str) and RANGE in value for value in values):
+        if any(isinstance(value, Range) for value in values):
             raise D2FError.of("D2F001", f"'{key}' has a range, from which only a random search draws", "add --random N")
     combinations = itertools.product(*keys.values())
     return [_changed(recipe, catalog, dict(zip(keys, values, strict=True))) for values in combinations]
@@ -67,14 +70,12 @@ def random_trials(
 ) -> list[Trial]:
     """Return `count` trials drawn from lists (``KEY=V1,V2``) and ranges (``KEY=LOW..HIGH``), each seeded by its number.
 
-    Whole numbers are drawn evenly, others evenly in their logarithm where both bounds are above 0.
-
     Raises
     ------
     D2FError
         As `grid_trials` does.
     """
-    keys = dict(_key_and_values(text) for text in sets)
+    keys = dict(read_set(text) for text in sets)
     trials: dict[str, Trial] = {}
     for number in range(count):
         random = np.random.default_rng((seed, number))
@@ -118,28 +119,9 @@ def _simpler(recipe: NetworkRecipe, catalog: Catalog) -> Mapping[str, dict[str, 
     return {}
 
 
-def _key_and_values(text: str) -> tuple[str, list[Any]]:
-    key, equals, values = text.partition("=")
-    if not key or not equals or not values:
-        raise D2FError.of(
-            "D2F001", f"'{text}' is not understood", "write KEY=VALUE,VALUE, such as optimiser.rate=0.1,0.01"
-        )
-    try:
-        return key, [read_value(value) for value in values.split(",")]
-    except ValueError as error:
-        raise D2FError.of("D2F001", f"'{text}' is not understood: {error}") from error
-
-
 def _drawn(values: list[Any], random: np.random.Generator) -> Any:
     drawn = values[int(random.integers(len(values)))]
-    if not isinstance(drawn, str) or RANGE not in drawn:
-        return drawn
-    low, high = (read_value(bound) for bound in drawn.split(RANGE, 1))
-    if isinstance(low, int) and isinstance(high, int):
-        return int(random.integers(low, high, endpoint=True))
-    if low > 0 and high > 0:
-        return float(f"{math.exp(random.uniform(math.log(low), math.log(high))):.4g}")
-    return float(f"{random.uniform(low, high):.4g}")
+    return drawn.draw(random) if isinstance(drawn, Range) else drawn
 
 
 def _changed(recipe: NetworkRecipe, catalog: Catalog, changes: dict[str, Any]) -> Trial:
@@ -148,7 +130,9 @@ def _changed(recipe: NetworkRecipe, catalog: Catalog, changes: dict[str, Any]) -
         *above, last = key.split(".")
         place: Any = plain
         try:
-            for part in above:
+            for depth, part in enumerate(above):
+                if depth == 0 and place[part] is None and part in OPTIONAL:
+                    place[part] = {}
                 place = place[int(part)] if isinstance(place, list) else place[part]
             place[int(last) if isinstance(place, list) else last] = value
         except (KeyError, IndexError, TypeError, ValueError):
@@ -158,12 +142,30 @@ def _changed(recipe: NetworkRecipe, catalog: Catalog, changes: dict[str, Any]) -
         raise D2FError(list(_problems(wrong)))
     made = NetworkRecipe.model_validate(plain)
     read_options("trainable", catalog.find("trainable", made.train), made.with_)
+    # Before any trial: what a stage's name or options lack would be told when the first one has read its images.
+    if unbuilt := [*_unbuilt(made, catalog, changes)]:
+        raise D2FError(unbuilt)
     return Trial(", ".join(f"{key}={write_value(value)}" for key, value in changes.items()), made, changes)
 
 
-def _problems(wrong: list[Any]) -> Iterator[Any]:
-    from d2f.api.errors import Problem
+def _unbuilt(recipe: NetworkRecipe, catalog: Catalog, changes: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with the stages that a changed recipe names, where the change may have done it."""
+    changed = {key.partition(".")[0] for key in changes}
+    for path, error in check_augmentations(recipe.augment, catalog) if "augment" in changed else ():
+        for problem in error.problems:
+            yield replace(problem, place=Place("--set", path=spelled(path)))
+    for i, attack in enumerate(recipe.measure if "measure" in changed else ()):
+        try:
+            parse_spec(attack, catalog, f"measure[{i}]")
+        except D2FError as error:
+            yield from error.problems
 
+
+def _problems(wrong: Sequence[Finding]) -> Iterator[Problem]:
     for finding in wrong:
-        said = f"unknown key '{finding.name}'" if finding.sort == "unknown" else f"{finding.name} {finding.message}"
-        yield Problem("D2F606", said, notes=finding.notes)
+        said = {
+            "unknown": f"unknown key '{finding.name}'",
+            "missing": f"the key '{finding.name}' is missing",
+            "value": f"{finding.name} {finding.message}",
+        }
+        yield Problem("D2F606", said[finding.sort], notes=finding.notes)

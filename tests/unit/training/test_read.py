@@ -33,6 +33,8 @@ def test_a_recipe_says_what_is_written_and_defaults_for_the_rest(tmp_path):
         ("folds: 3", "folds: 1", "D2F606", 9, "folds must be"),
         ("share: 1}", "share: 0}", "D2F606", 6, "augment[0].share must be"),
         ("windows: [64, 96]", "windows: 64", "D2F606", 4, "copies.windows must be"),
+        ("windows: [64, 96]", "windows: [96, 64]", "D2F606", 4, "copies.windows must be two whole numbers, the lesser"),
+        ("windows: [64, 96]", "qualities: [80, 300]", "D2F606", 4, "copies.qualities must be two JPEG qualities"),
         ("train: roughness\n", "\n", "D2F606", 0, "the key 'train' is missing"),
         ("train: roughness", "train: roughnes", "D2F607", 2, "unknown trainable 'roughnes'"),
         ("use: shift, with: {by: 3}", "use: shfit", "D2F111", 7, "unknown preprocessor 'shfit'"),

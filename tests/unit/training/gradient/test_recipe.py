@@ -54,6 +54,29 @@ def test_a_wrong_augmentation_is_told_before_training(tmp_path: Path, augment: s
     assert (problem.code, problem.place and problem.place.line) == (code, line)
 
 
+@pytest.mark.parametrize(("name", "meant"), [("filp", "flip"), ("cutout", "cut-out"), ("resise", "resize")])
+def test_a_misspelt_operation_is_told_from_both_rooms(tmp_path: Path, name: str, meant: str) -> None:
+    with pytest.raises(D2FError) as caught:
+        read(tmp_path, f"d2f: 1\ntrain: toy-network\naugment:\n  - {{use: {name}}}\n")
+    assert f"did you mean '{meant}'?" in str(caught.value)
+    assert str(caught.value).count("did you mean") == 1
+
+
+@pytest.mark.parametrize(
+    ("copies", "said"),
+    [
+        ("windows: [128, 96]", "copies.windows must be two whole numbers, the lesser first, not [128, 96]"),
+        ("qualities: [98, 80]", "copies.qualities must be two whole numbers, the lesser first, not [98, 80]"),
+        ("qualities: [80, 300]", "copies.qualities must be two JPEG qualities from 1 to 100, not [80, 300]"),
+    ],
+)
+def test_bounds_that_are_none_are_told_with_their_key(tmp_path: Path, copies: str, said: str) -> None:
+    with pytest.raises(D2FError) as caught:
+        read(tmp_path, f"d2f: 1\ntrain: toy-network\ncopies: {{{copies}}}\n")
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.message, problem.place and problem.place.line) == ("D2F606", said, 3)
+
+
 def test_an_unknown_trainable_and_a_wrong_option_are_located(tmp_path: Path) -> None:
     with pytest.raises(D2FError, match="unknown trainable 'toy-netwrk'") as caught:
         read(tmp_path, "d2f: 1\ntrain: toy-netwrk\n")

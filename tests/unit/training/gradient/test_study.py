@@ -176,11 +176,46 @@ def test_random_search_repeats_and_stays_in_range() -> None:
         ("optimiser.rate=-1", "optimiser.rate must be"),
         ("with.logit=1", "unknown option 'logit'"),
         ("batch=4..8", "has a range"),
+        ("augment.0.use=filp", "did you mean 'flip'?"),
+        ("augment.0.use=jpge", "did you mean 'jpeg'?"),
+        ("measure=[jpeg:600]", "option 'quality' must be"),
+        ("copies.qualities=[98,80]", "copies.qualities must be"),
+        ("copies.qualities=[98", "a bracket is not closed"),
+        ("start.publisher=timm", "the key 'start.weights' is missing"),
+        ("start.weight=a.safetensors", "unknown key 'start.weight'"),
+        ("memory.most=2GB", "the recipe has no key 'memory.most'"),
     ],
 )
 def test_a_wrong_set_is_refused(text: str, said: str) -> None:
-    with pytest.raises(D2FError, match=said):
-        grid_trials(recipe(), catalog(), [text])
+    with pytest.raises(D2FError) as caught:
+        grid_trials(recipe(augment=[{"use": "flip"}]), catalog(), [text])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("batch=32..8", "the range '32..8' begins above its end"),
+        ("optimiser.rate=abc..def", "the range 'abc..def' is not of two numbers"),
+        ("optimiser.rate=0.1..true", "the range '0.1..true' is not of two numbers"),
+        ("batch=1..99999999999999999999", "is not of two numbers"),
+        ("augment.0.use=filp", "did you mean 'flip'?"),
+    ],
+)
+def test_a_wrong_set_of_a_random_search_is_refused(text: str, said: str) -> None:
+    with pytest.raises(D2FError) as caught:
+        random_trials(recipe(augment=[{"use": "flip"}]), catalog(), [text], 2)
+    assert said in str(caught.value)
+
+
+def test_lists_are_values_and_parts_that_are_absent_come_about() -> None:
+    sets = ["copies.qualities=[70,98],[80,90]", "start.weights=../one.safetensors", "start.freeze=head,null"]
+    trials = grid_trials(recipe(), catalog(), sets)
+    assert [trial.recipe.copies.qualities for trial in trials] == [[70, 98], [70, 98], [80, 90], [80, 90]]
+    starts = [trial.recipe.start for trial in trials]
+    assert [start and start.freeze for start in starts] == ["head", None, "head", None]
+    assert {start and start.weights for start in starts} == {"../one.safetensors"}
+    assert recipe().start is None
 
 
 def test_ablation_takes_one_thing_away_at_a_time() -> None:
