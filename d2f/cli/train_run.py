@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     help="Folder that keeps an estimator's features, for recipes that differ in the fit.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a network's run that was ended.")
-def run(recipe: str, data: str | None, output: Path, workers: int, cache: Path | None, resume: bool) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace files that `d2f train` did not make, too; a run folder never.")
+def run(
+    recipe: str, data: str | None, output: Path, workers: int, cache: Path | None, resume: bool, overwrite: bool
+) -> None:
     """Fit the model that RECIPE names and measure it on whole collections that it was not fitted to.
 
     An estimator is measured by cross-validation; a journal stands beside its weights. A network leaves a run folder,
@@ -39,14 +42,24 @@ def run(recipe: str, data: str | None, output: Path, workers: int, cache: Path |
     from d2f.plugins.catalog import Catalog
     from d2f.training.gradient.recipe import NetworkRecipe
     from d2f.training.gradient.request import Request
+    from d2f.training.outputs import need_free
     from d2f.training.read import read_recipe
 
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
     catalog = Catalog.discover()
     read = read_recipe(recipe, catalog)
     if isinstance(read, NetworkRecipe):
-        _network(read, catalog, Request(output, data, workers, resume))
-    else:
-        _estimator(read, catalog, output, data, workers, cache)
+        if cache is not None:
+            raise click.UsageError(f"--cache keeps an estimator's features, and '{read.train}' is a network")
+        _network(read, catalog, Request(output, data, workers, resume, overwrite=overwrite))
+        return
+    if resume:
+        raise click.UsageError(
+            f"--resume goes on with a network's run, and '{read.train}' is an estimator, which is fitted at one stroke"
+        )
+    need_free((output, output.with_suffix(".jsonl")), overwrite)
+    _estimator(read, catalog, output, data, workers, cache)
 
 
 def _network(recipe: NetworkRecipe, catalog: Catalog, request: Request) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.chain.nodes import Key
-from d2f.chain.source import Source, read_text
+from d2f.chain.source import ORDER, Source, read_text
 from d2f.chain.yaml_reader import parse
 from d2f.engine.spec import parse_spec
 from d2f.plugins.build import build
@@ -20,6 +20,9 @@ from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.recipe import Recipe
 
 CODE = "D2F606"
+BEGIN = "a recipe begins with the lines `d2f: 1` and `train: NAME`, the name as `d2f plugin list` shows it"
+OF_THE_FILE = ("D2F102", "D2F107", "D2F108")
+"""Problems of a file that is read as chain files are."""
 
 
 def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
@@ -33,7 +36,11 @@ def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
         D2F606 for each thing that is wrong with the file, D2F607 for an unknown trainable, and what
         building a stage raises, each located in the file.
     """
-    source, problems = parse(read_text(path))
+    try:
+        source, problems = parse(read_text(path))
+    except D2FError as error:
+        raise D2FError([_of_a_recipe(problem, path) for problem in error.problems], error.exit) from error
+    problems = [_of_a_recipe(problem, path) for problem in problems]
     if source is None:
         raise D2FError(problems)
     model = _model(source, catalog)
@@ -48,6 +55,17 @@ def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
     if wrong:
         raise D2FError(wrong)
     return recipe
+
+
+def _of_a_recipe(problem: Problem, path: str | Path) -> Problem:
+    """Return what is said of a chain file, which is read alike, as it is said of a recipe."""
+    if problem.code not in OF_THE_FILE:
+        return problem
+    before, name, after = problem.message.partition(f"'{path}'")
+    before, after = (part.replace("chain file", "recipe").replace("no chain", "no recipe") for part in (before, after))
+    notes = (BEGIN,) if problem.code == "D2F107" else tuple(note for note in problem.notes if note != ORDER)
+    notes = tuple(note.replace("one chain", "one recipe") for note in notes)
+    return replace(problem, message=f"{before}{name}{after}", notes=notes)
 
 
 def _model(source: Source, catalog: Catalog) -> type[Recipe] | type[NetworkRecipe]:

@@ -79,6 +79,48 @@ def test_without_data_it_says_what_to_give(tmp_path, images, capsys):
     assert "give a folder or manifest with --data" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".jsonl"])
+def test_a_file_that_is_there_is_replaced_on_request_only(tmp_path, images, capsys, suffix):
+    file = tmp_path / f"out{suffix}"
+    file.write_text("mine", "utf-8")
+    assert train(tmp_path, images) == 2
+    printed = capsys.readouterr().err
+    assert f"error[D2F004]: '{file}' is there already, and `d2f train` did not make it" in printed
+    assert "to replace it: --overwrite" in printed
+    assert "features of" not in printed
+    assert file.read_text("utf-8") == "mine"
+    assert train(tmp_path, images, "--overwrite") == 0
+    assert "trainable" in read_weights(tmp_path / "out.safetensors").metadata
+    # What d2f made, it makes anew.
+    assert train(tmp_path, images) == 0
+
+
+def test_a_flag_of_networks_is_not_ignored(tmp_path, images, capsys):
+    assert train(tmp_path, images, "--resume") == 2
+    assert "'noise-statistics' is an estimator" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "null\n", "- 1\n"])
+def test_a_file_without_a_recipe_is_told_how_one_begins(tmp_path, images, capsys, text):
+    assert train(tmp_path, images, recipe=text) == 2
+    printed = capsys.readouterr().err
+    assert "error[D2F107]" in printed
+    assert "a recipe begins with the lines `d2f: 1` and `train: NAME`" in printed
+    assert "chain" not in printed.replace(str(tmp_path), "")
+
+
+def test_what_is_no_file_is_told_as_a_recipe(tmp_path, images, capsys):
+    arguments = ["--data", str(images), "-o", str(tmp_path / "out.safetensors")]
+    (tmp_path / "picture.yaml").write_bytes(b"\x89PNG\0\0")
+    for name, said in (("none.yaml", "there is no recipe"), ("images", "a folder, not a recipe"), ("picture.yaml", "")):
+        assert main(["train", str(tmp_path / name), *arguments]) == 2
+        printed = capsys.readouterr().err.replace(str(tmp_path), "")
+        assert "error[D2F108]" in printed
+        assert said in printed
+        assert "chain" not in printed
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
 def test_workers_end_with_a_run_that_is_killed(tmp_path, images):
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("fitting: 1", "fitting: 40"), "utf-8")

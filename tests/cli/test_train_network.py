@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,45 @@ def test_a_recipe_may_stand_where_a_command_does(folder: Path, capsys: pytest.Ca
         main(["train", "run", str(folder / "recipe.yaml"), "--data", str(folder / "set"), "-o", output, "--resume"])
         == 0
     )
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_a_file_that_is_there_is_replaced_on_request_only(
+    folder: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    output, file = str(folder / "w.safetensors"), folder / f"w{suffix}"
+    file.write_text("mine")
+    for more in ((), ("--resume",)):
+        assert train(folder, "-o", output, *more) == 2
+        printed = capsys.readouterr().err
+        assert f"error[D2F004]: '{file}' is there already, and `d2f train` did not make it" in printed
+        assert "tiles" not in printed
+    assert file.read_text() == "mine"
+    assert train(folder, "-o", output, "--overwrite") == 0
+    assert file.read_bytes() != b"mine"
+    shutil.rmtree(folder / "w.run")
+    # What d2f made, it makes anew.
+    assert train(folder, "-o", output) == 0
+
+
+def test_an_output_that_cannot_be_is_told_before_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(output: str, *more: str) -> str:
+        assert train(folder, "-o", str(folder / output), *more) == 2
+        printed = capsys.readouterr().err
+        assert "training" not in printed
+        return printed
+
+    (folder / "w.safetensors").mkdir()
+    (folder / "v.npz").mkdir()
+    (folder / "file").touch()
+    assert f"error[D2F004]: '{folder / 'w.safetensors'}' is a folder" in said("w.safetensors", "--overwrite")
+    assert f"error[D2F004]: '{folder / 'v.npz'}' is a folder" in said("v.safetensors")
+    assert f"'{folder / 'file'}' is a file, not a folder" in said("file/w.safetensors")
+    assert "--resume and --overwrite exclude each other" in said("u.safetensors", "--resume", "--overwrite")
+    assert "'resnet' is a network" in said("u.safetensors", "--cache", str(folder / "cache"))
+    arguments = [str(folder / "recipe.yaml"), "--data", str(folder / "set"), "-o", str(folder / "file")]
+    assert main(["train", "kfold", *arguments]) == 2
+    assert f"'{folder / 'file'}' is a file, not a folder" in capsys.readouterr().err
 
 
 def test_a_study_prints_its_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

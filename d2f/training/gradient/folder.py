@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from d2f.api.errors import D2FError
 from d2f.training.gradient.recipe import NetworkRecipe
+from d2f.training.outputs import need_free, need_place
 from d2f.training.run import recipe_digest
 
 PACKAGES = ("d2f", "mlx", "mlx-cpu", "mlx-cuda-12", "mlx-data", "numpy", "pillow", "scipy")
@@ -39,20 +41,23 @@ class RunFolder:
     def __init__(self, path: Path, rank: int = 0) -> None:
         self.path, self._rank = path, rank
 
-    def claim(self, recipe: NetworkRecipe, resume: bool) -> None:
-        """Make the folder, or see that it holds the run that is to go on.
+    def claim(self, recipe: NetworkRecipe, resume: bool, outputs: Sequence[Path] = (), overwrite: bool = False) -> None:
+        """Make the folder, or see that it holds the run that is to go on; a new run's outputs have to be free.
 
         Raises
         ------
         D2FError
-            D2F623, or D2F004 where it cannot be made.
+            D2F623, or D2F004 where it cannot be made, or where an output is there already.
         """
+        need_place(self.path / RUN)
         held = None if self._rank else self._held()
         if held is not None and not resume:
             notes = ("to go on with it: --resume", "else choose another -o, or remove the folder")
             raise D2FError.of("D2F623", f"a run stands in '{self.path}'", *notes)
         if held is not None and held["recipe"] != recipe_digest(recipe):
             raise D2FError.of("D2F623", f"the run in '{self.path}' is of another recipe", *_changed(self.path, recipe))
+        if held is None and not self._rank:
+            need_free(outputs, overwrite)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -30,6 +30,8 @@ class Request:
         Go on with a run that was ended.
     fold : (int, int), optional
         Of a k-fold run: which fold validates, and how many there are.
+    overwrite : bool
+        Replace weights that stand at `output`, but no run.
     """
 
     output: Path
@@ -37,6 +39,7 @@ class Request:
     workers: int = 1
     resume: bool = False
     fold: tuple[int, int] | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)

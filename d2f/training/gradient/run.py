@@ -33,7 +33,8 @@ def train_network(recipe: NetworkRecipe, catalog: Catalog, request: Request, wat
     if request.output.suffix != ".safetensors":
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{request.output.name}'")
     work = _work(recipe, catalog, request, watcher)
-    work.folder.claim(recipe, request.resume)
+    outputs = request.output, request.output.with_suffix(".npz")
+    work.folder.claim(recipe, request.resume, outputs, request.overwrite)
     divided = parts(recipe, request.data, request.fold)
     # Before the images are decoded, which may take long: what is wrong with the network is told at once.
     most, started = most_at_once(work), start(work)

@@ -21,6 +21,7 @@ from d2f.training.gradient.trial_key import TrialKeys
 from d2f.training.gradient.trials import Trial
 from d2f.training.gradient.watching import Watcher
 from d2f.training.journal import plain
+from d2f.training.outputs import need_place
 
 FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
 ROWS = "rows.jsonl"
@@ -61,6 +62,8 @@ class Study:
             D2F004: the folder cannot be written. D2F620: a broken image. Before any trial, what reading the data, or
             the weights to start from, raises where no trial can do without.
         """
+        # A file beneath the folder is one that leads to no place.
+        need_place(self.folder / ROWS)
         keys = self._keys(trials)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
