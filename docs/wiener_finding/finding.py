@@ -53,7 +53,7 @@ class Sides:
 
 def outcome(clean: Sides, filtered: Sides, noisy: Sides) -> Outcome:
     """Return what of the finding comes out; decided by the shares themselves, not by their intervals."""
-    right = min(clean.generated.value, clean.real.value) >= NEARLY
+    right = _right(clean)
     # The slack lets 0.05 right count as 0.95 wrong.
     beaten, noise = (1 - sides.generated.value >= ALL - 1e-9 for sides in (filtered, noisy))
     if not right:
@@ -61,6 +61,15 @@ def outcome(clean: Sides, filtered: Sides, noisy: Sides) -> Outcome:
     if not beaten:
         return "not beaten"
     return "as told" if noise else "noise helps"
+
+
+def never_right(found: Shares) -> bool:
+    """Say whether a chain was not right on nearly everything clean, whatever the filter does to it."""
+    return not _right(sides(found, CLEAN))
+
+
+def _right(clean: Sides) -> bool:
+    return min(clean.generated.value, clean.real.value) >= NEARLY
 
 
 def first_paragraph(name: str, found: Shares) -> str:

@@ -10,18 +10,27 @@ from d2f.bench.report import markdown_table
 from d2f.bench.subject import LAYINGS
 from wiener_finding.benched import Benched, Judged
 from wiener_finding.directions import added_sentences, push_sentences
-from wiener_finding.finding import against, escapes, first_paragraph, laying, noise, ranking, shift
+from wiener_finding.finding import against, escapes, first_paragraph, laying, never_right, noise, ranking, shift
 from wiener_finding.left_out import added
 from wiener_finding.numbers import listed
 from wiener_finding.pushes import pushes
 from wiener_finding.shares import Shares, measured
 from wiener_finding.tables import added_table, push_table, side_by_side
 
+SHIPPED = "single"
+"""The chain whose network `WHY` speaks of."""
+
 TOLD = """\
 What is told: a ResNet trained on balanced tiles of 224 pixels was right on nearly every unseen image, until a 7x7
 Wiener filter (MATLAB's `wiener2`) was laid over them; then it was wrong on all of them, and adding noise back did
 not help. A published detector was seen to be pushed too, and in opposite directions: after the filter it took
 photographs for generated ones, after JPEG generated images for real ones."""
+
+WHY = """\
+Why: the network of `single` learnt for 480 updates on a processor, from a few thousand images, and its first layer
+takes 4x4 pixels at once ([Experiments](experiments.md#resnet)). What a 7x7 filter takes away are traces finer than
+that. A network that has hardly learnt any has none to lose, and on pictures from other hands it was never right to
+begin with."""
 
 MADE = """\
 from {images} images{drawn} of `{root}` ({real} photographs, {generated} generated, {components} components of hands and
@@ -72,6 +81,8 @@ def page(benched: Benched, root: str, command: str, left_out: Mapping[str, str],
     shares = {one.name: measured(one.whole, benched.labels, benched.draws) for one in benched.judged}
     first = benched.judged[0].name
     lines = ["# The Wiener finding", "", _wrapped(first_paragraph(first, shares[first])), "", TOLD, ""]
+    if first == SHIPPED and never_right(shares[first]):
+        lines += [WHY, ""]
     lines += [f"{_wrapped(f'The chain `{name}` is left out: {why}.')}\n" for name, why in left_out.items()]
     lines += [*_made(benched.result, root, command), ""]
     lines += _side_by_side(benched, shares, picture)

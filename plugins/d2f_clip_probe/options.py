@@ -27,13 +27,15 @@ class TrainableOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     blocks: tuple[Annotated[int, Field(ge=1, le=12)], ...] = Field(
-        default=(5, 7, 9), min_length=1, description="After which blocks of the tower the class token is taken, rising."
+        default=(6, 8, 10, 11),
+        min_length=1,
+        description="After which blocks of the tower the class token is taken, rising.",
     )
     crops: tuple[Crop, ...] = Field(
-        default=("whole",), min_length=1, description="What of a view the tower is shown: whole, native."
+        default=("whole", "native"), min_length=1, description="What of a view the tower is shown: whole, native."
     )
     strength: float = Field(
-        default=0.001, gt=0.0, allow_inf_nan=False, description="Inverse of the ridge penalty: scikit-learn's C."
+        default=0.005, gt=0.0, allow_inf_nan=False, description="Inverse of the ridge penalty: scikit-learn's C."
     )
     tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
 

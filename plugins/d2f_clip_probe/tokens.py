@@ -17,13 +17,20 @@ from d2f_clip_probe.tower import WIDTH
 SMALLEST = 64
 """A view with a shorter side than this, in pixels, is mostly invented where it is resized."""
 
+FLATTEST = 0.5
+"""Standard deviation, in grey levels, of the flattest view that is looked at: a head has no use for one colour."""
+
 Tokens = NDArray[np.float32]
 
 
 def unfit(view: NDArray[np.uint8]) -> str:
     """Return why a view, uint8 (height, width, 3), is not looked at; empty where it is."""
     height, width = view.shape[:2]
-    return f"{width}x{height} pixels, of which it needs {SMALLEST} a side" if min(height, width) < SMALLEST else ""
+    if min(height, width) < SMALLEST:
+        return f"{width}x{height} pixels, of which it needs {SMALLEST} a side"
+    if view.std(axis=(0, 1), dtype=np.float64).max() < FLATTEST:
+        return f"the picture is flat: its pixels vary by less than {FLATTEST} grey levels"
+    return ""
 
 
 class TokenMaker:

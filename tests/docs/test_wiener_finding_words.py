@@ -75,6 +75,7 @@ def test_the_first_paragraph_says_what_comes_out_and_gives_its_numbers(copies, h
     for generated, real in copies:
         assert f"{100 * generated:.1f} % [{100 * generated:.1f}, {100 * generated:.1f}] and {100 * real:.1f} %" in said
     assert "at least 90 % of either kind. All: at least 95 %." in said
+    assert finding.never_right(shares(copies)) == (min(copies[0]) < 0.9)
 
 
 def test_every_outcome_has_its_headline_and_every_pair_of_changes_its_words():

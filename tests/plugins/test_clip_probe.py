@@ -106,17 +106,21 @@ def test_a_head_of_another_detector_is_refused(tmp_path: Path) -> None:
 
 
 @fetched
-def test_crops_are_tiles_and_small_views_are_abstained_on(tmp_path: Path) -> None:
+def test_crops_are_tiles_and_small_and_flat_views_are_abstained_on(tmp_path: Path) -> None:
     detector = ClipProbe(DetectorOptions(weights=str(head(tmp_path, [1, 2], ["whole", "native"]))))
     detector.load()
-    views = [picture(240, 300), picture(40, 300), picture(64, 64)]
-    first, small, last = detector.score(views)
+    nearly_flat = np.full((240, 240, 3), 128, np.uint8)
+    nearly_flat[::7, ::7] += 1
+    views = [picture(240, 300), picture(40, 300), nearly_flat, picture(64, 64)]
+    first, small, flat, last = detector.score(views)
     assert isinstance(first, Score)
     assert len(first.tiles) == 2
     assert first.value == pytest.approx(np.mean(first.tiles))
     assert isinstance(small, Abstention)
     assert "300x40" in small.reason
-    assert detector.score(views[2:]) == [last]
+    assert isinstance(flat, Abstention)
+    assert "less than 0.5 grey levels" in flat.reason
+    assert detector.score(views[3:]) == [last]
     assert detector.score([]) == []
 
 
