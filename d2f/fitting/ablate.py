@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from d2f.bench.draws import DRAWS, Draws
 from d2f.data.dataset import Dataset
 from d2f.fitting.comparing import Comparing, Kind, Left
-from d2f.fitting.fit import checked_overlap, need_enough, scored
-from d2f.fitting.recipe import read_recipe
+from d2f.fitting.fit import checked_and_scored
 from d2f.fitting.request import Request
 from d2f.fitting.subsets import Columns, Subsets
 from d2f.scoring.table import ScoreTable
@@ -72,10 +71,8 @@ def ablate(chain: Chain, images: Dataset, request: Request, draws: int = DRAWS) 
     D2FError
         As `d2f.fitting.fit.fit_chain`.
     """
-    need_enough(images)
-    notes = checked_overlap(chain, images, request)
-    read_recipe(chain, request.calibrator)  # what is wrong with it is said before the long work
-    return ablate_table(chain, scored(chain, images, request), request, draws, notes)
+    table, notes = checked_and_scored(chain, images, request)
+    return ablate_table(chain, table, request, draws, notes)
 
 
 def ablate_table(

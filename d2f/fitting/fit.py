@@ -83,10 +83,16 @@ def fit_chain(chain: Chain, images: Dataset, request: Request) -> Fit:
         D2F603 too few images or collections, D2F604 images that weights were trained on, and whatever scoring
         raises.
     """
+    table, notes = checked_and_scored(chain, images, request)
+    return fit_table(chain, table, request, notes)
+
+
+def checked_and_scored(chain: Chain, images: Dataset, request: Request) -> tuple[ScoreTable, tuple[str, ...]]:
+    """Return the scores that a chain is fitted to, and what a user should know; raises as `fit_chain`."""
     need_enough(images)
     notes = checked_overlap(chain, images, request)
     read_recipe(chain, request.calibrator)  # what is wrong with it is said before the long work
-    return fit_table(chain, scored(chain, images, request), request, notes)
+    return scored(chain, images, request), notes
 
 
 def fit_table(chain: Chain, table: ScoreTable, request: Request, notes: tuple[str, ...] = ()) -> Fit:

@@ -55,10 +55,11 @@ class FrequencyResidual:
         """Return the logit of `generated` of each view's central window; small and flat views are abstained on."""
         from d2f_frequency_residual.window import central, unfit
 
-        outcomes: list[Outcome] = [Abstention(unfit(pixels)) for pixels in batch]
+        reasons = [unfit(pixels) for pixels in batch]
+        outcomes: list[Outcome] = [Abstention(reason) for reason in reasons]
         alike: dict[tuple[int, ...], list[int]] = {}
-        for place, pixels in enumerate(batch):
-            if not unfit(pixels):
+        for place, (pixels, reason) in enumerate(zip(batch, reasons, strict=True)):
+            if not reason:
                 alike.setdefault(pixels.shape, []).append(place)
         for places in alike.values():
             windows = [central(batch[place], self.options.window) for place in places]

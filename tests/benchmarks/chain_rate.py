@@ -22,18 +22,11 @@ import torch
 from PIL import Image
 
 from d2f import load_chain
+from tests.benchmarks.pictures import picture
 
-SIDE = 512
 QUALITY = 90
 NPR_SIDE = 256
 BATCH = 16
-
-
-def picture(seed: int) -> Image.Image:
-    """Return smooth shapes under noise, SIDE pixels square."""
-    random = np.random.default_rng(seed)
-    coarse = random.normal(128, 50, (16, 16, 3)).repeat(SIDE // 16, axis=0).repeat(SIDE // 16, axis=1)
-    return Image.fromarray(np.clip(coarse + random.normal(0, 6, coarse.shape), 0, 255).astype(np.uint8))
 
 
 class Bottleneck(torch.nn.Module):
@@ -98,7 +91,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         for number in range(given.images):
-            picture(number).save(Path(folder) / f"{number}.jpg", quality=QUALITY)
+            Image.fromarray(picture(number)).save(Path(folder) / f"{number}.jpg", quality=QUALITY)
         works: dict[str, Callable[[], object]] = {"NPR's network": forward}
         for name in given.chains:
             works[name] = _judging(name, folder, given.cores)

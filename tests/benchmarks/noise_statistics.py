@@ -1,4 +1,4 @@
-"""How many 512x512 views noise-statistics scores a second on one core: python tests/benchmarks/noise_statistics.py"""
+"""How many 512x512 views noise-statistics scores a second on one core: python -m tests.benchmarks.noise_statistics"""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ import time
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-import numpy as np
-
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
+from tests.benchmarks.pictures import picture
 
 VIEWS = 40
 ROUNDS = 5
-
-
-def picture(seed: int) -> np.ndarray:
-    """Return smooth shapes under noise, uint8 (512, 512, 3)."""
-    random = np.random.default_rng(seed)
-    coarse = random.normal(128, 50, (16, 16, 3)).repeat(32, axis=0).repeat(32, axis=1)
-    return np.clip(coarse + random.normal(0, 6, coarse.shape), 0, 255).astype(np.uint8)
 
 
 def main() -> None:

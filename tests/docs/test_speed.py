@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.benchmarks.speed import data
 from tests.benchmarks.speed.cases import Case, all_cases
 from tests.benchmarks.speed.goals import judged
@@ -129,7 +127,6 @@ def test_networks_that_ship_are_found_by_their_weights() -> None:
     assert len(cases) == len({data.key(case, 1) for case in cases})
 
 
-@pytest.mark.skipif(not data.FILE.exists(), reason="nothing measured is kept here")
 def test_the_page_says_what_the_kept_measurements_say() -> None:
     kept = [one for one in data.in_order(all_cases(), data.read(data.FILE)) if one.get("times")]
     said = (DOCS / "reference" / "speed.md").read_text("utf-8")
