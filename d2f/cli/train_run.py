@@ -29,10 +29,23 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder that keeps an estimator's features, for recipes that differ in the fit.",
 )
+@click.option(
+    "--keep-folds",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Leave an estimator's weights of each fold there, for `d2f chain fit --stand-ins`.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a network's run that was ended.")
 @click.option("--overwrite", is_flag=True, help="Replace files that `d2f train` did not make, too; a run folder never.")
 def run(
-    recipe: str, data: str | None, output: Path, workers: int, cache: Path | None, resume: bool, overwrite: bool
+    recipe: str,
+    data: str | None,
+    output: Path,
+    workers: int,
+    cache: Path | None,
+    keep_folds: Path | None,
+    resume: bool,
+    overwrite: bool,
 ) -> None:
     """Fit the model that RECIPE names and measure it on whole collections that it was not fitted to.
 
@@ -42,6 +55,7 @@ def run(
     from d2f.plugins.catalog import Catalog
     from d2f.training.gradient.recipe import NetworkRecipe
     from d2f.training.gradient.request import Request
+    from d2f.training.kept_folds import fold_file
     from d2f.training.outputs import need_free
     from d2f.training.read import read_recipe
 
@@ -50,8 +64,9 @@ def run(
     catalog = Catalog.discover()
     read = read_recipe(recipe, catalog)
     if isinstance(read, NetworkRecipe):
-        if cache is not None:
-            raise click.UsageError(f"--cache keeps an estimator's features, and '{read.train}' is a network")
+        for option, given in (("--cache", cache), ("--keep-folds", keep_folds)):
+            if given is not None:
+                raise click.UsageError(f"{option} keeps what is an estimator's, and '{read.train}' is a network")
         _network(read, catalog, Request(output, data, workers, resume, overwrite=overwrite))
         return
     if resume:
@@ -59,7 +74,9 @@ def run(
             f"--resume goes on with a network's run, and '{read.train}' is an estimator, which is fitted at one stroke"
         )
     need_free((output, output.with_suffix(".jsonl")), overwrite)
-    _estimator(read, catalog, output, data, workers, cache)
+    if keep_folds is not None:
+        need_free((fold_file(keep_folds, number) for number in range(read.folds)), overwrite, "--keep-folds")
+    _estimator(read, catalog, output, data, workers, cache, keep_folds)
 
 
 def _network(recipe: NetworkRecipe, catalog: Catalog, request: Request) -> None:
@@ -75,12 +92,18 @@ def _network(recipe: NetworkRecipe, catalog: Catalog, request: Request) -> None:
 
 
 def _estimator(
-    recipe: Recipe, catalog: Catalog, output: Path, data: str | None, workers: int, cache: Path | None
+    recipe: Recipe,
+    catalog: Catalog,
+    output: Path,
+    data: str | None,
+    workers: int,
+    cache: Path | None,
+    keep_folds: Path | None,
 ) -> None:
     from d2f.training.run import Watcher, train
 
     watcher = Watcher(lambda line: click.echo(line, err=True), _progress)
-    trained = train(recipe, catalog, output, watcher, data, workers, cache)
+    trained = train(recipe, catalog, output, watcher, data, workers, cache, keep_folds)
     click.echo(_table(trained.figures))
     click.echo(f"{trained.weights}  sha256 {trained.sha256}")
 

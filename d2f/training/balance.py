@@ -9,7 +9,7 @@ import numpy as np
 
 from d2f.api.arrays import Floats
 from d2f.data.dataset import Dataset, Labelled
-from d2f.training.recipe import Emphasis
+from d2f.training.recipe import Emphasis, Having
 
 KNOWN = ("label", "generator", "source", "collection", "group")
 """Columns of a manifest that are attributes of `Labelled`."""
@@ -31,12 +31,14 @@ def image_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis]
     counts = Counter(keys)
     weights = np.array([counts[key] ** (balance - 1.0) for key in keys])
     for each in emphasis:
-        weights *= [each.factor if _value(image, each.column) == each.equals else 1.0 for image in dataset]
+        weights *= [each.factor if has(image, each) else 1.0 for image in dataset]
     for label in (0, 1):
         chosen = dataset.labels == label
         weights[chosen] *= len(dataset) / (2 * weights[chosen].sum())
     return weights
 
 
-def _value(image: Labelled, column: str) -> str:
-    return str(getattr(image, column)) if column in KNOWN else image.more.get(column, "")
+def has(image: Labelled, having: Having) -> bool:
+    """Whether an image has a value in a column."""
+    column = having.column
+    return having.equals == (str(getattr(image, column)) if column in KNOWN else image.more.get(column, ""))

@@ -38,9 +38,11 @@ def out_of_fold(
     weights: Floats,
     fold: NDArray[np.int64],
     seed: int,
-    progress: Callable[[int], None],
+    fitted: Callable[[int, Mapping[str, NDArray[Any]]], None],
 ) -> Floats:
     """Return the measuring copies' scores under models that saw nothing of their fold.
+
+    `fitted` is told of each fold and of the arrays that were fitted without it.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def out_of_fold(
         held = fold == number
         arrays = fit_rows(trainable, table.training[~held], labels[~held], weights[~held], seed)
         scores[held] = predict(trainable, arrays, table.measuring[held])
-        progress(int(number))
+        fitted(int(number), arrays)
     return scores
 
 

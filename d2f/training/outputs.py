@@ -15,8 +15,10 @@ FACTS = {"d2f", "trainable", "recipe", "data"}
 """What weights and journals of every run say of themselves."""
 
 
-def need_free(paths: Iterable[Path], overwrite: bool = False) -> None:
+def need_free(paths: Iterable[Path], overwrite: bool = False, option: str = "-o") -> None:
     """Refuse files that are there and that no training made, unless they are to be replaced; and what can be no file.
+
+    `option` is what names them.
 
     Raises
     ------
@@ -24,12 +26,12 @@ def need_free(paths: Iterable[Path], overwrite: bool = False) -> None:
         D2F004.
     """
     for path in paths:
-        need_place(path)
+        need_place(path, option)
         if os.path.isdir(path):
-            raise D2FError.of("D2F004", f"'{path}' is a folder", "name a file with -o")
+            raise D2FError.of("D2F004", f"'{path}' is a folder", f"choose another place with {option}")
         if not overwrite and os.path.lexists(path) and not made_by_training(path):
             message = f"'{path}' is there already, and `d2f train` did not make it"
-            raise D2FError.of("D2F004", message, "to replace it: --overwrite; or choose another file with -o")
+            raise D2FError.of("D2F004", message, f"to replace it: --overwrite; or choose another place with {option}")
 
 
 def made_by_training(path: Path) -> bool:
@@ -52,7 +54,7 @@ def _begins_a_journal(event: Any) -> bool:
     return isinstance(event, dict) and event.get("event") == "data" and event.keys() >= FACTS
 
 
-def need_place(path: Path) -> None:
+def need_place(path: Path, option: str = "-o") -> None:
     """Refuse a path that leads through a file.
 
     Raises
@@ -63,5 +65,19 @@ def need_place(path: Path) -> None:
     above = next((one for one in path.parents if os.path.lexists(one)), None)
     if above is not None and not os.path.isdir(above):
         raise D2FError.of(
-            "D2F004", f"'{path}' cannot be written: '{above}' is a file, not a folder", "choose another -o"
+            "D2F004", f"'{path}' cannot be written: '{above}' is a file, not a folder", f"choose another {option}"
         )
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where it is not there.
+
+    Raises
+    ------
+    D2FError
+        D2F004.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise D2FError.of("D2F004", f"'{folder}' cannot be made: {error.strerror}") from error

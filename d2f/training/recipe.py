@@ -43,11 +43,16 @@ class Augmentation(ChainModel):
     steps: list[StepUse] = Field(default=[], description="Preprocessors in order; none leaves the copy as it is.")
 
 
-class Emphasis(ChainModel):
-    """Images that count more or less than the others."""
+class Having(ChainModel):
+    """Images with a value in a column."""
 
     column: str = Field(description="A column of the manifest, or `label`, `generator`, `source`, `collection`.")
     equals: str = Field(description="Images with this value in it.")
+
+
+class Emphasis(Having):
+    """Images that count more or less than the others."""
+
     factor: float = Field(gt=0.0, allow_inf_nan=False, description="Their weight is multiplied by this.")
 
 
@@ -58,6 +63,7 @@ class DataPart(ChainModel):
     part: Literal["weights", "chains", "all"] = Field(
         default="weights", description="Part of the fixed split by collection; `all` takes both."
     )
+    leave_out: list[Having] = Field(default=[], description="Images of `folder` that are not used.")
 
 
 class Copies(ChainModel):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2f.api.arrays import Floats
 from d2f.api.errors import D2FError
@@ -20,13 +21,15 @@ from d2f.data.folds import folds
 from d2f.data.split import shipped_split
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
-from d2f.training.balance import image_weights
+from d2f.training.balance import has, image_weights
 from d2f.training.copies import measured_names
 from d2f.training.figures import Figures, figures
 from d2f.training.fitting import fit_rows, out_of_fold
 from d2f.training.journal import Journal
 from d2f.training.kept import keep_table, load_table, table_key
-from d2f.training.recipe import Recipe
+from d2f.training.kept_folds import clear_folds, keep_fold, need_another
+from d2f.training.outputs import make_folder
+from d2f.training.recipe import Having, Recipe
 from d2f.training.table import Progress, Table, make_table
 from d2f.version import __version__
 from d2f.weights import short_digests, write_weights
@@ -80,6 +83,7 @@ def train(
     data: str | None = None,
     workers: int = 1,
     cache: Path | None = None,
+    keep_folds: Path | None = None,
 ) -> Trained:
     """Fit what a recipe asks for, measure it by cross-validation, and write the weights.
 
@@ -96,6 +100,9 @@ def train(
         Processes that make features; the result does not depend on it.
     cache : Path, optional
         A folder in which the feature table is kept.
+    keep_folds : Path, optional
+        A folder for the weights of the cross-validation, each file fitted without one fold; those that an earlier
+        run left there are replaced, all of them.
 
     Raises
     ------
@@ -105,14 +112,17 @@ def train(
     """
     if output.suffix != ".safetensors":
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{output.name}'")
+    if keep_folds is not None:
+        need_another(output, keep_folds)
+        make_folder(keep_folds)
     dataset, work = training_data(recipe, data), Work(recipe, catalog, _estimator(recipe, catalog), watcher)
     journal = Journal(output.with_suffix(".jsonl"))
     watcher.say(dataset.describe())
     table = _table(dataset, work, workers, cache).repeated(recipe.copies.measured)
-    facts = _facts(recipe, dataset, table)
+    facts = _facts(recipe, dataset, table.digests)
     journal.write("data", **facts)
     weights = image_weights(dataset, recipe.balance, recipe.emphasis)
-    measured = _cross_validated(dataset, work, table, weights)
+    measured = _cross_validated(dataset, work, table, weights, keep_folds)
     for each in measured:
         journal.write("cross-validation", **each.row())
     arrays = fit_rows(work.trainable, table.training, dataset.labels, weights, recipe.seed)
@@ -127,16 +137,26 @@ def training_data(recipe: Recipe | NetworkRecipe, data: str | None) -> Dataset:
     if folder is None:
         raise D2FError.of("D2F606", "the recipe names no data", "give a folder or manifest with --data")
     dataset = load_dataset(folder)
-    if recipe.data.part == "all":
+    if recipe.data.part != "all":
+        dataset = getattr(shipped_split(dataset), recipe.data.part)
+    return _kept(dataset, recipe.data.leave_out)
+
+
+def _kept(dataset: Dataset, leave_out: Sequence[Having]) -> Dataset:
+    if not leave_out:
         return dataset
-    split = shipped_split(dataset)
-    return split.weights if recipe.data.part == "weights" else split.chains
+    kept = dataset.select([i for i, image in enumerate(dataset) if not any(has(image, each) for each in leave_out)])
+    if not kept:
+        raise D2FError.of("D2F606", "`leave_out` leaves no image", f"each of the {len(dataset)} has one of its values")
+    return kept
 
 
 def recipe_digest(recipe: Recipe | NetworkRecipe) -> str:
     """Return ``sha256:…`` of what a recipe says, however it is written; where its data lie is left out."""
     plain = recipe.model_dump(mode="json", by_alias=True)
     plain["data"].pop("folder")
+    if not plain["data"]["leave_out"]:  # digests are older than the key
+        plain["data"].pop("leave_out")
     return f"sha256:{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
 
 
@@ -153,10 +173,7 @@ def _table(dataset: Dataset, work: Work, workers: int, cache: Path | None) -> Ta
     key = table_key(work.recipe, work.trainable, digest(dataset))
     table = load_table(cache, key)
     if table is None:
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise D2FError.of("D2F004", f"'{cache}' cannot be made: {error.strerror}") from error
+        make_folder(cache)
         kept = str(cache / "features.sqlite")
         table = make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress, kept)
         if wrong := keep_table(cache, key, table):
@@ -164,27 +181,35 @@ def _table(dataset: Dataset, work: Work, workers: int, cache: Path | None) -> Ta
     return table
 
 
-def _cross_validated(dataset: Dataset, work: Work, table: Table, weights: Floats) -> tuple[Figures, ...]:
+def _cross_validated(
+    dataset: Dataset, work: Work, table: Table, weights: Floats, keep: Path | None
+) -> tuple[Figures, ...]:
     recipe = work.recipe
     fold = folds(components(dataset), dataset.labels, recipe.folds, recipe.seed)
     total = int(fold.max()) + 1
+    if keep is not None:
+        clear_folds(keep)
 
-    def say(number: int) -> None:
+    def fitted(number: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        if keep is not None:
+            used = fold != number
+            digests = [table.digests[i] for i in np.flatnonzero(used)]
+            keep_fold(keep, number, arrays, _facts(recipe, dataset.select(used), digests), digests)
         work.watcher.say(f"cross-validation: fold {number + 1} of {total}")
 
-    scores = out_of_fold(work.trainable, table, dataset.labels, weights, fold, recipe.seed, say)
+    scores = out_of_fold(work.trainable, table, dataset.labels, weights, fold, recipe.seed, fitted)
     return tuple(figures(dataset, name, scores[:, i]) for i, name in enumerate(measured_names(recipe)))
 
 
-def _facts(recipe: Recipe, dataset: Dataset, table: Table) -> dict[str, str]:
-    """Return what a weights file says of itself."""
+def _facts(recipe: Recipe, dataset: Dataset, digests: Sequence[str]) -> dict[str, str]:
+    """Return what a weights file says of itself; `digests` are those of the set's images."""
     labels = np.asarray(dataset.labels).tolist()
     return {
         "d2f": __version__,
         "trainable": recipe.train,
         "options": json.dumps(recipe.with_, sort_keys=True),
         "recipe": recipe_digest(recipe),
-        "data": digest_of(zip(table.digests, labels, strict=True)),
+        "data": digest_of(zip(digests, labels, strict=True)),
         "part": recipe.data.part,
         "images": str(len(dataset)),
         "collections": str(len(dataset.collections)),

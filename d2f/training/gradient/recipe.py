@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from d2f.chain.model import ChainModel
 from d2f.training.gradient.recipe_augment import Augmentation
 from d2f.training.gradient.recipe_optimiser import Optimiser, Schedule
-from d2f.training.recipe import Interval, Options, Qualities
+from d2f.training.recipe import Having, Interval, Options, Qualities
 
 UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB|MiB|GiB)\s*")
@@ -23,6 +23,7 @@ class Data(ChainModel):
     part: Literal["weights", "chains", "all"] = Field(
         default="weights", description="Part of the fixed split by collection; `all` takes both."
     )
+    leave_out: list[Having] = Field(default=[], description="Images of `folder` that are not used.")
     validation: float | str = Field(
         default=0.2,
         description="Share of the images that validates, whole components; or a folder or manifest of its own.",
