@@ -85,6 +85,12 @@ class VerdictRule(ChainModel):
     )
 
 
+StandIns = Annotated[
+    dict[str, list[str]] | None,
+    Field(description="By detector, sha256 of the weights that scored the images which its own were trained on."),
+]
+
+
 class RefittedThresholds(ChainModel):
     """What the thresholds alone were fitted on, after the rest."""
 
@@ -95,6 +101,7 @@ class RefittedThresholds(ChainModel):
     collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
     protocol: Literal["matched", "as-is"] = Field(default="as-is", description="How images were brought alike.")
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
+    stand_ins: StandIns = None
 
 
 class Fitted(ChainModel):
@@ -110,6 +117,7 @@ class Fitted(ChainModel):
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
     d2f: str = Field(description="Version of d2f.")
     weights: dict[str, str] = Field(default={}, description="sha256 of each weights file that was in use, by name.")
+    stand_ins: StandIns = None
     thresholds: RefittedThresholds | None = Field(
         default=None, description="What `d2f chain fit --only thresholds` re-fitted the thresholds on."
     )

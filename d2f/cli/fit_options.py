@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+def _folders(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in given:
+        detector, _, folder = each.partition("=")
+        if not (detector and folder):
+            raise click.UsageError(f"--stand-ins takes DETECTOR=DIR, not '{each}'")
+        if detector in found:
+            raise click.UsageError(f"--stand-ins gives '{detector}' two folders: put the weights into one")
+        found[detector] = folder
+    return found
+
+
 PARTS = click.Choice(["all", "chains", "weights"])
 OPTIONS = (
     click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="A laundered copy to add; repeatable."),
@@ -28,6 +41,13 @@ OPTIONS = (
     click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."),
     click.option("--keep-scores", metavar="FILE", help="Keep scores there as they come; a later run reads them back."),
     click.option("--features", metavar="FILE", help="Keep expensive features there, as `d2f bench` does."),
+    click.option(
+        "--stand-ins",
+        multiple=True,
+        metavar="DETECTOR=DIR",
+        callback=_folders,
+        help="Score images that its weights were trained on by those in DIR that did not see them; repeatable.",
+    ),
     click.option("--allow-overlap", is_flag=True, help="Let in images that the weights were trained on."),
 )
 
@@ -54,6 +74,7 @@ def read_request(tick: Callable[[], None] | None, thresholds_only: bool = False,
         seed=options["seed"],
         calibrator=options["calibrator"],
         allow_overlap=options["allow_overlap"],
+        stand_ins=options["stand_ins"],
         workers=options["workers"],
         keep_scores=options["keep_scores"],
         tick=tick,

@@ -11,16 +11,12 @@ from d2f.chain.write import fitted_text
 from d2f.data.dataset import Dataset
 from d2f.data.digest import digest_of
 from d2f.fitting.out_of_fold import OutOfFold, out_of_fold
-from d2f.fitting.overlap import find_overlap, need_no_overlap
 from d2f.fitting.parts import Parts, fit_parts
 from d2f.fitting.recipe import read_recipe
 from d2f.fitting.request import Request
 from d2f.fitting.rows import Rows, as_rows
+from d2f.fitting.scored import scored_unseen
 from d2f.fitting.thresholds import Thresholds, fit_thresholds
-from d2f.scoring.attack import read_attacks
-from d2f.scoring.protocol import bring_for_fitting, fitting_key
-from d2f.scoring.score_kept import Keeping, score_kept
-from d2f.scoring.score_set import score_set
 from d2f.scoring.table import ScoreTable
 from d2f.version import __version__
 
@@ -90,9 +86,8 @@ def fit_chain(chain: Chain, images: Dataset, request: Request) -> Fit:
 def checked_and_scored(chain: Chain, images: Dataset, request: Request) -> tuple[ScoreTable, tuple[str, ...]]:
     """Return the scores that a chain is fitted to, and what a user should know; raises as `fit_chain`."""
     need_enough(images)
-    notes = checked_overlap(chain, images, request)
     read_recipe(chain, request.calibrator)  # what is wrong with it is said before the long work
-    return scored(chain, images, request), notes
+    return scored_unseen(chain, images, request)
 
 
 def fit_table(chain: Chain, table: ScoreTable, request: Request, notes: tuple[str, ...] = ()) -> Fit:
@@ -108,24 +103,6 @@ def fit_table(chain: Chain, table: ScoreTable, request: Request, notes: tuple[st
         "fitted": _fitted(chain, table, request),
     }
     return Fit(fitted_text(chain.text, updates), table, rows, parts, judged, thresholds, rule, notes)
-
-
-def scored(chain: Chain, images: Dataset, request: Request) -> ScoreTable:
-    """Score the set as the request says."""
-    bring = bring_for_fitting(request.protocol, request.seed)
-    attacks = read_attacks(request.attacks, chain.catalog)
-    if request.keep_scores is None:
-        return score_set(chain.plan, images, bring, attacks, workers=request.workers, tick=request.tick)
-    keeping = Keeping(request.keep_scores, fitting_key(request.protocol, request.seed))
-    return score_kept(chain.plan, images, bring, attacks, keeping, workers=request.workers, tick=request.tick)
-
-
-def checked_overlap(chain: Chain, images: Dataset, request: Request) -> tuple[str, ...]:
-    """Refuse images that weights were trained on, or note them where the request allows them."""
-    if not request.allow_overlap:
-        need_no_overlap(chain.plan, images)
-        return ()
-    return tuple(f"{sentence}: the fit flatters it" for sentence in find_overlap(chain.plan, images))
 
 
 def need_enough(images: Dataset) -> None:
@@ -172,6 +149,7 @@ def _fitted(chain: Chain, table: ScoreTable, request: Request) -> dict[str, Any]
             for detector in chain.plan.detectors
             for record in getattr(detector.stage, "weights", ())
         },
+        **stand_ins_block(chain, table),
     }
 
 
@@ -185,6 +163,13 @@ def data_block(table: ScoreTable) -> dict[str, Any]:
         "generated": int((labels == 1).sum()),
         "collections": len(set(table.components.tolist())),
     }
+
+
+def stand_ins_block(chain: Chain, table: ScoreTable) -> dict[str, Any]:
+    """Return the key `stand_ins`, or nothing where no weights stood in for those of the chain's detectors."""
+    known = {detector.id for detector in chain.plan.detectors}
+    found = {name: list(sha256) for name, sha256 in table.stand_ins.items() if name in known}
+    return {"stand_ins": found} if found else {}
 
 
 def _plain(options: Any) -> Mapping[str, Any]:

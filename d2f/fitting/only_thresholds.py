@@ -12,9 +12,10 @@ from d2f.api.errors import D2FError
 from d2f.chain.write import fitted_text
 from d2f.data.dataset import Dataset
 from d2f.engine.judge import Judge
-from d2f.fitting.fit import checked_overlap, data_block, scored, verdict_block
+from d2f.fitting.fit import data_block, stand_ins_block, verdict_block
 from d2f.fitting.request import Request
 from d2f.fitting.rows import Rows, as_rows
+from d2f.fitting.scored import scored_unseen
 from d2f.fitting.thresholds import Thresholds, fit_thresholds
 from d2f.scoring.table import ScoreTable
 
@@ -74,8 +75,7 @@ def fit_only_thresholds(chain: Chain, images: Dataset, request: Request) -> Thre
     for label, word in enumerate(("photograph", "generated image")):
         if not (images.labels == label).any():
             raise D2FError.of("D2F603", f"there is no {word}", "thresholds need images of both labels")
-    notes = checked_overlap(chain, images, request)
-    table = scored(chain, images, request)
+    table, notes = scored_unseen(chain, images, request)
     rows = as_rows(table, by_source=False)
     judged = Judge(chain.plan).probabilities(rows.scores)
     if np.isnan(judged.probability).all():
@@ -89,5 +89,10 @@ def fit_only_thresholds(chain: Chain, images: Dataset, request: Request) -> Thre
 
 def _refitted(chain: Chain, table: ScoreTable, request: Request) -> dict[str, object]:
     before = chain.file.fitted
-    again = {**data_block(table), "protocol": request.protocol, "date": request.today.isoformat()}
+    again = {
+        **data_block(table),
+        "protocol": request.protocol,
+        "date": request.today.isoformat(),
+        **stand_ins_block(chain, table),
+    }
     return {**(before.model_dump(mode="json", exclude_none=True) if before else {}), "thresholds": again}

@@ -1,50 +1,80 @@
-"""Images that the weights have seen do not fit a chain."""
+"""Images that a detector's weights were trained on are refused: their scores flatter, and a fit would believe them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
 from d2f.data.dataset import Dataset
 from d2f.data.digest import file_sha256
 from d2f.engine.loading import load_stages
-from d2f.engine.plan import Plan
+
+if TYPE_CHECKING:
+    from d2f.fitting.stand_ins import Dealt
 
 
-def find_overlap(plan: Plan, images: Dataset) -> Iterator[str]:
-    """Load the plan's stages; yield a sentence for each detector whose weights saw some of the images.
+def find_overlap(dealt: Sequence[Dealt], images: Dataset) -> Iterator[str]:
+    """Yield, for each detector whose weights score images that they were trained on, a sentence that says so.
 
+    Weights are loaded. Digests are compared by their first 8 bytes, as weights files hold them.
     A stage says what it was trained on by `trained_on`; one that does not say is taken at its word.
+
+    Parameters
+    ----------
+    dealt : sequence of Dealt
+        Which weights score which images.
+    images : Dataset
     """
-    load_stages(plan)
-    seen = {detector.id: _trained_on(detector.stage) for detector in plan.detectors}
-    if not any(len(known) for known in seen.values()):
+    for one in dealt:
+        load_stages(one.plan)
+    if not any(len(seen(detector.stage)) for one in dealt for detector in one.plan.detectors):
         return
-    prefixes = np.array([_prefix(image.path) for image in images], dtype=np.uint64)
-    for name, known in seen.items():
-        shared = np.flatnonzero(np.isin(prefixes, known))
-        if len(shared):
-            first = images[int(shared[0])].path
-            yield f"{len(shared)} of {len(images)} images trained the weights of '{name}', such as {first}"
+    found = prefixes(images)
+    for place, detector in enumerate(dealt[0].plan.detectors):
+        shared = [number for one in dealt for number in _shared(one, place, found)]
+        if shared:
+            first = images[min(shared)].path
+            yield f"{len(shared)} of {len(images)} images trained the weights of '{detector.id}', such as {first}"
 
 
-def need_no_overlap(plan: Plan, images: Dataset) -> None:
-    """Raise D2F604 where weights saw some of the images: scores of those flatter, and the fit believes them.
+def need_no_overlap(dealt: Sequence[Dealt], images: Dataset) -> None:
+    """Raise where weights score images that they were trained on.
 
     Raises
     ------
     D2FError
+        D2F604, with a sentence for each detector.
     """
-    found = tuple(find_overlap(plan, images))
+    found = tuple(find_overlap(dealt, images))
     if found:
         raise D2FError.of(
             "D2F604",
             found[0],
             *found[1:],
-            "fit on images that no weights have seen (`--part chains` of the project's own set), or --allow-overlap",
+            "fit on images that no weights have seen (`--part chains` of the project's own set), give weights that "
+            "did not see them (--stand-ins DETECTOR=DIR), or --allow-overlap",
         )
+
+
+def prefixes(images: Dataset) -> NDArray[np.uint64]:
+    """Return the first 8 bytes of each image's digest, shape (n,), as `seen` lists them."""
+    return np.array([_prefix(image.path) for image in images], dtype=np.uint64)
+
+
+def seen(stage: object) -> NDArray[np.uint64]:
+    """Return what a stage says that its weights were trained on, shape (m,); empty where it does not say."""
+    stated = getattr(stage, "trained_on", None)
+    return np.asarray(() if stated is None else stated, dtype=np.uint64)
+
+
+def _shared(one: Dealt, place: int, found: NDArray[np.uint64]) -> list[int]:
+    numbers = np.asarray(one.numbers)
+    shared: list[int] = numbers[np.isin(found[numbers], seen(one.plan.detectors[place].stage))].tolist()
+    return shared
 
 
 def _prefix(path: str) -> int:
@@ -53,7 +83,3 @@ def _prefix(path: str) -> int:
         return int(file_sha256(path)[:16], 16)
     except OSError:
         return 0
-
-
-def _trained_on(stage: object) -> np.ndarray:
-    return np.asarray(getattr(stage, "trained_on", ()), dtype=np.uint64)

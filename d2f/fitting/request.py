@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -39,6 +39,8 @@ class Request:
         Of cells for which the chain file names none.
     allow_overlap : bool
         Whether images that weights were trained on are let in.
+    stand_ins : mapping of str to str
+        By detector, a folder of weights that score the images which its own were trained on.
     workers : int or None
         Threads; None for the cores that the process may use. The result does not depend on it.
     keep_scores : str or None
@@ -55,6 +57,7 @@ class Request:
     seed: int = 0
     calibrator: str = CALIBRATOR
     allow_overlap: bool = False
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
     keep_scores: str | None = None
     today: date = field(default_factory=date.today)

@@ -63,30 +63,45 @@ def score_kept(
     D2FError
         As `score_set`, and D2F004 where the file cannot be used.
     """
+    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.cell_names)
+    fill_kept(collector, range(len(images)), plan, bring, attacks, keeping, workers=workers, tick=tick)
+    return collector.table()
+
+
+def fill_kept(
+    collector: Collector,
+    numbers: Sequence[int],
+    plan: Plan,
+    bring: Bring,
+    attacks: Sequence[Attack],
+    keeping: Keeping,
+    *,
+    workers: int | None = None,
+    tick: Callable[[], None] | None = None,
+) -> None:
+    """Put the scores of some images, by their places in the collector's set, into it; see `score_kept`."""
     settled = grow(plan, load_stages(plan))[1]
-    names = (CLEAN, *(attack.name for attack in attacks))
     with kept_scores(keeping.path, copy_keys(keeping.brought, attacks), cell_keys(plan)) as kept:
-        run = _Run(Collector(images, names, plan.cell_names), kept, frozenset(settled))
-        parts = [run.left(number) for number in range(len(images))]
-        waits = Counter({number: max(1, len(left)) for number, left in enumerate(parts)})
+        run = _Run(collector, kept, frozenset(settled))
+        parts = {number: run.left(number) for number in numbers}
+        waits = Counter({number: max(1, len(left)) for number, left in parts.items()})
 
         def done(number: int) -> None:
             waits[number] -= 1
             if tick is not None and not waits[number]:
                 tick()
 
-        for number, left in enumerate(parts):
+        for number, left in parts.items():
             if not left:
                 done(number)
-        for part, numbers in _by_part(parts).items():
+        for part, waiting in _by_part(parts).items():
             copies, columns = part
             chosen = [attacks[copy - 1] for copy in copies if copy]
-            some = images.select(numbers)
+            some = collector.images.select(waiting)
             groups = score_groups(plan.part(columns), some, bring, chosen, workers=workers, clean=0 in copies)
-            for number, group in zip(numbers, groups, strict=True):
+            for number, group in zip(waiting, groups, strict=True):
                 run.take(number, part, group)
                 done(number)
-    return run.collector.table()
 
 
 class _Run:
@@ -138,9 +153,9 @@ class _Run:
                     yield Finding(copy, column, cell.score, cell.abstained)
 
 
-def _by_part(parts: Sequence[Sequence[Part]]) -> Mapping[Part, list[int]]:
+def _by_part(parts: Mapping[int, Sequence[Part]]) -> Mapping[Part, list[int]]:
     numbers: dict[Part, list[int]] = defaultdict(list)
-    for number, left in enumerate(parts):
+    for number, left in parts.items():
         for part in left:
             numbers[part].append(number)
     return numbers

@@ -46,9 +46,32 @@ def score_set(
     D2FError
         Exit code 3 where a stage cannot be loaded; D2F601 where no image could be read.
     """
-    names = (CLEAN, *(attack.name for attack in attacks))
-    groups = score_groups(plan, images, bring, attacks, workers=workers, tick=tick)
-    return collect(images, names, plan.cell_names, enumerate(groups))
+    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.cell_names)
+    fill(collector, range(len(images)), plan, bring, attacks, workers=workers, tick=tick)
+    return collector.table()
+
+
+def fill(
+    collector: Collector,
+    numbers: Sequence[int],
+    plan: Plan,
+    bring: Bring,
+    attacks: Sequence[Attack] = (),
+    *,
+    workers: int | None = None,
+    tick: Callable[[], None] | None = None,
+) -> None:
+    """Put the scores of some images, by their places in the collector's set, into it; see `score_set`."""
+    some = collector.images.select(list(numbers))
+    groups = score_groups(plan, some, bring, attacks, workers=workers, tick=tick)
+    for number, group in zip(numbers, groups, strict=True):
+        put(collector, number, group)
+
+
+def put(collector: Collector, number: int, group: Sequence[Scored]) -> None:
+    """Put the copies of one image, the clean one first, into a collector."""
+    for copy, scored in enumerate(group):
+        collector.add(number, copy, scored)
 
 
 def score_groups(
@@ -96,8 +119,7 @@ def collect(
     """
     collector = Collector(images, names, cells)
     for number, group in groups:
-        for copy, scored in enumerate(group):
-            collector.add(number, copy, scored)
+        put(collector, number, group)
     return collector.table()
 
 

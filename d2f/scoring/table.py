@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ class ScoreTable:
         Path and reason of each image that could not be read.
     failed : tuple of (str, str, Failure)
         Path, copy and reason of a copy, or cell name and reason of a cell, that failed.
+    stand_ins : mapping of str to tuple of str
+        By detector, sha256 of the weights that scored images which its own were trained on.
     """
 
     images: Dataset
@@ -42,6 +45,7 @@ class ScoreTable:
     scores: Floats
     unread: tuple[tuple[str, Failure], ...] = ()
     failed: tuple[tuple[str, str, Failure], ...] = ()
+    stand_ins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def labels(self) -> Labels:
