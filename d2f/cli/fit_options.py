@@ -28,11 +28,25 @@ def _folders(context: click.Context, parameter: click.Parameter, given: tuple[st
     return found
 
 
+def _columns(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    pairs = [each.partition("=") for each in given]
+    if wrong := [each for each, (column, sign, _) in zip(given, pairs, strict=True) if not (column and sign)]:
+        raise click.UsageError(f"--leave-out takes COLUMN=VALUE, not '{wrong[0]}'")
+    return tuple((column, value) for column, _, value in pairs)
+
+
 PARTS = click.Choice(["all", "chains", "weights"])
 OPTIONS = (
     click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="A laundered copy to add; repeatable."),
     click.option("--no-attack", is_flag=True, help="Add no laundered copies."),
     click.option("--part", type=PARTS, default="all", help="Of the project's split."),
+    click.option(
+        "--leave-out",
+        multiple=True,
+        metavar="COLUMN=VALUE",
+        callback=_columns,
+        help="Leave out images with a value in a column of the manifest; repeatable.",
+    ),
     click.option("--protocol", type=click.Choice(["matched", "as-is"]), help="How images are brought alike."),
     click.option("--calibrator", default="platt", show_default=True, help="For cells for which the file names none."),
     click.option("--folds", type=click.IntRange(3, 50), default=5, show_default=True, help="Of cross-validation."),
@@ -96,7 +110,17 @@ def read_images(data: str, **options: Any) -> Dataset:
             first, count = split.unlisted[0], len(split.unlisted)
             click.echo(f"note: {count} collections are not in the list, such as '{first}': by a hash", err=True)
         images = getattr(split, options["part"])
+    for column, value in options["leave_out"]:
+        images = _left(images, column, value)
     return limited(images, options["limit"], options["seed"]) if options["limit"] else images
+
+
+def _left(images: Dataset, column: str, value: str) -> Dataset:
+    from d2f.data.columns import column_value
+
+    kept = [number for number, image in enumerate(images) if column_value(image, column) != value]
+    click.echo(f"note: {len(images) - len(kept)} of {len(images)} images left out: {column}={value}", err=True)
+    return images.select(kept)
 
 
 @contextmanager

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from d2f.api.arrays import Floats
+from d2f.data.columns import column_value
 from d2f.data.dataset import Dataset, Labelled
 from d2f.training.recipe import Emphasis, Having
-
-KNOWN = ("label", "generator", "source", "collection", "group")
-"""Columns of a manifest that are attributes of `Labelled`."""
 
 
 def image_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis] = ()) -> Floats:
@@ -40,5 +38,4 @@ def image_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis]
 
 def has(image: Labelled, having: Having) -> bool:
     """Whether an image has a value in a column."""
-    column = having.column
-    return having.equals == (str(getattr(image, column)) if column in KNOWN else image.more.get(column, ""))
+    return column_value(image, having.column) == having.equals

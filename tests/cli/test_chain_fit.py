@@ -63,6 +63,20 @@ def test_fit_writes_a_chain_that_checks_and_prints_what_it_measured(distribution
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+def test_images_with_a_value_in_a_column_are_left_out_and_counted(distributions, place):
+    done = fit(distributions, place, "--no-attack", "--leave-out", "collection=hands1", "--leave-out", "camera=none")
+    assert done.returncode == 0, done.stderr
+    assert "note: 8 of 48 images left out: collection=hands1" in done.stderr
+    assert "note: 0 of 40 images left out: camera=none" in done.stderr
+    assert done.stdout.splitlines()[0].startswith("40 images: 20 real, 20 generated, 5 components")
+
+
+def test_leave_out_without_a_value_is_a_wrong_use(distributions, place):
+    done = fit(distributions, place, "--leave-out", "collection")
+    assert done.returncode == 2
+    assert "--leave-out takes COLUMN=VALUE, not 'collection'" in done.stderr
+
+
 def test_thresholds_alone(distributions, place):
     assert fit(distributions, place, "--no-attack").returncode == 0
     arguments = ("--data", str(place / "set"), "-o", str(place / "own.yaml"), "--only", "thresholds")

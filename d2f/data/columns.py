@@ -1,0 +1,16 @@
+"""A column's value of a labelled image, whether `Labelled` has an attribute for it or the manifest alone knows it."""
+
+from __future__ import annotations
+
+from d2f.data.dataset import Labelled
+
+KNOWN = ("label", "generator", "source", "collection", "group")
+"""Columns of a manifest that are attributes of `Labelled`."""
+
+
+def column_value(image: Labelled, column: str) -> str:
+    """Return an image's value in a column as text; empty where the image has none.
+
+    `label` is ``0`` or ``1``.
+    """
+    return str(getattr(image, column)) if column in KNOWN else image.more.get(column, "")
