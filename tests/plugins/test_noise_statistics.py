@@ -89,7 +89,7 @@ def test_the_shipped_weights_are_the_recorded_ones_and_say_what_they_were_traine
     held = read_weights(RECORDS[0])
     assert held.sha256 == RECORDS[0].sha256 == loaded.weights[0].sha256
     assert len(loaded.trained_on) == int(held.metadata["images"])
-    assert held.metadata["part"] == "weights"
+    assert held.metadata["part"] == "all"
 
 
 def test_the_shipped_weights_were_made_by_the_shipped_recipe():
@@ -102,13 +102,12 @@ def test_the_card_holds_the_weights_digest():
 
 
 @pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA names no folder of images")
-def test_the_weights_were_trained_on_the_weights_part_and_on_nothing_else(loaded):
+def test_the_weights_were_trained_on_the_modern_images_and_on_nothing_else(loaded):
     import hashlib
 
     from d2f.data.dataset import load_dataset
-    from d2f.data.split import shipped_split
 
-    images = shipped_split(load_dataset(Path(os.environ["D2F_DATA"]) / "train")).weights
+    images = [image for image in load_dataset(Path(os.environ["D2F_DATA"]) / "train") if image.more["form"]]
     digests = (hashlib.sha256(Path(image.path).read_bytes()).hexdigest() for image in images)
     assert np.array_equal(np.sort(loaded.trained_on), short_digests(digests))
 
