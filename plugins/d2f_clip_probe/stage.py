@@ -28,10 +28,10 @@ TOWERS = (
 HEADS = (
     Weights(
         name="clip-probe/default",
-        sha256="b92b1b11251cf549fc637c56ad29edc8a58b3ab8c6743e306716486878c4b861",
+        sha256="6978e4ae86412d9c332bddf4fcc773927349e68c4e1293307cd7d3adef2ec0ba",
         licence="MIT",
         sources=("package:d2f_clip_probe/default.safetensors",),
-        description="Logistic regression on tokens of 1,906 images of 101 collections, clean and laundered.",
+        description="Logistic regression on tokens of 4,477 images of 117 collections, modern ones laundered too.",
     ),
 )
 
