@@ -97,6 +97,7 @@ def read_request(tick: Callable[[], None] | None, thresholds_only: bool = False,
 
 def read_images(data: str, **options: Any) -> Dataset:
     """Read the labelled images that the options ask for; print what was assumed."""
+    from d2f.data.columns import columns_of
     from d2f.data.dataset import load_dataset
     from d2f.data.limited import limited
     from d2f.data.split import shipped_split
@@ -104,6 +105,9 @@ def read_images(data: str, **options: Any) -> Dataset:
     images = load_dataset(data)
     for note in images.notes:
         click.echo(f"note: {note}", err=True)
+    columns = columns_of(images)
+    if wrong := [column for column, _ in options["leave_out"] if column not in columns]:
+        raise click.UsageError(f"--leave-out: no image has a column '{wrong[0]}'; there are {', '.join(columns)}")
     if options["part"] != "all":
         split = shipped_split(images)
         if split.unlisted:

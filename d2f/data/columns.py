@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from d2f.data.dataset import Labelled
 
 KNOWN = ("label", "generator", "source", "collection", "group")
@@ -14,3 +16,8 @@ def column_value(image: Labelled, column: str) -> str:
     `label` is ``0`` or ``1``.
     """
     return str(getattr(image, column)) if column in KNOWN else image.more.get(column, "")
+
+
+def columns_of(images: Iterable[Labelled]) -> tuple[str, ...]:
+    """Return the columns that images have: `KNOWN`, then those that any image has beside them, sorted."""
+    return (*KNOWN, *sorted({column for image in images for column in image.more}))

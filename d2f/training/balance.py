@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2f.api.arrays import Floats
 from d2f.data.columns import column_value
@@ -39,3 +40,8 @@ def image_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis]
 def has(image: Labelled, having: Having) -> bool:
     """Whether an image has a value in a column."""
     return column_value(image, having.column) == having.equals
+
+
+def with_any(dataset: Dataset, havings: Sequence[Having]) -> NDArray[np.bool_]:
+    """Return which images have any of the values, shape (n,)."""
+    return np.array([any(has(image, each) for each in havings) for image in dataset], dtype=bool)

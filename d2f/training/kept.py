@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from d2f.data.dataset import Dataset
+from d2f.data.digest import digest
+from d2f.training.balance import with_any
 from d2f.training.recipe import Recipe
 from d2f.training.table import Table
 
@@ -19,11 +22,19 @@ ONLY_FITTING: Any = {"balance": True, "emphasis": True, "folds": True, "copies":
 """Keys of a recipe that the table does not depend on, as pydantic's `exclude` takes them."""
 
 
-def table_key(recipe: Recipe, trainable: Any, data: str) -> str:
-    """Return a name that changes with everything that the table is made of, the features' own code included."""
+def table_key(recipe: Recipe, trainable: Any, dataset: Dataset) -> str:
+    """Return a name that changes with everything that the table is made of, the features' own code included.
+
+    Which images are fitted to as measured only is the manifest's to say: the recipe and the images alone do not tell.
+    """
     plain = recipe.model_dump(mode="json", by_alias=True, exclude=ONLY_FITTING)
+    for block, key in (("data", "leave_out"), ("copies", "measured_only")):
+        if not plain[block][key]:  # tables are older than the key
+            plain[block].pop(key)
     root = import_module(type(trainable).__module__.partition(".")[0])
-    parts = [json.dumps(plain, sort_keys=True), data]
+    parts = [json.dumps(plain, sort_keys=True), digest(dataset)]
+    if measured_only := recipe.copies.measured_only:
+        parts.append(digest(dataset.select(with_any(dataset, measured_only))))
     for folder in root.__path__ if hasattr(root, "__path__") else ():
         parts += [file.read_text(encoding="utf-8") for file in sorted(Path(folder).glob("*.py"))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from d2f.chain.model import ChainModel
 
@@ -77,9 +77,20 @@ class Copies(ChainModel):
         description="How often the copies of `measure`, the clean one among them, are fitted to as well; "
         "cross-validation fits to none of the fold that it measures.",
     )
+    measured_only: list[Having] = Field(
+        default=[],
+        description="Images fitted to as `measured` says and in no random copy: for those whose laundered copies teach "
+        "something that is true of this set only.",
+    )
     windows: Interval = Field(default=[224, 320], description="Least and greatest side of a random window, in pixels.")
     qualities: Qualities = Field(default=[70, 98], description="Least and greatest random JPEG quality.")
     scale: bool = Field(default=True, description="Whether larger images are at times reduced towards the window.")
+
+    @model_validator(mode="after")
+    def _fitted_somehow(self) -> Self:
+        if self.measured_only and not self.measured:
+            raise ValueError("`measured_only` needs `measured` of at least 1: its images would not be fitted to at all")
+        return self
 
 
 class Recipe(ChainModel):

@@ -16,12 +16,13 @@ from d2f.api.arrays import Floats
 from d2f.api.errors import D2FError
 from d2f.data.components import components
 from d2f.data.dataset import Dataset, load_dataset
-from d2f.data.digest import digest, digest_of
+from d2f.data.digest import digest_of
 from d2f.data.folds import folds
 from d2f.data.split import shipped_split
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
-from d2f.training.balance import has, image_weights
+from d2f.training.balance import image_weights, with_any
+from d2f.training.columns import need_columns
 from d2f.training.copies import measured_names
 from d2f.training.figures import Figures, figures
 from d2f.training.fitting import fit_rows, out_of_fold
@@ -29,7 +30,7 @@ from d2f.training.journal import Journal
 from d2f.training.kept import keep_table, load_table, table_key
 from d2f.training.kept_folds import clear_folds, keep_fold, need_another
 from d2f.training.outputs import make_folder
-from d2f.training.recipe import Having, Recipe
+from d2f.training.recipe import Recipe
 from d2f.training.table import Progress, Table, make_table
 from d2f.version import __version__
 from d2f.weights import short_digests, write_weights
@@ -107,17 +108,21 @@ def train(
     Raises
     ------
     D2FError
-        What reading the data raises; D2F004 where an output cannot be written; D2F606 without data;
-        D2F607 where the trainable is not an estimator.
+        What reading the data raises; D2F004 where an output cannot be written; D2F606 without data, or where the
+        recipe chooses images by a column that they do not have; D2F607 where the trainable is not an estimator.
     """
     if output.suffix != ".safetensors":
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{output.name}'")
     if keep_folds is not None:
         need_another(output, keep_folds)
         make_folder(keep_folds)
-    dataset, work = training_data(recipe, data), Work(recipe, catalog, _estimator(recipe, catalog), watcher)
+    dataset = training_data(recipe, data, watcher.say)
+    work = Work(recipe, catalog, _estimator(recipe, catalog), watcher)
     journal = Journal(output.with_suffix(".jsonl"))
     watcher.say(dataset.describe())
+    if recipe.copies.measured_only:
+        spared = int(with_any(dataset, recipe.copies.measured_only).sum())
+        watcher.say(f"{spared} of {len(dataset)} images are fitted to as measured only (copies.measured_only)")
     table = _table(dataset, work, workers, cache).repeated(recipe.copies.measured)
     facts = _facts(recipe, dataset, table.digests)
     journal.write("data", **facts)
@@ -131,23 +136,24 @@ def train(
     return Trained(output, sha256, measured)
 
 
-def training_data(recipe: Recipe | NetworkRecipe, data: str | None) -> Dataset:
-    """Return the images that a recipe trains on."""
+def training_data(
+    recipe: Recipe | NetworkRecipe, data: str | None, say: Callable[[str], None] | None = None
+) -> Dataset:
+    """Return the images that a recipe trains on; `say` hears how many others it leaves out."""
     folder = data or recipe.data.folder
     if folder is None:
         raise D2FError.of("D2F606", "the recipe names no data", "give a folder or manifest with --data")
     dataset = load_dataset(folder)
+    need_columns(recipe, dataset)
     if recipe.data.part != "all":
         dataset = getattr(shipped_split(dataset), recipe.data.part)
-    return _kept(dataset, recipe.data.leave_out)
-
-
-def _kept(dataset: Dataset, leave_out: Sequence[Having]) -> Dataset:
-    if not leave_out:
+    if not recipe.data.leave_out:
         return dataset
-    kept = dataset.select([i for i, image in enumerate(dataset) if not any(has(image, each) for each in leave_out)])
+    kept = dataset.select(~with_any(dataset, recipe.data.leave_out))
     if not kept:
         raise D2FError.of("D2F606", "`leave_out` leaves no image", f"each of the {len(dataset)} has one of its values")
+    if say is not None:
+        say(f"{len(dataset) - len(kept)} of {len(dataset)} images are left out (data.leave_out)")
     return kept
 
 
@@ -155,8 +161,9 @@ def recipe_digest(recipe: Recipe | NetworkRecipe) -> str:
     """Return ``sha256:…`` of what a recipe says, however it is written; where its data lie is left out."""
     plain = recipe.model_dump(mode="json", by_alias=True)
     plain["data"].pop("folder")
-    if not plain["data"]["leave_out"]:  # digests are older than the key
-        plain["data"].pop("leave_out")
+    for block, key in (("data", "leave_out"), ("copies", "measured_only")):
+        if not plain[block].get(key):  # digests are older than the key
+            plain[block].pop(key, None)
     return f"sha256:{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
 
 
@@ -170,7 +177,7 @@ def _estimator(recipe: Recipe, catalog: Catalog) -> Any:
 def _table(dataset: Dataset, work: Work, workers: int, cache: Path | None) -> Table:
     if cache is None:
         return make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress)
-    key = table_key(work.recipe, work.trainable, digest(dataset))
+    key = table_key(work.recipe, work.trainable, dataset)
     table = load_table(cache, key)
     if table is None:
         make_folder(cache)

@@ -21,6 +21,7 @@ from d2f.features import keeping
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.reading.image import read_image
+from d2f.training.balance import with_any
 from d2f.training.copies import CopyMaker
 from d2f.training.recipe import Recipe
 
@@ -62,12 +63,15 @@ class FeatureMaker:
 
     def __init__(self, recipe: Recipe, catalog: Catalog) -> None:
         self.trainable = build(catalog, "trainable", recipe.train, recipe.with_)
-        self.copies = CopyMaker.of(recipe, catalog)
+        self.recipe, self.copies = recipe, CopyMaker.of(recipe, catalog)
 
-    def __call__(self, path: str) -> ImageFeatures:
+    def __call__(self, path: str, measured_only: bool) -> ImageFeatures:
         image = read_image(path)
-        made = self.copies.training(image), self.copies.measuring(image)
-        training, measuring = ([self.trainable.features(pixels) for pixels in copies] for copies in made)
+        copies = self.recipe.copies
+        measuring = [self.trainable.features(pixels) for pixels in self.copies.measuring(image)]
+        if measured_only:
+            return ImageFeatures(image.sha256, [None] * (copies.fitting + copies.judging), measuring)
+        training = [self.trainable.features(pixels) for pixels in self.copies.training(image)]
         return ImageFeatures(image.sha256, training, measuring)
 
 
@@ -112,13 +116,14 @@ def _rows(
     dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int, kept: str | None
 ) -> Iterator[ImageFeatures]:
     paths = [image.path for image in dataset]
+    spared = with_any(dataset, recipe.copies.measured_only).tolist()
     if workers <= 1:
-        yield from map(FeatureMaker(recipe, catalog), paths)
+        yield from map(FeatureMaker(recipe, catalog), paths, spared)
         return
     # Spawned, not forked: a fork would copy the locks of threads that libraries have started.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start, (recipe.model_dump_json(by_alias=True), kept)) as pool:
-        yield from pool.map(_make, paths, chunksize=4)
+        yield from pool.map(_make, paths, spared, chunksize=4)
 
 
 _maker: FeatureMaker | None = None
@@ -141,6 +146,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _make(path: str) -> ImageFeatures:
+def _make(path: str, measured_only: bool) -> ImageFeatures:
     assert _maker is not None
-    return _maker(path)
+    return _maker(path, measured_only)

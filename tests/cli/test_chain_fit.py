@@ -64,10 +64,10 @@ def test_fit_writes_a_chain_that_checks_and_prints_what_it_measured(distribution
 
 
 def test_images_with_a_value_in_a_column_are_left_out_and_counted(distributions, place):
-    done = fit(distributions, place, "--no-attack", "--leave-out", "collection=hands1", "--leave-out", "camera=none")
+    done = fit(distributions, place, "--no-attack", "--leave-out", "collection=hands1", "--leave-out", "source=none")
     assert done.returncode == 0, done.stderr
     assert "note: 8 of 48 images left out: collection=hands1" in done.stderr
-    assert "note: 0 of 40 images left out: camera=none" in done.stderr
+    assert "note: 0 of 40 images left out: source=none" in done.stderr
     assert done.stdout.splitlines()[0].startswith("40 images: 20 real, 20 generated, 5 components")
 
 
@@ -75,6 +75,13 @@ def test_leave_out_without_a_value_is_a_wrong_use(distributions, place):
     done = fit(distributions, place, "--leave-out", "collection")
     assert done.returncode == 2
     assert "--leave-out takes COLUMN=VALUE, not 'collection'" in done.stderr
+
+
+def test_leave_out_by_a_column_that_no_image_has_is_a_wrong_use(distributions, place):
+    done = fit(distributions, place, "--leave-out", "collection=hands1", "--leave-out", "camera=")
+    assert done.returncode == 2
+    expected = "--leave-out: no image has a column 'camera'; there are label, generator, source, collection, group"
+    assert expected in done.stderr
 
 
 def test_thresholds_alone(distributions, place):

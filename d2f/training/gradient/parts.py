@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,12 @@ class Parts:
     test: Dataset | None = None
 
 
-def parts(recipe: NetworkRecipe, data: str | None = None, fold: tuple[int, int] | None = None) -> Parts:
+def parts(
+    recipe: NetworkRecipe,
+    data: str | None = None,
+    fold: tuple[int, int] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Parts:
     """Return the images that a recipe trains on and those that it validates on.
 
     A share that validates is one fold of whole components, chosen by `telling_fold`.
@@ -47,14 +53,17 @@ def parts(recipe: NetworkRecipe, data: str | None = None, fold: tuple[int, int] 
         A folder or manifest; the recipe's own otherwise.
     fold : (int, int), optional
         Of a k-fold run: which fold validates, and how many there are.
+    say : callable, optional
+        Hears how many images the recipe leaves out.
 
     Raises
     ------
     D2FError
-        What reading the data raises; D2F603 where there are too few components; D2F604 where a group stands in two
+        What reading the data raises; D2F603 where there are too few components; D2F606 where the recipe chooses images
+        by a column that they do not have, or leaves out all; D2F604 where a group stands in two
         parts; D2F621 where a part lacks a label.
     """
-    dataset, wanted = training_data(recipe, data), recipe.data
+    dataset, wanted = training_data(recipe, data, say), recipe.data
     test = None if wanted.test is None else load_dataset(wanted.test)
     if isinstance(wanted.validation, str) and fold is None:
         training, validation = dataset, load_dataset(wanted.validation)

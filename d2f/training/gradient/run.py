@@ -35,7 +35,7 @@ def train_network(recipe: NetworkRecipe, catalog: Catalog, request: Request, wat
     work = _work(recipe, catalog, request, watcher)
     outputs = request.output, request.output.with_suffix(".npz")
     work.folder.claim(recipe, request.resume, outputs, request.overwrite)
-    divided = parts(recipe, request.data, request.fold)
+    divided = parts(recipe, request.data, request.fold, work.watcher.say)
     # Before the images are decoded, which may take long: what is wrong with the network is told at once.
     most, started = most_at_once(work), start(work)
     with cut_parts(work, divided) as material:

@@ -88,6 +88,43 @@ def test_where_nothing_is_left_it_is_said(tmp_path, images):
         assert problem.notes == ("each of the 24 has one of its values",)
 
 
+def test_a_column_that_no_image_has_is_refused_whatever_the_value(tmp_path, images):
+    there = "there are label, generator, source, collection, group, form"
+    for entry in ({"column": "fomr", "equals": ""}, {"column": "camera", "equals": "x"}):
+        for recipe in (estimator(tmp_path, FORM, entry), network(FORM, entry)):
+            with pytest.raises(D2FError) as caught:
+                training_data(recipe, images)
+            (problem,) = caught.value.problems
+            said = f"`data.leave_out[1]` names a column that no image has: '{entry['column']}'"
+            assert (problem.code, problem.message, problem.notes) == ("D2F606", said, (there,))
+
+
+def test_every_column_that_a_recipe_names_is_held_to_the_images(tmp_path, images):
+    more = "measured: 1, measured_only: [{column: from, equals: ''}], windows"
+    emphasis = "emphasis: [{column: width, equals: '256', factor: 2}]\n    folds"
+    text = RECIPE.replace("windows", more).replace("folds", emphasis)
+    recipe = read_recipe(write_recipe(tmp_path, text), CATALOG)
+    with pytest.raises(D2FError) as caught:
+        train(recipe, CATALOG, tmp_path / "toy.safetensors", QUIET, images)
+    assert [(problem.code, problem.message) for problem in caught.value.problems] == [
+        ("D2F606", "`copies.measured_only[0]` names a column that no image has: 'from'"),
+        ("D2F606", "`emphasis[0]` names a column that no image has: 'width'"),
+    ]
+
+
+def test_how_many_are_left_out_is_told(tmp_path, images):
+    said: list[str] = []
+    watcher = Watcher(said.append, lambda done, total: None)
+    train(estimator(tmp_path, COLLECTION), CATALOG, tmp_path / "toy.safetensors", watcher, images)
+    assert said[:2] == [
+        "4 of 24 images are left out (data.leave_out)",
+        "20 images: 10 real, 10 generated, 5 collections",
+    ]
+    heard: list[str] = []
+    parts(network(COLLECTION), images, say=heard.append)
+    assert heard == said[:1]
+
+
 def test_the_digest_knows_what_is_left_out_and_is_what_it_was_where_nothing_is(tmp_path):
     plain = recipe_digest(read_recipe(write_recipe(tmp_path), CATALOG))
     assert recipe_digest(estimator(tmp_path)) == plain
