@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import d2f_clip_probe
 import numpy as np
 import pytest
 from d2f_clip_probe.crops import crops
 from d2f_clip_probe.head import crop_scores, fit
 from d2f_clip_probe.options import DetectorOptions, TrainableOptions
-from d2f_clip_probe.stage import TOWERS, ClipProbe, ClipProbeTrainable
+from d2f_clip_probe.stage import HEADS, TOWERS, ClipProbe, ClipProbeTrainable
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
 from d2f import Abstention, D2FError, Score, WeightsMissing
+from d2f.data.dataset import load_dataset
+from d2f.data.digest import file_sha256
 from d2f.features import keeping
-from d2f.weights import short_digests, write_weights
+from d2f.plugins.catalog import Catalog
+from d2f.training.read import read_recipe
+from d2f.training.run import recipe_digest
+from d2f.weights import read_weights, short_digests, write_weights
 from d2f.weights.sources import located
 
 fetched = pytest.mark.skipif(located(TOWERS[0]) is None, reason="d2f weights pull clip-vit-b16")
+FOLDER = Path(d2f_clip_probe.__file__).parent
 RANDOM = np.random.default_rng(4)
 
 
@@ -103,6 +111,33 @@ def test_a_head_of_another_detector_is_refused(tmp_path: Path) -> None:
     detector = ClipProbe(DetectorOptions(weights=str(head(tmp_path, [1], ["whole"], "resnet"))))
     with pytest.raises(D2FError, match="do not say that they are of `clip-probe`"):
         detector.load()
+
+
+def test_the_shipped_head_is_the_recorded_one_and_says_what_it_was_trained_on() -> None:
+    held = read_weights(HEADS[0])
+    assert held.sha256 == HEADS[0].sha256
+    assert held.trained_on is not None
+    assert len(held.trained_on) == int(held.metadata["images"])
+    assert held.metadata["part"] == "all"
+
+
+def test_the_shipped_head_was_made_by_the_shipped_recipe() -> None:
+    recipe = read_recipe(FOLDER / "recipe.yaml", Catalog.discover())
+    assert read_weights(HEADS[0]).metadata["recipe"] == recipe_digest(recipe)
+
+
+def test_card_and_record_name_how_many_images_it_was_trained_on() -> None:
+    images = f"{int(read_weights(HEADS[0]).metadata['images']):,} images"
+    assert images in (FOLDER / "README.md").read_text("utf-8")
+    assert images in HEADS[0].description
+
+
+@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA names no folder of images")
+def test_the_shipped_head_was_trained_on_all_of_train() -> None:
+    digests = (file_sha256(image.path) for image in load_dataset(Path(os.environ["D2F_DATA"]) / "train"))
+    trained_on = read_weights(HEADS[0]).trained_on
+    assert trained_on is not None
+    assert np.array_equal(np.sort(trained_on), short_digests(digests))
 
 
 @fetched
