@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from d2f import load_chain
-from d2f.data.dataset import load_dataset
 from d2f.data.digest import digest
-from d2f.data.split import shipped_split
+from tests.chains.fitted_set import fitted_set, needs_data, seen_by
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
 NAMES = ("single", "triad", "deep")
@@ -30,12 +29,19 @@ def test_it_is_fitted_with_the_weights_that_ship_or_are_fetched(name: str) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
-def test_it_was_fitted_on_images_that_no_weights_of_it_have_seen(name: str) -> None:
-    part = shipped_split(load_dataset(Path(os.environ["D2F_DATA"]) / "train")).chains
+@needs_data
+def test_it_was_fitted_on_the_part_chains_without_the_older_small_crops(name: str) -> None:
     fitted = load_chain(name).file.fitted
     assert fitted is not None
-    assert fitted.data == digest(part)
+    assert fitted.data == digest(fitted_set("chains"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@needs_data
+def test_stand_ins_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
+    chain = load_chain(name)
+    assert chain.file.fitted is not None
+    assert seen_by(chain, fitted_set("chains")) == set(chain.file.fitted.stand_ins or {})
 
 
 def test_deep_without_its_tower_judges_by_the_rest_and_says_how_to_fetch_it(tmp_path: Path) -> None:

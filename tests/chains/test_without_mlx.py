@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from d2f import load_chain
-from d2f.data.dataset import load_dataset
 from d2f.data.digest import digest
-from d2f.data.split import shipped_split
+from tests.chains.fitted_set import fitted_set, needs_data, seen_by
 
 NAMES = ("robust", "fast")
 each = pytest.mark.parametrize("name", NAMES)
@@ -74,7 +72,14 @@ print([name for name in sys.modules if name.partition(".")[0] in ("mlx", "sklear
 
 
 @each
-@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
-def test_it_was_fitted_on_the_chains_part_of_the_projects_set(name: str) -> None:
-    part = shipped_split(load_dataset(Path(os.environ["D2F_DATA"]) / "train")).chains
-    assert load_chain(name).file.fitted.data == digest(part)
+@needs_data
+def test_it_was_fitted_on_all_of_train_without_the_older_small_crops(name: str) -> None:
+    assert load_chain(name).file.fitted.data == digest(fitted_set("all"))
+
+
+@each
+@needs_data
+def test_stand_ins_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
+    chain = load_chain(name)
+    assert chain.file.fitted is not None
+    assert seen_by(chain, fitted_set("all")) == set(chain.file.fitted.stand_ins or {})
