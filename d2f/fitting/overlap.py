@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from d2f.fitting.stand_ins import Dealt
 
 
-def find_overlap(dealt: Sequence[Dealt], images: Dataset) -> Iterator[str]:
+def find_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collection[str] = ()) -> Iterator[str]:
     """Yield, for each detector whose weights score images that they were trained on, a sentence that says so.
 
     Weights are loaded. Digests are compared by their first 8 bytes, as weights files hold them.
@@ -28,6 +28,8 @@ def find_overlap(dealt: Sequence[Dealt], images: Dataset) -> Iterator[str]:
     dealt : sequence of Dealt
         Which weights score which images.
     images : Dataset
+    standing : collection of str
+        Detectors for whose weights others stand in, by id.
     """
     for one in dealt:
         load_stages(one.plan)
@@ -38,18 +40,19 @@ def find_overlap(dealt: Sequence[Dealt], images: Dataset) -> Iterator[str]:
         shared = [number for one in dealt for number in _shared(one, place, found)]
         if shared:
             first = images[min(shared)].path
-            yield f"{len(shared)} of {len(images)} images trained the weights of '{detector.id}', such as {first}"
+            whose = f"'{detector.id}'" + (" and of all that stand in for them" if detector.id in standing else "")
+            yield f"{len(shared)} of {len(images)} images trained the weights of {whose}, such as {first}"
 
 
-def need_no_overlap(dealt: Sequence[Dealt], images: Dataset) -> None:
-    """Raise where weights score images that they were trained on.
+def need_no_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collection[str] = ()) -> None:
+    """Raise where weights score images that they were trained on; parameters as of `find_overlap`.
 
     Raises
     ------
     D2FError
         D2F604, with a sentence for each detector.
     """
-    found = tuple(find_overlap(dealt, images))
+    found = tuple(find_overlap(dealt, images, standing))
     if found:
         raise D2FError.of(
             "D2F604",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from d2f.data.dataset import Dataset
 from d2f.fitting.overlap import find_overlap, need_no_overlap
 from d2f.fitting.request import Request
-from d2f.fitting.stand_ins import Dealt, deal, digests
+from d2f.fitting.stand_ins import Dealt, deal, digests, other_recipes
 from d2f.scoring.attack import read_attacks
 from d2f.scoring.collector import Collector
 from d2f.scoring.copies import CLEAN
@@ -29,7 +29,7 @@ def scored_unseen(chain: Chain, images: Dataset, request: Request) -> tuple[Scor
     -------
     ScoreTable
     tuple of str
-        What weights saw all the same, where the request allows it.
+        Which stand-ins another recipe made; what weights saw all the same, where the request allows it.
 
     Raises
     ------
@@ -37,11 +37,12 @@ def scored_unseen(chain: Chain, images: Dataset, request: Request) -> tuple[Scor
         D2F604 where weights and all that stand in for them saw an image; what dealing and scoring raise.
     """
     dealt = deal(chain, images, request.stand_ins)
-    notes: tuple[str, ...] = ()
+    notes = tuple(other_recipes(dealt, chain.plan, request.stand_ins))
     if request.allow_overlap:
-        notes = tuple(f"{sentence}: the fit flatters it" for sentence in find_overlap(dealt, images))
+        found = find_overlap(dealt, images, request.stand_ins)
+        notes += tuple(f"{sentence}: the fit flatters it" for sentence in found)
     else:
-        need_no_overlap(dealt, images)
+        need_no_overlap(dealt, images, request.stand_ins)
     return replace(_scored(chain, images, dealt, request), stand_ins=digests(dealt, chain.plan)), notes
 
 

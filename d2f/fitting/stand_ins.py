@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
+from d2f.api.weights import Weights
 from d2f.chain.build import build_plan
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import BoundDetector, Plan
 from d2f.fitting.overlap import prefixes, seen
+from d2f.weights import read_weights
 
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
@@ -88,6 +91,23 @@ def digests(dealt: Iterable[Dealt], plan: Plan) -> dict[str, tuple[str, ...]]:
     return {name: standing for name, standing in found.items() if standing}
 
 
+def other_recipes(dealt: Sequence[Dealt], plan: Plan, folders: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each detector of which another recipe made the stand-ins than its own weights.
+
+    Parameters
+    ----------
+    dealt : sequence of Dealt
+    plan : Plan
+        The chain's own.
+    folders : mapping of detector id to path
+        As `deal` takes them. Weights that say no recipe are not compared.
+    """
+    for place, own in enumerate(plan.detectors):
+        scoring = {id(one.plan.detectors[place].stage): one.plan.detectors[place].stage for one in dealt}
+        if any(_by_another_recipe(stage, own.stage) for stage in scoring.values()):
+            yield f"stand-ins in '{folders[own.id]}' were made by another recipe than the weights of '{own.id}'"
+
+
 def _candidates(chain: Chain, place: int, folder: str | None) -> list[BoundDetector]:
     own = chain.plan.detectors[place]
     if folder is None:
@@ -121,6 +141,22 @@ def _first_unseen(candidates: list[BoundDetector], found: NDArray[np.uint64]) ->
     unseen = np.stack([~np.isin(found, seen(candidate.stage)) for candidate in candidates])
     first: NDArray[np.int64] = unseen.argmax(axis=0)
     return first
+
+
+def _by_another_recipe(stage: Any, own: Any) -> bool:
+    """Whether those weights of a stage that stand in for a stage's own say another recipe; the others are shared."""
+    theirs, ours = ({record.sha256: record for record in getattr(each, "weights", ())} for each in (stage, own))
+    found = _recipes(theirs[sha256] for sha256 in theirs.keys() - ours.keys())
+    expected = _recipes(ours[sha256] for sha256 in ours.keys() - theirs.keys())
+    return bool(found and expected) and found != expected
+
+
+def _recipes(records: Iterable[Weights]) -> set[str]:
+    recipes: set[str] = set()
+    for record in records:
+        with suppress(D2FError):  # of another format, which says no recipe
+            recipes.add(read_weights(record).metadata.get("recipe", ""))
+    return recipes - {""}
 
 
 def _weights(stage: Any) -> set[str]:

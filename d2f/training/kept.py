@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from d2f.data.dataset import Dataset
-from d2f.data.digest import digest
+from d2f.data.digest import digest, file_sha256
 from d2f.training.balance import with_any
 from d2f.training.recipe import Recipe
 from d2f.training.table import Table
@@ -40,13 +40,16 @@ def table_key(recipe: Recipe, trainable: Any, dataset: Dataset) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def load_table(folder: Path, key: str) -> Table | None:
-    """Return the kept table, None where there is none."""
+def load_table(folder: Path, key: str, dataset: Dataset) -> Table | None:
+    """Return the kept table in the set's order, None where there is none; the key does not know the order."""
     path = folder / f"{key}.npz"
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as held:
-        return Table(tuple(held["digests"].tolist()), held["training"], held["measuring"])
+        rows = {digest: row for row, digest in enumerate(held["digests"].tolist())}
+        digests = tuple(file_sha256(image.path) for image in dataset)
+        order = [rows[digest] for digest in digests]
+        return Table(digests, held["training"][order], held["measuring"][order])
 
 
 def keep_table(folder: Path, key: str, table: Table) -> str:

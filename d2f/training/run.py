@@ -178,7 +178,7 @@ def _table(dataset: Dataset, work: Work, workers: int, cache: Path | None) -> Ta
     if cache is None:
         return make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress)
     key = table_key(work.recipe, work.trainable, dataset)
-    table = load_table(cache, key)
+    table = load_table(cache, key, dataset)
     if table is None:
         make_folder(cache)
         kept = str(cache / "features.sqlite")

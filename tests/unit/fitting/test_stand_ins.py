@@ -67,18 +67,22 @@ def images(tmp_path):
     return load_dataset(tmp_path / "set")
 
 
-def write(path: Path, bias: float, images, seen) -> str:
+def write(path: Path, bias: float, images, seen, **facts: str) -> str:
     path.parent.mkdir(exist_ok=True)
     known = None if seen is None else short_digests(file_sha256(images[i].path) for i in seen)
-    return write_weights(path, {"bias": np.array(bias)}, {"d2f": "1"}, known)
+    return write_weights(path, {"bias": np.array(bias)}, {"d2f": "1", **facts}, known)
 
 
-def folds(folder: Path, images, modulus: int = 3, first: float = FIRST) -> list[str]:
+def folds(folder: Path, images, modulus: int = 3, first: float = FIRST, **facts: str) -> list[str]:
     """Weights that saw all images but each third, as cross-validation leaves them; their digests."""
     return [
-        write(folder / f"fold-{k + 1}.safetensors", first + k, images, [i for i in range(40) if i % modulus != k])
+        write(folder / f"fold-{k + 1}.safetensors", first + k, images, _without(k, modulus), **facts)
         for k in range(modulus)
     ]
+
+
+def _without(number: int, modulus: int) -> list[int]:
+    return [i for i in range(40) if i % modulus != number]
 
 
 def chain(folder: Path, *ids: str, noise: bool = True):
@@ -206,11 +210,39 @@ def test_where_all_saw_an_image_it_is_refused_or_noted_once(images, tmp_path):
     stand_ins = {"one": str(tmp_path / "thirds"), "two": str(tmp_path / "partial")}
     request = replace(QUICK, stand_ins=stand_ins)
     refused = problem(chain(tmp_path, "one", "two"), images, request)
-    sentence = f"14 of 40 images trained the weights of 'two', such as {images[0].path}"
+    sentence = (
+        f"14 of 40 images trained the weights of 'two' and of all that stand in for them, such as {images[0].path}"
+    )
     assert (refused.code, refused.message) == ("D2F604", sentence)
     table, notes = scored_unseen(chain(tmp_path, "one", "two"), images, replace(request, allow_overlap=True))
     assert notes == (f"{sentence}: the fit flatters it",)
     assert biases(table, "two/plain")[:3, 0].tolist() == [OWN, FIRST + 1, FIRST + 2]
+
+
+@pytest.mark.parametrize(
+    ("own", "standing", "told"),
+    [
+        ({"recipe": "sha256:a"}, {"recipe": "sha256:b"}, True),
+        ({"recipe": "sha256:a"}, {"recipe": "sha256:a"}, False),
+        ({"recipe": "sha256:a"}, {}, False),
+        ({}, {"recipe": "sha256:b"}, False),
+    ],
+)
+def test_stand_ins_of_another_recipe_are_told(images, tmp_path, own, standing, told):
+    for name in ("one", "two"):
+        write(tmp_path / f"{name}.safetensors", OWN, images, range(40), **own)
+    folds(tmp_path / "folds", images, **standing)
+    folds(tmp_path / "alike", images, **own)
+    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds"), "two": str(tmp_path / "alike")})
+    sentence = f"stand-ins in '{tmp_path}/folds' were made by another recipe than the weights of 'one'"
+    assert fit_chain(chain(tmp_path, "one", "two"), images, request).notes == ((sentence,) if told else ())
+
+
+def test_stand_ins_of_another_recipe_that_score_nothing_are_not_told(images, tmp_path):
+    write(tmp_path / "one.safetensors", OWN, images, (), recipe="sha256:a")
+    folds(tmp_path / "folds", images, recipe="sha256:b")
+    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds")})
+    assert scored_unseen(chain(tmp_path, "one"), images, request)[1] == ()
 
 
 def test_weights_that_do_not_say_what_they_saw_do_not_stand_in(images, tmp_path):
