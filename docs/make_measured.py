@@ -23,8 +23,9 @@ PAGE = Path(__file__).resolve().parent / "reference" / "measured.md"
 
 INTRODUCTION = """# Measured
 
-What every shipped chain is worth on images that nothing was trained, fitted or chosen on: {images} images of
-`{root}`, from other collections than the chains know.{drawn} Made on {date} with d2f {version} by
+What every shipped chain is worth on images that nothing was trained or fitted on: {images} images of
+`{root}`, from other collections than the chains know. One choice, which flatters `deep`, is owed to a look at such
+images: [Experiments](../explanation/experiments.md) lists every look.{drawn} Made on {date} with d2f {version} by
 
     python docs/make_measured.py {root} measured{option}
 
