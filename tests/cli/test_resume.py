@@ -24,7 +24,9 @@ __all__ = ["toy"]
 IMAGES = 120
 SECONDS = 0.004
 PART_ROWS = 25
-SMALL_PARTS = f"import d2f.output.parquet_parts as parts; parts.PART_ROWS = {PART_ROWS}; "
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+"""What a shell starts in the background ignores it, and so do its children."""
+SMALL_PARTS = f"{HEARS_CTRL_C}import d2f.output.parquet_parts as parts; parts.PART_ROWS = {PART_ROWS}; "
 IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
 
 Running = subprocess.Popen[str]
@@ -123,6 +125,7 @@ def test_continued_in_another_order(many: Toy, capfd: pytest.CaptureFixture[str]
     ],
 )
 def test_interrupted_it_says_how_to_go_on(many: Toy, file: str, number: signal.Signals, code: int) -> None:
+    many.slow(3 * SECONDS)  # time enough to be interrupted in, on a busy machine too
     output = many.folder / file
     with start(many, "-o", file) as running:
         wait(lambda: size(output) > 0, running)
