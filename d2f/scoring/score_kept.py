@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import nan
 from typing import TypeAlias
 
-from d2f.data.dataset import Dataset
 from d2f.data.digest import file_sha256
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import Plan
@@ -16,12 +15,10 @@ from d2f.engine.scored import Scored
 from d2f.engine.tree import grow
 from d2f.scoring.attack import Attack
 from d2f.scoring.collector import Collector
-from d2f.scoring.copies import CLEAN
 from d2f.scoring.identity import cell_keys, copy_keys
 from d2f.scoring.kept import Finding, KeptScores, kept_scores
 from d2f.scoring.protocol import Bring
 from d2f.scoring.score_set import score_groups
-from d2f.scoring.table import ScoreTable
 
 Part: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 """Copies and columns that are scored together."""
@@ -43,31 +40,6 @@ class Keeping:
     brought: str
 
 
-def score_kept(
-    plan: Plan,
-    images: Dataset,
-    bring: Bring,
-    attacks: Sequence[Attack],
-    keeping: Keeping,
-    *,
-    workers: int | None = None,
-    tick: Callable[[], None] | None = None,
-) -> ScoreTable:
-    """Return what `d2f.scoring.score_set.score_set` does, and keep its scores as they come.
-
-    A score is read back where image, protocol, attack, view, detector, weights, their code and d2f's version are the
-    same. Abstentions are kept with their reason; errors are not, nor what a stage without its weights says.
-
-    Raises
-    ------
-    D2FError
-        As `score_set`, and D2F004 where the file cannot be used.
-    """
-    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.cell_names)
-    fill_kept(collector, range(len(images)), plan, bring, attacks, keeping, workers=workers, tick=tick)
-    return collector.table()
-
-
 def fill_kept(
     collector: Collector,
     numbers: Sequence[int],
@@ -79,7 +51,16 @@ def fill_kept(
     workers: int | None = None,
     tick: Callable[[], None] | None = None,
 ) -> None:
-    """Put the scores of some images, by their places in the collector's set, into it; see `score_kept`."""
+    """Do what `d2f.scoring.score_set.fill` does, and keep the scores as they come.
+
+    A score is read back where image, protocol, attack, view, detector, weights, their code and d2f's version are the
+    same. Abstentions are kept with their reason; errors are not, nor what a stage without its weights says.
+
+    Raises
+    ------
+    D2FError
+        As `fill`, and D2F004 where the file cannot be used.
+    """
     settled = grow(plan, load_stages(plan))[1]
     with kept_scores(keeping.path, copy_keys(keeping.brought, attacks), cell_keys(plan)) as kept:
         run = _Run(collector, kept, frozenset(settled))

@@ -12,43 +12,9 @@ from d2f.engine.scored import Scored
 from d2f.engine.watch import Observe
 from d2f.scoring.attack import Attack
 from d2f.scoring.collector import Collector
-from d2f.scoring.copies import CLEAN, copies
+from d2f.scoring.copies import copies
 from d2f.scoring.protocol import Bring
 from d2f.scoring.table import ScoreTable
-
-
-def score_set(
-    plan: Plan,
-    images: Dataset,
-    bring: Bring,
-    attacks: Sequence[Attack] = (),
-    *,
-    workers: int | None = None,
-    tick: Callable[[], None] | None = None,
-) -> ScoreTable:
-    """Score every image of a set, as it was brought and under each attack.
-
-    Parameters
-    ----------
-    plan : Plan
-        Its decision is not used.
-    images : Dataset
-    bring : callable
-        From `d2f.scoring.protocol`.
-    attacks : sequence of Attack
-    workers : int, optional
-        Threads; by default the cores that the process may use. Scores do not depend on it.
-    tick : callable, optional
-        Called after each image.
-
-    Raises
-    ------
-    D2FError
-        Exit code 3 where a stage cannot be loaded; D2F601 where no image could be read.
-    """
-    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.cell_names)
-    fill(collector, range(len(images)), plan, bring, attacks, workers=workers, tick=tick)
-    return collector.table()
 
 
 def fill(
@@ -61,7 +27,29 @@ def fill(
     workers: int | None = None,
     tick: Callable[[], None] | None = None,
 ) -> None:
-    """Put the scores of some images, by their places in the collector's set, into it; see `score_set`."""
+    """Score images of a set, as they were brought and under each attack, into a collector.
+
+    Parameters
+    ----------
+    collector : Collector
+        Of the whole set; its copies are the clean one and then the attacks.
+    numbers : sequence of int
+        Places in the set of the images that are scored.
+    plan : Plan
+        Its decision is not used.
+    bring : callable
+        From `d2f.scoring.protocol`.
+    attacks : sequence of Attack
+    workers : int, optional
+        Threads; by default the cores that the process may use. Scores do not depend on it.
+    tick : callable, optional
+        Called after each image.
+
+    Raises
+    ------
+    D2FError
+        Exit code 3 where a stage cannot be loaded.
+    """
     some = collector.images.select(list(numbers))
     groups = score_groups(plan, some, bring, attacks, workers=workers, tick=tick)
     for number, group in zip(numbers, groups, strict=True):
@@ -87,7 +75,7 @@ def score_groups(
 ) -> Iterator[list[Scored]]:
     """Yield, image by image, the scores of its copies: the clean one first, then one for each attack.
 
-    Parameters are those of `score_set`; `observe` is told of every stage, and of protocol and attacks. Without
+    Parameters are those of `fill`; `observe` is told of every stage, and of protocol and attacks. Without
     `clean`, that copy is left out.
     """
     files = load_ahead((image.path for image in images), workers=workers, observe=observe)

@@ -116,3 +116,12 @@ class Recipe(ChainModel):
     emphasis: list[Emphasis] = Field(default=[], description="Applied within each label, after the balance.")
     folds: int = Field(default=5, ge=2, description="Folds of the cross-validation, whole components each.")
     seed: int = Field(default=0, ge=0, description="Of every draw.")
+
+
+def without_newer_keys(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's plain data without keys that say nothing and are younger than digests of recipes."""
+    newer = {"data": "leave_out", "copies": "measured_only"}
+    return {
+        block: {key: value for key, value in said.items() if key != newer[block] or value} if block in newer else said
+        for block, said in plain.items()
+    }

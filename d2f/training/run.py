@@ -27,10 +27,10 @@ from d2f.training.copies import measured_names
 from d2f.training.figures import Figures, figures
 from d2f.training.fitting import fit_rows, out_of_fold
 from d2f.training.journal import Journal
-from d2f.training.kept import keep_table, load_table, table_key
+from d2f.training.kept import file_digests, keep_table, load_table, table_key
 from d2f.training.kept_folds import clear_folds, keep_fold, need_another
 from d2f.training.outputs import make_folder
-from d2f.training.recipe import Recipe
+from d2f.training.recipe import Recipe, without_newer_keys
 from d2f.training.table import Progress, Table, make_table
 from d2f.version import __version__
 from d2f.weights import short_digests, write_weights
@@ -161,10 +161,8 @@ def recipe_digest(recipe: Recipe | NetworkRecipe) -> str:
     """Return ``sha256:…`` of what a recipe says, however it is written; where its data lie is left out."""
     plain = recipe.model_dump(mode="json", by_alias=True)
     plain["data"].pop("folder")
-    for block, key in (("data", "leave_out"), ("copies", "measured_only")):
-        if not plain[block].get(key):  # digests are older than the key
-            plain[block].pop(key, None)
-    return f"sha256:{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
+    told = json.dumps(without_newer_keys(plain), sort_keys=True)
+    return f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
 
 
 def _estimator(recipe: Recipe, catalog: Catalog) -> Any:
@@ -177,8 +175,9 @@ def _estimator(recipe: Recipe, catalog: Catalog) -> Any:
 def _table(dataset: Dataset, work: Work, workers: int, cache: Path | None) -> Table:
     if cache is None:
         return make_table(dataset, work.recipe, work.catalog, workers, work.watcher.progress)
-    key = table_key(work.recipe, work.trainable, dataset)
-    table = load_table(cache, key, dataset)
+    digests = file_digests(dataset)
+    key = table_key(work.recipe, work.trainable, dataset, digests)
+    table = load_table(cache, key, digests)
     if table is None:
         make_folder(cache)
         kept = str(cache / "features.sqlite")

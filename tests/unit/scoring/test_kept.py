@@ -16,9 +16,11 @@ from d2f.data.dataset import load_dataset
 from d2f.fitting.fit import fit_chain
 from d2f.fitting.request import Request
 from d2f.scoring.attack import read_attacks
+from d2f.scoring.collector import Collector
+from d2f.scoring.copies import CLEAN
 from d2f.scoring.protocol import bring_for_fitting, fitting_key
-from d2f.scoring.score_kept import Keeping, score_kept
-from d2f.scoring.score_set import score_set
+from d2f.scoring.score_kept import Keeping, fill_kept
+from d2f.scoring.score_set import fill
 from tests.unit.fitting.toys import toy_chain, write_set
 
 CHAIN = """\
@@ -93,6 +95,18 @@ def images(tmp_path_factory):
 
 def chain(folder, text=CHAIN):
     return toy_chain(folder, text, True, Mean)
+
+
+def score_set(plan, images, bring, attacks, **more):
+    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.cell_names)
+    fill(collector, range(len(images)), plan, bring, attacks, **more)
+    return collector.table()
+
+
+def score_kept(plan, images, bring, attacks, keeping, **more):
+    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.cell_names)
+    fill_kept(collector, range(len(images)), plan, bring, attacks, keeping, **more)
+    return collector.table()
 
 
 def kept(folder, images, text=CHAIN, attacks=ATTACKS, seed=0, protocol="matched", tick=None):

@@ -19,9 +19,7 @@ from d2f.training.kept_folds import clear_folds
 from d2f.training.read import read_recipe
 from d2f.training.run import Watcher, train
 from d2f.weights import read_weights, short_digests, write_weights
-from tests.unit.training.toys import CATALOG, RECIPE, Roughness, RoughnessOptions, make_images, write_recipe
-
-QUIET = Watcher(lambda line: None, lambda done, total: None)
+from tests.unit.training.toys import CATALOG, QUIET, RECIPE, Roughness, RoughnessOptions, make_images, write_recipe
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from d2f.training.gradient.recipe import NetworkRecipe
 from d2f.training.read import read_recipe
 from d2f.training.run import Watcher, recipe_digest, train, training_data
 from d2f.weights import read_weights, short_digests
-from tests.unit.training.toys import CATALOG, RECIPE, make_images, write_recipe
+from tests.unit.training.toys import CATALOG, QUIET, RECIPE, make_images, write_recipe
 
-QUIET = Watcher(lambda line: None, lambda done, total: None)
 FORM, COLLECTION = {"column": "form", "equals": "whole"}, {"column": "collection", "equals": "c1"}
 
 

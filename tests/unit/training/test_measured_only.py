@@ -14,13 +14,12 @@ from d2f import D2FError
 from d2f.data.dataset import Dataset, load_dataset
 from d2f.data.digest import digest
 from d2f.plugins.catalog import Catalog
-from d2f.training.kept import table_key
+from d2f.training.kept import file_digests, table_key
 from d2f.training.read import read_recipe
 from d2f.training.run import Watcher, recipe_digest, train
 from d2f.training.table import make_table
-from tests.unit.training.toys import CATALOG, RECIPE, Roughness, RoughnessOptions, make_images, write_recipe
+from tests.unit.training.toys import CATALOG, QUIET, RECIPE, Roughness, RoughnessOptions, make_images, write_recipe
 
-QUIET = Watcher(lambda line: None, lambda done, total: None)
 COPIES = "copies: {fitting: 2, judging: 1, measured: 1, windows: [64, 80], measured_only: [{column: form, equals: ''}]}"
 SPARED = ", measured_only: [{column: form, equals: ''}]"
 INSTALLED = f"d2f: 1\ntrain: noise-statistics\nwith: {{}}\ndata: {{part: all}}\n{COPIES}\n"
@@ -72,10 +71,10 @@ def test_how_many_they_are_is_told(tmp_path):
 def test_a_kept_table_is_not_taken_for_one_of_which_other_images_were_spared(tmp_path):
     images, read = load_dataset(str(make_images(tmp_path))), recipe(tmp_path, COPIES)
     other = Dataset(tuple(replace(image, more={"form": "whole"}) for image in images[:4]) + images[4:])
-    keys = {table_key(read, Roughness(RoughnessOptions()), each) for each in (images, other)}
+    keys = {table_key(read, Roughness(RoughnessOptions()), each, file_digests(each)) for each in (images, other)}
     assert len(keys) == 2
     plain = recipe(tmp_path, COPIES.replace(SPARED, ""))
-    keys = {table_key(plain, Roughness(RoughnessOptions()), each) for each in (images, other)}
+    keys = {table_key(plain, Roughness(RoughnessOptions()), each, file_digests(each)) for each in (images, other)}
     assert len(keys) == 1
 
 
@@ -86,4 +85,6 @@ def test_a_table_kept_before_there_were_the_keys_is_found(tmp_path):
     del plain["data"]["leave_out"], plain["copies"]["measured"], plain["copies"]["measured_only"]
     package = sorted(Path(__file__).parents[2].glob("*.py"))
     parts = [json.dumps(plain, sort_keys=True), digest(images), *(file.read_text("utf-8") for file in package)]
-    assert table_key(without, model, images) == hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    assert (
+        table_key(without, model, images, file_digests(images)) == hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    )

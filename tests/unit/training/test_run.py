@@ -17,9 +17,7 @@ from d2f.training.read import read_recipe
 from d2f.training.run import Watcher, recipe_digest, train
 from d2f.weights import read_weights, short_digests
 from tests.full_disk import full_disk
-from tests.unit.training.toys import CATALOG, RECIPE, Roughness, Shift, make_images, write_recipe
-
-QUIET = Watcher(lambda line: None, lambda done, total: None)
+from tests.unit.training.toys import CATALOG, QUIET, RECIPE, Roughness, Shift, make_images, write_recipe
 
 
 @pytest.fixture

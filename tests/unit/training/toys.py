@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from d2f.plugins.catalog import Catalog
+from d2f.training.run import Watcher
 
 COLLECTIONS = 6
 EACH = 4
@@ -112,6 +113,7 @@ class Halving:
 
 
 CATALOG = Catalog.of(Roughness, Shift, Halving)
+QUIET = Watcher(lambda line: None, lambda done, total: None)
 
 RECIPE = """
     d2f: 1
