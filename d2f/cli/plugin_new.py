@@ -10,7 +10,7 @@ import click
 
 from d2f.plugins.catalog import Catalog
 from d2f.scaffold.names import Names, read_name
-from d2f.scaffold.write import KINDS, new_plugin
+from d2f.scaffold.write import SCAFFOLDS, new_plugin
 
 MEANINGS = {
     "pyproject.toml": "the entry point by which d2f finds it",
@@ -23,7 +23,7 @@ MEANINGS = {
 
 @click.command()
 @click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), default="detector", show_default=True, help="What its stage is.")
+@click.option("--kind", type=click.Choice(SCAFFOLDS), default="detector", show_default=True, help="What its stage is.")
 @click.option("--learned", is_flag=True, help="A detector with weights, and the model that `d2f train` fits.")
 @click.option("--into", default=".", show_default=True, metavar="DIR", help="Where the folder d2f-NAME is made.")
 def new(name: str, kind: str, learned: bool, into: str) -> None:

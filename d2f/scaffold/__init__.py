@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from d2f.scaffold.names import Names, read_name
-from d2f.scaffold.write import KINDS, new_plugin
+from d2f.scaffold.write import SCAFFOLDS, new_plugin
 
-__all__ = ["KINDS", "Names", "new_plugin", "read_name"]
+__all__ = ["SCAFFOLDS", "Names", "new_plugin", "read_name"]

@@ -8,7 +8,7 @@ from d2f.api.errors import D2FError
 from d2f.scaffold.names import Names
 from d2f.scaffold.templates import filled
 
-KINDS = ("detector", "preprocessor", "combiner", "calibrator")
+SCAFFOLDS = ("detector", "preprocessor", "combiner", "calibrator")
 """Kinds of stage that there is a template for."""
 
 LEARNED = "learned"
@@ -21,7 +21,7 @@ def new_plugin(names: Names, kind: str, learned: bool, into: Path) -> tuple[Path
     ----------
     names : Names
     kind : str
-        One of `KINDS`.
+        One of `SCAFFOLDS`.
     learned : bool
         Whether the stage has weights that `d2f train` makes; detectors only.
     into : Path

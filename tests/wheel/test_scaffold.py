@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from d2f.scaffold import KINDS
+from d2f.scaffold import SCAFFOLDS
 from tests.environments import Environment
 
-VARIANTS = {**{f"my-{kind}": (kind, False) for kind in KINDS}, "my-learned": ("detector", True)}
+VARIANTS = {**{f"my-{kind}": (kind, False) for kind in SCAFFOLDS}, "my-learned": ("detector", True)}
 pytestmark = pytest.mark.slow
 
 

@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     numbers: NDArray[np.int64]
 
 
-Wanted: TypeAlias = NDArray[np.int64]
+Indices: TypeAlias = NDArray[np.int64]
 """Tiles to be fed, shape (n, 2): the number of each and its place in the epoch."""
 Make: TypeAlias = Callable[[int, int], Pixels]
 """A tile's number and its place to its pixels; called from several threads."""
@@ -60,7 +60,7 @@ class Feeder:
         """What feeds."""
         return "mlx-data" if self.native else "threads"
 
-    def batches(self, wanted: Wanted, size: int, make: Make) -> Iterator[Batch]:
+    def batches(self, wanted: Indices, size: int, make: Make) -> Iterator[Batch]:
         """Yield the tiles that are wanted, in order, `size` at a time; the last batch may be smaller."""
         if self.native:
             import mlx.data  # noqa: F401  Its import is no waiting.
@@ -74,12 +74,12 @@ class Feeder:
             yield batch
 
 
-def in_order(count: int) -> Wanted:
+def in_order(count: int) -> Indices:
     """Return tiles 0 to count - 1, each at its own place."""
     return np.stack([np.arange(count)] * 2, axis=1)
 
 
-def _by_mlx_data(wanted: Wanted, size: int, make: Make, workers: int) -> Iterator[Batch]:
+def _by_mlx_data(wanted: Indices, size: int, make: Make, workers: int) -> Iterator[Batch]:
     import mlx.data as dx
 
     # A sample is a tile's name; its pixels are loaded when a thread comes to it.
@@ -94,7 +94,7 @@ def _by_mlx_data(wanted: Wanted, size: int, make: Make, workers: int) -> Iterato
         yield Batch(batch["pixels"], batch["tile"][:, 0])
 
 
-def _by_threads(wanted: Wanted, size: int, make: Make, workers: int) -> Iterator[Batch]:
+def _by_threads(wanted: Indices, size: int, make: Make, workers: int) -> Iterator[Batch]:
     later = iter(wanted.tolist())
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque((name[0], pool.submit(make, *name)) for name in islice(later, AHEAD * size))

@@ -16,12 +16,12 @@ from packaging.specifiers import SpecifierSet
 
 from d2f import API_VERSION, D2FError, __version__
 from d2f.plugins.catalog import Catalog
-from d2f.scaffold import KINDS, Names, new_plugin
+from d2f.scaffold import SCAFFOLDS, Names, new_plugin
 from d2f.testing import write_labelled_set
 from d2f.weights import read_weights, short_digests
 from tests.docs.pages import ROOT
 
-VARIANTS = [*((kind, False) for kind in KINDS), ("detector", True)]
+VARIANTS = [*((kind, False) for kind in SCAFFOLDS), ("detector", True)]
 PLAIN = {".github/workflows/test.yml", ".gitignore", "README.md", "pyproject.toml"}
 
 
