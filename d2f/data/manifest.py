@@ -11,7 +11,7 @@ from types import MappingProxyType
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.data.dataset import GENERATED, REAL, Labelled
 
-SUFFIXES = (".csv", ".parquet")
+TABLE_SUFFIXES = (".csv", ".parquet")
 KNOWN = ("path", "label", "generator", "source", "collection", "group")
 WORDS = {
     **dict.fromkeys(("real", "0_real", "nature", "0"), REAL),
