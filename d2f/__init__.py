@@ -7,25 +7,24 @@ public; importing `d2f` loads no array library and no plugin.
 from __future__ import annotations
 
 from d2f.api.errors import CODES, D2FError, Exit, Place, Problem, WeightsMissing
-from d2f.api.events import StageFinished
 from d2f.api.hooks import API_VERSION, hookimpl
-from d2f.api.inputs import FileBytes, ImageFile, Tiles, WholeImage
-from d2f.api.outcomes import Abstention, Combination, Outcome, Score
+from d2f.api.inputs import FileBytes, ImageFile, Tiles, Weights, WholeImage
+from d2f.api.outcomes import Abstention, Combination, Evidence, Outcome, Score, StageFinished
 from d2f.api.rows import Cell, Failure, Row
 from d2f.api.stages import (
     Calibrator,
     Combiner,
     Detector,
     EstimatorTrainable,
+    EvidenceReader,
     GradientTrainable,
+    Precondition,
     Preprocessor,
     Stage,
 )
-from d2f.api.weights import Weights
-from d2f.chain.chain import Chain
-from d2f.chain.load import load_chain
+from d2f.chain.chain import Chain, load_chain
+from d2f.images.read import Bounds
 from d2f.mlx_cpu import hook as _mlx_hook
-from d2f.reading.bounds import Bounds
 from d2f.version import __version__
 
 __all__ = [
@@ -41,6 +40,8 @@ __all__ = [
     "D2FError",
     "Detector",
     "EstimatorTrainable",
+    "Evidence",
+    "EvidenceReader",
     "Exit",
     "Failure",
     "FileBytes",
@@ -48,6 +49,7 @@ __all__ = [
     "ImageFile",
     "Outcome",
     "Place",
+    "Precondition",
     "Preprocessor",
     "Problem",
     "Row",

@@ -21,14 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from d2f.data.components import components
-from d2f.data.dataset import GENERATED, REAL, Dataset, load_dataset
-from d2f.data.folds import folds
-from d2f.data.limited import limited
-from d2f.data.manifest_file import write_manifest
-from d2f.data.split import shipped_split
-from d2f.training.gradient.folder import LOG
-from d2f.training.gradient.log import read_log
+from d2f.data.dataset import GENERATED, REAL, Dataset, limited, load_dataset, write_manifest
+from d2f.data.groups import components
+from d2f.data.split import folds, shipped_split
+from d2f.train.folder import LOG, read_log
 
 PHOTOGRAPHS, MADE, VALIDATION = 800, 100, 500
 STUDIES = ("overfitting", "balance", "residual", "logits")

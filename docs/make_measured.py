@@ -14,10 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from d2f.bench.report import markdown
-from d2f.bench.write import PARTS, read_result
-from d2f.chain.shipped import shipped_names
+from d2f.chain.chain import shipped_names
 from d2f.cli.main import main as d2f
+from d2f.evaluate.bench_report import PARTS, markdown, read_result
 
 PAGE = Path(__file__).resolve().parent / "reference" / "measured.md"
 

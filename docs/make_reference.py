@@ -12,7 +12,7 @@ from d2f import CODES, Exit
 from d2f.chain.reference import chain_file_page
 from d2f.plugins.catalog import Catalog
 from d2f.testing.kit import CHECKS
-from d2f.training.reference import recipes_page
+from d2f.train.figures import recipes_page
 
 DOCS = Path(__file__).resolve().parent
 BAD = DOCS.parent / "tests" / "chains" / "bad"

@@ -21,11 +21,9 @@ from wiener_finding.chart import draw
 from wiener_finding.page import page
 
 from d2f.api.errors import D2FError
-from d2f.bench.write import JSON, PARTS, read_result
-from d2f.chain.chain import Chain
-from d2f.chain.load import load_chain
-from d2f.data.dataset import load_dataset
-from d2f.data.limited import limited
+from d2f.chain.chain import Chain, load_chain
+from d2f.data.dataset import limited, load_dataset
+from d2f.evaluate.bench_report import JSON, PARTS, read_result
 from d2f.plugins.catalog import Catalog
 from d2f.weights.sources import located, missing
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from d2f.models.shape import ResNetShape
+from d2f.models.config import ResNetShape
 
 BOTTLENECK_EXPANSION = 4
 

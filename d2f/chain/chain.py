@@ -1,24 +1,28 @@
-"""A chain, loaded and ready to run over images."""
+"""The digest of a chain: equal where results are equal, however the file is written."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from d2f.api.errors import Problem
-from d2f.api.events import StageFinished
+from d2f.api.errors import D2FError, Problem
+from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Row
+from d2f.plugins.catalog import canonical
 
 if TYPE_CHECKING:
     from d2f.chain.model import ChainFile
+    from d2f.chain.yaml import Text
     from d2f.engine.judge import Judge
     from d2f.engine.local import LocalEngine
     from d2f.engine.plan import Plan
+    from d2f.images.read import Bounds
     from d2f.plugins.catalog import Catalog
-    from d2f.reading.bounds import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Chain:
         """
         from d2f.engine.judge import Judge
         from d2f.engine.local import LocalEngine
-        from d2f.reading.files import find_images
+        from d2f.images.files import find_images
 
         named = (paths,) if isinstance(paths, str | os.PathLike) else paths
         found = find_images([os.fspath(path) for path in named] or self.images)
@@ -126,7 +130,7 @@ class Chain:
         bounds: Bounds | None,
         observe: Callable[[StageFinished], None],
     ) -> Iterator[Row]:
-        from d2f.engine.ahead import load_ahead
+        from d2f.engine.local import load_ahead
 
         images = load_ahead(files, bounds, engine.workers, observe)
         yield from map(judge.row, engine.score(images))
@@ -138,3 +142,140 @@ class Chain:
             self.catalog.notify(event)
 
         return observe
+
+
+def load_chain(name_or_path: str | os.PathLike[str], *, catalog: Catalog | None = None, refit: bool = False) -> Chain:
+    """Load a chain.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        The name of a chain that ships with d2f, or the path of a chain file. It is a path where it is a
+        `Path`, holds a separator, ends in ``.yaml`` or ``.yml``, or names a file that exists.
+    catalog : d2f.plugins.catalog.Catalog, optional
+        Where stages are looked up; what is installed by default.
+    refit : bool
+        Whether the chain is about to be fitted: what an earlier fit wrote is then left out, and
+        `Chain.plan` holds no decision.
+
+    Returns
+    -------
+    Chain
+        Ready to run; no weights are loaded yet.
+
+    Raises
+    ------
+    D2FError
+        With every problem of the file, codes D2F100 to D2F130. Its exit code is 3 where a plugin that the
+        chain needs is broken.
+
+    Examples
+    --------
+    >>> import d2f
+    >>> try:
+    ...     d2f.load_chain("no-such-chain")
+    ... except d2f.D2FError as error:
+    ...     print(error.problems[0].code)
+    D2F130
+    """
+    from d2f.plugins.catalog import Catalog
+
+    return chain_of(chain_text(name_or_path), catalog or Catalog.discover(), refit)
+
+
+def chain_of(text: Text, catalog: Catalog, refit: bool = False) -> Chain:
+    """Make a chain of a file's text; see `load_chain`."""
+    from d2f.chain.build import build_plan
+    from d2f.chain.check import check_text
+
+    checked = check_text(text, catalog, refit=refit)
+    if checked.file is None:
+        raise D2FError(checked.problems, checked.exit)
+    plan = build_plan(checked.file, catalog, decision=not refit)
+    return Chain(text.file, text.text, checked.file, plan, catalog, checked.problems)
+
+
+def chain_text(name_or_path: str | os.PathLike[str]) -> Text:
+    """Return the text of a chain, by name or path."""
+    from d2f.chain.yaml import as_text, read_text
+
+    if is_path(name_or_path):
+        return read_text(os.fspath(name_or_path))
+    return as_text(os.fspath(name_or_path), shipped_text(os.fspath(name_or_path)))
+
+
+def is_path(name_or_path: str | os.PathLike[str]) -> bool:
+    """Whether this is a file's path rather than the name of a shipped chain.
+
+    >>> is_path("robust"), is_path("robust.yaml"), is_path("./robust")
+    (False, True, True)
+    """
+    if not isinstance(name_or_path, str):
+        return True
+    separators = {os.sep, os.altsep or os.sep}
+    return (
+        name_or_path.endswith((".yaml", ".yml"))
+        or any(separator in name_or_path for separator in separators)
+        or os.path.isfile(name_or_path)
+    )
+
+
+PACKAGE = "d2f_chains"
+
+SUFFIX = ".yaml"
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Return the names of the chains that ship with d2f, sorted."""
+    folder = files(PACKAGE)
+    return tuple(sorted(one.name.removesuffix(SUFFIX) for one in folder.iterdir() if one.name.endswith(SUFFIX)))
+
+
+def shipped_text(name: str) -> str:
+    """Return the text of a shipped chain; D2F130 where there is none of this name."""
+    from d2f.api.errors import did_you_mean
+    from d2f.chain.yaml import ORDER
+
+    names = shipped_names()
+    if name in names:
+        return (files(PACKAGE) / f"{name}{SUFFIX}").read_text("utf-8")
+    listed = f"shipped chains: {', '.join(names)}" if names else "no chain ships with this d2f"
+    note = ORDER if os.path.isdir(name) else f"a chain of your own is named by its file: {name}{SUFFIX}"
+    raise D2FError.of("D2F130", f"unknown chain '{name}'", *did_you_mean(name, names), listed, note)
+
+
+def chain_digest(file: ChainFile, facts: Mapping[tuple[str | int, ...], Mapping[str, Any]]) -> str:
+    """Return the sha256, in hexadecimal, of everything in a chain that its results depend on.
+
+    That is: the views that are looked at, the detectors and their order, the calibrations, the combination,
+    the prior and the two thresholds; not the name, the description, the images or what it was fitted on.
+
+    Parameters
+    ----------
+    file : ChainFile
+        The chain.
+    facts : mapping
+        `stage_facts` of every stage, by its path in the file.
+    """
+    used = {view for detector in file.detectors for view in detector.views}
+    verdict = file.verdict
+    document = {
+        "d2f": file.d2f,
+        "views": {
+            name: [facts["views", name, index] for index in range(len(steps))]
+            for name, steps in file.views.items()
+            if name in used
+        },
+        "detectors": [
+            {"id": detector.id, "views": detector.views, **facts["detectors", index]}
+            for index, detector in enumerate(file.detectors)
+        ],
+        "calibrate": {cell: facts["calibrate", cell] for cell in file.calibrate},
+        "combine": {**facts["combine",], "need": file.combine.need, "calibrate": facts.get(("combine", "calibrate"))},
+        "verdict": {
+            "prior": verdict.prior,
+            "real_below": verdict.real_below,
+            "generated_above": verdict.generated_above,
+        },
+    }
+    return hashlib.sha256(canonical(document).encode()).hexdigest()

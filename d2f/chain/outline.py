@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from d2f.chain.nodes import Items, Key, Node, Pairs, Scalar
+from d2f.chain.yaml import Items, Key, Node, Pairs, Scalar
 from d2f.engine.plan import PLAIN
 
 Path = tuple[Key, ...]

@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from d2f.chain import model
 from d2f.chain.model import ChainFile, ChainModel, Combine, DetectorUse, Fitted, StageUse, VerdictRule
-from d2f.plugins.expectation import at, expected, schema_of
+from d2f.plugins.errors import at, expected, schema_of
 
 SECTIONS: tuple[tuple[str, type[ChainModel], str], ...] = (
     ("The file", ChainFile, "The keys at the top."),
@@ -21,6 +21,7 @@ SECTIONS: tuple[tuple[str, type[ChainModel], str], ...] = (
     ("verdict", VerdictRule, "The probability is rounded to 4 decimals before it is compared."),
     ("fitted", Fitted, "`d2f chain fit` writes it; where weights are pinned, a chain with others does not run."),
 )
+
 """Title, model and introduction of each section."""
 
 HEAD = f"""# Chain files

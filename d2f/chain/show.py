@@ -1,15 +1,152 @@
-"""A chain drawn for a person: its views, a grid of detectors and views, how it decides, what it was fitted on."""
+"""Lines of styled text, and tables of them: what a drawing for the terminal is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, TypeAlias
 
+from d2f.chain.build import direction
 from d2f.chain.chain import Chain
-from d2f.chain.drawing import Ink, Line, line, table
-from d2f.chain.show_grid import cell_tables, grid
-from d2f.chain.show_words import call, called
+from d2f.chain.model import DetectorUse, StageUse
+
+
+def call(use: StageUse) -> str:
+    """Return a stage as a call: ``wiener(window=7)``."""
+    return called(use.use, use.with_)
+
+
+def called(name: str, options: Mapping[str, Any]) -> str:
+    """Return a name and options as a call."""
+    inner = ", ".join(f"{option}={value(given)}" for option, given in options.items())
+    return f"{name}({inner})" if inner else name
+
+
+def value(given: Any) -> str:
+    """Return an option's value: numbers at 4 digits, of long lists and tables only the length.
+
+    >>> value(0.333333), value([1, 2]), value(list(range(9))), value(True)
+    ('0.3333', '[1, 2]', '[9]', 'true')
+    """
+    if isinstance(given, bool) or given is None:
+        return {True: "true", False: "false", None: "null"}[given]
+    if isinstance(given, float):
+        return f"{given:.4g}"
+    if isinstance(given, list):
+        return f"[{len(given)}]" if len(given) > 4 else f"[{', '.join(value(one) for one in given)}]"
+    return f"{{{len(given)}}}" if isinstance(given, dict) else str(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """A piece of text in one style, such as ``bold`` or ``dim``; a drawing without colour leaves the style out."""
+
+    text: str
+    style: str = ""
+
+
+Line: TypeAlias = tuple[Ink, ...]
+
+
+def line(*pieces: str | Ink) -> Line:
+    """Return a line of pieces, strings being without style."""
+    return tuple(Ink(piece) if isinstance(piece, str) else piece for piece in pieces)
+
+
+def plain(lines: Sequence[Line]) -> str:
+    """Return lines as text without style."""
+    return "\n".join("".join(ink.text for ink in one).rstrip() for one in lines)
+
+
+def width(one: Line) -> int:
+    """Return how many characters a line has."""
+    return sum(len(ink.text) for ink in one)
+
+
+def table(rows: Sequence[Sequence[Sequence[Line]]], indent: int = 2, gap: int = 3) -> list[Line]:
+    """Return a table whose cells are lists of lines, its columns as wide as their widest line.
+
+    Parameters
+    ----------
+    rows : sequence of rows, a row a sequence of cells, a cell a sequence of lines
+    indent, gap : int
+        Blanks before the first column, and between columns.
+    """
+    columns = [max((width(one) for row in rows for one in row[index]), default=0) for index in range(len(rows[0]))]
+    drawn = []
+    for row in rows:
+        for pieces in zip_longest(*row, fillvalue=()):
+            inks: list[Ink] = [Ink(" " * indent)]
+            for piece, wide in zip(pieces, columns, strict=True):
+                inks += [*piece, Ink(" " * (wide - width(piece) + gap))]
+            drawn.append(tuple(inks))
+    return drawn
+
+
+MARKS = {1: "↑", -1: "↓", 0: "~"}
+
+WORDS = {
+    1: "the score rises for generated images",
+    -1: "the score falls for generated images",
+    0: "the score neither rises nor falls throughout",
+}
+
+STYLES = {1: "green", -1: "magenta", 0: "yellow"}
+
+
+def grid(chain: Chain) -> Iterator[Line]:
+    """Yield the lines of the grid and what its marks mean."""
+    views = list(dict.fromkeys(view for detector in chain.plan.detectors for view in detector.views))
+    tables = cell_tables(chain)
+    rows = [[[line("")], *([line(Ink(view, "cyan"))] for view in views)]]
+    for use in chain.file.detectors:
+        cells = (_cell(chain, f"{use.id}/{view}", tables) if view in use.views else [line("·")] for view in views)
+        rows.append([_name(use), *cells])
+        rows.append([[()] for _ in rows[0]])
+    yield from table(rows[:-1])
+    yield from _legend(chain)
+
+
+def cell_tables(chain: Chain) -> dict[str, dict[str, Any]]:
+    """Return the combiner's options that hold a value for each of some cells."""
+    cells = set(chain.plan.cell_names)
+    options = chain.file.combine.with_.items()
+    return {name: given for name, given in options if isinstance(given, dict) and given and set(given) <= cells}
+
+
+def _name(use: DetectorUse) -> list[Line]:
+    name = [line(Ink(use.id, "bold"))]
+    return [*name, line(f"  {call(use)}")] if use.use != use.id or use.with_ else name
+
+
+def _cell(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Line]:
+    use = chain.file.calibrate.get(name)
+    if use is None:
+        lines = [line(Ink("not calibrated", "yellow"))]
+    else:
+        sign = _direction(chain, name)
+        lines = [line(f"{use.use} ", Ink(MARKS[sign], STYLES[sign]))]
+        lines += [line(f"{option} {value(given)}") for option, given in use.with_.items()]
+    # Of `weights`, a cell has one weight.
+    own = [(option.removesuffix("s"), values[name]) for option, values in tables.items() if name in values]
+    return [*lines, *(line(f"{option} {value(given)}") for option, given in own)]
+
+
+def _legend(chain: Chain) -> Iterator[Line]:
+    signs = {_direction(chain, name) for name in chain.plan.cell_names if name in chain.file.calibrate}
+    if signs:
+        words = "   ".join(f"{mark} {WORDS[sign]}" for sign, mark in MARKS.items() if sign in signs)
+        yield from [(), line(Ink(f"  {words}", "dim"))]
+
+
+def _direction(chain: Chain, name: str) -> int:
+    decision = chain.plan.decision
+    return direction(decision.calibrators[name]) if decision is not None else 0
+
 
 SHORT = 12
+
 """Characters of a digest that are shown."""
 
 

@@ -6,10 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from d2f.api.errors import D2FError
-from d2f.chain.nodes import Items, Pairs, Span
-from d2f.chain.source import Source, as_text
 from d2f.chain.write import fitted_text, segment
-from d2f.chain.yaml_reader import parse
+from d2f.chain.yaml import Items, Pairs, Source, Span, as_text, parse
 from d2f.engine.plan import PLAIN
 
 

@@ -14,21 +14,29 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
-from d2f.chain.source import Source, Text, as_text
-from d2f.chain.yaml_reader import parse
-from d2f.plugins.core_schema import resolve
+from d2f.chain.yaml import Source, Text, as_text, parse
+from d2f.plugins.describe import resolve
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
 
+
 ORDER = ("calibrate", "combine", "verdict", "fitted")
+
 """The order in which keys that were not there are added."""
+
 WIDTH = 100
+
 """A mapping or list that fits into so many columns is written in one line."""
+
 PLAIN = re.compile(r"[A-Za-z0-9](?:[\w ./=:,+-]*[\w=])?", re.ASCII)
+
 DATE = re.compile(r"[12]\d{3}-(0\d|1[012])-([01]\d|2[0-8])")
+
 NUMBERS = re.compile(r"(?P<head> *(- )?[\w/-]+: \[)(?P<list>[-+.\d]\S*(, [-+.\d]\S*)+\])")
+
 DIGITS = 6
+
 """Significant digits of a floating-point number."""
 
 

@@ -1,19 +1,38 @@
-"""`d2f chain`: run, check and understand chains."""
+"""`d2f chain show`: a chain drawn for a person."""
 
 from __future__ import annotations
 
-import click
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, closing, redirect_stdout, suppress
+from typing import TYPE_CHECKING, Any
 
-from d2f.cli.lazy import LazyGroup, Table
+import click
+from rich.console import Console
+
+from d2f.cli.main import Interruption, LazyGroup, RememberingCommand, Table, called_with
+from d2f.cli.options import Destination, Quantity
+from d2f.cli.run_progress import Meter, meter
+from d2f.images.read import Bounds
+from d2f.output import Done, Head, Summary, Writer
+from d2f.output.append import guarded
+
+if TYPE_CHECKING:
+    from d2f.api.rows import Row
+    from d2f.chain.chain import Chain
+    from d2f.chain.show import Line
+
 
 COMMANDS: Table = {
-    "run": ("d2f.cli.chain_run:run", "Score images: one verdict each."),
-    "check": ("d2f.cli.chain_check:check", "Find every problem of a chain file."),
-    "show": ("d2f.cli.chain_show:show", "Draw a chain: stages, views, calibrations, weights."),
-    "fit": ("d2f.cli.chain_fit:fit", "Learn calibration, combination and thresholds from labelled images."),
-    "ablate": ("d2f.cli.chain_ablate:ablate", "See what each detector, view and cell adds, and keep what does."),
-    "schema": ("d2f.cli.chain_schema:schema", "Print the JSON schema of chain files, for editors."),
+    "run": ("d2f.cli.chain:run", "Score images: one verdict each."),
+    "check": ("d2f.cli.chain:check", "Find every problem of a chain file."),
+    "show": ("d2f.cli.chain:show", "Draw a chain: stages, views, calibrations, weights."),
+    "fit": ("d2f.cli.fit:fit", "Learn calibration, combination and thresholds from labelled images."),
+    "ablate": ("d2f.cli.fit:ablate", "See what each detector, view and cell adds, and keep what does."),
+    "schema": ("d2f.cli.chain:schema", "Print the JSON schema of chain files, for editors."),
 }
+
 """Every command that is built: its module and object, and its line of help."""
 
 
@@ -23,3 +42,222 @@ def chain() -> None:
 
     CHAIN is the path of a chain file or the name of a chain that ships with d2f.
     """
+
+
+FORMATS = ("table", "jsonl", "csv", "parquet")
+
+
+@click.command(cls=RememberingCommand)
+@click.argument("chain")
+@click.argument("images", nargs=-1, metavar="[IMAGE|DIR|GLOB|MANIFEST|-]...")
+@click.option("-o", "--output", metavar="FILE", help="Write rows to FILE; its ending tells the format.")
+@click.option("--format", type=click.Choice(FORMATS), help="Default: by FILE's ending; without FILE, table.")
+@click.option("--resume", is_flag=True, help="Continue FILE where an earlier run of the same chain stopped.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; rows do not depend on it.")
+@click.option("--max-bytes", type=Quantity(), metavar="N", help="Refuse larger files. Default: 640Mi.")
+@click.option("--max-pixels", type=Quantity(), metavar="N", help="Refuse larger images. Default: 128Mi.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
+@click.option("--progress/--no-progress", default=None, help="Default: where stderr is a terminal.")
+@click.pass_context
+def run(ctx: click.Context, /, chain: str, images: tuple[str, ...], **options: Any) -> int:
+    """Score images with CHAIN, one row each.
+
+    A folder is searched through all its levels for images. A manifest is a .csv or .parquet file with a column
+    `path`, or a .txt with a path a line; - reads such lines from standard input. With nothing named, the images
+    that the chain file names are taken.
+
+    \b
+    Exit code 0    every image was scored
+              1    some image or some cell failed
+              2    the command line or the chain file is wrong
+              3    a plugin that the chain needs is broken
+              130  interrupted; rows written so far can be continued with --resume
+    """
+    from d2f.cores import one_blas_thread
+
+    one_blas_thread()
+    from d2f.chain.chain import load_chain
+    from d2f.cli.main import print_problems
+    from d2f.cli.options import Destination
+
+    destination = Destination.of(options["output"], options["format"], options["resume"], options["overwrite"])
+    loaded = load_chain(chain)
+    print_problems(loaded.warnings)
+    rows = RunRows(loaded, images or _named_in_file(loaded, chain), destination, options)
+    return rows.finish(ctx)
+
+
+def _named_in_file(loaded: Chain, chain: str) -> tuple[str, ...]:
+    from d2f.api.errors import D2FError
+
+    if not loaded.images:
+        raise D2FError.of(
+            "D2F003", f"no image was named, and chain '{loaded.name}' names none", f"d2f chain run {chain} FOLDER"
+        )
+    return loaded.images
+
+
+class RunRows:
+    """Scores images, writes their rows and sums them up.
+
+    Parameters
+    ----------
+    chain : Chain
+    images : sequence of str
+        As the user named them.
+    destination : Destination
+    options : mapping
+        ``workers``, ``max_bytes``, ``max_pixels``, ``quiet`` and ``progress`` of the command line.
+    """
+
+    def __init__(
+        self, chain: Chain, images: Sequence[str], destination: Destination, options: Mapping[str, Any]
+    ) -> None:
+        self._chain, self._images, self._destination, self._options = chain, images, destination, options
+        self._head = Head.of(chain.name, chain.digest, chain.plan.cells)
+        self._done, self._summary = Done(), Summary(self._head)
+        self._console = destination.console()
+        self._begun = time.monotonic()
+
+    def finish(self, ctx: click.Context) -> int:
+        """Score and write every image; return the exit code."""
+        interruption = Interruption()
+        # What plugins print would stand among the rows.
+        with interruption, redirect_stdout(sys.stderr):
+            try:
+                self._write_all(interruption)
+            except KeyboardInterrupt:
+                self._report(ended=False)
+                click.echo(self._how_to_go_on(ctx), err=True)
+                return interruption.exit_code
+            self._report()
+        return self._summary.exit
+
+    def _write_all(self, interruption: Interruption) -> None:
+        with closing(self._rows()) as rows:
+            writer = self._destination.open(self._head, self._seen, self._console)
+            try:
+                self._write(rows, writer, interruption)
+            except Exception:
+                # What was written stays; a second error from the same disk would hide the first.
+                with suppress(Exception):
+                    writer.close()
+                raise
+            except KeyboardInterrupt:
+                writer.close()
+                raise
+
+    def _write(self, rows: Any, writer: Writer, interruption: Interruption) -> None:
+        self._begun = time.monotonic()
+        with self._meter() as meter:
+            meter.start(self._summary.images)
+            for row in rows:
+                with interruption.afterwards():
+                    writer.write(row)
+                    self._summary.add(row)
+                meter.step()
+        with interruption.afterwards():
+            writer.close()
+
+    def _rows(self) -> Any:
+        named = {"bytes": self._options["max_bytes"], "pixels": self._options["max_pixels"]}
+        bounds = Bounds(**{name: most for name, most in named.items() if most is not None})
+        return self._chain.run(self._images, workers=self._options["workers"], bounds=bounds, only=self._is_due)
+
+    def _is_due(self, path: str) -> bool:
+        return not self._done.take(path)
+
+    def _seen(self, row: Row) -> None:
+        self._done.add(row.path)
+        self._summary.add(row, earlier=True)
+
+    def _meter(self) -> AbstractContextManager[Meter]:
+        wanted = self._options["progress"]
+        if wanted is None:
+            wanted = sys.stderr.isatty() and not self._options["quiet"]
+        return meter(wanted, self._console or Console(stderr=True), self._images)
+
+    def _report(self, ended: bool = True) -> None:
+        if self._options["quiet"]:
+            return
+        lines = self._summary.lines(time.monotonic() - self._begun, self._destination.name, ended)
+        if self._destination.path is None:
+            click.echo("\n".join(lines), err=True)
+            return
+        with guarded(self._destination.stream):
+            click.echo("\n".join(lines), file=self._destination.stream)
+
+    def _how_to_go_on(self, ctx: click.Context) -> str:
+        if not self._destination.resumable:
+            return "interrupted; a run with -o FILE can be continued later, with --resume"
+        return f"interrupted; to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
+
+
+@click.command()
+@click.argument("chain")
+def check(chain: str) -> None:
+    """Find every problem of CHAIN at once, each with its place and a next step.
+
+    Exit code 0: none, or warnings only. 2: some. 3: a plugin that the chain needs is broken.
+    """
+    from d2f.api.errors import D2FError
+    from d2f.chain.chain import chain_text
+    from d2f.chain.check import check_text
+    from d2f.cli.main import print_problems
+    from d2f.plugins.catalog import Catalog
+
+    checked = check_text(chain_text(chain), Catalog.discover())
+    if checked.file is None:
+        raise D2FError(checked.problems, checked.exit)
+    print_problems(checked.problems)
+    if not checked.problems:
+        click.echo(f"{chain}: no problem found")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON schema (draft 2020-12) of chain files, with the options of the stages that are installed.
+
+    To have an editor with a YAML language server check a chain file as it is written:
+
+    \b
+      d2f chain schema > chain.schema.json
+      # yaml-language-server: $schema=chain.schema.json      <- the first line of the chain file
+    """
+    import json
+
+    from d2f.chain.model import chain_schema
+    from d2f.plugins.catalog import Catalog
+
+    click.echo(json.dumps(chain_schema(Catalog.discover()), indent=2, ensure_ascii=False))
+
+
+@click.command()
+@click.argument("chain")
+def show(chain: str) -> None:
+    """Draw CHAIN: its views, detectors, calibrations, thresholds and weights."""
+    from d2f.chain.chain import load_chain
+    from d2f.chain.show import draw
+    from d2f.cli.main import print_problems
+
+    loaded = load_chain(chain)
+    print_drawing(draw(loaded))
+    # That it is not fitted, the drawing says.
+    print_problems(problem for problem in loaded.warnings if problem.code != "D2F127")
+
+
+def print_drawing(lines: Sequence[Line]) -> None:
+    """Print a drawing, in colour where stdout is a terminal that wants it."""
+    from d2f.chain.show import plain
+    from d2f.cli.main import wants_colour
+
+    if not wants_colour(sys.stdout):
+        click.echo(plain(lines))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for one in lines:
+        console.print(Text.assemble(*((ink.text, ink.style) for ink in one)))

@@ -1,17 +1,36 @@
-"""`d2f data`: know, cut, split and audit labelled images."""
+"""`d2f data tile`: large pictures cut into tiles."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from d2f.cli.lazy import LazyGroup, Table
+from d2f.cli.main import LazyGroup, Table
+
+if TYPE_CHECKING:
+    from d2f.data.audit import Audit
+    from d2f.data.facts import Inspection
+    from d2f.data.tiles import Tiled
+
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from d2f.data.dataset import Dataset
+
+    Numbers = NDArray[np.int64]
 
 COMMANDS: Table = {
-    "stats": ("d2f.cli.data_stats:stats", "Count images by label, generator, size, format, quality."),
-    "tile": ("d2f.cli.data_tile:tile", "Cut large pictures into tiles."),
-    "split": ("d2f.cli.data_split:split", "Deal images to train, validation and test, or to folds."),
-    "audit": ("d2f.cli.data_audit:audit", "Ask whether format, size or quality give the label away."),
+    "stats": ("d2f.cli.data:stats", "Count images by label, generator, size, format, quality."),
+    "tile": ("d2f.cli.data:tile", "Cut large pictures into tiles."),
+    "split": ("d2f.cli.data:split", "Deal images to train, validation and test, or to folds."),
+    "audit": ("d2f.cli.data:audit", "Ask whether format, size or quality give the label away."),
 }
+
 """Every command that is built: its module and object, and its line of help."""
 
 
@@ -21,3 +40,288 @@ def data() -> None:
 
     DATA is a folder (real/**, generated/GENERATOR/**) or a manifest with the columns path and label.
     """
+
+
+@click.command()
+@click.argument("data")
+@click.option("--repair", metavar="FOLDER", help="Write the images anew, both labels alike, and audit them too.")
+@click.option(
+    "--window",
+    type=click.IntRange(32),
+    default=224,
+    show_default=True,
+    help="Side of repaired images; smaller images are left out.",
+)
+@click.option("--review", metavar="FOLDER", help="Write a gallery of the images whose label models disagree with most.")
+@click.option("--trainable", default="noise-statistics", show_default=True, help="The model that --review fits.")
+@click.option("--top", type=click.IntRange(1), default=100, show_default=True, help="Images in the gallery.")
+@click.option("--column", "columns", multiple=True, metavar="NAME", help="Try this column of the manifest too.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--folds", type=click.IntRange(2, 50), default=5, show_default=True, help="Folds of cross-validation.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, intervals and repair.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
+def audit(data: str, as_json: bool, **options: Any) -> int:
+    """Ask whether size, format, JPEG quality, chroma, metadata or bytes per pixel tell the label of DATA.
+
+    A small classifier is fitted to each alone and judged on collections held out: an AUC of 1 says that a
+    detector could do without the pictures. Duplicates across labels and parts are named. Exit code 1 where a
+    file cannot be read.
+    """
+    from d2f.api.errors import Exit
+    from d2f.cli.options import look_at, need_new_folder, read_set
+    from d2f.data.audit import audit_lines
+
+    for option in ("repair", "review"):
+        if options[option]:
+            need_new_folder(options[option])
+    seen = look_at(read_set(data, options["limit"], options["seed"]), True, options["workers"])
+    found = _audited(seen, **options)
+    plain = found.plain()
+    if not as_json:
+        click.echo("\n".join(audit_lines(found)))
+    if options["repair"]:
+        plain["repaired"] = _repair(seen, as_json, **options)
+    if options["review"]:
+        _review(found, **options)
+    if as_json:
+        click.echo(json.dumps(plain, ensure_ascii=False, indent=1))
+    return Exit.SOME_FAILED if seen.problems else Exit.OK
+
+
+def _audited(seen: Inspection, **options: Any) -> Audit:
+    from d2f.data.audit import audit
+
+    return audit(seen, options["folds"], options["seed"], options["columns"])
+
+
+def _repair(seen: Inspection, silent: bool, **options: Any) -> dict[str, Any]:
+    """Write the images anew, audit them, and return what was found."""
+    from pathlib import Path
+
+    from d2f.cli.options import look_at
+    from d2f.cli.run_progress import ticking
+    from d2f.data.audit import audit_lines
+    from d2f.data.review import repair
+
+    with ticking("repairing", len(seen.images)) as tick:
+        made = repair(seen, Path(options["repair"]), options["window"], options["seed"], tick)
+    left = (
+        f"left out: {made.small[0]} photographs and {made.small[1]} generated images smaller than "
+        f"{options['window']} pixels, {made.repeated} repeated files, {made.contradictory} files under both labels"
+    )
+    if not silent:
+        click.echo(f"\nwrote {len(made.images)} images, encoded alike, to {options['repair']}\n{left}\n")
+    again = _audited(look_at(made.images, True, options["workers"]), **options)
+    if not silent:
+        click.echo("\n".join(audit_lines(again)))
+    return {**again.plain(), "left_out": left}
+
+
+def _review(found: Audit, **options: Any) -> None:
+    """Write the gallery."""
+    from pathlib import Path
+
+    from d2f.cli.main import print_problems
+    from d2f.cli.run_progress import ticking
+    from d2f.data.review import review, write_gallery
+    from d2f.plugins.build import build
+    from d2f.plugins.catalog import Catalog
+
+    trainable = build(Catalog.discover(), "trainable", options["trainable"], {})
+    with ticking("reviewing", len(found.images)) as tick:
+        made = review(found.images, found.independent, trainable, options["folds"], options["seed"], tick)
+    print_problems(made.problems)
+    shown = made.doubts[: options["top"]]
+    write_gallery(Path(options["review"]), shown)
+    against = sum(doubt.disagreement > 0.5 for doubt in made.doubts)
+    click.echo(
+        f"label review by {options['trainable']}: {against} of {len(made.doubts)} labels are disagreed with, "
+        f"{made.silent} images have no features; the first {len(shown)}: {options['review']}/index.html, review.csv",
+        err=True,
+    )
+
+
+@click.command()
+@click.argument("data")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE.csv|FOLDER", help="One manifest, or a manifest for each part."
+)
+@click.option(
+    "--shares", default="70/15/15", show_default=True, help="Of train/validation/test; two numbers: train/validation."
+)
+@click.option("--folds", type=click.IntRange(2), metavar="K", help="Deal to K folds instead.")
+@click.option("--near/--no-near", default=True, help="Keep pictures that look alike together.  [default: near]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the dealing.")
+@click.option("--overwrite", is_flag=True, help="Replace manifests that are there already.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
+def split(data: str, output: str, folds: int | None, shares: str, **options: Any) -> int:
+    """Deal the images of DATA to train, validation and test.
+
+    Collections are never cut, nor are groups, files with the same bytes, or pictures that look alike: 64-bit DCT
+    hashes that differ in at most 6 bits. Each part has its share of both labels and of every generator, as far as
+    whole collections allow. One FILE.csv gets a column `part` (or `fold`); a FOLDER gets a manifest for each.
+    """
+    from d2f.api.errors import Exit
+    from d2f.cli.options import look_at, read_set
+    from d2f.data.groups import components, duplicates, with_groups
+    from d2f.data.split import PARTS, split_parts
+
+    wanted = [1.0] * folds if folds else _shares(shares)
+    names = [str(i) for i in range(folds)] if folds else list(PARTS[: len(wanted)])
+    targets = _targets(output, [f"fold-{name}" for name in names] if folds else names, options["overwrite"])
+    seen = look_at(read_set(data), options["near"], options["workers"])
+    images = with_groups(seen.images, duplicates(seen).groups)
+    numbers = components(images)
+    parts = split_parts(images, numbers, wanted, options["seed"])
+    _write(targets, images, parts, "fold" if folds else "part", names)
+    click.echo("\n".join(_lines(images, numbers, parts, names, "fold" if folds else "part")))
+    click.echo(f"wrote {', '.join(str(target) for target in targets)}")
+    return Exit.SOME_FAILED if seen.problems else Exit.OK
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        shares = [float(part) for part in text.split("/")]
+    except ValueError:
+        shares = []
+    if len(shares) not in (2, 3) or not all(0 < share < float("inf") for share in shares):
+        raise click.UsageError(f"--shares takes two or three numbers above 0, such as 70/15/15, not '{text}'")
+    return shares
+
+
+def _targets(output: str, names: list[str], overwrite: bool) -> list[Path]:
+    from d2f.cli.options import need_new_file
+
+    if output.lower().endswith(".csv"):
+        return [need_new_file(output, overwrite)]
+    return [need_new_file(str(Path(output, f"{name}.csv")), overwrite) for name in names]
+
+
+def _write(targets: list[Path], images: Dataset, parts: Numbers, column: str, names: list[str]) -> None:
+    from d2f.data.dataset import write_manifest
+
+    if len(targets) == 1:
+        write_manifest(targets[0], images, {column: [names[part] for part in parts]})
+        return
+    for number, target in enumerate(targets):
+        chosen = images.select(parts == number)
+        write_manifest(target, chosen, {column: [names[number]] * len(chosen)})
+
+
+def _lines(images: Dataset, components: Numbers, parts: Numbers, names: list[str], column: str) -> list[str]:
+    from d2f.evaluate.figures import text_table
+
+    rows = []
+    for number, name in enumerate(names):
+        chosen = images.select(parts == number)
+        generated = int(chosen.labels.sum())
+        generators = len({image.generator for image in chosen if image.label} - {""})
+        independent = len(set(components[parts == number].tolist()))
+        counts = (len(chosen), len(chosen) - generated, generated, independent, generators)
+        rows.append([name, *map(str, counts), f"{100 * len(chosen) / len(images):.1f}"])
+    return text_table([column, "images", "real", "generated", "components", "generators", "%"], rows)
+
+
+@click.command()
+@click.argument("data")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+@click.option("--plot", metavar="FILE.png", help="Draw labels and generators before and after balancing.")
+@click.option(
+    "--balance",
+    type=click.Choice(["smallest", "oversample", "none"]),
+    default="smallest",
+    show_default=True,
+    help="What `after balancing` means.",
+)
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Values named of each kind.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the balancing.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads that read files.")
+def stats(data: str, as_json: bool, plot: str | None, balance: str, top: int, seed: int, workers: int | None) -> int:
+    """Count the images of DATA by label, generator, source, collection, size, format and JPEG quality.
+
+    Only headers are read. The quality of a JPEG is that of the nearest standard quantisation tables. Exit code 1
+    where a file cannot be read.
+    """
+    from d2f.api.errors import Exit
+    from d2f.cli.options import look_at, read_set
+    from d2f.data.stats import stats as count
+    from d2f.data.stats import stats_lines
+
+    images = read_set(data)
+    seen = look_at(images, workers=workers)
+    found = count(seen, balance, seed)  # type: ignore[arg-type]
+    if plot is not None:
+        from d2f.data.stats_plot import plot_stats
+
+        plot_stats(found, plot)
+    if as_json:
+        click.echo(json.dumps(found.plain(), ensure_ascii=False, indent=1))
+    else:
+        click.echo("\n".join([seen.images.describe(), *stats_lines(found, top)]))
+    return Exit.SOME_FAILED if seen.problems else Exit.OK
+
+
+@click.command()
+@click.argument("data")
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="Empty, or not there yet.")
+@click.option("--size", type=click.IntRange(8), default=224, show_default=True, help="Side of a tile, in pixels.")
+@click.option(
+    "--pick",
+    type=click.Choice(["centre", "grid", "random"]),
+    default="grid",
+    show_default=True,
+    help="Which tiles of a picture.",
+)
+@click.option("--count", type=click.IntRange(1), default=16, show_default=True, help="The most from one picture.")
+@click.option(
+    "--flat",
+    type=click.FloatRange(0.0),
+    default=0.0,
+    metavar="LEVEL",
+    help="Leave out tiles whose luma deviates by less, in levels of 255, such as 4.",
+)
+@click.option(
+    "--balance",
+    type=click.Choice(["none", "smallest", "oversample", "weights"]),
+    default="none",
+    show_default=True,
+    help="Bring both labels to one number of tiles, or to one weight.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every choice.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N pictures only, seeded and stratified.")
+def tile(data: str, output: str, limit: int | None, **options: Any) -> int:
+    """Cut the pictures of DATA into PNG tiles, listed in FOLDER/manifest.csv.
+
+    All tiles of a picture share a group there, so that no split of d2f parts them. Exit code 1 where a picture
+    cannot be read; the others are cut.
+    """
+    from d2f.api.errors import Exit
+    from d2f.cli.main import print_problems
+    from d2f.cli.options import need_new_folder, read_set
+    from d2f.cli.run_progress import ticking
+    from d2f.data.tiles import Cut
+    from d2f.data.tiles import tile as cut_tiles
+
+    folder = need_new_folder(output)
+    images = read_set(data, limit, options["seed"])
+    with ticking("cutting", len(images)) as tick:
+        made = cut_tiles(images, folder, Cut(**options), tick)
+    print_problems(made.problems)
+    click.echo("\n".join(_lines_of_data_tile(made, len(images), options["balance"])))
+    click.echo(f"wrote {folder / 'manifest.csv'}")
+    return Exit.SOME_FAILED if made.problems else Exit.OK
+
+
+def _lines_of_data_tile(made: Tiled, pictures: int, balance: str) -> list[str]:
+    from d2f.data.stats import bar
+
+    most = max(*made.before, *made.after)
+    lines = [f"{pictures} pictures: {made.small} too small, {made.flat} tiles too flat"]
+    stages = [("as cut", made.before)] + [(f"balance {balance}", made.after)] * (balance in ("smallest", "oversample"))
+    for title, (real, generated) in stages:
+        lines += [
+            f"{title:<18}  real       {real:>7}  {bar(real, 0, most)}".rstrip(),
+            f"{'':<18}  generated  {generated:>7}  {bar(0, generated, most)}".rstrip(),
+        ]
+    return lines

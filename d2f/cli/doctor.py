@@ -18,7 +18,7 @@ def doctor(as_json: bool, measure: bool) -> int:
     from dataclasses import asdict
 
     from d2f.api.errors import Exit
-    from d2f.doctor.report import examine, report_lines
+    from d2f.doctor import examine, report_lines
 
     findings = list(examine(measure=measure))
     if as_json:

@@ -1,20 +1,367 @@
-"""The command line's door: which commands there are, and what becomes of what they raise."""
+"""A command that can tell how it was called."""
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import click
 
-from d2f.api.errors import D2FError
-from d2f.cli.errors import print_problems
-from d2f.cli.lazy import LazyGroup, Table
-from d2f.cli.outcome import DEBUG, run
-from d2f.cli.streams import fit_streams
+from d2f.api.errors import D2FError, Exit, Place, Problem
+from d2f.api.hooks import COMMANDS_GROUP
 from d2f.mlx_cpu.hook import claim_process
+from d2f.plugins.entries import Origin, found
 from d2f.version import __version__
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+Table: TypeAlias = Mapping[str, tuple[str, str]]
+
+"""Of each command its ``module:object`` and one line of help."""
+
+
+class LazyGroup(click.Group):
+    """A group made of a table, so that ``--help`` imports none of its commands.
+
+    Parameters
+    ----------
+    table : mapping of name to (str, str)
+        Of each command ``module:object`` and its one line of help.
+    """
+
+    def __init__(self, *args: Any, table: Table, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names, in the table's order."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, None where the table has none of this name."""
+        if cmd_name not in self.table:
+            return None
+        module, _, name = self.table[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands and their help, from the table alone."""
+        if self.table:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the group's own options; without any argument, show the help."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(Exit.USAGE)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name, or say what was probably meant."""
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is not None or ctx.resilient_parsing or name.startswith("-"):
+            return (name, command, args[1:]) if command is not None else super().resolve_command(ctx, args)
+        from d2f.api.errors import did_you_mean
+
+        notes = (*did_you_mean(name, self.list_commands(ctx)), f"to see all commands: {ctx.command_path} --help")
+        raise D2FError.of("D2F001", f"'{ctx.command_path}' has no command '{name}'", *notes)
+
+
+COLOURS = {"error": "red", "warning": "yellow"}
+
+
+def print_problems(problems: Iterable[Problem], stream: TextIO | None = None) -> None:
+    """Print problems and their count, on stderr unless told otherwise; nothing where there are none."""
+    ordered = in_order(tuple(problems))
+    if not ordered:
+        return
+    colour = wants_colour(stream or sys.stderr)
+    texts = [painted(problem) if colour else str(problem) for problem in ordered]
+    click.echo("\n\n".join([*texts, counted(ordered)]), file=stream, err=stream is None, color=colour)
+
+
+def in_order(problems: Sequence[Problem]) -> list[Problem]:
+    """Return problems by file, as first named, then by line and column; those without a line come first."""
+    files = list(dict.fromkeys(problem.place.file if problem.place else "" for problem in problems))
+    return sorted(problems, key=lambda problem: _place(problem, files))
+
+
+def counted(problems: Sequence[Problem]) -> str:
+    """Return ``2 errors, 1 warning``."""
+    counts = [(sum(problem.severity == word for problem in problems), word) for word in COLOURS]
+    return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts if count)
+
+
+def painted(problem: Problem) -> str:
+    """Return a problem with the terminal's colours."""
+    colour = COLOURS[problem.severity]
+    head, *rest = str(problem).split("\n")
+    tag, _, message = head.partition(": ")
+    lines = [click.style(tag, fg=colour, bold=True) + ": " + click.style(message, bold=True)]
+    for line in rest:
+        lines.append(click.style(line, fg=colour) if re.match(r" +\| +\^", line) else _accented(line))
+    return "\n".join(lines)
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether a stream is a terminal on which nobody has switched colours off (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _place(problem: Problem, files: list[str]) -> tuple[int, int, int]:
+    place = problem.place
+    return (files.index(place.file), place.line, place.column) if place else (files.index(""), 0, 0)
+
+
+def _accented(line: str) -> str:
+    return re.sub(r"^( *)(-->|=|\d+ \|)", lambda found: found[1] + click.style(found[2], fg="blue", bold=True), line)
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """While it is entered, a first signal raises KeyboardInterrupt, and a second ends the process at once.
+
+    Signals that the process was told to ignore (``nohup``, a shell's background job) stay ignored.
+
+    Attributes
+    ----------
+    signal : int
+        The signal that came; 0 while none has.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._writing = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._asked) for number in heeded}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + (self.signal or signal.SIGINT)
+
+    @contextmanager
+    def afterwards(self) -> Iterator[None]:
+        """Hold the interruption back until the block is through, so that a row is written whole."""
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._writing = False
+        if self.signal:
+            raise KeyboardInterrupt
+
+    def _asked(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal:
+            os._exit(128 + number)
+        self.signal = number
+        if not self._writing:
+            raise KeyboardInterrupt
+
+
+def fit_streams() -> None:
+    """Open what was closed, and let a question mark stand for a letter that their encoding lacks (as `ls` does).
+
+    A stream that the caller has closed (``>&-``) is None; whatever file is opened next would get its number, and what
+    libraries print to that number would land in that file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # In the order of their numbers: each takes the lowest that is free, its own.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def extra_commands(
+    built_in: Collection[str],
+) -> tuple[dict[str, tuple[Origin, EntryPoint]], list[Problem]]:
+    """Return the extra commands by name, and a warning for each whose name is taken.
+
+    Parameters
+    ----------
+    built_in : collection of str
+        Names of d2f's own commands, which nothing may shadow.
+    """
+    commands: dict[str, tuple[Origin, EntryPoint]] = {}
+    refused = []
+    for origin, entry_point in found(COMMANDS_GROUP):
+        name = origin.entry_point
+        if name in built_in or name in commands:
+            keeper = "is d2f's own" if name in built_in else f"is taken by {commands[name][0].package}"
+            refused.append(_refused(origin, f"command '{name}' is refused: the name {keeper}"))
+        else:
+            commands[name] = origin, entry_point
+    return commands, refused
+
+
+def load_command(origin: Origin, entry_point: EntryPoint) -> click.Command:
+    """Import an extra command.
+
+    Raises
+    ------
+    D2FError
+        D2F201, exit code 3: it cannot be imported, or is no click command.
+    """
+    from d2f.plugins.errors import raised
+
+    asked = f"command '{origin.entry_point}' is not usable"
+    try:
+        command = entry_point.load()
+    except (Exception, SystemExit) as error:
+        raise D2FError(raised("D2F201", f"{asked}: it failed to load", origin, error).problem, Exit.PLUGIN) from error
+    if not isinstance(command, click.Command):
+        message = f"{asked}: it is no click command but {command!r:.60}"
+        raise D2FError(Problem("D2F201", message, origin.place), Exit.PLUGIN)
+    return command
+
+
+def _refused(origin: Origin, message: str) -> Problem:
+    return Problem("D2F204", message, origin.place, severity="warning")
+
+
+def print_notices(told: Collection[Problem] = ()) -> None:
+    """Print one line on stderr for each problem of a plugin that was discovered and is not among `told`."""
+    # Where no command has asked for plugins, none is loaded now.
+    module = sys.modules.get("d2f.plugins.catalog")
+    catalog = module.Catalog.discovered() if module is not None else None
+    places = {problem.place for problem in told if problem.place is not None}
+    for problem in catalog.problems if catalog is not None else ():
+        if problem.place is None or problem.place not in places:
+            click.echo(one_line(problem), err=True)
+
+
+def one_line(problem: Problem) -> str:
+    """Return a problem in one line: what it is, where, and the command that tells more."""
+    where = f"  --> {problem.place.file}" if problem.place is not None else ""
+    return f"warning[{problem.code}]: {problem.message}{where}  = see: d2f plugin list"
+
+
+DEBUG = "D2F_DEBUG"
+
+"""Environment variable: show the traceback of a bug instead of writing it to a file."""
+
+TELLS_ITSELF = ("plugin", "doctor")
+
+"""Commands that speak of broken plugins at length."""
+
+
+def run(group: click.Group, arguments: list[str]) -> int:
+    """Run a command line and return its exit code; nothing is raised."""
+    ctx = None
+    try:
+        ctx = group.make_context("d2f", arguments)
+        with ctx:
+            value = group.invoke(ctx)
+        sys.stdout.flush()
+        return _ended(ctx, (), value if isinstance(value, int) else Exit.OK)
+    except D2FError as error:
+        return _ended(ctx, error.problems, error.exit)
+    except click.ClickException as error:
+        return _ended(ctx, (usage_problem(error),), Exit.USAGE)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, EOFError, click.Abort):
+        click.echo("interrupted", err=True)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        return _nobody_reads()
+    except Exception as error:
+        return _ended(ctx, (bug_problem(error, _giver(ctx)),), Exit.BUG)
+
+
+def usage_problem(error: click.ClickException) -> Problem:
+    """Return click's complaint about the command line as a problem."""
+    ctx = getattr(error, "ctx", None)
+    notes = [f"did you mean '{near}'?" for near in (getattr(error, "possibilities", None) or ())[:1]]
+    if ctx is not None:
+        usage = " ".join(ctx.get_usage().split()).removeprefix("Usage: ")
+        notes += [f"usage: {usage}", f"to see what it takes: {ctx.command_path} --help"]
+    message = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
+    return Problem("D2F001", message[:1].lower() + message[1:].removesuffix("."), notes=tuple(notes))
+
+
+def bug_problem(error: Exception, giver: str = "d2f") -> Problem:
+    """Return an exception that nobody foresaw as a problem; its traceback is shown or kept in a file."""
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    line = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
+    message = f"{giver} failed in a way that it should not: {line}"
+    kept = None if os.environ.get(DEBUG) else _keep(text)
+    if kept is None:
+        click.echo(text, err=True)
+        return Problem("D2F000", message, notes=(f"this is a bug in {giver}; please report it with the traceback",))
+    notes = (
+        f"this is a bug in {giver}; please report it with that file",
+        f"to see the traceback here: {DEBUG}=1 before the command, or d2f --debug",
+    )
+    return Problem("D2F000", message, Place(kept), notes=notes)
+
+
+def _ended(ctx: click.Context | None, problems: tuple[Problem, ...], exit_code: int) -> int:
+    if ctx is not None and ctx.invoked_subcommand not in TELLS_ITSELF:
+        print_notices(problems)
+    print_problems(problems)
+    return int(exit_code)
+
+
+def _giver(ctx: click.Context | None) -> str:
+    """Return who gave the command that was running: d2f, or the distribution that added it."""
+    name = ctx.invoked_subcommand if ctx is not None else None
+    if ctx is None or name is None or name in getattr(ctx.command, "table", ()):
+        return "d2f"
+
+    found = extra_commands(ctx.command.table)[0].get(name)  # type: ignore[attr-defined]
+    return found[0].package if found else "d2f"
+
+
+def _keep(text: str) -> str | None:
+    import tempfile
+
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="d2f-bug-", suffix=".txt", delete=False) as file:
+            file.write(text)
+    except OSError:
+        return None
+    return file.name
+
+
+def _nobody_reads() -> int:
+    # What is still buffered would raise again when the interpreter flushes it at exit.
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return Exit.BROKEN_PIPE
+
 
 COMMANDS: Table = {
     "chain": ("d2f.cli.chain:chain", "Run, check, show and fit chains."),
@@ -26,6 +373,7 @@ COMMANDS: Table = {
     "doctor": ("d2f.cli.doctor:doctor", "Tell what is in force on this machine."),
     "plugin": ("d2f.cli.plugin:plugin", "See, diagnose and begin plugins and the stages they offer."),
 }
+
 """Every command that is built: its module and object, and its line of help."""
 
 
@@ -34,7 +382,6 @@ class RootGroup(LazyGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return d2f's own commands, then the others."""
-        from d2f.cli.extra import extra_commands
 
         return [*self.table, *extra_commands(self.table)[0]]
 
@@ -42,7 +389,6 @@ class RootGroup(LazyGroup):
         """Import and return a command; only the one that is called is imported."""
         if cmd_name in self.table:
             return super().get_command(ctx, cmd_name)
-        from d2f.cli.extra import extra_commands, load_command
 
         found = extra_commands(self.table)[0].get(cmd_name)
         try:
@@ -55,7 +401,6 @@ class RootGroup(LazyGroup):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands and where the extra ones come from; warn of those that are refused."""
-        from d2f.cli.extra import extra_commands
 
         super().format_commands(ctx, formatter)
         extra, refused = extra_commands(self.table)
@@ -104,3 +449,23 @@ def main(args: Sequence[str] | None = None) -> int:
 
         return shell_complete(cli, {}, "d2f", "_D2F_COMPLETE", instruction)
     return run(cli, list(sys.argv[1:] if args is None else args))
+
+
+KEY = "d2f.cli.main"
+
+
+class RememberingCommand(click.Command):
+    """Keeps its arguments as they were given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments, then parse them."""
+        ctx.meta[KEY] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+def called_with(ctx: click.Context, more: str, without: Collection[str] = ()) -> str:
+    """Return the command line for a shell, with the flag `more` added and the flags `without` left out."""
+    kept = [argument for argument in ctx.meta[KEY] if argument not in {more, *without}]
+    # After "--" a flag would be taken for an image.
+    arguments = [more, *kept] if "--" in kept else [*kept, more]
+    return shlex.join([*ctx.command_path.split(), *arguments])

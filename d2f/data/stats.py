@@ -1,22 +1,25 @@
-"""What a set consists of, counted."""
+"""Counts as text: a table with bars for each axis."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from d2f.data.balancing import Balance, balanced
 from d2f.data.dataset import Dataset, Labelled
-from d2f.data.facts.file_facts import FileFacts
-from d2f.data.inspection import Inspection
+from d2f.data.facts import FileFacts, Inspection
+from d2f.data.weights import Balance, balanced
 
 Counts = Mapping[str, tuple[int, int]]
+
 """Of each value, how many photographs and how many generated images have it."""
 
 SIZES = (128, 256, 512, 1024, 2048, 4096)
+
 """Bounds of the classes of the longer side, in pixels, each included."""
+
 QUALITIES = (50, 70, 80, 85, 90, 95)
+
 """Least qualities of the classes of JPEG quality, beside the one from 1."""
 
 _OF_IMAGE: Mapping[str, Callable[[Labelled], str]] = {
@@ -24,6 +27,7 @@ _OF_IMAGE: Mapping[str, Callable[[Labelled], str]] = {
     "source": lambda image: image.source,
     "collection": lambda image: image.collection,
 }
+
 _OF_FILE: Mapping[str, Callable[[FileFacts], str]] = {
     "longer side": lambda facts: size_class(facts.width, facts.height),
     "format": lambda facts: facts.format,
@@ -136,3 +140,53 @@ def _named(pair: tuple[int, int]) -> dict[str, int]:
 
 def _plain(counts: Counts) -> dict[str, dict[str, int]]:
     return {value: _named(pair) for value, pair in counts.items()}
+
+
+WIDTH = 40
+
+"""Of the longest bar, in characters."""
+
+
+def stats_lines(found: Stats, top: int = 10) -> Iterator[str]:
+    """Yield the lines of a report; of each axis the `top` most frequent values are named."""
+    yield "in the bars, = is a photograph's share and # a generated image's"
+    yield from _axis("label", _by_label(found.labels), 2)
+    yield from _axis("label, after balancing", _by_label(found.balanced), 2)
+    for axis, counts in found.counts.items():
+        yield from _axis(axis, counts, top)
+        if axis == "generator":
+            yield from _axis("generator, after balancing", found.balanced_generators, top)
+
+
+def bar(real: int, generated: int, most: int, width: int = WIDTH) -> str:
+    """Return a bar of at most `width` characters, `most` images being that long.
+
+    >>> bar(2, 4, most=12, width=12)
+    '==####'
+    """
+    whole = round(width * (real + generated) / most)
+    of_real = round(width * real / most)
+    return "=" * of_real + "#" * (whole - of_real)
+
+
+def _by_label(labels: tuple[int, int]) -> Counts:
+    return {"real": (labels[0], 0), "generated": (0, labels[1])}
+
+
+def _axis(title: str, counts: Counts, top: int) -> Iterator[str]:
+    if not counts:
+        return
+    shown, rest = list(counts.items())[:top], list(counts.values())[top:]
+    wide = max(len(title), *(len(value) for value, _ in shown), len(_others(rest)))
+    most = max(max(map(sum, counts.values())), 1)
+    yield ""
+    yield f"{title:<{wide}}    real  generated"
+    for value, (real, generated) in shown:
+        yield f"{value:<{wide}}  {real:>6}  {generated:>9}  {bar(real, generated, most)}".rstrip()
+    if rest:
+        real, generated = (sum(pair[i] for pair in rest) for i in (0, 1))
+        yield f"{_others(rest):<{wide}}  {real:>6}  {generated:>9}"
+
+
+def _others(rest: list[tuple[int, int]]) -> str:
+    return f"… {len(rest)} others" if rest else ""

@@ -10,7 +10,9 @@ from d2f.data.dataset import GENERATED
 from d2f.data.stats import Counts, Stats
 
 TOP = 15
+
 """Generators that are drawn; the others are summed up in one bar."""
+
 _BEFORE, _AFTER = "#9aa5b1", "#2f6f9f"
 
 

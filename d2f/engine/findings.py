@@ -1,22 +1,25 @@
-"""A detector called, and what it returned made sure of: a score, an abstention or a failure each."""
+"""Probability to log-odds and back, with bounds that keep both finite."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from d2f.api.arrays import Pixels
-from d2f.api.inputs import ImageFile
-from d2f.api.outcomes import Abstention, Score
+from d2f.api.inputs import Floats, ImageFile, Pixels
+from d2f.api.outcomes import Abstention, Score, StageFinished
 from d2f.api.rows import Cell, Failure
 from d2f.api.stages import Detector
 
 Finding: TypeAlias = Score | Abstention | Failure
 
 STAGE_ERRORS = (Exception, SystemExit)
+
 """What a stage may raise without ending the run; an interrupt passes."""
 
 
@@ -105,3 +108,58 @@ def one_line(words: Any) -> str:
         return "" if words is None else " ".join(str(words).split())
     except STAGE_ERRORS:  # the stage's own __str__
         return ""
+
+
+Observe = Callable[[StageFinished], None]
+
+# One for the process: readers, workers and the judge of a run each have a watch, and share an observer.
+_telling = threading.RLock()
+
+
+class Watch:
+    """Times stages and tells an observer; without one it does nothing.
+
+    Parameters
+    ----------
+    observe : callable, optional
+        Called under a lock. What it raises is dropped: an observer costs only itself.
+    """
+
+    def __init__(self, observe: Observe | None = None) -> None:
+        self._observe = observe
+
+    @contextmanager
+    def timed(self, kind: str, name: str, view: str = "", images: int = 1) -> Iterator[None]:
+        """Tell of what runs within this context, once it has ended."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.tell(StageFinished(kind, name, view, images, time.perf_counter() - begun))
+
+    def tell(self, event: StageFinished) -> None:
+        """Tell the observer."""
+        if self._observe is not None:
+            with _telling, suppress(Exception):
+                self._observe(event)
+
+
+SMALLEST = 1e-6
+
+"""Probabilities are kept within [SMALLEST, 1 - SMALLEST]: no cell may claim more than 13.8 nats."""
+
+
+def clipped(probabilities: Floats) -> Floats:
+    """Return the probabilities within [1e-6, 1 - 1e-6]; NaN stays NaN."""
+    return np.clip(probabilities, SMALLEST, 1.0 - SMALLEST)
+
+
+def logit(probabilities: Floats) -> Floats:
+    """Return log(p / (1 - p)), in nats, for probabilities within (0, 1)."""
+    return np.log(probabilities) - np.log1p(-probabilities)
+
+
+def expit(log_odds: Floats) -> Floats:
+    """Return 1 / (1 + exp(-x)), without overflow for any finite x."""
+    small = np.exp(-np.abs(log_odds))
+    return np.where(log_odds >= 0, 1.0, small) / (1.0 + small)

@@ -11,10 +11,11 @@ from typing import Any
 from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
 from d2f.engine.findings import STAGE_ERRORS, said
 from d2f.engine.plan import Plan
-from d2f.plugins.faults import last_frame
+from d2f.plugins.errors import last_frame
 
 # By identity: stages may compare equal by value, or not be hashable at all.
 _loaded: dict[int, weakref.ref[Any]] = {}
+
 _lock = threading.Lock()
 
 

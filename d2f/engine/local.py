@@ -1,30 +1,170 @@
-"""The engine of one machine: images in, scores out, in the same order, in bounded memory."""
+"""A plan run over images in one call."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Iterable, Iterator
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import groupby, islice
+from typing import Any, TypeVar
 
-from d2f.api.inputs import ImageFile, Tiles
-from d2f.api.outcomes import Abstention
-from d2f.engine.cores import usable_cores
-from d2f.engine.job import Job
+import numpy as np
+
+from d2f.api.inputs import ImageFile, Pixels, Tiles
+from d2f.api.outcomes import Abstention, StageFinished
+from d2f.api.rows import Failure
+from d2f.api.stages import Detector
+from d2f.cores import usable_cores
+from d2f.engine.findings import Finding, Observe, Watch, ask
 from d2f.engine.loading import load_stages
-from d2f.engine.plan import Plan
-from d2f.engine.queues import Queue, TileQueue, WholeQueue
-from d2f.engine.scored import Scored
-from d2f.engine.tree import Node, grow
-from d2f.engine.unbroken import until_broken
-from d2f.engine.walk import Walk, Walker
-from d2f.engine.watch import Observe, Watch
-from d2f.reading.unread import Unread
+from d2f.engine.plan import Plan, Scored
+from d2f.engine.views import Job, Node, Reader, Slot, Walk, Walker, grow
+from d2f.images.read import Bounds, Unread, load_image
+
+__all__ = ["LocalEngine", "Scored", "Unread", "load_ahead", "score_images"]
+
+
+IMAGES_AT_ONCE = 8
+
+"""Whole images, or files, that a detector is given in one call."""
+
+BYTES_AT_ONCE = 128 * 2**20
+
+"""A batch of whole images, or files, is called early once it holds this many bytes."""
+
+Entry = tuple[Slot, Any]
+
+"""A part to be scored (tile, view or file) and whose it is."""
+
+
+class Queue:
+    """Parts waiting for a full batch of one detector, whatever image and view they come from.
+
+    Parameters
+    ----------
+    detector : str
+        The detector's id, for observers.
+    stage : Detector
+    size : int
+        How many parts are a full batch.
+    watch : Watch
+    """
+
+    pool = ""
+
+    def __init__(self, detector: str, stage: Detector, size: int, watch: Watch) -> None:
+        self._detector = detector
+        self._stage = stage
+        self._size = size
+        self._watch = watch
+        self._waiting: list[Entry] = []
+
+    def add(self, job: Job, reader: Reader, parts: Sequence[Any]) -> None:
+        """Take one cell's parts; score what fills a batch."""
+        slot = Slot(job, reader.index, reader.view, len(parts), self.pool)
+        self._waiting += [(slot, part) for part in parts]
+        while self._is_full():
+            self._run(self._taken())
+
+    def flush(self) -> None:
+        """Score what is left, in a batch that is not full."""
+        while self._waiting:
+            self._run(self._taken())
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self._size
+
+    def _taken(self) -> list[Entry]:
+        taken, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
+        return taken
+
+    def _run(self, entries: list[Entry]) -> None:
+        found = self._asked(entries)
+        if not isinstance(found, Failure):
+            _give(entries, found)
+            return
+        # The guilty image is found by asking again for each alone; the others' scores stand.
+        groups = [list(group) for _, group in groupby(entries, key=lambda entry: id(entry[0]))]
+        for group in groups:
+            again = found if len(groups) == 1 else self._asked(group)
+            _give(group, [again] * len(group) if isinstance(again, Failure) else again)
+
+    def _asked(self, entries: list[Entry]) -> list[Finding] | Failure:
+        begun = time.perf_counter()
+        found = ask(self._stage, self._batch([part for _, part in entries]))
+        self._tell(entries, time.perf_counter() - begun)
+        return found if isinstance(found, Failure) else found[: len(entries)]
+
+    def _tell(self, entries: list[Entry], seconds: float) -> None:
+        """Tell of each view by itself, with its share of the time."""
+        parts = Counter(slot.view for slot, _ in entries)
+        images = Counter(view for view, _ in {(slot.view, id(slot)) for slot, _ in entries})
+        for view, count in parts.items():
+            share = seconds * count / len(entries)
+            self._watch.tell(StageFinished("detector", self._detector, view, images[view], share))
+
+    def _batch(self, parts: list[Any]) -> Any:
+        raise NotImplementedError
+
+
+class TileQueue(Queue):
+    """Tiles, called in one fixed shape: what is left over is padded with black."""
+
+    def __init__(self, detector: str, stage: Detector, tiles: Tiles, watch: Watch) -> None:
+        super().__init__(detector, stage, tiles.batch, watch)
+        self._shape = (tiles.batch, tiles.size, tiles.size, 3)
+        self.pool = tiles.pool
+
+    def _batch(self, parts: list[Pixels]) -> Pixels:
+        block = np.zeros(self._shape, dtype=np.uint8)
+        block[: len(parts)] = parts
+        block.flags.writeable = False
+        return block
+
+
+class WholeQueue(Queue):
+    """Whole views, or files, called in lists."""
+
+    def __init__(self, detector: str, stage: Detector, watch: Watch) -> None:
+        super().__init__(detector, stage, IMAGES_AT_ONCE, watch)
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self._size or sum(_size(part) for _, part in self._waiting) >= BYTES_AT_ONCE
+
+    def _batch(self, parts: list[Pixels | ImageFile]) -> list[Pixels | ImageFile]:
+        return parts
+
+
+def _size(part: Pixels | ImageFile) -> int:
+    """Return how many bytes a waiting part keeps in memory."""
+    return len(part.data) + part.pixels.nbytes if isinstance(part, ImageFile) else part.nbytes
+
+
+def _give(entries: list[Entry], found: Sequence[Finding]) -> None:
+    for (slot, _), one in zip(entries, found, strict=True):
+        slot.take((one,))
+
+
+Item = TypeVar("Item")
+
+
+def until_broken(source: Iterable[Item], broken: list[Exception]) -> Iterator[Item]:
+    """Yield the items of a source; an exception that it raises ends them and is put into `broken`."""
+    try:
+        yield from source
+    except Exception as error:
+        broken.append(error)
+
 
 IN_FLIGHT = 64
+
 """Images that may wait for a batch to fill, besides two batches' worth; then batches are called as they are."""
 
 BYTES_IN_FLIGHT = 512 * 2**20
+
 """Bytes of files and pixels that workers may hold; a larger image is worked on alone."""
 
 
@@ -159,3 +299,143 @@ def _queues(plan: Plan, watch: Watch) -> dict[str, Queue]:
 
 def _batches(plan: Plan) -> list[int]:
     return [detector.stage.wants.batch for detector in plan.detectors if isinstance(detector.stage.wants, Tiles)]
+
+
+BYTES_AHEAD = 256 * 2**20
+
+"""Bytes of files and pixels that are decoded and not yet taken; one larger image is let through alone."""
+
+
+def load_ahead(
+    paths: Iterable[str],
+    bounds: Bounds | None = None,
+    workers: int | None = None,
+    observe: Observe | None = None,
+    held: int = BYTES_AHEAD,
+) -> Iterator[ImageFile | Unread]:
+    """Read and decode files while earlier ones are being worked on.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Taken lazily, in the caller's thread.
+    bounds : Bounds, optional
+    workers : int, optional
+        Decoding threads; by default the cores that the process may use.
+    observe : callable, optional
+        Told of each file decoded.
+    held : int
+        Bytes of files and pixels that may wait to be taken.
+
+    Yields
+    ------
+    ImageFile or Unread
+        One for each path, in order. An exception that `paths` raises is raised again after them.
+    """
+    workers = max(1, workers or usable_cores())
+    room = Room(held)
+    load = partial(_load, bounds or Bounds(), room, Watch(observe))
+    pool = ThreadPoolExecutor(workers, "d2f-read")
+    broken: list[Exception] = []
+    turns = enumerate(until_broken(paths, broken))
+    window: deque[Future[ImageFile | Unread]] = deque()
+    try:
+        for turn, path in islice(turns, 4 * workers + 4):
+            window.append(pool.submit(load, turn, path))
+        while window:
+            image = window.popleft().result()
+            room.leave()
+            window.extend(pool.submit(load, turn, path) for turn, path in islice(turns, 1))
+            yield image
+        if broken:
+            raise broken[0]
+    finally:
+        room.close()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _load(bounds: Bounds, room: Room, watch: Watch, turn: int, path: str) -> ImageFile | Unread:
+    with watch.timed("decode", "decode"):
+        return load_image(path, bounds, partial(room.reserve, turn))
+
+
+class Closed(BaseException):
+    """Nobody waits for this file any more."""
+
+
+class Room:
+    """Memory shared out among files by turn: whose turn it is always gets what it asks for.
+
+    So the bound may be passed by one file, and readers never wait for each other in a circle.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._turn = 0
+        self._used: dict[int, int] = {}
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def reserve(self, turn: int, size: int) -> None:
+        """Wait until `size` bytes more are free for file number `turn`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._is_free(turn, size))
+            if self._closed:
+                raise Closed
+            self._used[turn] = self._used.get(turn, 0) + size
+
+    def leave(self) -> None:
+        """Give back what the file whose turn it is holds, and go on to the next."""
+        with self._changed:
+            self._used.pop(self._turn, None)
+            self._turn += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Send everybody home."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _is_free(self, turn: int, size: int) -> bool:
+        return turn == self._turn or sum(self._used.values()) + size <= self._limit
+
+
+def score_images(
+    plan: Plan,
+    images: Iterable[ImageFile | Unread],
+    *,
+    workers: int | None = None,
+    observe: Observe | None = None,
+) -> Iterator[Scored]:
+    """Load a plan's stages and score images, in order.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its decision is not used; see `Judge` for the rows.
+    images : iterable of ImageFile or Unread
+        Such as `load_ahead` yields. Taken lazily; a bounded number is in flight.
+    workers : int, optional
+        Threads; by default the cores that the process may use. Scores do not depend on it.
+    observe : callable, optional
+        Told of every stage that has finished.
+
+    Returns
+    -------
+    iterator of Scored
+        One for each image. Close it (or exhaust it) to end the workers.
+
+    Raises
+    ------
+    D2FError
+        Exit code 3, at the call, where a stage cannot be loaded.
+    """
+    engine = LocalEngine(plan, workers, observe)
+    engine.load()
+    return engine.score(images)

@@ -1,13 +1,20 @@
-"""What the engine runs: stages built and bound, without the file they came from."""
+"""What the engine hands to the judge: an image's facts and its cells, still without probabilities."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
 
+from d2f.api.rows import Cell, Failure
 from d2f.api.stages import Calibrator, Combiner, Detector, Preprocessor
+from d2f.plugins.build import build, read_options
+from d2f.plugins.catalog import Catalog, canonical, stage_facts
 
 PLAIN = "plain"
+
 """The view that always exists: the decoded image itself."""
 
 
@@ -113,3 +120,81 @@ class Plan:
         looks = {one.id: tuple(view for view in one.views if (one.id, view) in wanted) for one in self.detectors}
         bound = tuple(replace(one, views=looks[one.id]) for one in self.detectors if looks[one.id])
         return replace(self, detectors=bound, decision=None)
+
+
+def make_step(catalog: Catalog, name: str, options: Mapping[str, Any]) -> Step:
+    """Build a preprocessor and the key that it is known by.
+
+    The key is the same wherever the step was written (a chain file, a SPEC, a program), so that the step draws the
+    same seeds and equal views are computed once.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    name : str
+        Of the preprocessor.
+    options : mapping
+        Plain data.
+
+    Raises
+    ------
+    D2FError
+        What `d2f.plugins.build.build` raises.
+    """
+    checked = read_options("preprocessor", catalog.find("preprocessor", name), options)
+    stage = build(catalog, "preprocessor", name, options)
+    plain = checked.model_dump(mode="json", by_alias=True)
+    return Step(canonical(stage_facts(name, plain, getattr(stage, "weights", ()))), stage)
+
+
+def step_seed(image_seed: int, place: int, key: str) -> int:
+    """Return the 64-bit seed that a preprocessor is given.
+
+    The first 8 bytes, big-endian, of BLAKE2b over ``"<image seed>/<place>/<key>"`` in UTF-8.
+
+    Parameters
+    ----------
+    image_seed : int
+        `ImageFile.seed`.
+    place : int
+        The step's position in its view, from 0, so that the same step laid twice draws anew.
+    key : str
+        `Step.key`.
+
+    Examples
+    --------
+    >>> step_seed(7, 0, "noise sigma=2") == step_seed(7, 1, "noise sigma=2")
+    False
+    """
+    digest = blake2b(f"{image_seed}/{place}/{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One image's scores.
+
+    Parameters
+    ----------
+    path : str
+    sha256, width, height, format
+        Of the file; None where it could not be read so far.
+    cells : tuple of Cell
+        One for each of `Plan.cells`, in that order: a score, an abstention or an error each. Empty
+        where the file gave no image.
+    failure : Failure or None
+        Why the file gave no image.
+    """
+
+    path: str
+    sha256: str | None
+    width: int | None
+    height: int | None
+    format: str | None
+    cells: tuple[Cell, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The score of each cell, NaN where it has none."""
+        return tuple(math.nan if cell.score is None else cell.score for cell in self.cells)

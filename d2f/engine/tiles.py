@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f.api.arrays import Pixels
-from d2f.api.inputs import Tiles
+from d2f.api.inputs import Pixels, Tiles
 
 Corner = tuple[int, int]
+
 """Row and column of a tile's upper left pixel."""
 
 

@@ -1,25 +1,278 @@
-"""Point the BLAS and LAPACK calls of MLX's CPU library at OpenBLAS, or say why not."""
+"""Addresses written into the import slots of a loaded library, and taken back."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
+import struct
 import sys
 import warnings
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 
-from d2f.mlx_cpu import elf
-from d2f.mlx_cpu.check import wrong_functions
-from d2f.mlx_cpu.openblas import DISTRIBUTION, OpenBLAS
-from d2f.mlx_cpu.slots import point_slots
+from d2f.mlx_cpu.hook import wrong_functions
+
+PT_DYNAMIC = 2
+
+DT_NULL, DT_NEEDED, DT_PLTRELSZ, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_JMPREL = 0, 1, 2, 5, 6, 7, 8, 23
+
+SLOT_RELOCATIONS: Mapping[str, tuple[int, int]] = {"x86_64": (6, 7), "aarch64": (1025, 1026)}
+
+"""Relocation types GLOB_DAT and JUMP_SLOT by machine."""
+
+RELOCATION = struct.Struct("<QQq")
+
+SYMBOL_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Library:
+    """A shared library in this process.
+
+    Parameters
+    ----------
+    path : str
+        Its file.
+    base : int
+        Address that its own addresses are relative to.
+    dynamic : int
+        Address of its dynamic section.
+    """
+
+    path: str
+    base: int
+    dynamic: int
+
+
+class _ProgramHeader(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("offset", ctypes.c_uint64),
+        ("address", ctypes.c_uint64),
+        ("physical", ctypes.c_uint64),
+        ("file_size", ctypes.c_uint64),
+        ("memory_size", ctypes.c_uint64),
+        ("alignment", ctypes.c_uint64),
+    )
+
+
+class _LoadedObject(ctypes.Structure):
+    _fields_ = (
+        ("base", ctypes.c_uint64),
+        ("name", ctypes.c_char_p),
+        ("headers", ctypes.POINTER(_ProgramHeader)),
+        ("header_count", ctypes.c_uint16),
+    )
+
+
+def loaded_library(file_name: str) -> Library | None:
+    """Return the library of this file name if the process has loaded it."""
+    found: list[Library] = []
+
+    def look(entry: ctypes._Pointer[_LoadedObject], _size: int, _data: int) -> int:
+        path = os.fsdecode(entry.contents.name or b"")
+        if os.path.basename(path) != file_name:
+            return 0
+        headers = entry.contents.headers[: entry.contents.header_count]
+        base = entry.contents.base
+        found.extend(Library(path, base, base + h.address) for h in headers if h.type == PT_DYNAMIC)
+        return 1
+
+    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_LoadedObject), ctypes.c_size_t, ctypes.c_void_p)
+    ctypes.CDLL(None).dl_iterate_phdr(callback(look), None)
+    return found[0] if found else None
+
+
+def needed(library: Library) -> tuple[str, ...]:
+    """Return the file names of the libraries that this one asks for."""
+    tags = _tags(library)
+    return tuple(_text(library, tags, offset) for offset in tags[DT_NEEDED])
+
+
+def import_slots(library: Library, machine: str) -> dict[str, tuple[int, ...]]:
+    """Return the addresses of the slots of each imported function, by the function's name."""
+    tags = _tags(library)
+    symbols = _address(library, tags[DT_SYMTAB][0])
+    slots: dict[str, tuple[int, ...]] = defaultdict(tuple)
+    for offset, information, _addend in _relocations(library, tags):
+        if information & 0xFFFFFFFF not in SLOT_RELOCATIONS[machine]:
+            continue
+        symbol = symbols + SYMBOL_BYTES * (information >> 32)
+        name = _text(library, tags, ctypes.c_uint32.from_address(symbol).value)
+        slots[name] += (library.base + offset,)
+    return dict(slots)
+
+
+def _tags(library: Library) -> dict[int, list[int]]:
+    tags: dict[int, list[int]] = defaultdict(list)
+    address = library.dynamic
+    while (tag := ctypes.c_int64.from_address(address).value) != DT_NULL:
+        tags[tag].append(ctypes.c_uint64.from_address(address + 8).value)
+        address += 16
+    return tags
+
+
+def _address(library: Library, value: int) -> int:
+    # glibc has made these absolute, musl has not.
+    return value if value >= library.base else library.base + value
+
+
+def _text(library: Library, tags: Mapping[int, list[int]], offset: int) -> str:
+    return ctypes.string_at(_address(library, tags[DT_STRTAB][0]) + offset).decode()
+
+
+def _relocations(library: Library, tags: Mapping[int, list[int]]) -> Iterator[tuple[int, int, int]]:
+    for table, size in ((DT_JMPREL, DT_PLTRELSZ), (DT_RELA, DT_RELASZ)):
+        if tags.get(table) and tags.get(size):
+            raw = ctypes.string_at(_address(library, tags[table][0]), tags[size][0])
+            yield from RELOCATION.iter_unpack(raw)
+
+
+DISTRIBUTION = "scipy-openblas32"
+
+PREFIX = "scipy_"
+
+
+class OpenBLAS:
+    """The library, loaded, working on one thread.
+
+    MLX calls it from as many streams as d2f gives it; split once more over threads, every product would
+    wait for the slowest, which on a busy machine is long.
+
+    Raises
+    ------
+    OSError
+        If the distribution is not installed or its library cannot be loaded.
+    """
+
+    def __init__(self) -> None:
+        self.path = _library_file()
+        self._library = _load_with_one_thread(self.path)
+
+    def address(self, name: str) -> int | None:
+        """Return the address of a BLAS or LAPACK function by its ordinary name, None if it has none."""
+        try:
+            return ctypes.cast(self._library[PREFIX + name], ctypes.c_void_p).value
+        except AttributeError:
+            return None
+
+    @property
+    def threads(self) -> int:
+        """How many threads a product may use."""
+        return int(self._library[PREFIX + "openblas_get_num_threads"]())
+
+    @property
+    def version(self) -> str:
+        """Its version, and the kernels that it has chosen for this processor, such as ``0.3.34 (Haswell)``."""
+        return f"{self._text('openblas_get_config').split()[1]} ({self._text('openblas_get_corename')})"
+
+    def _text(self, name: str) -> str:
+        function = self._library[PREFIX + name]
+        function.restype = ctypes.c_char_p
+        text: bytes = function()
+        return text.decode()
+
+
+def _library_file() -> Path:
+    spec = find_spec("scipy_openblas32")  # Importing it would load the library for everybody.
+    if spec is None or spec.origin is None:
+        raise OSError(f"{DISTRIBUTION} is not installed")
+    for file in sorted(Path(spec.origin).parent.glob("lib/libscipy_openblas*.so")):
+        return file
+    raise OSError(f"{DISTRIBUTION} holds no library")
+
+
+def _load_with_one_thread(file: Path) -> ctypes.CDLL:
+    """Load with no pool of threads started, and leave the environment as it was."""
+    variable = "OPENBLAS_NUM_THREADS"
+    before = os.environ.get(variable)
+    os.environ[variable] = "1"
+    try:
+        library = ctypes.CDLL(str(file))
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+    # It may have been loaded before, with threads.
+    library[PREFIX + "openblas_set_num_threads"](1)
+    return library
+
+
+PROT_READ, PROT_WRITE = 1, 2
+
+MAPPINGS = Path("/proc/self/maps")
+
+
+def point_slots(targets: Mapping[int, int]) -> dict[int, int]:
+    """Write an address into each slot and return what was there, so that the same call undoes it.
+
+    Parameters
+    ----------
+    targets : mapping of slot address to function address
+
+    Raises
+    ------
+    OSError
+        If a page cannot be made writable; no slot is changed then.
+    """
+    pages = _locked_pages(targets)
+    try:
+        _protect(pages, PROT_READ | PROT_WRITE)
+        before = {slot: read_slot(slot) for slot in targets}
+        for slot, target in targets.items():
+            # Eight aligned bytes: another thread sees the old address or the new one.
+            ctypes.c_uint64.from_address(slot).value = target
+    finally:
+        _protect(pages, PROT_READ)
+    return before
+
+
+def read_slot(slot: int) -> int:
+    """Return the function address that a slot holds."""
+    return ctypes.c_uint64.from_address(slot).value
+
+
+def _locked_pages(slots: Iterable[int]) -> list[int]:
+    """Return the slots' pages that the dynamic linker has made read-only (RELRO)."""
+    size = os.sysconf("SC_PAGESIZE")
+    writable = _writable_spans()
+    pages = sorted({slot // size * size for slot in slots})
+    return [page for page in pages if not any(start <= page < end for start, end in writable)]
+
+
+def _writable_spans() -> list[tuple[int, int]]:
+    spans = []
+    for line in MAPPINGS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        span, rights, _ = line.split(" ", 2)
+        if "w" in rights:
+            start, end = span.split("-")
+            spans.append((int(start, 16), int(end, 16)))
+    return spans
+
+
+def _protect(pages: Iterable[int], rights: int) -> None:
+    process = ctypes.CDLL(None, use_errno=True)
+    size = ctypes.c_size_t(os.sysconf("SC_PAGESIZE"))
+    for page in pages:
+        if process.mprotect(ctypes.c_void_p(page), size, ctypes.c_int(rights)):
+            raise OSError(ctypes.get_errno(), "the page of an import slot cannot be changed")
+
 
 SWITCH = "D2F_BLAS"
+
 """Environment variable; ``off`` leaves MLX's own BLAS in place."""
 
 MLX_LIBRARY = "libmlx.so"
+
 FUNCTION = re.compile(r"cblas_\w+|[sdcz][a-z0-9]+_")
+
 FAST_ALREADY = re.compile(r"openblas|mkl|blis|armpl|accelerate", re.IGNORECASE)
 
 
@@ -85,10 +338,10 @@ def _decide() -> InForce:
         return InForce("MLX's own", f"{SWITCH}=off")
     if not sys.platform.startswith("linux"):
         return InForce("MLX's own", "only the Linux wheel of MLX has a slow one")
-    library = elf.loaded_library(MLX_LIBRARY)
-    if library is None or platform.machine() not in elf.SLOT_RELOCATIONS or sys.maxsize < 2**32:
+    library = loaded_library(MLX_LIBRARY)
+    if library is None or platform.machine() not in SLOT_RELOCATIONS or sys.maxsize < 2**32:
         return InForce("MLX's own", f"no {MLX_LIBRARY} of a machine that d2f knows is loaded")
-    if fast := [name for name in elf.needed(library) if FAST_ALREADY.search(name)]:
+    if fast := [name for name in needed(library) if FAST_ALREADY.search(name)]:
         return InForce(fast[0], "this build of MLX is linked to it")
     if preloaded := _preloaded():
         return InForce(preloaded, "it was loaded for the whole process before MLX")
@@ -116,9 +369,9 @@ def _exports(name: str) -> bool:
     return True
 
 
-def _point_at_openblas(library: elf.Library) -> InForce:
+def _point_at_openblas(library: Library) -> InForce:
     openblas = OpenBLAS()
-    slots = elf.import_slots(library, platform.machine())
+    slots = import_slots(library, platform.machine())
     addresses = {name: openblas.address(name) for name in slots if FUNCTION.fullmatch(name)}
     known = {name: address for name, address in addresses.items() if address is not None}
     if "cblas_sgemm" not in known:

@@ -13,17 +13,19 @@ from typing import NamedTuple
 import mlx.core as mx
 
 from d2f.mlx_cpu import patches, rows, shifted, strided_gradient, tiles, unfolded
-from d2f.mlx_cpu.channels import sum_of_channels
-from d2f.mlx_cpu.minimal import OUTPUTS
-from d2f.mlx_cpu.window import Window
+from d2f.mlx_cpu.hook import OUTPUTS
+from d2f.mlx_cpu.window import Window, sum_of_channels
 
 CHANNELS_TO_MULTIPLY = 16
+
 """From here on, the channels alone are wide enough for products; below, windows are unfolded."""
 
 CHANNELS_TO_TILE = 100
+
 """From here on, minimal filtering in both directions saves more in products than its transforms cost."""
 
 TILES_TO_MULTIPLY = 8
+
 """With fewer tiles (one picture, a small map) reading the transformed weights costs more than they save."""
 
 

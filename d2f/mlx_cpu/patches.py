@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from d2f.mlx_cpu.channels import spread
-from d2f.mlx_cpu.window import Window, crop
+from d2f.mlx_cpu.window import Window, crop, spread
 
 
 def prepare(weight: mx.array) -> list[mx.array]:

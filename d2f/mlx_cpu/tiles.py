@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from d2f.mlx_cpu.minimal import OUTPUTS, POINTS, TAPS, two_axes
+from d2f.mlx_cpu.hook import OUTPUTS, POINTS, TAPS, two_axes
 from d2f.mlx_cpu.window import Window, crop
 
 

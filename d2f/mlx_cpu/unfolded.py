@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from d2f.mlx_cpu.channels import spread
-from d2f.mlx_cpu.window import Window
+from d2f.mlx_cpu.window import Window, spread
 
 
 def prepare(weight: mx.array) -> list[mx.array]:

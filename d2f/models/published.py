@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from d2f.api.errors import D2FError
 from d2f.models import published_resnet, published_vgg
 from d2f.models.build import build_model
-from d2f.models.config import ModelConfig, model_config
-from d2f.models.parameters import HEAD, shapes
+from d2f.models.config import HEAD, ModelConfig, model_config, shapes
 from d2f.weights import strict
 
 if TYPE_CHECKING:
@@ -21,9 +20,11 @@ if TYPE_CHECKING:
 Publisher: TypeAlias = Literal["torchvision", "timm"]
 
 COUNTER = "num_batches_tracked"
+
 """Batch norm's count of batches, which no network here has a use for."""
 
 WRAPPER = "module."
+
 """What PyTorch's DataParallel puts before every name."""
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
-from d2f.models.shape import IMAGENET_DEPTHS
+from d2f.models.config import IMAGENET_DEPTHS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 MARK = "layer1.0.conv1.weight"
+
 """The name that only a residual network has."""
 
 RULES = (
@@ -24,6 +26,7 @@ RULES = (
     (r"layer(\d)\.(\d+)\.downsample\.0\.", r"stages.\1.\2.shortcut.conv."),
     (r"layer(\d)\.(\d+)\.downsample\.1\.", r"stages.\1.\2.shortcut.norm."),
 )
+
 """How a published name begins, and how d2f's does; theirs count layers from 1, ours stages from 0."""
 
 

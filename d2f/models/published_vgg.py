@@ -7,18 +7,21 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
-from d2f.models.vgg_shape import VGG_DEPTHS
+from d2f.models.config import VGG_DEPTHS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 MARK = "features.0.weight"
+
 """The name that only a VGG network has."""
 
 LINEAR = {
     "torchvision": {"classifier.0.": "hidden.0.", "classifier.3.": "hidden.1.", "classifier.6.": "head."},
     "timm": {"pre_logits.fc1.": "hidden.0.", "pre_logits.fc2.": "hidden.1.", "head.fc.": "head."},
 }
+
 """The linear layers; timm's hidden ones are convolutions over the whole map, with the same numbers."""
 
 

@@ -5,12 +5,9 @@ A format has a module of its own, with its writer and with the reader that resum
 
 from __future__ import annotations
 
-from d2f.output.append import Mode
-from d2f.output.done import Done
-from d2f.output.formats import FORMATS, Format, choose_format
-from d2f.output.head import Head
-from d2f.output.opening import open_writer
+from d2f.output.append import Head, Mode
+from d2f.output.columns import FORMATS, Format, Writer, choose_format
+from d2f.output.opening import Done, open_writer
 from d2f.output.summary import Summary
-from d2f.output.writer import Writer
 
 __all__ = ["FORMATS", "Done", "Format", "Head", "Mode", "Summary", "Writer", "choose_format", "open_writer"]

@@ -5,15 +5,163 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, Literal, TypeAlias
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, BinaryIO, Literal, TextIO, TypeAlias
 
-from d2f.output import refusals
+from d2f.api.errors import D2FError, Exit
+
+OTHER_FILE = "choose another file with -o"
+
+
+@contextmanager
+def explained(name: str, resumable: bool = False) -> Iterator[None]:
+    """Turn an OSError met while writing into ``D2F004``; a pipe closed by its reader stays a BrokenPipeError."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise stopped(name, error, resumable) from error
+
+
+def stopped(name: str, error: OSError, resumable: bool) -> D2FError:
+    """Return the error of an output that could be written so far, and no further."""
+    kept = "rows written before this are whole; once it can be written again, repeat the command with --resume"
+    return D2FError.of(
+        "D2F004",
+        f"'{name}' cannot be written: {error.strerror or error}",
+        kept if resumable else OTHER_FILE,
+        exit=Exit.SOME_FAILED,
+    )
+
+
+def cannot_open(name: str, error: OSError) -> D2FError:
+    """Return the error of an output that cannot be opened."""
+    if isinstance(error, FileNotFoundError):
+        return D2FError.of("D2F004", f"'{name}' cannot be written: its folder is not there", "make it with mkdir -p")
+    return D2FError.of("D2F004", f"'{name}' cannot be written: {error.strerror or error}", OTHER_FILE)
+
+
+def exists(name: str) -> D2FError:
+    """Return the error of an output that holds something already."""
+    return D2FError.of(
+        "D2F004",
+        f"'{name}' exists already",
+        "to continue it: --resume; to replace it: --overwrite; or choose another file with -o",
+    )
+
+
+def in_use(name: str) -> D2FError:
+    """Return the error of an output that another run is writing."""
+    return D2FError.of("D2F004", f"another run is writing '{name}'", f"wait for it to end, or {OTHER_FILE}")
+
+
+def strange_folder(name: str, entry: str) -> D2FError:
+    """Return the error of a folder for Parquet parts that holds something else."""
+    return D2FError.of(
+        "D2F004",
+        f"'{name}' is a folder that holds something else than Parquet parts: '{entry}'",
+        "choose a folder that is not there yet with -o; d2f makes it",
+    )
+
+
+def other_chain(name: str, theirs: str, ours: str) -> D2FError:
+    """Return the error of rows that another chain made; `theirs` and `ours` are digests, the first perhaps empty."""
+    digests = f" (digest {theirs[:12]}, this chain's is {ours[:12]})" if theirs else ""
+    return D2FError.of(
+        "D2F005",
+        f"'{name}' holds rows of another chain{digests}",
+        f"two chains' verdicts do not belong in one file: {OTHER_FILE}, or replace this one with --overwrite",
+    )
+
+
+def unreadable(name: str, why: str) -> D2FError:
+    """Return the error of a file to resume that d2f did not write, or that was changed since."""
+    return D2FError.of(
+        "D2F006",
+        f"'{name}' cannot be resumed: {why}",
+        f"nothing in it was changed; {OTHER_FILE}, or replace it with --overwrite",
+    )
+
+
+NAME = "standard output"
+
+
+class StandardOutput:
+    """What `AppendFile` is, for a pipe: nothing to cut, nothing to resume.
+
+    Parameters
+    ----------
+    stream : text file, optional
+        The standard output; by default what `sys.stdout` is now. It is held on to, because a run points `sys.stdout`
+        elsewhere while it calls plugins.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def append(self, record: bytes) -> None:
+        """Write one record and flush it."""
+        with guarded(self._stream):
+            self._stream.buffer.write(record)
+            self._stream.buffer.flush()
+
+    def close(self) -> None:
+        """Leave it open: it is not ours."""
+
+
+@contextmanager
+def guarded(stream: IO[str]) -> Iterator[None]:
+    """Turn an OSError met while writing to the standard output into ``D2F004``, and let go of it."""
+    try:
+        with explained(NAME):
+            yield
+    except (D2FError, BrokenPipeError):
+        _abandon(stream)
+        raise
+
+
+def _abandon(stream: IO[str]) -> None:
+    """Send what is still buffered nowhere, so that the interpreter does not fail over it when it ends."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The chain that an output belongs to, and the cells that its rows hold.
+
+    Parameters
+    ----------
+    chain, digest : str
+        Name and digest of the chain, as its rows carry them.
+    cells : tuple of (detector id, view)
+        In the chain's order; they become columns of CSV and Parquet.
+    """
+
+    chain: str
+    digest: str
+    cells: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, chain: str, digest: str, cells: Iterable[tuple[str, str]]) -> Head:
+        """Make a head of any iterable of (detector id, view)."""
+        return cls(chain, digest, tuple(cells))
+
 
 Mode: TypeAlias = Literal["new", "overwrite", "resume"]
+
 Split: TypeAlias = Callable[[BinaryIO], Iterator[bytes]]
 
 LARGEST_RECORD = 1 << 24
+
 """Bytes; what is longer was not written by d2f, and is refused instead of cut."""
 
 
@@ -38,14 +186,14 @@ class AppendFile:
         try:
             self._file = _open(path)
         except OSError as error:
-            raise refusals.cannot_open(path, error) from error
+            raise cannot_open(path, error) from error
         status = os.fstat(self._file.fileno())
         self._regular = stat.S_ISREG(status.st_mode)
         if self._regular:
             self._lock()
             if mode == "new" and status.st_size:
                 self._file.close()
-                raise refusals.exists(path)
+                raise exists(path)
         self.cut(0 if mode == "overwrite" else status.st_size)
 
     def records(self, split: Split) -> Iterator[bytes]:
@@ -71,7 +219,7 @@ class AppendFile:
             ``D2F006``: it is too long to be one record.
         """
         if self.end - end > LARGEST_RECORD:
-            raise refusals.unreadable(self.path, f"a record of more than {LARGEST_RECORD >> 20} MiB follows byte {end}")
+            raise unreadable(self.path, f"a record of more than {LARGEST_RECORD >> 20} MiB follows byte {end}")
         self.cut(end)
 
     def cut(self, end: int) -> None:
@@ -91,7 +239,7 @@ class AppendFile:
             self.cut(self.end)
             if isinstance(error, BrokenPipeError):
                 raise
-            raise refusals.stopped(self.path, error, resumable=self._regular) from error
+            raise stopped(self.path, error, resumable=self._regular) from error
         self.end += len(record)
 
     def close(self) -> None:
@@ -103,7 +251,7 @@ class AppendFile:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise refusals.in_use(self.path) from None
+            raise in_use(self.path) from None
         except OSError:
             # Some network file systems have no locks: a run there is not guarded, but possible.
             return

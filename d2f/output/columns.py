@@ -1,12 +1,51 @@
-"""A row laid flat: one column for each value of each cell, for CSV and Parquet."""
+"""What a writer of rows is."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from pathlib import PurePath
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
+from d2f.api.errors import D2FError
 from d2f.api.rows import Cell, Failure, Row
-from d2f.output.values import encodable, finite
+
+
+def finite(value: float | None) -> float | None:
+    """Return `value`, or None where it is not finite: NaN and infinity are never written."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def encodable(text: str) -> str:
+    r"""Return `text` as UTF-8 can hold it: bytes of a file name that are none stand as ``\udcff``.
+
+    Parameters
+    ----------
+    text : str
+        Perhaps a path with surrogate escapes, as Python gives names that are not UTF-8.
+
+    Examples
+    --------
+    >>> encodable("caf\udce9.jpg")
+    'caf\\udce9.jpg'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable(text: str) -> str:
+    r"""Return `text` on one line and harmless on a terminal: control characters stand escaped.
+
+    Examples
+    --------
+    >>> printable("two\nlines\x1b[31m")
+    'two\\nlines\\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
 
 Value: TypeAlias = str | int | float | None
 
@@ -21,6 +60,7 @@ BEFORE_CELLS: Mapping[str, type] = {
     "flips": str,
     "llr": float,
 }
+
 OF_A_CELL: Mapping[str, type] = {
     "score": float,
     "probability": float,
@@ -29,6 +69,7 @@ OF_A_CELL: Mapping[str, type] = {
     "error": str,
     "evidence": str,
 }
+
 AFTER_CELLS: Mapping[str, type] = {"chain": str, "chain_digest": str, "error_code": str, "error_message": str}
 
 FLIPS_JOINED = "; "
@@ -104,3 +145,66 @@ def _cell(flat: Mapping[str, Any], detector: str, view: str) -> Cell | None:
         code, _, message = values["error"].partition(": ")
         values["error"] = Failure(code, message)
     return Cell(detector, view, **values)
+
+
+Format: TypeAlias = Literal["table", "jsonl", "csv", "parquet"]
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+RESUMABLE: tuple[Format, ...] = ("jsonl", "csv", "parquet")
+
+ENDINGS: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".txt": "table",
+}
+
+
+def choose_format(path: str | None, wanted: Format | None) -> Format:
+    """Return the format that is wanted, otherwise the one that the file's name ends in, otherwise ``table``.
+
+    Parameters
+    ----------
+    path : str or None
+        The file to write; None for the standard output.
+    wanted : str or None
+        One of `FORMATS`.
+
+    Raises
+    ------
+    D2FError
+        ``D2F001``: the name's ending says nothing, or Parquet would go to the standard output.
+    """
+    if path is None and wanted == "parquet":
+        raise D2FError.of("D2F001", "Parquet is written to a folder of parts", "name it with -o FOLDER")
+    if wanted is not None:
+        return wanted
+    if path is None:
+        return "table"
+    ending = PurePath(path).suffix.lower()
+    if ending not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        raise D2FError.of("D2F001", f"no format goes with the name '{path}'", f"give --format, or end it in {known}")
+    return ENDINGS[ending]
+
+
+class Writer(Protocol):
+    """Takes rows one by one; memory does not grow with their number."""
+
+    def write(self, row: Row) -> None:
+        """Write one row.
+
+        Raises
+        ------
+        D2FError
+            ``D2F004``: the disk is full, or the file cannot be written any more. Rows written before stay.
+        BrokenPipeError
+            Whoever read the standard output has stopped reading.
+        """
+        ...
+
+    def close(self) -> None:
+        """Bring everything to its place; a closed writer may be closed again."""
+        ...

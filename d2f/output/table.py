@@ -12,20 +12,25 @@ from rich.console import Console
 from rich.text import Text
 
 from d2f.api.rows import Row
-from d2f.output import refusals
-from d2f.output.findings import findings, verdict
-from d2f.output.standard_output import guarded
-from d2f.output.values import printable
+from d2f.output import append as refusals
+from d2f.output.append import guarded
+from d2f.output.columns import printable
+from d2f.output.summary import findings, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import IO
 
+
 PLAIN_WIDTH = 80
+
 VERDICT_WIDTH = 20
+
 GAP = "  "
+
 HEADINGS = ("file", "verdict, probability", "evidence: + generated, - real")
+
 COLOURS = {"generated": "red", "real": "green", "inconclusive": "yellow", None: "bold magenta"}
 
 

@@ -1,18 +1,154 @@
-"""A stage built from its name and its options."""
+"""pydantic's errors in plain sentences, each with its path and a near-miss suggestion.
+
+A validator of a stage's options may raise ``ValueError("must be an odd number")``: what begins with
+"must" is put after the option's name, anything else stands behind a colon.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from d2f.api.errors import D2FError, Exit, Problem
+from d2f.api.errors import D2FError, Exit, Problem, nearest
 from d2f.api.inputs import Input
 from d2f.plugins.catalog import Catalog
-from d2f.plugins.faults import blame
-from d2f.plugins.validation import findings, option_problem
+from d2f.plugins.errors import Schema, at, blame, expected, schema_of, shown
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with plain data.
+
+    Parameters
+    ----------
+    sort : {'unknown', 'missing', 'value'}
+        A key that the model does not have, one that it needs, or a wrong value.
+    path : tuple of str and int
+        Keys and indices from the top of the data; the last is the key in question.
+    message : str
+        What follows the key's name, such as ``must be a whole number, not 'x'``; empty for an unknown or
+        missing key.
+    suggestion : str
+        The key or value that was probably meant.
+    choices : tuple of str
+        The keys that the model has, where `sort` is ``unknown``.
+    description : str
+        The field's own description.
+    """
+
+    sort: Literal["unknown", "missing", "value"]
+    path: Path
+    message: str = ""
+    suggestion: str = ""
+    choices: tuple[str, ...] = ()
+    description: str = ""
+
+    @property
+    def name(self) -> str:
+        """The path as a person writes it: ``detectors[2].use``."""
+        return spelled(self.path)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The suggestion, else what there is to choose from, or what the key means."""
+        if self.suggestion:
+            return (f"did you mean '{self.suggestion}'?",)
+        if self.sort == "unknown":
+            return (f"known: {', '.join(self.choices)}" if self.choices else "there are none",)
+        return (f"{self.name}: {self.description}",) if self.description else ()
+
+
+def spelled(path: Sequence[str | int]) -> str:
+    """Return a path as a person writes it.
+
+    >>> spelled(("detectors", 2, "use"))
+    'detectors[2].use'
+    """
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def findings(model: type[BaseModel], data: Any) -> tuple[Finding, ...]:
+    """Return everything that keeps `data` from being a `model`; empty where it is one."""
+    from pydantic import ValidationError
+
+    try:
+        model.model_validate(data)
+    except ValidationError as error:
+        return explain(error.errors(include_url=False), model, data)
+    return ()
+
+
+def explain(errors: Sequence[ErrorDetails], model: type[BaseModel], data: Any) -> tuple[Finding, ...]:
+    """Return the findings that pydantic's errors are: one for each place, whatever branches a union has."""
+    schema = schema_of(model) or {}
+    found: dict[Path, Finding] = {}
+    for error in errors:
+        finding = _finding(error, schema, data)
+        found.setdefault(finding.path, finding)
+    return tuple(found.values())
+
+
+def option_problem(kind: str, stage: str, finding: Finding) -> Problem:
+    """Return a finding about a stage's option as a problem without a place."""
+    sentence = {
+        "unknown": f"unknown option '{finding.name}'",
+        "missing": f"option '{finding.name}' is missing",
+        "value": f"option '{finding.name}' {finding.message}" if finding.path else f"options: {finding.message}",
+    }[finding.sort]
+    return Problem("D2F114", f"{kind} '{stage}': {sentence}", notes=finding.notes)
+
+
+def _finding(error: ErrorDetails, schema: Schema, data: Any) -> Finding:
+    # An item that is missing from a list is a list that is too short.
+    key_matters = error["type"] in ("missing", "extra_forbidden") and isinstance(error["loc"][-1], str)
+    path = _within(data, error["loc"], key_matters)
+    here = at(schema, path) or {}
+    description = str(here.get("description", "")) if path and "properties" not in here else ""
+    if key_matters and error["type"] == "missing":
+        return Finding("missing", path, description=description)
+    if key_matters:
+        choices = tuple((at(schema, path[:-1]) or {}).get("properties", ()))
+        return Finding("unknown", path, suggestion=nearest(str(path[-1]), choices) or "", choices=choices)
+    return _wrong_value(error, path, schema, here, description)
+
+
+def _wrong_value(error: ErrorDetails, path: Path, schema: Schema, here: Schema, description: str) -> Finding:
+    value = error["input"]
+    said = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if error["type"] not in ("value_error", "assertion_error"):
+        takes = expected(schema, here) if here else ""
+        said = f"must be {takes}" if takes and "something else" not in takes else f"is wrong: {said}"
+        if error["type"] == "finite_number":
+            said = "must be a finite number"
+    elif not said.startswith("must "):
+        # A validator that speaks of several options at once says all there is to say.
+        return Finding("value", path, f": {said}" if path else said, description=description)
+    return Finding("value", path, f"{said}, not {shown(value)}", suggestion=_near(value, here), description=description)
+
+
+def _near(value: object, here: Schema) -> str:
+    choices = [one for one in here.get("enum", ()) if isinstance(one, str)]
+    return (nearest(value, choices) or "") if isinstance(value, str) else ""
+
+
+def _within(data: Any, loc: Path, key_matters: bool) -> Path:
+    """Return `loc` without the names of a union's branches, which do not stand in the data."""
+    path: list[str | int] = []
+    for part in loc[:-1] if key_matters else loc:
+        held = isinstance(data, Mapping) and part in data
+        if held or (isinstance(data, list | tuple) and isinstance(part, int) and part < len(data)):
+            path.append(part)
+            data = data[part]
+    return (*path, loc[-1]) if key_matters else tuple(path)
 
 
 def read_options(kind: str, stage: Any, options: Mapping[str, Any]) -> BaseModel:

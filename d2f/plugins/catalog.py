@@ -2,22 +2,148 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from d2f.api.errors import D2FError, Exit, Place, Problem
-from d2f.api.events import StageFinished
-from d2f.api.weights import Weights
-from d2f.plugins.absent import absent
-from d2f.plugins.entry_points import Origin, allowed
-from d2f.plugins.faults import Fault, raised
-from d2f.plugins.gathering import WEIGHTS, Shelf, gather
-from d2f.plugins.kinds import kind_of
-from d2f.plugins.requirements import unmet
+from d2f.api.errors import D2FError, Exit, Place, Problem, did_you_mean
+from d2f.api.inputs import Weights
+from d2f.api.outcomes import StageFinished
+from d2f.plugins.entries import KINDS, Origin, allowed, kind_of
+from d2f.plugins.errors import Fault, raised
+from d2f.plugins.registry import WEIGHTS, Shelf, gather, unmet
+
+if TYPE_CHECKING:
+    from d2f.api.inputs import Weights
+
+
+def absent(shelf: Shelf, kind: str, name: str, place: Place | None) -> D2FError:
+    """Return the error of asking for a stage that is not on the shelf."""
+    causes = [fault for fault in shelf.faults if fault.explains(kind, name)]
+    if causes:
+        return D2FError([_unusable(fault, kind, name, place) for fault in causes], Exit.PLUGIN)
+    notes = _other_kinds(shelf, kind, name) or did_you_mean(name, _names(shelf, kind))
+    problem = Problem(
+        KINDS[kind].unknown,
+        f"unknown {kind} '{name}'",
+        place,
+        label="no loaded plugin provides it",
+        notes=(*notes, *_suspects(shelf, kind, name)),
+    )
+    return D2FError(problem, Exit.USAGE)
+
+
+def _unusable(fault: Fault, kind: str, name: str, place: Place | None) -> Problem:
+    problem, asked = fault.problem, f"{kind} '{name}'"
+    message = problem.message if problem.message.startswith(asked) else f"{asked} is not usable: {problem.message}"
+    return replace(problem, message=message, notes=(*_asked_at(place), *problem.notes), severity="error")
+
+
+def _asked_at(place: Place | None) -> tuple[str, ...]:
+    if place is None:
+        return ()
+    line = f":{place.line}:{place.column}" if place.line else ""
+    return (f"asked for in {place.file}{line}" + (f" at {place.path}" if place.path else ""),)
+
+
+def _names(shelf: Shelf, kind: str) -> list[str]:
+    return sorted(name for known, name in shelf.offers if known == kind)
+
+
+def _other_kinds(shelf: Shelf, kind: str, name: str) -> tuple[str, ...]:
+    return tuple(f"there is a {other} '{name}'" for other in KINDS if other != kind and (other, name) in shelf.offers)
+
+
+def _suspects(shelf: Shelf, kind: str, name: str) -> tuple[str, ...]:
+    """Return notes on plugins that might have offered it, had they been loaded."""
+    left_out = [origin for origin in shelf.left_out if origin.answers_to(name)]
+    notes = [f"plugin '{one.entry_point}' ({one.package}) is left out by D2F_PLUGINS" for one in left_out]
+    whole = {fault.origin: fault for fault in shelf.faults if fault.stage is None and fault.kind in (None, kind)}
+    notes += [
+        f"plugin '{origin.entry_point}' ({origin.package}) is broken and might: d2f plugin check {origin.entry_point}"
+        for origin in whole
+        if origin is not None
+    ]
+    return tuple(notes)
+
+
+CODE = (".py", ".so", ".pyd")
+
+
+def code_digest(stage: object) -> str | None:
+    """Return a sha256 over the code of the top-level package that a stage's class comes from.
+
+    Parameters
+    ----------
+    stage : object
+        A stage, or its class.
+
+    Returns
+    -------
+    str or None
+        64 hexadecimal digits; None where there is no file, as for a class typed at a prompt.
+    """
+    made_by = stage if isinstance(stage, type) else type(stage)
+    return _digest(made_by.__module__.partition(".")[0])
+
+
+@cache
+def _digest(package: str) -> str | None:
+    files = list(_files(package))
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    for name, path in sorted(files):
+        digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(package: str) -> Iterator[tuple[str, Path]]:
+    """Yield the package's files of code, each with its path inside the package."""
+    module = sys.modules.get(package)
+    folders = list(getattr(module, "__path__", ()))
+    for folder in map(Path, folders):
+        yield from ((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.suffix in CODE)
+    alone = Path(getattr(module, "__file__", None) or "")
+    if not folders and alone.is_file():
+        yield alone.name, alone
+
+
+def canonical(value: Any) -> str:
+    """Return plain data as JSON with sorted keys, no blanks, and one spelling of each number.
+
+    >>> canonical({"b": 1.0, "a": [True, 0.5]})
+    '{"a":[true,0.5],"b":1}'
+    """
+    return json.dumps(_one_spelling(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _one_spelling(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _one_spelling(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_one_spelling(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def stage_facts(use: str, options: Mapping[str, Any], weights: Sequence[Weights] = ()) -> dict[str, Any]:
+    """Return what identifies a stage: its name, its options with their defaults, the digests of its weights."""
+    facts: dict[str, Any] = {"use": use, "with": dict(options)}
+    if weights:
+        facts["weights"] = sorted(record.sha256 for record in weights)
+    return facts
+
 
 ALLOW_LIST = "D2F_PLUGINS"
+
 """Environment variable: names of the entry points that are loaded besides the built-in ones."""
 
 
@@ -78,7 +204,7 @@ class Catalog:
         Parameters
         ----------
         kind : str
-            A key of `d2f.plugins.kinds.KINDS`.
+            A key of `d2f.plugins.entries.KINDS`.
         name : str
             As chain files call it.
         place : Place, optional

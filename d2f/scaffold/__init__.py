@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from d2f.scaffold.names import Names, read_name
-from d2f.scaffold.write import SCAFFOLDS, new_plugin
+from d2f.scaffold.new import SCAFFOLDS, Names, new_plugin, read_name
 
 __all__ = ["SCAFFOLDS", "Names", "new_plugin", "read_name"]

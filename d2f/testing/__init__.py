@@ -5,13 +5,18 @@ With pytest the fixtures `d2f_catalog`, `d2f_images` and `d2f_labelled_set` are 
 
 from __future__ import annotations
 
-from d2f.testing.camera import camera_picture, upsampled_picture
-from d2f.testing.catalog import catalog_of
-from d2f.testing.image_files import image_file
 from d2f.testing.kit import check_stage, run_checks
-from d2f.testing.labelled_set import write_labelled_set
-from d2f.testing.pictures import flat_pictures, hard_pictures, ordinary_pictures, pictures
-from d2f.testing.report import Report, Result
+from d2f.testing.pictures import (
+    camera_picture,
+    flat_pictures,
+    hard_pictures,
+    image_file,
+    ordinary_pictures,
+    pictures,
+    upsampled_picture,
+    write_labelled_set,
+)
+from d2f.testing.report import Report, Result, catalog_of
 
 __all__ = [
     "Report",

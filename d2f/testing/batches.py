@@ -1,22 +1,31 @@
-"""A detector called as the engine calls it, on named pictures."""
+"""Seeded scores of two classes, for what is fitted to scores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import gc
+import os
+import random
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.inputs import FileBytes, Tiles
 from d2f.api.outcomes import Abstention, Score
-from d2f.testing.check import Failed
-from d2f.testing.image_files import image_file
-from d2f.testing.pictures import SIDE, flat_pictures, hard_pictures, ordinary_pictures, with_size
-from d2f.testing.subject import Subject
+from d2f.testing.pictures import SIDE, flat_pictures, hard_pictures, image_file, ordinary_pictures, with_size
+from d2f.testing.subject import Failed, Subject
 
 if TYPE_CHECKING:
-    from d2f.api.arrays import Pixels
+    from numpy.typing import NDArray
+
+    from d2f.api.inputs import Floats, Labels, Pixels
+
 
 Given = dict[str, Any]
+
 """Elements of a batch by the picture's name: pixels, a tile or an `ImageFile`."""
 
 Outcomes = dict[str, Score | Abstention]
@@ -91,7 +100,7 @@ def _batch(wants: object, elements: list[Any]) -> Any:
     """Return elements as the engine hands them over: lists, or one array of fixed shape that zeros fill up."""
     import numpy as np
 
-    from d2f.engine.apply import read_only
+    from d2f.engine.views import read_only
 
     if isinstance(wants, FileBytes):
         return elements
@@ -145,3 +154,204 @@ def alike(one: Score | Abstention, other: Score | Abstention, allowed: float) ->
 def shown(outcome: Score | Abstention) -> str:
     """Return an outcome in words."""
     return repr(outcome.value) if isinstance(outcome, Score) else f"an abstention ({outcome.reason})"
+
+
+SECONDS = 60.0
+
+"""An image of 512 x 512 that takes longer than this on one machine is out of reach of any batch."""
+
+BYTES = 4 * 2**30
+
+"""Memory that one image of 512 x 512 may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one call took.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall time.
+    size : int
+        The most bytes that Python and NumPy held at once; what other libraries allocate is not seen.
+    """
+
+    seconds: float
+    size: int
+
+    def __str__(self) -> str:
+        return f"{in_seconds(self.seconds)} and {in_bytes(self.size)} an image of 512x512"
+
+    def excess(self) -> list[str]:
+        """Return what is out of bounds, in words."""
+        found = [f"{self.seconds:.0f} s an image of 512x512; bound {SECONDS:.0f} s"] if self.seconds > SECONDS else []
+        return found + ([f"{in_bytes(self.size)} an image; bound {in_bytes(BYTES)}"] if self.size > BYTES else [])
+
+
+def measured(call: Callable[[], object]) -> Cost:
+    """Return what a call costs: its time first, then, in another call, its memory."""
+    begun = time.perf_counter()
+    call()
+    seconds = time.perf_counter() - begun
+    with traced():
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        call()
+        return Cost(seconds, tracemalloc.get_traced_memory()[1] - before)
+
+
+def left_behind(call: Callable[[], object]) -> int:
+    """Return how many bytes more Python and NumPy hold after a call than before it."""
+    with traced():
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        call()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - before
+
+
+@contextmanager
+def traced() -> Iterator[None]:
+    """Trace allocations while the block runs, and go on tracing if somebody already did."""
+    already = tracemalloc.is_tracing()
+    if not already:
+        tracemalloc.start()
+    try:
+        yield
+    finally:
+        if not already:
+            tracemalloc.stop()
+
+
+def in_seconds(seconds: float) -> str:
+    """Return a duration: ``12 ms``, ``3.4 s``."""
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def in_bytes(size: int) -> str:
+    """Return a size: ``31 MB``."""
+    return f"{size / 1e6:.2g} MB" if size < 1e8 else f"{size / 1e9:.2g} GB"
+
+
+@contextmanager
+def random_state(seed: int) -> Iterator[None]:
+    """Seed the generators of Python and NumPy that all code of the process shares, and put them back afterwards."""
+    import numpy as np
+
+    kept, kept_by_numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(kept)
+        np.random.set_state(kept_by_numpy)
+
+
+@contextmanager
+def process_state() -> Iterator[list[str]]:
+    """Yield a list that afterwards holds what the block has changed in the process, in words."""
+    before, changed = _state(), []  # type: tuple[dict[str, Any], list[str]]
+    yield changed
+    after = _state()
+    changed += [name for name in before if before[name] != after[name]]
+
+
+def _state() -> dict[str, Any]:
+    import numpy as np
+
+    of_numpy = np.random.get_state(legacy=False)
+    key = of_numpy["state"]
+    return {
+        "the random generator of the module `random`": random.getstate(),
+        "the random generator of numpy.random": (key["key"].tobytes(), key["pos"]),
+        "what NumPy does about division by zero (numpy.seterr)": np.geterr(),
+        "the environment": dict(os.environ),
+        "the working folder": os.getcwd(),
+    }
+
+
+def fingerprint(value: Any) -> Any:
+    """Return what tells whether a picture or a file in memory has been changed."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    return fingerprint(value.pixels), value.data, sorted(map(str, value.info))
+
+
+THREADS = 4
+
+
+def in_threads(work: Callable[[int], None], found: list[str], subject: Subject) -> None:
+    """Call ``work(number)`` from four threads that start together; what one raises is added to `found`."""
+    start = threading.Barrier(THREADS)
+
+    def run(number: int) -> None:
+        start.wait()
+        try:
+            work(number)
+        except Failed as error:
+            found.extend(error.found)
+        except Exception as error:
+            found.append(f"in thread {number}: it raised {subject.said(error)}")
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+SEPARATION = 2.0
+
+"""Distance of the classes' means, in standard deviations: the true log-likelihood ratio of a score s is 2 s."""
+
+
+def scores_of_two_classes(count: int = 400, direction: float = 1.0, seed: int = 3) -> tuple[Floats, Labels, Floats]:
+    """Return scores (n,), labels (n,) and weights (n,) of bell-shaped classes around -1 and 1.
+
+    Parameters
+    ----------
+    count : int
+        Of both classes together; a quarter of them are real. Weights make both labels weigh alike.
+    direction : float
+        What the scores are multiplied by; below 0, a higher score means a photograph.
+    seed : int
+
+    Examples
+    --------
+    >>> scores, labels, weights = scores_of_two_classes(8)
+    >>> labels.tolist(), weights.round(3).tolist()
+    ([0, 0, 1, 1, 1, 1, 1, 1], [0.25, 0.25, 0.083, 0.083, 0.083, 0.083, 0.083, 0.083])
+    """
+    import numpy as np
+
+    labels = (np.arange(count) >= count // 4).astype(np.int8)
+    scores = np.random.default_rng(seed).normal(SEPARATION * (labels - 0.5), 1.0)
+    return direction * scores, labels, even_weights(labels)
+
+
+def cells_of_scores(cells: int, count: int = 300, seed: int = 4) -> tuple[Floats, Labels, Floats]:
+    """Return calibrated probabilities (n, cells), labels and weights; some cells have none (NaN), no row all.
+
+    Cells are independent, and each row keeps its first cell.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(count) < 0.6).astype(np.int8)
+    scores = rng.normal(SEPARATION * (labels[:, None] - 0.5), 1.0, (count, cells))
+    probabilities = 1.0 / (1.0 + np.exp(-SEPARATION * scores))
+    absent = rng.random((count, cells)) < 0.15
+    absent[:, 0] = False
+    return np.where(absent, np.nan, np.clip(probabilities, 1e-6, 1 - 1e-6)), labels, even_weights(labels)
+
+
+def even_weights(labels: NDArray[Any]) -> Floats:
+    """Return weights (n,), sum 1, under which both labels weigh alike."""
+    import numpy as np
+
+    counts = np.bincount(labels, minlength=2)
+    return np.asarray(0.5 / counts[labels], dtype=np.float64)

@@ -6,23 +6,20 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from d2f.plugins.kinds import KINDS, kind_of
-from d2f.testing.check import Check
-from d2f.testing.checks import (
-    calibrator,
-    combiner,
-    construction,
-    detector,
-    listing,
-    preprocessor,
-    quiet,
-    resources,
-    shape,
-    trainable,
-    weights,
-)
+from d2f.plugins.entries import KINDS, kind_of
+from d2f.testing import check_calibrator as calibrator
+from d2f.testing import check_common as construction
+from d2f.testing import check_common as listing
+from d2f.testing import check_common as resources
+from d2f.testing import check_detector as detector
+from d2f.testing import check_detector as quiet
+from d2f.testing import check_detector as shape
+from d2f.testing import check_stages as combiner
+from d2f.testing import check_stages as preprocessor
+from d2f.testing import check_trainable as trainable
+from d2f.testing import check_trainable as weights
 from d2f.testing.report import Report, Result
-from d2f.testing.subject import Subject
+from d2f.testing.subject import Check, Subject
 
 OF_ALL: tuple[Check, ...] = (
     shape.complete,
@@ -32,7 +29,9 @@ OF_ALL: tuple[Check, ...] = (
     shape.requirements,
     shape.valid_options,
 )
+
 BUILT: tuple[Check, ...] = (shape.plain_options, construction.cheap_construction, construction.loads)
+
 WEIGHED: tuple[Check, ...] = (weights.recorded, weights.strict_weights, weights.trained_on)
 
 CHECKS: Mapping[str, tuple[Check, ...]] = {
@@ -93,6 +92,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         trainable.network,
     ),
 }
+
 """What is held of each kind, in the order in which it is checked."""
 
 
@@ -194,6 +194,7 @@ def _unmet(report: Report, without_weights: bool) -> str:
 
 
 GATES = (shape.requirements.name, shape.valid_options.name, construction.loads.name)
+
 """Checks that are left out where something is missing without which there is nothing to check."""
 
 

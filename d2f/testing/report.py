@@ -1,13 +1,26 @@
-"""What the checks found of a stage, as data and as text."""
+"""A catalog for tests: the built-in stages and those given, whatever else is installed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Literal
+
+from d2f.api.errors import D2FError, Exit
+from d2f.api.inputs import Weights
+from d2f.plugins.catalog import Catalog
+from d2f.plugins.entries import kind_of
+from d2f.plugins.registry import gather
 
 MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
+
 PLAIN_MARKS = {"passed": "+", "failed": "x", "skipped": "-"}
+
 """What stands for `MARKS` on a terminal that cannot print them."""
 
 State = Literal["passed", "failed", "skipped"]
@@ -120,3 +133,109 @@ def tally(reports: Sequence[Report]) -> str:
 
 def _checks(results: Sequence[Result]) -> str:
     return f"{len(results)} check{'s' if len(results) != 1 else ''}"
+
+
+OWN = __name__.rpartition(".")[0]
+
+CALLS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
+
+_watching: dict[int, Seen] = {}
+
+_installed = False
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was asked for.
+
+    Parameters
+    ----------
+    opened : list of str
+        Paths of files opened for reading or writing, without those that an import opens.
+    unpickled : list of str
+        ``module.name`` of everything that a pickle looked up, without what an import unpickles.
+    called : list of str
+        Hosts, as far as the event names one.
+    """
+
+    opened: list[str] = field(default_factory=list)
+    unpickled: list[str] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def watched() -> Iterator[Seen]:
+    """Yield what this thread asks of the interpreter while the block runs."""
+    _install()
+    seen, thread = Seen(), threading.get_ident()
+    before = _watching.get(thread)
+    _watching[thread] = seen
+    try:
+        yield seen
+    finally:
+        if before is None:
+            del _watching[thread]
+        else:
+            _watching[thread] = before
+
+
+def _install() -> None:
+    global _installed
+    if not _installed:
+        _installed = True
+        sys.addaudithook(_hook)
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watching:
+        return
+    seen = _watching.get(threading.get_ident())
+    if seen is None or not (event in ("open", "pickle.find_class") or event in CALLS) or _importing():
+        return
+    if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+        seen.opened.append(os.fsdecode(arguments[0]))
+    elif event == "pickle.find_class":
+        seen.unpickled.append(".".join(map(str, arguments)))
+    elif event in CALLS:
+        seen.called.append(" ".join(str(one) for one in arguments if isinstance(one, str | tuple)))
+
+
+def _importing() -> bool:
+    """Whether the code that asks is being imported, rather than called by the kit."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and not str(frame.f_globals.get("__name__")).startswith(OWN):
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def catalog_of(*stages: type, weights: Iterable[Weights] = ()) -> Catalog:
+    """Return a catalog of the built-in stages and of these; no other plugin is looked for.
+
+    Parameters
+    ----------
+    *stages : type
+        Stage classes; they need not be installed.
+    weights : iterable of Weights
+        Records besides those of the built-in stages.
+
+    Raises
+    ------
+    D2FError
+        D2F203 where a class is no stage, D2F204 where its name is taken; all of them at once.
+
+    Examples
+    --------
+    >>> "wiener" in catalog_of().names("preprocessor")
+    True
+    """
+    shelf = gather(frozenset())
+    known = len(shelf.faults)
+    for stage in stages:
+        shelf.put_stage(kind_of(stage) or "detector", stage, None)
+    for record in weights:
+        shelf.put_weights(record, None)
+    if len(shelf.faults) > known:
+        raise D2FError([fault.problem for fault in shelf.faults[known:]], Exit.PLUGIN)
+    return Catalog(shelf)

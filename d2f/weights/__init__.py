@@ -1,17 +1,14 @@
 """Weights files found by name, checked by digest, read strictly. No pickle is ever loaded.
 
-Nothing is fetched, but by `d2f.weights.fetching` on request.
+Nothing is fetched, but by `d2f.weights.fetch` on request.
 """
 
 from __future__ import annotations
 
-from d2f.weights.cache import cache_folder
-from d2f.weights.file import WeightsFile, checked_bytes, read_weights, write_weights
-from d2f.weights.fitness import strict
-from d2f.weights.lookup import as_record, resolve
+from d2f.weights.file import WeightsFile, checked_bytes, read_weights, short_digests, strict, write_weights
 from d2f.weights.onnx_file import OnnxFile, OnnxNode, read_onnx
+from d2f.weights.sources import as_record, cache_folder, resolve
 from d2f.weights.torch_file import read_torch
-from d2f.weights.trained_on import short_digests
 
 __all__ = [
     "OnnxFile",

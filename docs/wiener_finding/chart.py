@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2f.api.arrays import Floats, Labels
+from d2f.api.inputs import Floats, Labels
 from d2f.engine.plan import Decision
 from wiener_finding.benched import COPIES, Judged
 

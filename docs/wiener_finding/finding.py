@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from d2f.measure import Interval
+from d2f.metrics import Interval
 from wiener_finding.numbers import Direction, change, direction, figure, points, share
 from wiener_finding.shares import CLEAN, FILTERED, NOISY, Shares
 

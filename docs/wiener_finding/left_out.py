@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from d2f.api.arrays import Floats, Labels
-from d2f.bench.drawn import Ranked
-from d2f.bench.draws import Draws
+from d2f.api.inputs import Floats, Labels
 from d2f.engine.judge import Judge
 from d2f.engine.plan import Plan
-from d2f.measure import Interval
+from d2f.evaluate.bench_figures import Draws
+from d2f.metrics import Interval
+from d2f.metrics.weighted import Ranked
 from wiener_finding.benched import COPIES, Judged
 
 

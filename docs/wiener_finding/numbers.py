@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from d2f.measure import Interval
+from d2f.metrics import Interval
 
 Direction: TypeAlias = Literal["rises", "falls", ""]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
-from d2f.bench.report import markdown_table
-from d2f.bench.subject import LAYINGS
+from d2f.evaluate.bench_report import markdown_table
+from d2f.evaluate.bench_systems import LAYINGS
 from wiener_finding.benched import Benched, Judged
 from wiener_finding.directions import added_sentences, push_sentences
 from wiener_finding.finding import against, escapes, first_paragraph, laying, never_right, noise, ranking, shift

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from d2f.api.arrays import Floats, Labels
-from d2f.bench.draws import Draws
-from d2f.bench.subject import Subject
-from d2f.measure import Interval
+from d2f.api.inputs import Floats, Labels
+from d2f.evaluate.bench_figures import Draws
+from d2f.evaluate.bench_systems import Subject
+from d2f.metrics import Interval
 from wiener_finding.benched import COPIES
 
 

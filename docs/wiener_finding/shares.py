@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from d2f.api.arrays import Floats, Labels
-from d2f.bench.drawn import share
-from d2f.bench.draws import Draws
-from d2f.bench.figures import figures
-from d2f.bench.subject import GENERATED, LAYINGS, REAL, Laying, Subject
-from d2f.measure import Interval
+from d2f.api.inputs import Floats, Labels
+from d2f.evaluate.bench_figures import Draws, figures
+from d2f.evaluate.bench_systems import GENERATED, LAYINGS, REAL, Laying, Subject
+from d2f.metrics import Interval
+from d2f.metrics.weighted import share
 from wiener_finding.benched import COPIES
 
 CLEAN, FILTERED, NOISY = range(len(COPIES))

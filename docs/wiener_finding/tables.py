@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from d2f.bench.subject import Laying
-from d2f.bench.tables import Table
+from d2f.evaluate.bench_report import Table
+from d2f.evaluate.bench_systems import Laying
 from wiener_finding.benched import COPIES
 from wiener_finding.directions import KINDS, towards
 from wiener_finding.left_out import Added

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from d2f.chain.chain import Chain
-from d2f.data.columns import column_value
-from d2f.data.dataset import Dataset, load_dataset
+from d2f.data.dataset import Dataset, column_value, load_dataset
 from d2f.data.split import shipped_split
 from d2f.engine.loading import load_stages
-from d2f.fitting.overlap import prefixes, seen
+from d2f.evaluate.out_of_fold import prefixes, seen
 
 needs_data = pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from d2f import load_chain
-from d2f.data.digest import digest
+from d2f.data.groups import digest
 from tests.chains.fitted_set import fitted_set, needs_data, seen_by
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from d2f import load_chain
-from d2f.data.digest import digest
+from d2f.data.groups import digest
 from tests.chains.fitted_set import fitted_set, needs_data, seen_by
 
 NAMES = ("robust", "fast")

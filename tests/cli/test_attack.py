@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from d2f.cli.main import main
-from d2f.engine.apply import apply_steps
 from d2f.engine.spec import parse_spec
+from d2f.engine.views import apply_steps
+from d2f.images.read import read_image
 from d2f.plugins.catalog import Catalog
-from d2f.reading.image import read_image
 from tests.plugins.pictures import Pixels, noise_picture, photograph
 
 Run = Callable[..., tuple[int, str]]

@@ -20,7 +20,7 @@ detectors: [{id: noise, use: noise-level}]
 calibrate: {noise/plain: {use: platt, with: {slope: -0.7, bias: 5.0}}}
 """
 SLOW = PLUGIN.replace("return [float(", "import time; time.sleep(0.02 * len(batch)); return [float(")
-SMALL_PARTS = "import d2f.bench.store as store; store.PART_ROWS = 6; "
+SMALL_PARTS = "import d2f.evaluate.bench as store; store.PART_ROWS = 6; "
 RUN = "import sys; from d2f.cli.main import main; sys.exit(main())"
 
 

@@ -72,7 +72,7 @@ class TestNames:
     def _shipped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("fast", "triad"):
             (tmp_path / f"{name}.yaml").write_text((CHAINS / "good" / "triad.yaml").read_text("utf-8"), "utf-8")
-        monkeypatch.setattr("d2f.chain.shipped.files", lambda package: tmp_path)
+        monkeypatch.setattr("d2f.chain.chain.files", lambda package: tmp_path)
 
     @pytest.mark.usefixtures("_test_stages")
     def test_shipped_name(self, capsys: pytest.CaptureFixture[str]) -> None:

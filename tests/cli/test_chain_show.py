@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from d2f.chain.load import load_chain
+from d2f.chain.chain import load_chain
 from d2f.chain.show import draw
-from d2f.cli.chain import COMMANDS
-from d2f.cli.chain_show import print_drawing
+from d2f.cli.chain import COMMANDS, print_drawing
 from d2f.cli.main import main
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from d2f.cli.main import main
-from d2f.testing.labelled_set import write_labelled_set
+from d2f.testing.pictures import write_labelled_set
 
 
 @pytest.fixture

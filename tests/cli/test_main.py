@@ -12,7 +12,7 @@ import click
 import pytest
 
 from d2f import D2FError, Exit, Place, Problem, __version__
-from d2f.cli import errors
+from d2f.cli import main as errors
 from d2f.cli.main import COMMANDS, main
 from tests.distributions import Distributions, stage_module
 

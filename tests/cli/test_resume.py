@@ -16,7 +16,7 @@ import pytest
 
 from d2f.api.errors import Exit
 from d2f.cli.main import main
-from d2f.output import parquet_parts
+from d2f.output import parquet as parquet_parts
 from tests.cli.toy import Toy, toy
 
 __all__ = ["toy"]
@@ -26,7 +26,7 @@ SECONDS = 0.004
 PART_ROWS = 25
 HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 """What a shell starts in the background ignores it, and so do its children."""
-SMALL_PARTS = f"{HEARS_CTRL_C}import d2f.output.parquet_parts as parts; parts.PART_ROWS = {PART_ROWS}; "
+SMALL_PARTS = f"{HEARS_CTRL_C}import d2f.output.parquet as parts; parts.PART_ROWS = {PART_ROWS}; "
 IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
 
 Running = subprocess.Popen[str]

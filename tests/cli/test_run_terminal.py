@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from d2f.cli import run_meter
+from d2f.cli import run_progress as run_meter
 from d2f.cli.main import main
 from tests.cli.toy import Toy, toy
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from d2f.cli.main import main
-from d2f.cli.train_meter import Bar, Lines
-from d2f.training.gradient.measuring import Measured
+from d2f.cli.train_progress import Bar, Lines
+from d2f.train.measuring import Measured
 from tests.unit.training.gradient.toy import write_pictures
 
 RECIPE = """\

@@ -10,8 +10,8 @@ import pytest
 from d2f import Calibrator, Combiner, Detector, EstimatorTrainable, GradientTrainable, Preprocessor
 from d2f.api.stages import OPTIONAL
 from d2f.plugins.catalog import Catalog
-from d2f.plugins.kinds import KINDS
-from d2f.plugins.requirements import missing
+from d2f.plugins.entries import KINDS
+from d2f.plugins.registry import missing
 from d2f.testing import check_stage
 from d2f.testing.subject import Subject
 

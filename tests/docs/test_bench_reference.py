@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from d2f.bench.figures import FIGURES
-from d2f.bench.grids import CORE, FULL
 from d2f.data.dataset import load_dataset
+from d2f.evaluate.bench_figures import FIGURES
+from d2f.evaluate.bench_systems import CORE, FULL
 from tests.docs.pages import DOCS
 from tests.unit.bench.toys import bench, chain
 from tests.unit.fitting.toys import write_set

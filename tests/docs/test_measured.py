@@ -8,8 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from d2f.chain.load import load_chain
-from d2f.chain.shipped import shipped_names
+from d2f.chain.chain import load_chain, shipped_names
 from d2f.data.dataset import load_dataset
 from tests.docs.pages import DOCS
 from tests.unit.bench.toys import bench, chain

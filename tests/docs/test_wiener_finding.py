@@ -17,8 +17,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from d2f import Abstention, Weights, WholeImage
-from d2f.bench.write import JSON
-from d2f.chain.load import load_chain
+from d2f.chain.chain import load_chain
+from d2f.evaluate.bench_report import JSON
 from d2f.plugins.catalog import Catalog
 
 SMALL = """\

@@ -9,15 +9,12 @@ from wiener_finding import benched, left_out, shares
 from wiener_finding.pushes import pushes
 
 from d2f import D2FError
-from d2f.bench.asked import Asked
-from d2f.bench.figures import FIGURES
-from d2f.bench.grids import CORE, Laid
-from d2f.bench.result import result
-from d2f.bench.rows import write_rows
-from d2f.bench.run import run_chains
-from d2f.bench.write import JSON, ROWS, write_json
 from d2f.data.dataset import load_dataset
-from d2f.scoring.attack import read_attack
+from d2f.evaluate.bench import Asked, result, run_chains, write_rows
+from d2f.evaluate.bench_figures import FIGURES
+from d2f.evaluate.bench_report import JSON, ROWS, write_json
+from d2f.evaluate.bench_systems import CORE, Laid
+from d2f.evaluate.score import read_attack
 from tests.unit.bench.toys import CHAIN, bench, chain
 from tests.unit.fitting.toys import write_set
 

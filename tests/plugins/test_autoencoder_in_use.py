@@ -17,15 +17,16 @@ from d2f_autoencoder.records import DECODER, ENCODER
 from PIL import Image
 
 from d2f import Exit
-from d2f.bench.grids import CORE, lay_out
 from d2f.cli.main import main
-from d2f.data.components import components
 from d2f.data.dataset import load_dataset
+from d2f.data.groups import components
+from d2f.evaluate.bench_systems import CORE, lay_out
 from d2f.plugins.catalog import Catalog
+from d2f.testing import check_common as resources
+from d2f.testing import check_detector as quiet
 from d2f.testing import check_stage
-from d2f.testing.checks import preprocessor, quiet, resources
-from d2f.testing.labelled_set import write_labelled_set
-from d2f.testing.pictures import pictures
+from d2f.testing import check_stages as preprocessor
+from d2f.testing.pictures import pictures, write_labelled_set
 from tests.cli.test_bench import CHAIN
 from tests.cli.test_chain_fit import PLUGIN
 from tests.distributions import Distributions, installed

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from d2f.engine.spec import parse_spec
-from d2f.engine.spec_value import write_value
+from d2f.engine.spec import parse_spec, write_value
 from d2f.plugins.catalog import Catalog
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"

@@ -20,11 +20,11 @@ from pydantic import ValidationError
 
 from d2f import Abstention, D2FError, Score, WeightsMissing
 from d2f.data.dataset import load_dataset
-from d2f.data.digest import file_sha256
+from d2f.data.groups import file_sha256
 from d2f.features import keeping
 from d2f.plugins.catalog import Catalog
-from d2f.training.read import read_recipe
-from d2f.training.run import recipe_digest
+from d2f.train.estimator import recipe_digest
+from d2f.train.read import read_recipe
 from d2f.weights import read_weights, short_digests, write_weights
 from d2f.weights.sources import located
 

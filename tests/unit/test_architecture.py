@@ -16,7 +16,6 @@ PAGE = ROOT / "docs" / "explanation" / "architecture.md"
 ROW = re.compile(r"^\| `d2f/(\w+)` \|.*\| ([^|]+) \|$", re.MULTILINE)
 CODE = re.compile(r"`([\w.]+)`")
 EVERYWHERE = {"version"}
-SHARED = "engine.cores"
 
 
 @cache
@@ -33,59 +32,55 @@ def imported(file: Path) -> frozenset[str]:
     return frozenset(name.removeprefix("d2f.") for name in found if name.startswith("d2f."))
 
 
-def files(room: str) -> Iterator[Path]:
-    """Yield the Python files of a room."""
-    folder = ROOT / "d2f" / room
+def files(package: str) -> Iterator[Path]:
+    """Yield the Python files of a package."""
+    folder = ROOT / "d2f" / package
     yield from sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
-def rooms() -> set[str]:
-    """Return the rooms on disk: the packages and modules right in d2f/."""
+def packages() -> set[str]:
+    """Return the packages on disk: the packages and modules right in d2f/."""
     packages = {path.parent.name for path in (ROOT / "d2f").glob("*/__init__.py")}
     return packages | {path.stem for path in (ROOT / "d2f").glob("*.py")} - {"__init__"} - EVERYWHERE
 
 
 def stated() -> dict[str, set[str]]:
-    """Return what the page lets each room import."""
+    """Return what the page lets each package import."""
     found = {}
-    for room, may in ROW.findall(PAGE.read_text("utf-8")):
+    for package, may in ROW.findall(PAGE.read_text("utf-8")):
         named = set(CODE.findall(may))
-        found[room] = rooms() - named if may.startswith("all") else named
+        found[package] = packages() - named if may.startswith("all") else named
     return found
 
 
-def test_the_page_names_the_rooms_that_exist() -> None:
-    assert set(stated()) == rooms()
+def test_the_page_names_the_packages_that_exist() -> None:
+    assert set(stated()) == packages()
 
 
-@pytest.mark.parametrize("room", sorted(rooms()))
-def test_a_room_imports_what_the_page_lets_it(room: str) -> None:
-    may = stated()[room] | EVERYWHERE | {room}
+@pytest.mark.parametrize("package", sorted(packages()))
+def test_a_package_imports_what_the_page_lets_it(package: str) -> None:
+    may = stated()[package] | EVERYWHERE | {package}
     strays = {
         f"{file.relative_to(ROOT)}: d2f.{name}"
-        for file in files(room)
+        for file in files(package)
         for name in imported(file)
         if name not in may and name.partition(".")[0] not in may
     }
     assert strays == set()
 
 
-def test_no_two_rooms_import_each_other() -> None:
+def test_no_two_packages_import_each_other() -> None:
     pairs = {
-        (room, other)
-        for room, may in stated().items()
-        for name in may - {room, SHARED}
+        (package, other)
+        for package, may in stated().items()
+        for name in may - {package}
         for other in [name.partition(".")[0]]
     }
     before: set[str] = set()
-    while left := rooms() - before:
-        ready = {room for room in left if all(other in before for one, other in pairs if one == room)}
+    while left := packages() - before:
+        ready = {package for package in left if all(other in before for one, other in pairs if one == package)}
         assert ready, f"these import each other: {sorted(left)}"
         before |= ready
-
-
-def test_what_two_rooms_share_imports_nothing() -> None:
-    assert imported(ROOT / "d2f" / "engine" / "cores.py") == set()
 
 
 def test_built_in_plugins_come_in_by_the_public_door() -> None:

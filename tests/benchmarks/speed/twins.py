@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from mlx.utils import tree_flatten
 
+from d2f.models.config import ResNetShape, Stage, Stem
 from d2f.models.resnet import BottleneckBlock, Padding
-from d2f.models.shape import ResNetShape, Stage, Stem
 from tests.benchmarks.speed.spectral_twin import torch_spectral
 from tests.torch_networks import TorchResNet, load_parameters
 

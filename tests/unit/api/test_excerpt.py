@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2f.api.excerpt import BEFORE, LIMIT, excerpt
+from d2f.api.errors import BEFORE, LIMIT, excerpt
 
 
 def test_short_lines_stay_whole() -> None:

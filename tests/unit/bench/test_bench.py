@@ -6,8 +6,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from d2f import D2FError
-from d2f.bench.report import markdown, terminal_lines
 from d2f.data.dataset import load_dataset
+from d2f.evaluate.bench_report import markdown, terminal_lines
 from tests.unit.bench.toys import CHAIN, FORMAT_CHAIN, FileFormat, bench, chain
 from tests.unit.fitting.toys import write_set
 

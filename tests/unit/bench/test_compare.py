@@ -3,8 +3,8 @@ import copy
 import pytest
 
 from d2f import D2FError
-from d2f.bench.compare import compare_results
-from d2f.bench.figures import FIGURES
+from d2f.evaluate.bench_figures import FIGURES
+from d2f.evaluate.compare import compare_results
 
 
 def result(name="a", **figures):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from d2f.bench.delong import auc_error, difference_p, placements
+from d2f.evaluate.delong import auc_error, difference_p, placements
 
 
 def kernel(labels, values):

@@ -1,16 +1,15 @@
-"""Figures on many draws against d2f.measure, scikit-learn, and by hand."""
+"""Figures on many draws against d2f.metrics, scikit-learn, and by hand."""
 
 import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from d2f.bench import drawn
-from d2f.bench.draws import Draws, holm, p_value
-from d2f.bench.figures import FIGURES, figures
-from d2f.bench.subject import Subject, verdicts_of
-from d2f.measure import cluster_bootstrap, expected_calibration_error, roc_auc, true_positive_rate_at
-from d2f.measure import log_likelihood_ratio_cost as cllr
+from d2f.evaluate.bench_figures import FIGURES, Draws, figures, holm, p_value
+from d2f.evaluate.bench_systems import Subject, verdicts_of
+from d2f.metrics import cluster_bootstrap, expected_calibration_error, roc_auc, true_positive_rate_at
+from d2f.metrics import log_likelihood_ratio_cost as cllr
+from d2f.metrics import weighted as drawn
 
 
 @pytest.fixture(scope="module")

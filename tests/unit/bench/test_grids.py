@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from d2f import D2FError, WeightsMissing
-from d2f.bench.grids import CORE, FULL, lay_out
-from d2f.engine.apply import apply_steps
+from d2f.engine.views import apply_steps
+from d2f.evaluate.bench_systems import CORE, FULL, lay_out
 from d2f.plugins.catalog import Catalog
 from tests.unit.bench.toys import ALL, NoOptions
 from tests.unit.fitting.toys import catalog

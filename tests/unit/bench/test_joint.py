@@ -1,4 +1,4 @@
-from d2f.bench.joint import join
+from d2f.evaluate.bench_curves import join
 from tests.unit.bench.toys import CHAIN, chain
 
 TWO = """\

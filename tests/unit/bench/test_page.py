@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from d2f.bench.curves import curves
-from d2f.bench.page.page import page
-from d2f.bench.subject import Subject
 from d2f.data.dataset import load_dataset
+from d2f.evaluate.bench_curves import curves
+from d2f.evaluate.bench_systems import Subject
+from d2f.report.page import page
 from tests.unit.bench.toys import bench, chain
 from tests.unit.fitting.toys import write_set
 

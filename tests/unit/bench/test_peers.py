@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from d2f import D2FError
-from d2f.bench.peers import read_peer
 from d2f.data.dataset import Dataset, Labelled
-from d2f.scoring.table import ScoreTable
+from d2f.evaluate.external import read_peer
+from d2f.evaluate.score import ScoreTable
 
 
 @pytest.fixture

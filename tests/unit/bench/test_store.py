@@ -4,10 +4,9 @@ from pathlib import Path
 import pytest
 
 from d2f import Cell, D2FError, Failure
-from d2f.bench.store import Store
-from d2f.data.dataset import load_dataset
-from d2f.data.limited import limited
-from d2f.engine.scored import Scored
+from d2f.data.dataset import limited, load_dataset
+from d2f.engine.plan import Scored
+from d2f.evaluate.bench import Store
 from tests.unit.bench.toys import FORMAT_CHAIN, FileFormat, bench, chain
 
 CELLS = [("noise", "plain"), ("noise", "denoised")]

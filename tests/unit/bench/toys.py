@@ -14,12 +14,10 @@ from d2f_wiener.stage import Wiener
 from pydantic import BaseModel, ConfigDict
 
 from d2f import FileBytes
-from d2f.bench.asked import Asked
-from d2f.bench.grids import lay_out
-from d2f.bench.result import result
-from d2f.bench.run import Run, run_chains
 from d2f.chain.chain import Chain
 from d2f.data.dataset import Dataset
+from d2f.evaluate.bench import Asked, Run, result, run_chains
+from d2f.evaluate.bench_systems import lay_out
 from tests.unit.fitting.toys import toy_chain
 
 ALL = (Crop, Greyscale, Median, Resize, Webp, Wiener)

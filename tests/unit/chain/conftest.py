@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from d2f.chain.check import Checked, check_text
-from d2f.chain.source import as_text
+from d2f.chain.yaml import as_text
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from d2f import D2FError, Exit
-from d2f.chain.build import build_plan
+from d2f.chain.build import Unfitted, build_plan
 from d2f.chain.check import Checked
 from d2f.chain.model import ChainFile
-from d2f.chain.unfitted import Unfitted
 from d2f.engine.plan import Plan
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages

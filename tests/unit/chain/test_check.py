@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from d2f import Exit
 from d2f.chain.check import Checked, check_text
-from d2f.chain.source import as_text
+from d2f.chain.yaml import as_text
 from tests.unit.chain import stages
 
 Check = Callable[..., Checked]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from d2f.chain.load import load_chain
+from d2f.chain.chain import load_chain
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 import d2f
 from d2f import D2FError, StageFinished
-from d2f.chain.load import is_path, load_chain
+from d2f.chain.chain import is_path, load_chain
+from d2f.images.read import Bounds
 from d2f.plugins.catalog import Catalog
-from d2f.reading.bounds import Bounds
 from tests.unit.chain import stages
 
 TRIAD = Path(__file__).parents[2] / "chains" / "good" / "triad.yaml"
@@ -39,7 +39,7 @@ class TestNames:
         folder.mkdir()
         (folder / "robust.yaml").write_text(TRIAD.read_text("utf-8"), "utf-8")
         (folder / "__init__.py").touch()
-        monkeypatch.setattr("d2f.chain.shipped.files", lambda package: folder)
+        monkeypatch.setattr("d2f.chain.chain.files", lambda package: folder)
         monkeypatch.chdir(tmp_path)
 
     def test_a_shipped_chain(self, catalog: Catalog) -> None:
@@ -74,7 +74,7 @@ class TestNames:
 
     def test_what_ships_is_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
-        from d2f.chain.shipped import shipped_names
+        from d2f.chain.chain import shipped_names
 
         folder = Path(__file__).parents[3] / "chains"
         assert list(shipped_names()) == sorted(path.stem for path in folder.glob("*.yaml"))

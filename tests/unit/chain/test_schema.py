@@ -10,9 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import Field
 
-from d2f.chain.schema import chain_schema
-from d2f.chain.source import as_text
-from d2f.chain.yaml_reader import parse
+from d2f.chain.model import chain_schema
+from d2f.chain.yaml import as_text, parse
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from d2f.chain.direction import direction
-from d2f.chain.drawing import Ink, line, plain, table, width
-from d2f.chain.load import load_chain
-from d2f.chain.show import draw
+from d2f.chain.build import direction
+from d2f.chain.chain import load_chain
+from d2f.chain.show import Ink, draw, line, plain, table, width
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 

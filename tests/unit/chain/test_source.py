@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from d2f import D2FError
-from d2f.chain.nodes import Span
-from d2f.chain.source import MAX_BYTES, as_text, read_text
+from d2f.chain.yaml import MAX_BYTES, Span, as_text, read_text
 
 
 def refused(path: str | Path) -> str:

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f import D2FError
-from d2f.chain.load import load_chain
-from d2f.chain.source import as_text
+from d2f.chain.chain import load_chain
 from d2f.chain.write import fitted_text, rounded
-from d2f.chain.yaml_reader import parse
+from d2f.chain.yaml import as_text, parse
 from tests.unit.chain import stages
 
 TRIAD = (Path(__file__).parents[2] / "chains" / "good" / "triad.yaml").read_text("utf-8")

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2f.api.errors import Place
-from d2f.chain.nodes import Node, Pairs
-from d2f.chain.source import MAX_BYTES, Source, as_text
-from d2f.chain.yaml_reader import MAX_DEPTH, parse
+from d2f.chain.yaml import MAX_BYTES, MAX_DEPTH, Node, Pairs, Source, as_text, parse
 
 
 def read(text: str) -> Source:

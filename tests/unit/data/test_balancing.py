@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from d2f import D2FError
-from d2f.data.balancing import balanced, label_weights
 from d2f.data.dataset import Dataset, Labelled
+from d2f.data.weights import balanced, label_weights
 
 
 def made(real=30, generated=12):

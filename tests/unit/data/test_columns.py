@@ -1,5 +1,4 @@
-from d2f.data.columns import column_value, columns_of
-from d2f.data.dataset import Labelled
+from d2f.data.dataset import Labelled, column_value, columns_of
 
 IMAGE = Labelled("a.png", 1, "flux", "blog", "anna", "g7", {"width": "256", "form": ""})
 

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from d2f.data.components import components
 from d2f.data.dataset import Labelled
+from d2f.data.groups import components
 
 names = st.sampled_from(["", "a", "b", "c", "d"])
 

@@ -7,7 +7,7 @@ import pytest
 
 from d2f import D2FError
 from d2f.data.dataset import load_dataset
-from d2f.data.digest import digest, digest_of
+from d2f.data.groups import digest, digest_of
 
 
 def touch(root, *names):

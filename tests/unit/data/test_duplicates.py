@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from d2f.data.dataset import Dataset, Labelled, load_dataset
-from d2f.data.duplicates import duplicates
-from d2f.data.facts.file_facts import FileFacts
-from d2f.data.inspection import Inspection, Looked, inspect
+from d2f.data.facts import FileFacts, Inspection, Looked, inspect
+from d2f.data.groups import duplicates
 from d2f.testing import camera_picture
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2f import D2FError
-from d2f.data.folds import folds
+from d2f.data.split import folds
 
 
 @given(

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from d2f.data.dataset import Dataset, Labelled
-from d2f.data.limited import limited
+from d2f.data.dataset import Dataset, Labelled, limited
 
 
 def dataset(*groups):

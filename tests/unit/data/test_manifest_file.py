@@ -3,8 +3,7 @@ from types import MappingProxyType
 import pytest
 
 from d2f import D2FError
-from d2f.data.dataset import Dataset, Labelled, load_dataset
-from d2f.data.manifest_file import write_manifest
+from d2f.data.dataset import Dataset, Labelled, load_dataset, write_manifest
 
 
 def test_what_is_written_reads_back(tmp_path):

@@ -7,10 +7,9 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from d2f import ImageFile
-from d2f.data.dataset import load_dataset
-from d2f.data.limited import limited
-from d2f.data.matched import FITTING_QUALITIES, FITTING_WINDOWS, fitting, judging
-from d2f.reading.image import read_image
+from d2f.data.dataset import limited, load_dataset
+from d2f.data.protocol import FITTING_QUALITIES, FITTING_WINDOWS, fitting, judging
+from d2f.images.read import read_image
 
 
 def image(height=500, width=640, seed=0, format="PNG"):

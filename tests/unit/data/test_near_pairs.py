@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2f.data.near_pairs import hamming, near_pairs
+from d2f.data.groups import hamming, near_pairs
 
 MANY = 2**64 - 1
 

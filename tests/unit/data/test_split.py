@@ -3,8 +3,8 @@ import os
 import numpy as np
 import pytest
 
-from d2f.data.components import components
 from d2f.data.dataset import Dataset, Labelled, load_dataset
+from d2f.data.groups import components
 from d2f.data.split import listed_parts, shipped_split
 
 

@@ -4,10 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2f import D2FError
-from d2f.data.components import components
 from d2f.data.dataset import Dataset, Labelled
-from d2f.data.duplicates import with_groups
-from d2f.data.splitting import part_labels, split_parts
+from d2f.data.groups import components, with_groups
+from d2f.data.split import part_labels, split_parts
 
 IMAGE = st.tuples(st.integers(0, 1), st.integers(0, 14), st.integers(0, 20), st.integers(0, 3))
 

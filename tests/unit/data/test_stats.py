@@ -6,9 +6,8 @@ from PIL import Image
 
 from d2f import D2FError
 from d2f.data.dataset import load_dataset
-from d2f.data.inspection import inspect
-from d2f.data.stats import stats
-from d2f.data.stats_lines import stats_lines
+from d2f.data.facts import inspect
+from d2f.data.stats import stats, stats_lines
 from d2f.data.stats_plot import plot_stats
 
 

@@ -10,13 +10,8 @@ import pytest
 from PIL import features
 
 from d2f import Weights
-from d2f.doctor.finding import Finding
-from d2f.doctor.formats import formats
-from d2f.doctor.machine import machine
-from d2f.doctor.mlx_backend import backends
-from d2f.doctor.report import report_lines
-from d2f.doctor.stages import plugins, weights
-from d2f.engine.cores import usable_cores
+from d2f.cores import usable_cores
+from d2f.doctor import Finding, backends, formats, machine, plugins, report_lines, weights
 from d2f.plugins.catalog import Catalog
 
 
@@ -72,11 +67,11 @@ def test_weights_that_are_here_not_fetched_or_missing(tmp_path: Path) -> None:
 
 
 def test_a_wrong_product_is_an_error() -> None:
-    from d2f.doctor.speed import speed
+    from d2f.doctor import speed
 
     assert [finding.state for finding in speed() if finding.name == "convolution"] == ["fine"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("d2f.doctor.speed.TOLERANCE", 0.0)
+        patch.setattr("d2f.doctor.TOLERANCE", 0.0)
         found = list(speed())
     assert [finding.state for finding in found] == ["error", "error"]
     assert all(finding.value.startswith("WRONG, at ") for finding in found)

@@ -12,11 +12,9 @@ import pytest
 from PIL import Image
 
 from d2f import D2FError, ImageFile, StageFinished
-from d2f.engine import ahead
-from d2f.engine.ahead import Closed, Room, load_ahead
-from d2f.reading.bounds import Bounds
-from d2f.reading.image import load_image
-from d2f.reading.unread import Unread
+from d2f.engine import local as ahead
+from d2f.engine.local import Closed, Room, load_ahead
+from d2f.images.read import Bounds, Unread, load_image
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from d2f import D2FError, Exit
-from d2f.engine.apply import apply_steps
+from d2f.engine.local import score_images
 from d2f.engine.plan import Step
-from d2f.engine.score import score_images
 from d2f.engine.spec import parse_spec
+from d2f.engine.views import apply_steps
 from d2f.plugins.catalog import Catalog
 
 from .toys import Apply, Whole, picture, plan_of

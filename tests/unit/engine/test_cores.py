@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from d2f.engine import cores
-from d2f.engine.cores import one_blas_thread, usable_cores
+from d2f import cores
+from d2f.cores import one_blas_thread, usable_cores
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from d2f import Abstention, D2FError, Failure, Score, Tiles, WeightsMissing
-from d2f.engine.score import LocalEngine, Unread, score_images
+from d2f.engine.local import LocalEngine, Unread, score_images
 
 from .toys import Apply, Bytes, TileFunction, Whole, image_of, picture, plan_of, step
 

@@ -15,8 +15,7 @@ from scipy.special import expit, logit
 
 from d2f import Abstention, Cell, Combination, D2FError, Failure, Row, StageFinished
 from d2f.engine.judge import Judge
-from d2f.engine.plan import Decision, Plan
-from d2f.engine.scored import Scored
+from d2f.engine.plan import Decision, Plan, Scored
 
 from .toys import Returns, Sigmoid, SumOfLogits, Whole, plan_of
 

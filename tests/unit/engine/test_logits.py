@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from d2f.engine.logits import clipped, expit, logit
+from d2f.engine.findings import clipped, expit, logit
 
 
 def test_logit_and_expit() -> None:

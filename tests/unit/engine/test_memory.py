@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from d2f import Tiles
-from d2f.engine.score import load_ahead, score_images
+from d2f.engine.local import load_ahead, score_images
 
 from .toys import TileFunction, Whole, picture, plan_of, step
 

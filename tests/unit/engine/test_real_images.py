@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from d2f.engine.score import load_ahead, score_images
-from d2f.reading.files import find_images
+from d2f.engine.local import load_ahead, score_images
+from d2f.images.files import find_images
 
 from .toys import Whole, plan_of, step
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f import ImageFile, Tiles
+from d2f.engine.local import score_images
 from d2f.engine.plan import Plan, Step
-from d2f.engine.score import score_images
 
 from .toys import Apply, Network, TileFunction, Whole, picture, plan_of
 

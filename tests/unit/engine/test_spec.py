@@ -13,10 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from d2f import D2FError, Exit, Problem
 from d2f.chain.build import build_plan
 from d2f.chain.model import ChainFile
-from d2f.engine.spec import format_spec, parse_spec
-from d2f.engine.spec_text import parts
-from d2f.engine.spec_value import read_value, write_value
-from d2f.engine.steps import make_step
+from d2f.engine.plan import make_step
+from d2f.engine.spec import format_spec, parse_spec, parts, read_value, write_value
 from d2f.plugins.catalog import Catalog
 
 CATALOG = Catalog.discover()

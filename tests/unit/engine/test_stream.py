@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from d2f import ImageFile, StageFinished, Tiles
-from d2f.engine.score import load_ahead, score_images
+from d2f.engine.local import load_ahead, score_images
 
 from .toys import Network, Whole, image_of, picture, plan_of, step
 
@@ -105,7 +105,7 @@ def test_an_interrupt_ends_a_run_at_once() -> None:
         import time
         from itertools import count
         from tests.unit.engine.toys import Whole, picture, plan_of
-        from d2f.engine.score import load_ahead, score_images
+        from d2f.engine.local import load_ahead, score_images
 
         def slow(pixels):
             time.sleep(0.05)
@@ -132,7 +132,7 @@ def test_an_interrupt_ends_a_run_at_once() -> None:
 
 
 def test_a_bug_in_the_engine_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("d2f.engine.walk.corners", lambda *_: 1 / 0)
+    monkeypatch.setattr("d2f.engine.views.corners", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(score_images(plan_of({"n": (Network(Tiles(size=16)), ["plain"])}), [picture(0)]))
     assert threads() == []

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from d2f import ImageFile
-from d2f.engine.plan import Step
-from d2f.engine.score import score_images
-from d2f.engine.seeds import step_seed
+from d2f.engine.local import score_images
+from d2f.engine.plan import Step, step_seed
 
 from .toys import Apply, Whole, picture, plan_of, step
 

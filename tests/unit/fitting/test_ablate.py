@@ -10,21 +10,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from d2f.chain.load import load_chain
+from d2f.chain.chain import load_chain
 from d2f.data.dataset import Dataset, Labelled, load_dataset
-from d2f.fitting.ablate import ablate, ablate_table
-from d2f.fitting.ablation_result import ablation_markdown, ablation_result
-from d2f.fitting.ablation_tables import ablation_lines
-from d2f.fitting.comparing import MEAN, WORST, said
-from d2f.fitting.fit import fit_chain
-from d2f.fitting.out_of_fold import out_of_fold
-from d2f.fitting.pick import eliminate, fit_picked, picked
-from d2f.fitting.recipe import read_recipe
-from d2f.fitting.request import Request
-from d2f.fitting.rows import as_rows
-from d2f.fitting.subsets import Subsets
-from d2f.measure import Interval, cluster_bootstraps, log_likelihood_ratio_cost, roc_auc, true_positive_rate_at
-from d2f.scoring.table import ScoreTable
+from d2f.evaluate.ablate import ablate, ablate_table, eliminate, fit_picked, picked
+from d2f.evaluate.ablation import ablation_lines, ablation_markdown, ablation_result
+from d2f.evaluate.comparing import MEAN, WORST, said
+from d2f.evaluate.fit import fit_chain
+from d2f.evaluate.fit_rows import Request, as_rows, read_recipe
+from d2f.evaluate.out_of_fold import out_of_fold
+from d2f.evaluate.score import ScoreTable
+from d2f.evaluate.subsets import Subsets
+from d2f.metrics import Interval, cluster_bootstraps, log_likelihood_ratio_cost, roc_auc, true_positive_rate_at
 from tests.unit.fitting.toys import catalog, toy_chain, write_set
 
 CHAIN = """\

@@ -5,14 +5,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from d2f import D2FError
-from d2f.chain.load import load_chain
+from d2f.chain.chain import load_chain
 from d2f.data.dataset import load_dataset
-from d2f.data.digest import digest, file_sha256
-from d2f.engine.score import load_ahead, score_images
-from d2f.fitting.fit import fit_chain
-from d2f.fitting.only_thresholds import fit_only_thresholds
-from d2f.fitting.report import fit_lines, threshold_fit_lines
-from d2f.fitting.request import Request
+from d2f.data.groups import digest, file_sha256
+from d2f.engine.local import load_ahead, score_images
+from d2f.evaluate.fit import fit_chain
+from d2f.evaluate.fit_report import fit_lines, threshold_fit_lines
+from d2f.evaluate.fit_rows import Request
+from d2f.evaluate.refit import fit_only_thresholds
 from tests.unit.fitting.toys import CHAIN, NoiseLevel, catalog, toy_chain, write_set
 
 QUICK = Request(attacks=("jpeg:quality=60", "noise:sigma=2"), folds=3, today=date(2026, 11, 21), workers=1)

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from scipy.special import expit
 
 from d2f import D2FError
-from d2f.fitting.out_of_fold import out_of_fold
-from d2f.fitting.parts import fit_calibrators, fit_parts
-from d2f.measure import expected_calibration_error, roc_auc
+from d2f.evaluate.out_of_fold import out_of_fold
+from d2f.evaluate.parts import fit_calibrators, fit_parts
+from d2f.metrics import expected_calibration_error, roc_auc
 from tests.unit.fitting.toys import plan, recipe, rows_of, simulated
 
 

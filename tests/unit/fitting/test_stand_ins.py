@@ -14,13 +14,11 @@ from ruamel.yaml import YAML
 from d2f import D2FError, Weights, WholeImage
 from d2f.api.errors import WeightsMissing
 from d2f.data.dataset import load_dataset
-from d2f.data.digest import file_sha256
-from d2f.fitting.ablate import ablate
-from d2f.fitting.fit import fit_chain
-from d2f.fitting.only_thresholds import fit_only_thresholds
-from d2f.fitting.pick import fit_picked
-from d2f.fitting.request import Request
-from d2f.fitting.scored import scored_unseen
+from d2f.data.groups import file_sha256
+from d2f.evaluate.ablate import ablate, fit_picked
+from d2f.evaluate.fit import fit_chain, scored_unseen
+from d2f.evaluate.fit_rows import Request
+from d2f.evaluate.refit import fit_only_thresholds
 from d2f.weights import as_record, read_weights, resolve, short_digests, write_weights
 from tests.unit.fitting.toys import toy_chain, write_set
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from d2f.fitting.rows import Rows
-from d2f.fitting.thresholds import Thresholds, fit_thresholds, images_needed
+from d2f.evaluate.fit_rows import Rows
+from d2f.evaluate.parts import Thresholds, fit_thresholds, images_needed
 
 
 def rows(labels, weights=None, images=None):

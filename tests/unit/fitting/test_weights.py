@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2f.data.dataset import Labelled
-from d2f.fitting.weights import balanced, effective_count, image_weights
+from d2f.evaluate.fit_rows import balanced, effective_count, image_weights
 
 
 def images(*keys):

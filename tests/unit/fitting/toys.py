@@ -16,14 +16,12 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from d2f import Abstention, WholeImage
-from d2f.chain.chain import Chain
-from d2f.chain.load import load_chain
+from d2f.chain.chain import Chain, load_chain
 from d2f.data.dataset import Dataset, Labelled
 from d2f.engine.plan import BoundDetector, Plan
-from d2f.fitting.recipe import Recipe
-from d2f.fitting.rows import Rows, as_rows
+from d2f.evaluate.fit_rows import Recipe, Rows, as_rows
+from d2f.evaluate.score import ScoreTable
 from d2f.plugins.catalog import Catalog
-from d2f.scoring.table import ScoreTable
 
 CHAIN = """\
 d2f: 1

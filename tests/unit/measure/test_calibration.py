@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from d2f.measure import brier, expected_calibration_error, log_likelihood_ratio_cost
+from d2f.metrics import brier, expected_calibration_error, log_likelihood_ratio_cost
 
 
 def test_calibration_error_of_equal_widths_by_hand():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from d2f.measure import cluster_bootstrap, roc_auc
+from d2f.metrics import cluster_bootstrap, roc_auc
 
 
 def clustered(random, clusters=40, size=10, between=1.0):

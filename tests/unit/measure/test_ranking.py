@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from d2f.measure import average_precision, roc_auc, true_positive_rate_at
+from d2f.metrics import average_precision, roc_auc, true_positive_rate_at
 
 
 def tied(seed, n=300):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from d2f.measure import balanced_accuracy, rates
+from d2f.metrics import balanced_accuracy
+from d2f.metrics.ranking import rates
 
 
 def test_rates_by_hand():

@@ -22,7 +22,7 @@ STATE = (
 def test_openblas_works_on_one_thread_and_leaves_the_environment_alone() -> None:
     code = """
 import d2f, json, os, mlx.core
-from d2f.mlx_cpu.openblas import OpenBLAS
+from d2f.mlx_cpu.blas import OpenBLAS
 from d2f.mlx_cpu.blas import in_force
 print(json.dumps([OpenBLAS().threads, in_force().name.split()[0], "OPENBLAS_NUM_THREADS" in os.environ]))
 """
@@ -77,7 +77,7 @@ def test_a_blas_loaded_for_the_whole_process_is_left_in_force() -> None:
 def test_a_wrong_function_is_noticed() -> None:
     import ctypes
 
-    from d2f.mlx_cpu.check import wrong_functions
+    from d2f.mlx_cpu.hook import wrong_functions
 
     kinds = [*[ctypes.c_int] * 6, ctypes.c_float, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
     kinds += [ctypes.c_float, ctypes.c_void_p, ctypes.c_int]

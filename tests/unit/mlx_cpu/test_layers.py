@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f.layers import BatchNorm, Conv2d, MaxPool2d, Pieces, join, relu, split
-from d2f.mlx_cpu import pieces as pieces_module
+from d2f.mlx_cpu import parallel as pieces_module
 from tests.unit.mlx_cpu.nearness import assert_near
 
 
@@ -128,7 +128,7 @@ def test_a_batch_of_one_is_not_cut() -> None:
 
 
 def test_off_makes_them_mlx_nns_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    from d2f.mlx_cpu.streams import on_this_cpu
+    from d2f.mlx_cpu.parallel import on_this_cpu
 
     monkeypatch.setenv("D2F_LAYERS", "off")
     assert not on_this_cpu()

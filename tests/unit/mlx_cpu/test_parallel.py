@@ -12,7 +12,7 @@ import pytest
 
 from d2f.layers import Conv2d, parallel
 from d2f.mlx_cpu import parallel as parallel_module
-from d2f.mlx_cpu import streams as streams_module
+from d2f.mlx_cpu import parallel as streams_module
 from tests.unit.mlx_cpu.nearness import assert_near
 from tests.unit.mlx_cpu.processes import run_python
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.signal import correlate
 
 from d2f.models import build_model, from_published, load_arrays
-from d2f.models.grid_average import grid_average
+from d2f.models.resnet import grid_average
 from tests.unit.models import numpy_forward, state_dicts
 from tests.unit.models.cases import CASES, Case
 from tests.unit.models.seeded import pictures, state_dict

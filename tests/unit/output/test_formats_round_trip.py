@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from d2f.api.rows import Cell, Row
 from d2f.output import Format, Head, open_writer
 from d2f.output.columns import cells_of, columns, flatten, unflatten
-from d2f.output.csv_file import decode, encode
+from d2f.output.csv import decode, encode
 from tests.unit.output.made import BROKEN, CELLS, GENERATED, HEAD, NASTY_NAMES, NOT_UTF8, ROWS, named
 
 RESUMABLE: tuple[Format, ...] = ("jsonl", "csv", "parquet")

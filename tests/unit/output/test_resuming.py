@@ -9,7 +9,8 @@ import pytest
 
 from d2f.api.errors import D2FError, Exit
 from d2f.api.rows import Row
-from d2f.output import Done, Format, Head, open_writer, parquet_parts
+from d2f.output import Done, Format, Head, open_writer
+from d2f.output import parquet as parquet_parts
 from tests.unit.output.made import CELLS, GENERATED, HEAD, NASTY_NAMES, OTHER, ROWS, named
 
 LINES: tuple[Format, ...] = ("jsonl", "csv")

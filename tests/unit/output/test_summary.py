@@ -7,7 +7,7 @@ import dataclasses
 from d2f.api.errors import Exit
 from d2f.api.rows import Cell, Failure
 from d2f.output import Summary
-from d2f.output.counts import MOST_REASONS
+from d2f.output.summary import MOST_REASONS
 from tests.unit.output.made import BROKEN, GENERATED, HALF, HEAD, REAL, ROWS, named
 
 

@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from d2f.api.rows import Row
+from d2f.output.columns import printable
 from d2f.output.table import TableWriter, column_widths, plain_console, shortened
-from d2f.output.values import printable
 from tests.unit.output.made import GENERATED, HALF, NASTY_NAMES, ROWS, named
 
 

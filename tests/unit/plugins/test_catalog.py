@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from d2f import D2FError, Exit, Place, StageFinished, Weights
 from d2f.plugins.catalog import Catalog
-from d2f.plugins.kinds import KINDS, kind_of
+from d2f.plugins.entries import KINDS, kind_of
 from tests.distributions import Distributions, stage_module
 
 PLACE = Place("chain.yaml", 4, 10, "views.soft[0].use", "  - use: sotf", 4)

@@ -3,8 +3,8 @@ import sys
 import pytest
 from d2f_wiener.stage import Wiener
 
-from d2f.plugins import code
-from d2f.plugins.code import code_digest
+from d2f.plugins import catalog as code
+from d2f.plugins.catalog import code_digest
 
 
 @pytest.fixture

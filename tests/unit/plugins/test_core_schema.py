@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2f.plugins.core_schema import resolve
+from d2f.plugins.describe import resolve
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from d2f.plugins.description import options_of
-from d2f.plugins.expectation import expected, schema_of, shown
-from d2f.plugins.validation import findings
+from d2f.plugins.build import findings
+from d2f.plugins.describe import options_of
+from d2f.plugins.errors import expected, schema_of, shown
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from d2f import D2FError, Exit
-from d2f.plugins.build import build, read_options
+from d2f.plugins.build import build, findings, read_options, spelled
 from d2f.plugins.catalog import Catalog
-from d2f.plugins.validation import findings, spelled
 
 
 class Step(BaseModel):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from d2f.reading.image import Bounds, ImageError, Unread, decode, load_image, read_image
+from d2f.images.read import Bounds, ImageError, Unread, decode, load_image, read_image
 from tests.unit.reading.pictures import packed, smooth, written
 
 

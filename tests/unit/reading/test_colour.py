@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from d2f.reading.colour import over_grey
-from d2f.reading.image import decode
+from d2f.images.colour import over_grey
+from d2f.images.read import decode
 from tests.unit.reading.pictures import packed, smooth
 
 
@@ -69,7 +69,7 @@ def test_palette_with_and_without_transparency() -> None:
 def test_large_pictures_are_copied_in_stripes(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = smooth(1000, 33)
     data = packed(picture, "PNG")
-    monkeypatch.setattr("d2f.reading.colour._SMALL", 999)
+    monkeypatch.setattr("d2f.images.colour._SMALL", 999)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     np.testing.assert_array_equal(decode(data).pixels, picture)
 

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from d2f.reading.depth import from_16_bits, grey_8_bit
-from d2f.reading.image import decode
+from d2f.images.colour import from_16_bits, grey_8_bit
+from d2f.images.read import decode
 from tests.unit.reading.pictures import packed
 
 

@@ -14,8 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from d2f.api.errors import D2FError
-from d2f.reading.files import find_images
-from d2f.reading.folders import entries, walk
+from d2f.images.files import entries, find_images, walk
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import skimage
 from PIL import Image, ImageFile, ImageOps
 
-from d2f.reading.image import Bounds, ImageError, Unread, decode, load_image, read_image
+from d2f.images.read import Bounds, ImageError, Unread, decode, load_image, read_image
 from tests.unit.reading.pictures import packed, smooth, written
 
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"

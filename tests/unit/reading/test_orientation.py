@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from d2f.reading.image import decode
-from d2f.reading.orientation import TAG, upright
+from d2f.images.colour import TAG, upright
+from d2f.images.read import decode
 from tests.unit.reading.pictures import packed, smooth
 
 

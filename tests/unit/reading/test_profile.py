@@ -11,7 +11,7 @@ import skimage
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from d2f.reading.image import decode, read_image
+from d2f.images.read import decode, read_image
 from tests.unit.reading.pictures import packed, smooth
 
 DATA = Path(skimage.__file__).parent / "data"

@@ -126,7 +126,7 @@ class TestLearned:
     ) -> None:
         from d2f.models import arrays_of
         from d2f.testing import catalog_of
-        from d2f.training.read import read_recipe
+        from d2f.train.read import read_recipe
 
         folder, _ = new_plugin(Names("grain"), "detector", True, tmp_path)
         monkeypatch.syspath_prepend(str(folder))
@@ -154,7 +154,7 @@ class TestLearned:
 
 def test_chains_and_recipes_are_read(tmp_path: Path) -> None:
     """Each chain is complete but for the stage, which is not installed."""
-    from d2f.chain.load import load_chain
+    from d2f.chain.chain import load_chain
 
     for kind, learned in VARIANTS:
         folder, _ = new_plugin(Names("grain"), kind, learned, tmp_path / f"{kind}{learned}")

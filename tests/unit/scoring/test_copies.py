@@ -6,13 +6,10 @@ from d2f_jpeg.stage import Jpeg
 from d2f_noise.stage import Noise, NoiseOptions
 
 from d2f import D2FError, Failure, ImageFile
-from d2f.engine.plan import Step
-from d2f.engine.seeds import step_seed
+from d2f.engine.plan import Step, step_seed
+from d2f.evaluate.score import CLEAN, Attack, bring_for_fitting, bring_for_judging, copies, lay, read_attacks
+from d2f.images.read import Unread
 from d2f.plugins.catalog import Catalog
-from d2f.reading.unread import Unread
-from d2f.scoring.attack import Attack, lay, read_attacks
-from d2f.scoring.copies import CLEAN, copies
-from d2f.scoring.protocol import bring_for_fitting, bring_for_judging
 
 
 def picture(seed=0, side=400):

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from d2f.scoring.figures import TITLES, figures
-from d2f.scoring.text_table import text_table
+from d2f.evaluate.figures import TITLES, figures, text_table
 
 
 def test_figures_by_hand():

@@ -13,14 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from d2f import Abstention, D2FError, Weights, WholeImage
 from d2f.api.errors import WeightsMissing
 from d2f.data.dataset import load_dataset
-from d2f.fitting.fit import fit_chain
-from d2f.fitting.request import Request
-from d2f.scoring.attack import read_attacks
-from d2f.scoring.collector import Collector
-from d2f.scoring.copies import CLEAN
-from d2f.scoring.protocol import bring_for_fitting, fitting_key
-from d2f.scoring.score_kept import Keeping, fill_kept
-from d2f.scoring.score_set import fill
+from d2f.evaluate.cached import Keeping, fill_kept
+from d2f.evaluate.fit import fit_chain
+from d2f.evaluate.fit_rows import Request
+from d2f.evaluate.score import CLEAN, Collector, bring_for_fitting, fill, fitting_key, read_attacks
 from tests.unit.fitting.toys import toy_chain, write_set
 
 CHAIN = """\

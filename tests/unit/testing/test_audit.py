@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from d2f.testing.audit import watched
+from d2f.testing.report import watched
 
 
 def test_files_and_pickles_are_seen(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_enlarging_leaves_a_lattice_and_a_camera_none() -> None:
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
 def test_files(form: str, tmp_path: Path) -> None:
-    from d2f.reading.image import read_image
+    from d2f.images.read import read_image
 
     made = image_file(camera_picture(40, 56), "one", form)
     path = tmp_path / made.path

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from d2f import D2FError
 from d2f.plugins.catalog import Catalog
-from d2f.testing import cost, run_checks
+from d2f.testing import batches as cost
+from d2f.testing import run_checks
 from tests.distributions import Distributions, installed, stage_module
 from tests.unit.testing.stages import Contrast, Line, NoOptions
 

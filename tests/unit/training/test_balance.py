@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2f.data.dataset import Dataset, Labelled
-from d2f.training.balance import image_weights
-from d2f.training.recipe import Emphasis
+from d2f.train.recipe import Emphasis, image_weights
 
 
 def dataset(*counts):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from d2f.data.matched import fitting, judging
-from d2f.reading.image import read_image
-from d2f.training.copies import CopyMaker, measured_names
-from d2f.training.read import read_recipe
+from d2f.data.protocol import fitting, judging
+from d2f.images.read import read_image
+from d2f.train.read import read_recipe
+from d2f.train.table import CopyMaker, measured_names
 from tests.unit.training.toys import CATALOG, RECIPE, make_images, write_recipe
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from d2f.data.dataset import Dataset, Labelled
-from d2f.training.figures import figures
+from d2f.train.figures import figures
 
 
 def dataset(*images):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from d2f.training.fitting import fit_rows, out_of_fold, predict
-from d2f.training.table import Table
+from d2f.train.estimator import fit_rows, out_of_fold, predict
+from d2f.train.table import Table
 
 
 class Recorder:

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from d2f import D2FError
-from d2f.data.components import components
 from d2f.data.dataset import load_dataset
-from d2f.data.digest import digest_of, file_sha256
-from d2f.data.folds import folds
-from d2f.reading.image import read_image
-from d2f.training.copies import CopyMaker
-from d2f.training.fitting import out_of_fold
-from d2f.training.kept_folds import clear_folds
-from d2f.training.read import read_recipe
-from d2f.training.run import Watcher, train
+from d2f.data.groups import components, digest_of, file_sha256
+from d2f.data.split import folds
+from d2f.images.read import read_image
+from d2f.train.estimator import Watcher, out_of_fold, train
+from d2f.train.read import read_recipe
+from d2f.train.table import CopyMaker, clear_folds
 from d2f.weights import read_weights, short_digests, write_weights
 from tests.unit.training.toys import CATALOG, QUIET, RECIPE, Roughness, RoughnessOptions, make_images, write_recipe
 
@@ -37,7 +34,9 @@ def run(folder: Path, images: Path, text: str = RECIPE, name: str = "toy"):
 
 def test_each_file_has_seen_all_images_but_a_fold_and_gives_the_cross_validated_scores(tmp_path, images, monkeypatch):
     judged = []
-    monkeypatch.setattr("d2f.training.run.out_of_fold", lambda *given: judged.append(out_of_fold(*given)) or judged[0])
+    monkeypatch.setattr(
+        "d2f.train.estimator.out_of_fold", lambda *given: judged.append(out_of_fold(*given)) or judged[0]
+    )
     recipe, _, keep = run(tmp_path, images)
     dataset, maker = load_dataset(images), CopyMaker.of(recipe, CATALOG)
     fold = folds(components(dataset), dataset.labels, recipe.folds, recipe.seed)

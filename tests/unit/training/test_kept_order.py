@@ -6,9 +6,8 @@ import numpy as np
 
 from d2f.data.dataset import Dataset, load_dataset
 from d2f.plugins.build import build
-from d2f.training.kept import file_digests, keep_table, load_table, table_key
-from d2f.training.read import read_recipe
-from d2f.training.table import make_table
+from d2f.train.read import read_recipe
+from d2f.train.table import file_digests, keep_table, load_table, make_table, table_key
 from tests.unit.training.toys import CATALOG, make_images, write_recipe
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from d2f import D2FError
 from d2f.data.dataset import load_dataset
-from d2f.training.gradient.parts import parts
-from d2f.training.gradient.recipe import NetworkRecipe
-from d2f.training.read import read_recipe
-from d2f.training.run import Watcher, recipe_digest, train, training_data
+from d2f.train.estimator import Watcher, recipe_digest, train, training_data
+from d2f.train.network_recipe import NetworkRecipe
+from d2f.train.read import read_recipe
+from d2f.train.work import parts
 from d2f.weights import read_weights, short_digests
 from tests.unit.training.toys import CATALOG, QUIET, RECIPE, make_images, write_recipe
 
@@ -59,7 +59,7 @@ def test_an_estimator_has_not_seen_them(tmp_path, images):
     trained = train(recipe, CATALOG, tmp_path / "toy.safetensors", QUIET, images)
     held, used = read_weights(trained.weights), [one for one in load_dataset(images) if one.more["form"] == "whole"]
     assert held.metadata["images"] == "16"
-    from d2f.data.digest import file_sha256
+    from d2f.data.groups import file_sha256
 
     assert held.trained_on.tolist() == short_digests(file_sha256(one.path) for one in used).tolist()
 

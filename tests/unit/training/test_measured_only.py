@@ -12,12 +12,11 @@ import pytest
 
 from d2f import D2FError
 from d2f.data.dataset import Dataset, load_dataset
-from d2f.data.digest import digest
+from d2f.data.groups import digest
 from d2f.plugins.catalog import Catalog
-from d2f.training.kept import file_digests, table_key
-from d2f.training.read import read_recipe
-from d2f.training.run import Watcher, recipe_digest, train
-from d2f.training.table import make_table
+from d2f.train.estimator import Watcher, recipe_digest, train
+from d2f.train.read import read_recipe
+from d2f.train.table import file_digests, make_table, table_key
 from tests.unit.training.toys import CATALOG, QUIET, RECIPE, Roughness, RoughnessOptions, make_images, write_recipe
 
 COPIES = "copies: {fitting: 2, judging: 1, measured: 1, windows: [64, 80], measured_only: [{column: form, equals: ''}]}"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from d2f.api.errors import D2FError
-from d2f.training.outputs import made_by_training, need_free
+from d2f.train.outputs import made_by_training, need_free
 from d2f.weights import write_weights
 
 FACTS = {"d2f": "1", "trainable": "toy", "recipe": "sha256:1", "data": "sha256:2", "seed": "0"}

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from d2f import D2FError
-from d2f.training.read import read_recipe
-from d2f.training.run import recipe_digest
+from d2f.train.estimator import recipe_digest
+from d2f.train.read import read_recipe
 from tests.unit.training.toys import CATALOG, RECIPE, write_recipe
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from d2f import D2FError
 from d2f.data.dataset import load_dataset
-from d2f.data.digest import digest
+from d2f.data.groups import digest
 from d2f.data.split import shipped_split
 from d2f.features import features
 from d2f.plugins.catalog import Catalog
-from d2f.training.read import read_recipe
-from d2f.training.run import Watcher, recipe_digest, train
+from d2f.train.estimator import Watcher, recipe_digest, train
+from d2f.train.read import read_recipe
 from d2f.weights import read_weights, short_digests
 from tests.full_disk import full_disk
 from tests.unit.training.toys import CATALOG, QUIET, RECIPE, Roughness, Shift, make_images, write_recipe

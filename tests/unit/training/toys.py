@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from d2f.plugins.catalog import Catalog
-from d2f.training.run import Watcher
+from d2f.train.estimator import Watcher
 
 COLLECTIONS = 6
 EACH = 4

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from d2f import D2FError, Exit, Weights, WeightsMissing
 from d2f.weights import checked_bytes, read_weights, short_digests, write_weights
-from d2f.weights.safetensors_format import DTYPES, decoded, encoded
+from d2f.weights.safetensors import DTYPES, decoded, encoded
 
 ARRAYS = {
     "layers.0.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

@@ -20,9 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f import D2FError, Weights, WeightsMissing
-from d2f.weights.torch_archive import opened
-from d2f.weights.torch_file import read_torch
-from d2f.weights.torch_pickle import Refused, interpret
+from d2f.weights.torch_file import Refused, interpret, opened, read_torch
 from tests.unit.weights.pickle_writer import (
     END,
     START,
@@ -202,7 +200,7 @@ class TestBombs:
         assert refusal(checkpoint(b"}" + deep + b"Ns"), tmp_path) == "a key is no word or number but a tuple"
 
     def test_a_pickle_without_end(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr("d2f.weights.torch_pickle.MOST_OPERATIONS", 1000)
+        monkeypatch.setattr("d2f.weights.torch_file.MOST_OPERATIONS", 1000)
         assert refusal(checkpoint(b"N" * 1000), tmp_path) == "its pickle has more than 1000 operations"
 
     def test_a_dict_that_holds_itself(self, tmp_path: Path) -> None:

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from d2f import D2FError
-from d2f.data.audit.audit import audit
-from d2f.data.audit.lines import audit_lines
-from d2f.data.audit.repair import repair
+from d2f.data.audit import audit, audit_lines
 from d2f.data.dataset import load_dataset
-from d2f.data.inspection import inspect
+from d2f.data.facts import inspect
+from d2f.data.review import repair
 from tests.unit.data.audit.sets import write_given_away
 
 

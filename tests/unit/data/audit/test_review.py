@@ -7,10 +7,9 @@ import pytest
 from PIL import Image
 
 from d2f import D2FError
-from d2f.data.audit.gallery import write_gallery
-from d2f.data.audit.review import review
-from d2f.data.components import components
 from d2f.data.dataset import Dataset, load_dataset
+from d2f.data.groups import components
+from d2f.data.review import review, write_gallery
 from tests.unit.fitting.toys import write_set
 
 

@@ -3,13 +3,19 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from d2f.data.audit.binned import Binned
-from d2f.data.audit.logistic import fit_logistic, scores
-from d2f.data.audit.ordered_pairs import ordered_pairs
-from d2f.data.audit.properties import Property, stated_properties
-from d2f.data.audit.telltales import Trial, telltales, together
-from d2f.data.audit.verdicts import conclusion, strength, verdict
+from d2f.data.audit import conclusion, strength, verdict
 from d2f.data.dataset import Dataset, Labelled
+from d2f.data.shortcuts import (
+    Binned,
+    Property,
+    Trial,
+    fit_logistic,
+    ordered_pairs,
+    scores,
+    stated_properties,
+    telltales,
+    together,
+)
 
 
 def trial(count=400, collections=40):

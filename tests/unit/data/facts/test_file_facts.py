@@ -6,8 +6,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from d2f import D2FError
-from d2f.data.facts.chroma import chroma_subsampling
-from d2f.data.facts.file_facts import facts_of, read_facts
+from d2f.data.facts import chroma_subsampling, facts_of, read_facts
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8))
 

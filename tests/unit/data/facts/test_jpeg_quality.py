@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from d2f.data.dataset import load_dataset
-from d2f.data.facts.file_facts import read_facts
-from d2f.data.facts.jpeg_quality import jpeg_quality, standard_tables
+from d2f.data.facts import jpeg_quality, read_facts, standard_tables
 
 
 def written(quality, mode="RGB", **more):

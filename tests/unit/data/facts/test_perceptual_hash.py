@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
-from d2f.data.facts.perceptual_hash import perceptual_hash
+from d2f.data.facts import perceptual_hash
 from d2f.testing import camera_picture
 
 

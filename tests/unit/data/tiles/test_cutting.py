@@ -3,9 +3,9 @@ import pytest
 from PIL import Image
 
 from d2f import D2FError
-from d2f.data.components import components
 from d2f.data.dataset import load_dataset
-from d2f.data.tiles.cutting import Cut, tile
+from d2f.data.groups import components
+from d2f.data.tiles import Cut, tile
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2f.data.tiles.windows import PICKS, corners, is_flat
+from d2f.data.tiles import PICKS, corners, is_flat
 
 
 @given(st.integers(1, 900), st.integers(1, 900), st.sampled_from(PICKS), st.integers(1, 12), st.integers(0, 3))

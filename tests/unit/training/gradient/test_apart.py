@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from d2f.api.errors import D2FError
-from d2f.data.dataset import Dataset, Labelled
-from d2f.data.manifest_file import write_manifest
+from d2f.data.dataset import Dataset, Labelled, write_manifest
 from d2f.testing import camera_picture
-from d2f.training.gradient.parts import parts
+from d2f.train.work import parts
 from tests.unit.training.gradient.test_run import Said
 from tests.unit.training.gradient.toy import recipe, trained, write_pictures
 

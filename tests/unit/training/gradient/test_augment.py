@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from d2f.plugins.build import read_options
-from d2f.training.gradient.augment import Augmenter, fitted
-from d2f.training.gradient.operations import OPERATIONS
-from d2f.training.gradient.recipe_augment import Augmentation
+from d2f.train.network_recipe import Augmentation
+from d2f.train.operations import OPERATIONS, Augmenter, fitted
 from tests.unit.training.gradient.toy import catalog
 
 TILE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from d2f.training.gradient.drawing import draw, epoch_order, label_counts
-from d2f.training.gradient.recipe import Balance
+from d2f.train.feeding import draw, epoch_order, label_counts
+from d2f.train.network_recipe import Balance
 
 LABELS = np.array([0] * 10 + [1] * 4, dtype=np.int8)
 EVEN = np.ones(14)

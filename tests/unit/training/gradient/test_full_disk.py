@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from d2f.api.errors import D2FError
-from d2f.training.gradient.watching import Silent
+from d2f.train.work import Silent
 from tests.full_disk import fill, make_room
 from tests.unit.training.gradient.test_run import lines
 from tests.unit.training.gradient.toy import recipe, trained, write_pictures
@@ -80,7 +80,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on(folder: Path, moment: str, numb
 
 
 def test_tiles_that_have_no_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("d2f.training.gradient.tile_cache.TileCache.__init__.__defaults__", (0, 2**30))
+    monkeypatch.setattr("d2f.train.tiles.TileCache.__init__.__defaults__", (0, 2**30))
     with pytest.raises(D2FError, match=r"training-0.tiles' cannot be written: File too large"):
         trained(folder, "tiles", WANTED, Filler("say: training", 1))
     make_room()

@@ -8,8 +8,8 @@ import pytest
 from scipy.special import expit, log_softmax
 
 from d2f.api.errors import D2FError
-from d2f.training.gradient.losses import check_head, scores, tile_losses
-from d2f.training.gradient.recipe import Loss
+from d2f.train.network_recipe import Loss
+from d2f.train.stepping import check_head, scores, tile_losses
 
 LOGITS = np.array([-3.0, -0.2, 0.0, 1.5, 8.0], np.float32)
 LABELS = np.array([0, 1, 1, 0, 1], np.float32)

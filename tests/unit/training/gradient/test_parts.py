@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from d2f import D2FError
-from d2f.data.dataset import Dataset, Labelled
-from d2f.data.manifest_file import write_manifest
-from d2f.training.gradient.parts import parts, telling_fold
-from d2f.training.gradient.recipe import NetworkRecipe
+from d2f.data.dataset import Dataset, Labelled, write_manifest
+from d2f.train.network_recipe import NetworkRecipe
+from d2f.train.work import parts, telling_fold
 
 RECIPE = NetworkRecipe.model_validate({"d2f": 1, "train": "resnet", "with": {}, "data": {"part": "all"}})
 # (collection, photographs, generated images): one of each label is large, two small ones hold both.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from d2f.training.gradient.log import read_log
+from d2f.train.folder import read_log
 from d2f.weights import read_weights
 from tests.unit.training.gradient.toy import recipe, trained, write_pictures
 

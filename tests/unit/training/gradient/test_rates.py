@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from d2f.training.gradient.rates import Rates
-from d2f.training.gradient.recipe_optimiser import Schedule
+from d2f.train.network_recipe import Schedule
+from d2f.train.stepping import Rates
 
 
 def rates(epochs: int = 4, **schedule: object) -> Rates:

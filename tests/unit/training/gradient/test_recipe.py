@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from d2f.api.errors import D2FError
-from d2f.training.gradient.recipe import NetworkRecipe
-from d2f.training.read import read_recipe
+from d2f.train.network_recipe import NetworkRecipe
+from d2f.train.read import read_recipe
 from tests.unit.training.gradient.toy import catalog, recipe
 
 

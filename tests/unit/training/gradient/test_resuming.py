@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from d2f.training.gradient.log import read_log
+from d2f.train.folder import read_log
 from tests.unit.training.gradient.test_run import lines
 from tests.unit.training.gradient.toy import recipe, trained, write_pictures
 
@@ -29,7 +29,7 @@ import sys, time
 from pathlib import Path
 from tests.unit.training.gradient.test_resuming import WANTED
 from tests.unit.training.gradient.toy import trained
-from d2f.training.gradient.watching import Silent
+from d2f.train.work import Silent
 
 class Slow(Silent):
     def step(self, epoch, done, total, loss, rate):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from d2f.api.errors import D2FError
-from d2f.training.gradient.log import read_log
-from d2f.training.gradient.loop import BEST
-from d2f.training.gradient.memory import step_peak
+from d2f.train.folder import read_log
+from d2f.train.loop import BEST
+from d2f.train.measuring import step_peak
 from d2f.weights import read_weights, short_digests
 from tests.unit.training.gradient.toy import Options, ToyTrainable, recipe, trained, write_pictures
 
@@ -67,7 +67,7 @@ def test_the_weights_file_says_what_it_is_of(folder: Path) -> None:
 def test_equal_runs_write_equal_weights_whoever_feeds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = recipe(augment=[{"use": "jpeg", "draw": {"quality": [50, 90]}, "probability": 0.5}], tiles__pick="random")
     one = trained(folder, "one", wanted)
-    monkeypatch.setattr("d2f.training.gradient.feeding.find_spec", lambda name: None)
+    monkeypatch.setattr("d2f.train.feeding.find_spec", lambda name: None)
     said: list[str] = []
     other = trained(folder, "other", wanted, Said(said), workers=3)
     assert sum("mlx-data is not installed" in line for line in said) == 1
@@ -111,7 +111,7 @@ def test_without_room_in_memory_tiles_go_to_a_file_or_are_decoded_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = trained(folder, "plain", recipe())
-    defaults = "d2f.training.gradient.tile_cache.TileCache.__init__.__defaults__"
+    defaults = "d2f.train.tiles.TileCache.__init__.__defaults__"
     monkeypatch.setattr(defaults, (5 * 768, 2**30))
     assert trained(folder, "disk", recipe()).sha256 == plain.sha256
     monkeypatch.setattr(defaults, (5 * 768, 7 * 768))

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from d2f.training.gradient.event_file import crc32c, event_file
-from d2f.training.gradient.measuring import Measured
-from d2f.training.gradient.scalars import write_scalars
+from d2f.train.measuring import Measured
+from d2f.train.scalars import crc32c, event_file, write_scalars
 from tests.full_disk import full_disk
 from tests.unit.training.gradient.test_run import Said
 from tests.unit.training.gradient.toy import recipe, trained

@@ -18,11 +18,10 @@ from d2f_resnet.trainable import ResNetTrainable
 from d2f.api.errors import D2FError
 from d2f.models import ResNet, from_published, load_arrays, resnet_shape
 from d2f.plugins.catalog import Catalog
-from d2f.training.gradient.folder import RUN
-from d2f.training.gradient.recipe import NetworkRecipe
-from d2f.training.gradient.request import Request, TrainedNetwork
-from d2f.training.gradient.run import train_network
-from d2f.training.gradient.watching import Silent
+from d2f.train.folder import RUN
+from d2f.train.network import train_network
+from d2f.train.network_recipe import NetworkRecipe
+from d2f.train.work import Request, Silent, TrainedNetwork
 from d2f.weights import read_weights, write_weights
 from tests.unit.models import state_dicts
 from tests.unit.models.seeded import Array, state_dict

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from d2f.models import arrays_of
-from d2f.training.gradient.recipe_optimiser import Optimiser
-from d2f.training.gradient.splitting import add_in_parts
-from d2f.training.gradient.stepping import Stepper, make_optimiser
+from d2f.train.loop import add_in_parts
+from d2f.train.network_recipe import Optimiser
+from d2f.train.stepping import Stepper, make_optimiser
 from tests.unit.training.gradient.toy import Options, toy_network
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (24, 16, 16, 3), np.uint8)

@@ -12,9 +12,9 @@ from d2f_resnet.options import NetworkOptions
 from d2f_resnet.trainable import ResNetTrainable
 
 from d2f.api.errors import D2FError
-from d2f.training.gradient.study import Study, table
-from d2f.training.gradient.trials import ablation_trials, fold_trials, grid_trials, random_trials
-from d2f.training.gradient.watching import Silent
+from d2f.train.study import Study, table
+from d2f.train.trials import ablation_trials, fold_trials, grid_trials, random_trials
+from d2f.train.work import Silent
 from tests.unit.training.gradient.toy import catalog, recipe, trained, write_pictures
 
 

@@ -10,10 +10,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from d2f.plugins.catalog import Catalog
-from d2f.training.gradient.recipe import NetworkRecipe
-from d2f.training.gradient.request import Request, TrainedNetwork
-from d2f.training.gradient.run import train_network
-from d2f.training.gradient.watching import Silent
+from d2f.train.network import train_network
+from d2f.train.network_recipe import NetworkRecipe
+from d2f.train.work import Request, Silent, TrainedNetwork
 
 SIZE = 16
 RECIPE: dict[str, Any] = {

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from d2f import D2FError, Exit, Weights
+from d2f.weights.fetch import pull
 from d2f.weights import read_weights, write_weights
-from d2f.weights.fetching import pull
-from d2f.weights.fetching.pull import Watcher
+from d2f.weights.fetch import Watcher
 from tests.unit.weights.fetching.server import Server
 
 DATA = np.random.default_rng(6).bytes(300_000)
@@ -192,7 +192,7 @@ class TestOnThisMachine:
 def test_two_processes_fetch_once(server: Server, cache: Path) -> None:
     server.files["/a.npz"], server.pause = DATA, 0.5
     code = (
-        "import sys; from d2f import Weights; from d2f.weights.fetching import pull\n"
+        "import sys; from d2f import Weights; from d2f.weights.fetch import pull\n"
         "print(pull(Weights('soft', sys.argv[1], 'MIT', (sys.argv[2],))).fetched)"
     )
     command = [sys.executable, "-c", code, record().sha256, server.url("/a.npz")]

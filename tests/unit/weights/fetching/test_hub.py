@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from d2f import D2FError, Weights
-from d2f.weights.fetching import pull
+from d2f.weights.fetch import pull
 from tests.unit.weights.fetching.server import Server
 
 DATA = bytes(range(256)) * 50

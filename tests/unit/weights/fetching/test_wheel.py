@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from d2f import D2FError, Weights
-from d2f.weights.fetching import pull
+from d2f.weights.fetch import pull
 
 DATA = b"weights" * 1000
 SHA256 = hashlib.sha256(DATA).hexdigest()

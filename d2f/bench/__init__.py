@@ -1,1 +1,0 @@
-"""`d2f bench`: what chains are worth on labelled images, with intervals."""

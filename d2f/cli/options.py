@@ -1,0 +1,330 @@
+"""What commands that fit a chain have in common: images, laundered copies, folds, and where scores are kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from d2f.output import Format, Head, Mode, Writer, choose_format, open_writer
+from d2f.output.append import NAME
+from d2f.output.columns import RESUMABLE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from d2f.api.rows import Row
+    from d2f.data.dataset import Dataset
+    from d2f.data.facts import Inspection
+    from d2f.evaluate.fit_rows import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A file, a folder of Parquet parts, or the standard output.
+
+    Parameters
+    ----------
+    path : str or None
+        None for the standard output.
+    format : str
+    mode : {'new', 'overwrite', 'resume'}
+    stream : text file
+        The standard output, as it was when this was made: later it is kept from plugins that print.
+    """
+
+    path: str | None
+    format: Format
+    mode: Mode
+    stream: TextIO = field(default_factory=lambda: sys.stdout, compare=False)
+
+    @classmethod
+    def of(cls, output: str | None, format: Format | None, resume: bool, overwrite: bool) -> Destination:
+        """Make it of what the command line says.
+
+        Raises
+        ------
+        click.UsageError, D2FError
+            The options contradict each other, or do not tell the format.
+        """
+        path = None if output == "-" else output
+        if resume and overwrite:
+            raise click.UsageError("--resume and --overwrite exclude each other")
+        if path is None and (resume or overwrite):
+            raise click.UsageError(f"{'--resume' if resume else '--overwrite'} needs -o FILE")
+        return cls(path, choose_format(path, format), "resume" if resume else "overwrite" if overwrite else "new")
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return NAME if self.path is None else self.path
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a run that stopped can be continued here."""
+        if self.path is None or self.format not in RESUMABLE:
+            return False
+        return os.path.isfile(self.path) or os.path.isdir(self.path)
+
+    def console(self) -> Console | None:
+        """Return the terminal that a table is shown on, if one is."""
+        if self.path is not None or self.format != "table" or not self.stream.isatty():
+            return None
+        from d2f.output.table import HonestConsole
+
+        return HonestConsole(file=self.stream)
+
+    def open(self, head: Head, seen: Callable[[Row], None], console: Console | None) -> Writer:
+        """Open it for rows; `seen` is called with those that an earlier run has written."""
+        return open_writer(self.path, self.format, head, self.mode, seen, console, self.stream)
+
+
+def need_new_file(path: str, overwrite: bool = False) -> Path:
+    """Return the path of a file to be written; refuse one that is there, or whose place cannot be."""
+    from d2f.api.errors import D2FError
+
+    place = Path(path)
+    if place.is_dir():
+        raise D2FError.of("D2F004", f"'{path}' is a folder")
+    if place.exists() and not overwrite:
+        raise D2FError.of("D2F004", f"'{path}' is there already", "to replace it: --overwrite")
+    return place
+
+
+def need_new_folder(path: str) -> Path:
+    """Return the path of a folder to be filled; refuse one that holds anything."""
+    from d2f.api.errors import D2FError
+
+    place = Path(path)
+    if place.is_file() or (place.is_dir() and any(place.iterdir())):
+        what = "is a file" if place.is_file() else "is not empty"
+        raise D2FError.of("D2F004", f"'{path}' {what}", "name a folder that is empty or not there yet")
+    return place
+
+
+PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def bytes_in_words(size: int) -> str:
+    """Return a number of bytes for a person, in decimal units.
+
+    Examples
+    --------
+    >>> [bytes_in_words(size) for size in (12, 1234, 102530333)]
+    ['12 B', '1.2 kB', '102.5 MB']
+    """
+    value, units = float(size), iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while value >= 999.95:
+        value, unit = value / 1000, next(units)
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+class Quantity(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A positive whole number, such as ``4096``, ``200M`` (millions) or ``640Mi`` (2**20 each)."""
+
+    name = "number"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number.
+
+        Examples
+        --------
+        >>> [Quantity().convert(text, None, None) for text in ("7", "1.5k", "2Mi")]
+        [7, 1500, 2097152]
+        """
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmg]?i?)", value.strip().lower())
+        number = int(float(found[1]) * PREFIXES.get(found[2], 0)) if found else 0
+        if number < 1:
+            self.fail(f"'{value}' is not a positive number such as 4096, 200M or 640Mi", param, ctx)
+        return number
+
+
+def read_set(data: str, limit: int | None = None, seed: int = 0) -> Dataset:
+    """Read a labelled set and print what was assumed."""
+    from d2f.data.dataset import limited, load_dataset
+
+    images = load_dataset(data)
+    for note in images.notes:
+        click.echo(f"note: {note}", err=True)
+    return limited(images, limit, seed) if limit else images
+
+
+def look_at(images: Dataset, decode: bool = False, workers: int | None = None) -> Inspection:
+    """Look at every file with a progress bar; print the problems of those that cannot be read."""
+    from d2f.api.errors import D2FError, Exit
+    from d2f.cli.main import print_problems
+    from d2f.cli.run_progress import ticking
+    from d2f.data.facts import inspect
+
+    with ticking("reading", len(images)) as tick:
+        seen = inspect(images, decode, workers or _workers(), tick)
+    if not len(seen.images):
+        raise D2FError(seen.problems, Exit.SOME_FAILED)
+    print_problems(seen.problems)
+    return seen
+
+
+def _workers() -> int:
+    from d2f.cores import usable_cores
+
+    return usable_cores()
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _folders(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in given:
+        detector, _, folder = each.partition("=")
+        if not (detector and folder):
+            raise click.UsageError(f"--stand-ins takes DETECTOR=DIR, not '{each}'")
+        if detector in found:
+            raise click.UsageError(f"--stand-ins gives '{detector}' two folders: put the weights into one")
+        found[detector] = folder
+    return found
+
+
+def _columns(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    pairs = [each.partition("=") for each in given]
+    if wrong := [each for each, (column, sign, _) in zip(given, pairs, strict=True) if not (column and sign)]:
+        raise click.UsageError(f"--leave-out takes COLUMN=VALUE, not '{wrong[0]}'")
+    return tuple((column, value) for column, _, value in pairs)
+
+
+PARTS = click.Choice(["all", "chains", "weights"])
+
+OPTIONS = (
+    click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="A laundered copy to add; repeatable."),
+    click.option("--no-attack", is_flag=True, help="Add no laundered copies."),
+    click.option("--part", type=PARTS, default="all", help="Of the project's split."),
+    click.option(
+        "--leave-out",
+        multiple=True,
+        metavar="COLUMN=VALUE",
+        callback=_columns,
+        help="Leave out images with a value in a column of the manifest; repeatable.",
+    ),
+    click.option("--protocol", type=click.Choice(["matched", "as-is"]), help="How images are brought alike."),
+    click.option("--calibrator", default="platt", show_default=True, help="For cells for which the file names none."),
+    click.option("--folds", type=click.IntRange(3, 50), default=5, show_default=True, help="Of cross-validation."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of crops, qualities and folds."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
+    click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."),
+    click.option("--keep-scores", metavar="FILE", help="Keep scores there as they come; a later run reads them back."),
+    click.option("--features", metavar="FILE", help="Keep expensive features there, as `d2f bench` does."),
+    click.option(
+        "--stand-ins",
+        multiple=True,
+        metavar="DETECTOR=DIR",
+        callback=_folders,
+        help="Score images that its weights were trained on by those in DIR that did not see them; repeatable.",
+    ),
+    click.option("--allow-overlap", is_flag=True, help="Let in images that the weights were trained on."),
+)
+
+
+def fitting_options(command: Command) -> Command:
+    """Add the options to a command."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_request(tick: Callable[[], None] | None, thresholds_only: bool = False, **options: Any) -> Request:
+    """Return what the options ask for."""
+    from d2f.evaluate.fit_rows import ATTACKS, Request
+
+    if options["no_attack"] and options["attacks"]:
+        raise click.UsageError("--attack and --no-attack exclude each other")
+    default = () if thresholds_only or options["no_attack"] else ATTACKS
+    return Request(
+        attacks=tuple(options["attacks"]) or default,
+        # A user's own threshold is for files as they come in, a whole fit for what tells classes apart.
+        protocol=options["protocol"] or ("as-is" if thresholds_only else "matched"),
+        folds=options["folds"],
+        seed=options["seed"],
+        calibrator=options["calibrator"],
+        allow_overlap=options["allow_overlap"],
+        stand_ins=options["stand_ins"],
+        workers=options["workers"],
+        keep_scores=options["keep_scores"],
+        tick=tick,
+    )
+
+
+def read_images(data: str, **options: Any) -> Dataset:
+    """Read the labelled images that the options ask for; print what was assumed."""
+    from d2f.data.dataset import columns_of, limited, load_dataset
+    from d2f.data.split import shipped_split
+
+    images = load_dataset(data)
+    for note in images.notes:
+        click.echo(f"note: {note}", err=True)
+    columns = columns_of(images)
+    if wrong := [column for column, _ in options["leave_out"] if column not in columns]:
+        raise click.UsageError(f"--leave-out: no image has a column '{wrong[0]}'; there are {', '.join(columns)}")
+    if options["part"] != "all":
+        split = shipped_split(images)
+        if split.unlisted:
+            first, count = split.unlisted[0], len(split.unlisted)
+            click.echo(f"note: {count} collections are not in the list, such as '{first}': by a hash", err=True)
+        images = getattr(split, options["part"])
+    for column, value in options["leave_out"]:
+        images = _left(images, column, value)
+    return limited(images, options["limit"], options["seed"]) if options["limit"] else images
+
+
+def _left(images: Dataset, column: str, value: str) -> Dataset:
+    from d2f.data.dataset import column_value
+
+    kept = [number for number, image in enumerate(images) if column_value(image, column) != value]
+    click.echo(f"note: {len(images) - len(kept)} of {len(images)} images left out: {column}={value}", err=True)
+    return images.select(kept)
+
+
+@contextmanager
+def keeping_both(keep_scores: str | None, features: str | None) -> Iterator[None]:
+    """Keep features while this context is open; say how to go on where a run that keeps its scores is interrupted."""
+    from d2f.features import keeping
+
+    try:
+        with keeping(features):
+            yield
+    except KeyboardInterrupt:
+        if keep_scores is not None:
+            click.echo(f"scores so far are kept in {keep_scores}: the same command goes on from there", err=True)
+        raise
+
+
+def need_writable(output: str, overwrite: bool) -> None:
+    """Refuse an output that cannot be written, or that is there, before the long work, not after it."""
+    from d2f.api.errors import D2FError
+
+    need_new_file(output, overwrite)
+    folder = os.path.dirname(output) or "."
+    if not os.path.isdir(folder):
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: its folder is not there", "make it with mkdir -p")
+    if not os.access(output if os.path.exists(output) else folder, os.W_OK):
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: it is not allowed", "choose another file with -o")
+
+
+def write_output(output: str, text: str) -> None:
+    """Write a text and say so."""
+    from d2f.api.errors import D2FError
+
+    try:
+        with open(output, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise D2FError.of("D2F004", f"'{output}' cannot be written: {error.strerror}") from error

@@ -1,1 +1,0 @@
-"""What gives the labels away, which files stand twice, and which labels look wrong."""

@@ -1,1 +1,0 @@
-"""What an image file says of itself before anyone looks at the picture, and a hash of the picture."""

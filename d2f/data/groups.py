@@ -1,0 +1,259 @@
+"""A set's digest: which files, with which labels, in any order and under any name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.data.dataset import Dataset, Labelled
+from d2f.data.facts import Inspection
+
+
+def components(images: Iterable[Labelled]) -> NDArray[np.int64]:
+    """Number the connected components of images linked by a collection or by a group.
+
+    Two images are linked when they share a collection or a near-duplicate group (a group's name means the
+    same in every collection); an image with neither stands alone. Splits, folds and bootstrap draws take
+    components whole.
+
+    Parameters
+    ----------
+    images : iterable of Labelled
+        Such as a `Dataset`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), int64
+        Numbers from 0 in order of first appearance.
+    """
+    parents: dict[Hashable, Hashable] = {}
+    keys = [_join(parents, image, i) for i, image in enumerate(images)]
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(_root(parents, key), len(numbers)) for key in keys], dtype=np.int64)
+
+
+def _join(parents: dict[Hashable, Hashable], image: Labelled, i: int) -> Hashable:
+    keys: list[Hashable] = [(kind, getattr(image, kind)) for kind in ("collection", "group") if getattr(image, kind)]
+    keys = keys or [("image", i)]
+    for key in keys:
+        parents.setdefault(key, key)
+    parents[_root(parents, keys[-1])] = _root(parents, keys[0])
+    return keys[0]
+
+
+def _root(parents: dict[Hashable, Hashable], key: Hashable) -> Hashable:
+    while parents[key] != key:
+        parents[key] = parents[parents[key]]
+        key = parents[key]
+    return key
+
+
+RADIUS = 6
+
+"""Hashes of near-duplicates differ in at most this many bits."""
+
+_CHUNKS, _WIDTH = 4, 16
+
+_BLOCK = 2**17
+
+
+def near_pairs(hashes: Sequence[int] | NDArray[np.uint64], radius: int = RADIUS) -> NDArray[np.int64]:
+    """Return every pair of hashes within a Hamming distance.
+
+    Multi-index hashing: hashes that differ in at most r bits differ in at most r // 4 bits in one of their four chunks
+    of 16 bits, so each chunk's table is asked for all values within that distance, and what it returns is compared
+    in full. For radii up to 7 that is 17 look-ups a chunk.
+
+    Parameters
+    ----------
+    hashes : sequence of int, or numpy.ndarray of uint64, shape (n,)
+    radius : int
+        0..11.
+
+    Returns
+    -------
+    numpy.ndarray, shape (m, 2), int64
+        Indices i < j, sorted.
+
+    References
+    ----------
+    Norouzi, Punjani and Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012, arXiv:1307.2982.
+
+    Examples
+    --------
+    >>> near_pairs([0b0000, 0b0111, 2**64 - 1], radius=3).tolist()
+    [[0, 1]]
+    """
+    if not 0 <= radius < 12:
+        raise ValueError(f"radius must be in 0..11, got {radius}")
+    values = np.asarray(hashes, dtype=np.uint64)
+    masks = _masks(radius // _CHUNKS)
+    found = [pairs for chunk in range(_CHUNKS) for pairs in _near_in_chunk(values, chunk, masks, radius)]
+    if not found:
+        return np.empty((0, 2), dtype=np.int64)
+    unique: NDArray[np.int64] = np.unique(np.concatenate(found), axis=0)
+    return unique
+
+
+def hamming(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return how many bits differ, elementwise."""
+    parts = np.ascontiguousarray(first ^ second).view(np.uint16).reshape(-1, _CHUNKS)
+    bits: NDArray[np.int64] = _ONES[parts].sum(axis=1, dtype=np.int64)
+    return bits
+
+
+def _near_in_chunk(
+    values: NDArray[np.uint64], chunk: int, masks: NDArray[np.uint64], radius: int
+) -> Iterator[NDArray[np.int64]]:
+    part = (values >> np.uint64(chunk * _WIDTH)) & np.uint64(2**_WIDTH - 1)
+    order = np.argsort(part, kind="stable")
+    ordered = part[order]
+    for mask in masks:
+        # In blocks, so that memory does not grow with the square of the set.
+        for start in range(0, len(values), _BLOCK):
+            left, right = _candidates(ordered, order, part[start : start + _BLOCK] ^ mask, start)
+            near = hamming(values[left], values[right]) <= radius
+            yield np.stack([left[near], right[near]], axis=1)
+
+
+def _candidates(
+    ordered: NDArray[np.uint64], order: NDArray[np.int64], sought: NDArray[np.uint64], start: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return every i, counted from `start`, and j > i whose part is the one sought for i."""
+    first = np.searchsorted(ordered, sought, "left")
+    counts = np.searchsorted(ordered, sought, "right") - first
+    left = np.repeat(np.arange(len(sought)), counts)
+    offsets = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
+    right = order[np.repeat(first, counts) + offsets]
+    keep = left + start < right
+    return left[keep] + start, right[keep]
+
+
+def _masks(bits: int) -> NDArray[np.uint64]:
+    """Every 16-bit number with at most this many ones."""
+    return np.flatnonzero(bits >= _ONES).astype(np.uint64)
+
+
+_ONES = np.array([number.bit_count() for number in range(2**_WIDTH)], dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Which images of a set are copies of each other.
+
+    Parameters
+    ----------
+    exact : numpy.ndarray, shape (m, 2), int64
+        Pairs of files with the same bytes: each with the first of its kind.
+    near : numpy.ndarray, shape (m, 2), int64
+        Pairs of other files whose perceptual hashes differ in at most `d2f.data.groups.RADIUS` bits; of files
+        with one and the same hash, each with the first of its kind.
+    groups : numpy.ndarray, shape (n,), int64
+        Numbers of the sets of images that such pairs link.
+    """
+
+    exact: NDArray[np.int64]
+    near: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+
+def duplicates(seen: Inspection, radius: int = RADIUS) -> Duplicates:
+    """Find exact duplicates by sha256, and near-duplicates by perceptual hash where pictures were decoded.
+
+    Parameters
+    ----------
+    seen : Inspection
+    radius : int
+        0..11 bits.
+    """
+    digests = [facts.sha256 for facts in seen.facts]
+    exact = _with_the_first(digests)
+    near = _alike(seen, radius)
+    near = near[[digests[i] != digests[j] for i, j in near]] if len(near) else near
+    return Duplicates(exact, near, _linked(len(seen.looked), np.concatenate([exact, near])))
+
+
+def with_groups(dataset: Dataset, numbers: NDArray[np.int64]) -> Dataset:
+    """Return a set whose groups also hold what found groups link.
+
+    An image alone in both keeps its empty group; the others get the first name that any image linked to them
+    had, or ``near-N``.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    numbers : numpy.ndarray, shape (n,), int64
+        As `Duplicates.groups`.
+    """
+    alike = np.bincount(numbers)[numbers] > 1
+    linked = [
+        Labelled("", 0, collection=image.group, group=f"near-{number}" if twin else "")
+        for image, number, twin in zip(dataset, numbers, alike, strict=True)
+    ]
+    joined = components(linked)
+    names: dict[int, str] = {}
+    for image, link, number in zip(dataset, linked, joined.tolist(), strict=True):
+        names[number] = min(filter(None, (names.get(number, ""), image.group)), default="") or link.group
+    renamed = tuple(replace(image, group=names[number]) for image, number in zip(dataset, joined.tolist(), strict=True))
+    return replace(dataset, images=renamed)
+
+
+def _alike(seen: Inspection, radius: int) -> NDArray[np.int64]:
+    """Pairs of near hashes, i < j; of equal hashes only the first is compared with others."""
+    hashed = [(i, each.hash) for i, each in enumerate(seen.looked) if each.hash is not None]
+    if not hashed:
+        return np.empty((0, 2), dtype=np.int64)
+    index = np.array([i for i, _ in hashed], dtype=np.int64)
+    hashes = np.array([value for _, value in hashed], dtype=np.uint64)
+    distinct, first = np.unique(hashes, return_index=True)
+    pairs = np.concatenate([index[first][near_pairs(distinct, radius)], index[_with_the_first(hashes.tolist())]])
+    ordered: NDArray[np.int64] = np.unique(np.sort(pairs, axis=1), axis=0)
+    return ordered
+
+
+def _with_the_first(digests: Sequence[Hashable]) -> NDArray[np.int64]:
+    first: dict[Hashable, int] = {}
+    pairs = [(first.setdefault(digest, i), i) for i, digest in enumerate(digests)]
+    return np.array([pair for pair in pairs if pair[0] != pair[1]], dtype=np.int64).reshape(-1, 2)
+
+
+def _linked(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_matrix((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    numbers: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
+    return numbers
+
+
+def digest_of(pairs: Iterable[tuple[str, int]]) -> str:
+    """Return ``sha256:…`` over the sorted lines ``<sha256 of the file> <label>``."""
+    lines = sorted(f"{sha256} {int(label)}\n" for sha256, label in pairs)
+    return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
+
+
+def digest(dataset: Dataset) -> str:
+    """Return `digest_of` a set's files, each read once.
+
+    Raises
+    ------
+    OSError
+        Where a file cannot be read.
+    """
+    return digest_of((file_sha256(image.path), image.label) for image in dataset)
+
+
+def file_sha256(path: str) -> str:
+    """Return the sha256 of a file, 64 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,385 @@
+"""What might give a label away, as columns: of the files as they are, and of what a manifest says they once were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.api.errors import D2FError
+from d2f.api.inputs import Floats, Labels
+from d2f.data.dataset import Dataset, Labelled
+from d2f.data.facts import FileFacts, Inspection
+from d2f.data.split import folds
+from d2f.metrics import Interval, cluster_bootstrap
+
+RIDGE = 1.0
+
+"""Penalty on half the squared weights, beside a loss that is summed over images."""
+
+
+def fit_logistic(rows: Floats, labels: Labels) -> Floats:
+    """Fit by penalised maximum likelihood, both labels of one total weight.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray, shape (n, d)
+    labels : numpy.ndarray, shape (n,)
+        0 or 1, both there.
+
+    Returns
+    -------
+    numpy.ndarray, shape (d + 1,), float64
+        Weights, then the bias, which is not penalised.
+    """
+    from scipy.optimize import minimize
+
+    signs = 2.0 * labels - 1.0
+    weights = len(labels) / (2.0 * np.bincount(labels, minlength=2)[labels])
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        margins = signs * (rows @ at[:-1] + at[-1])
+        pull = -weights * signs * _expit(-margins)
+        gradient = np.append(rows.T @ pull + RIDGE * at[:-1], pull.sum())
+        return float(weights @ np.logaddexp(0.0, -margins) + RIDGE / 2 * at[:-1] @ at[:-1]), gradient
+
+    found = minimize(loss, np.zeros(rows.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def scores(fitted: Floats, rows: Floats) -> Floats:
+    """Return log odds (n,), rounded so that equal rows have equal scores whatever order they were summed in."""
+    odds: Floats = np.round(rows @ fitted[:-1] + fitted[-1], 6) + 0.0
+    return odds
+
+
+def _expit(values: Floats) -> Floats:
+    shares: Floats = 0.5 * (1.0 + np.tanh(0.5 * values))
+    return shares
+
+
+Index = NDArray[np.int64]
+
+
+def ordered_pairs(labels: Labels, values: Floats, fold: Index) -> Callable[[Index], float]:
+    """Return a function of indices (m,), with repetition: the share of ordered pairs among them.
+
+    A pair is a generated image and a photograph of one fold; it is ordered where the generated image's value is
+    greater, and half of it where they tie. Scores of different folds come from different models: to compare them
+    would measure the models' offsets. Without any pair the share is NaN.
+
+    Examples
+    --------
+    >>> share = ordered_pairs(np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1]))
+    >>> share(np.arange(4))
+    1.0
+    """
+    distinct, at = np.unique(np.stack([fold.astype(np.float64), values], axis=1), axis=0, return_inverse=True)
+    at, size = at.reshape(-1), len(distinct)
+    first = np.searchsorted(distinct[:, 0], distinct[:, 0])
+    generated = labels == 1
+
+    def share(index: Index) -> float:
+        chosen, made = at[index], generated[index]
+        of_made = np.bincount(chosen[made], minlength=size)
+        of_real = np.bincount(chosen[~made], minlength=size)
+        above = np.cumsum(of_real) - of_real
+        below = above - above[first]
+        in_fold = np.bincount(first, of_real, minlength=size)[first]
+        pairs = float(of_made @ in_fold)
+        return float(of_made @ (below + of_real / 2)) / pairs if pairs else float("nan")
+
+    return share
+
+
+ORIGINAL = "original "
+
+"""Stands before the name of a property that a manifest states of the file as it was found."""
+
+STATED: Mapping[str, tuple[str, ...]] = {
+    "format": ("original_format", "format"),
+    "width": ("original_width", "width"),
+    "height": ("original_height", "height"),
+    "JPEG quality": ("original_jpeg_quality", "jpeg_quality"),
+    "chroma subsampling": ("original_chroma", "chroma"),
+    "metadata": ("original_metadata", "metadata"),
+    "bytes": ("original_bytes", "bytes"),
+}
+
+"""Columns of a manifest in which such a statement is looked for; the first with a value counts."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """One thing that might tell the label.
+
+    Parameters
+    ----------
+    name : str
+    numbers : tuple of numpy.ndarray, each of shape (n,), float64
+        NaN where an image has none.
+    words : tuple of numpy.ndarray, each of shape (n,), str
+        Empty where an image has none.
+    """
+
+    name: str
+    numbers: tuple[Floats, ...] = ()
+    words: tuple[NDArray[np.str_], ...] = ()
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """Which images have it, shape (n,): only JPEGs have a JPEG quality."""
+        has = [~np.isnan(column) for column in self.numbers] + [column != "" for column in self.words]
+        every: NDArray[np.bool_] = np.logical_and.reduce(has)
+        return every
+
+    def tells_the_same(self, other: Property) -> bool:
+        """Whether another property parts the images just as this one does, whatever its words are."""
+        numbers = zip(self.numbers, other.numbers, strict=True)
+        words = zip(self.words, other.words, strict=True)
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in numbers) and all(
+            np.array_equal(_order(a), _order(b)) for a, b in words
+        )
+
+    def select(self, rows: NDArray[np.bool_]) -> Property:
+        """Return the property of the images where a mask of shape (n,) holds."""
+        numbers, words = (column[rows] for column in self.numbers), (column[rows] for column in self.words)
+        return Property(self.name, tuple(numbers), tuple(words))
+
+
+def file_properties(seen: Inspection) -> tuple[Property, ...]:
+    """Return what the files themselves show: size, format, quality, chroma subsampling, metadata, bytes per pixel."""
+    facts = seen.facts
+    kinds = _words("+".join(each.metadata) or "none" for each in facts)
+    return (
+        _size("size", [each.width for each in facts], [each.height for each in facts]),
+        Property("format", words=(_words(each.format for each in facts),)),
+        Property("JPEG quality", (_numbers(each.quality for each in facts),)),
+        Property("chroma subsampling", words=(_words(each.chroma for each in facts),)),
+        Property("metadata", words=(kinds,)),
+        Property("bytes per pixel", (_numbers(each.bytes_per_pixel for each in facts),)),
+    )
+
+
+def stated_properties(images: Dataset, columns: Sequence[str] = ()) -> tuple[Property, ...]:
+    """Return what a manifest states of the files as they were first found, and any further columns of it.
+
+    Parameters
+    ----------
+    images : Dataset
+    columns : sequence of str
+        Columns to be taken as words beside those of `STATED`.
+    """
+    found = list(_stated(images))
+    for column in columns:
+        found.append(Property(f"column {column}", words=(_words(image.more.get(column, "") for image in images),)))
+    return tuple(each for each in found if each.there.any())
+
+
+def original_facts(image: Labelled, facts: FileFacts) -> dict[str, str]:
+    """Return columns that keep what a file was before it was written anew; what was stated before stands."""
+    now: dict[str, object] = {
+        "format": facts.format,
+        "width": facts.width,
+        "height": facts.height,
+        "JPEG quality": "" if facts.quality is None else facts.quality,
+        "chroma subsampling": facts.chroma,
+        "metadata": "+".join(facts.metadata) or "none",
+        "bytes": facts.bytes,
+    }
+    return {columns[0]: _said(image, name) or str(now[name]) for name, columns in STATED.items()}
+
+
+def _order(column: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Number values by first appearance, shape (n,)."""
+    _, first, at = np.unique(column, return_index=True, return_inverse=True)
+    return first[at].astype(np.int64)
+
+
+def _stated(images: Dataset) -> Iterator[Property]:
+    said = {name: [_said(image, name) for image in images] for name in STATED}
+    width, height, size = (_parsed(said[name]) for name in ("width", "height", "bytes"))
+    yield _size(f"{ORIGINAL}size", width, height)
+    for name in ("format", "chroma subsampling", "metadata"):
+        yield Property(f"{ORIGINAL}{name}", words=(_words(said[name]),))
+    yield Property(f"{ORIGINAL}JPEG quality", (_parsed(said["JPEG quality"]),))
+    pixels = width * height
+    yield Property(f"{ORIGINAL}bytes per pixel", (np.divide(size, pixels, where=pixels > 0, out=pixels * np.nan),))
+
+
+def _said(image: Labelled, name: str) -> str:
+    return next((image.more[column] for column in STATED[name] if image.more.get(column)), "")
+
+
+def _size(name: str, width: Sequence[float] | Floats, height: Sequence[float] | Floats) -> Property:
+    wide, high = np.asarray(width, dtype=np.float64), np.asarray(height, dtype=np.float64)
+    exact = _words("" if np.isnan(w + h) else f"{w:.0f}x{h:.0f}" for w, h in zip(wide, high, strict=True))
+    # Generators like whole multiples: 1024 = 16 * 64.
+    multiple = _words("" if np.isnan(w + h) else str(not (w % 64 or h % 64)) for w, h in zip(wide, high, strict=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Property(name, (np.maximum(wide, high), wide * high, wide / high), (exact, multiple))
+
+
+def _words(values: Iterator[str] | Sequence[str]) -> NDArray[np.str_]:
+    return np.array(list(values), dtype=np.str_)
+
+
+def _numbers(values: Iterator[float | int | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _parsed(texts: Sequence[str]) -> Floats:
+    return np.array([_number(text) for text in texts], dtype=np.float64)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+BINS = 12
+
+"""Bins of a number, of equal counts in what is fitted to."""
+
+WORDS = 40
+
+"""Most frequent values of a word that have a column; the others have none."""
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Bins and values as they were found in one part of a set.
+
+    Parameters
+    ----------
+    edges : tuple of numpy.ndarray
+        Of each number, inner edges of its bins, ascending.
+    values : tuple of numpy.ndarray
+        Of each word, the values that have a column.
+    """
+
+    edges: tuple[Floats, ...]
+    values: tuple[NDArray[np.str_], ...]
+
+    @classmethod
+    def of(cls, properties: Sequence[Property], rows: NDArray[np.bool_]) -> Binned:
+        """Find bins and values in the rows (n,) of some properties."""
+        numbers = [column[rows] for each in properties for column in each.numbers]
+        words = [column[rows] for each in properties for column in each.words]
+        return cls(tuple(map(_edges, numbers)), tuple(map(_frequent, words)))
+
+    def rows(self, properties: Sequence[Property]) -> Floats:
+        """Return all rows of the properties as zeros and ones, shape (n, d); a missing number is a bin of its own."""
+        numbers = [column for each in properties for column in each.numbers]
+        words = [column for each in properties for column in each.words]
+        parts = [
+            np.searchsorted(edges, np.nan_to_num(column, nan=-np.inf))[:, None] + 1 == np.arange(len(edges) + 2)
+            for column, edges in zip(numbers, self.edges, strict=True)
+        ]
+        for part, column in zip(parts, numbers, strict=True):
+            part[np.isnan(column)] = np.arange(part.shape[1]) == 0
+        parts += [column[:, None] == values for column, values in zip(words, self.values, strict=True)]
+        return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def _edges(column: Floats) -> Floats:
+    there = column[~np.isnan(column)]
+    if not len(there):
+        return np.empty(0)
+    edges: Floats = np.unique(np.quantile(there, np.arange(1, BINS) / BINS, method="inverted_cdf"))
+    return edges
+
+
+def _frequent(column: NDArray[np.str_]) -> NDArray[np.str_]:
+    values, counts = np.unique(column, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return values[order][:WORDS]
+
+
+ALL = "all together"
+
+DRAWS = 500
+
+
+@dataclass(frozen=True)
+class Telltale:
+    """What one property is worth.
+
+    Parameters
+    ----------
+    name : str
+    auc : Interval or None
+        `d2f.data.shortcuts` of cross-validated scores with its 95 % bounds; None where it cannot be measured.
+    images : int
+        How many images have the property.
+    reason : str
+        Why it cannot be measured; else empty.
+    """
+
+    name: str
+    auc: Interval | None
+    images: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The images on which properties are tried.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (n,)
+        0 real, 1 generated.
+    components : numpy.ndarray, shape (n,), int64
+        What is never cut, as `d2f.data.groups` numbers it.
+    folds : int
+        At least 2.
+    seed : int
+    """
+
+    labels: Labels
+    components: NDArray[np.int64]
+    folds: int = 5
+    seed: int = 0
+
+
+def telltales(properties: Sequence[Property], trial: Trial) -> tuple[Telltale, ...]:
+    """Measure each property on the images that have it."""
+    return tuple(_measured(each.name, [each], each.there, trial) for each in properties)
+
+
+def together(properties: Sequence[Property], trial: Trial) -> Telltale:
+    """Measure all properties at once on all images."""
+    return _measured(ALL, properties, np.ones(len(trial.labels), dtype=bool), trial)
+
+
+def _measured(name: str, properties: Sequence[Property], there: NDArray[np.bool_], trial: Trial) -> Telltale:
+    count, labels, components = int(there.sum()), trial.labels[there], trial.components[there]
+    if len(set(labels.tolist())) < 2:
+        held = {0: "photographs", 1: "generated images"}.get(int(labels[0]) if count else -1)
+        return Telltale(name, None, count, f"only {held} have it" if held else "no image has it")
+    try:
+        fold = folds(components, labels, trial.folds, trial.seed)
+    except D2FError as error:
+        return Telltale(name, None, count, error.problems[0].message)
+    found = _out_of_fold([each.select(there) for each in properties], labels, fold)
+    share = ordered_pairs(labels, found, fold)
+    auc = cluster_bootstrap(share, components, labels, draws=DRAWS, seed=trial.seed)
+    if np.isnan(auc.value):
+        return Telltale(name, None, count, "no fold holds both labels")
+    return Telltale(name, auc, count)
+
+
+def _out_of_fold(properties: Sequence[Property], labels: Labels, fold: NDArray[np.int64]) -> Floats:
+    found = np.zeros(len(labels))
+    for number in np.unique(fold):
+        held = fold == number
+        if len(set(labels[~held].tolist())) < 2:
+            continue
+        rows = Binned.of(properties, ~held).rows(properties)
+        found[held] = scores(fit_logistic(rows[~held], labels[~held]), rows[held])
+    return found

@@ -1,0 +1,238 @@
+"""A labelled set cut into a labelled set of tiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from PIL import Image
+
+from d2f.api.errors import D2FError, Problem
+from d2f.api.inputs import ImageFile, Pixels
+from d2f.data.dataset import Dataset, Labelled, labelled_path, write_manifest
+from d2f.data.weights import Balance, balanced, label_weights
+from d2f.images.read import ImageError, read_image
+
+Pick: TypeAlias = Literal["centre", "grid", "random"]
+
+PICKS: tuple[Pick, ...] = get_args(Pick)
+
+Corner: TypeAlias = tuple[int, int]
+
+"""Left and top of a tile, in pixels."""
+
+
+def corners(width: int, height: int, size: int, pick: Pick, count: int, seed: int) -> list[Corner]:
+    """Return where tiles are cut.
+
+    Parameters
+    ----------
+    width, height : int
+        Of the picture, in pixels.
+    size : int
+        Side of a tile.
+    pick : {'centre', 'grid', 'random'}
+        ``centre``: one in the middle. ``grid``: side by side without overlap, the grid centred; of more than `count`, a
+        seeded choice. ``random``: `count` at random, each pair sharing less than a quarter of a tile; fewer where
+        there is no room.
+    count : int
+        The most tiles, at least 1.
+    seed : int
+        Of grid and random.
+
+    Returns
+    -------
+    list of (int, int)
+        None where the picture is smaller than a tile.
+
+    Examples
+    --------
+    >>> corners(500, 300, 224, "grid", 9, seed=0)
+    [(26, 38), (250, 38)]
+    """
+    across, down = width - size, height - size
+    if across < 0 or down < 0:
+        return []
+    if pick == "centre":
+        return [(across // 2, down // 2)]
+    random = np.random.default_rng(seed)
+    if pick == "random":
+        return _apart(across, down, size, count, random)
+    found = _grid(width, height, size)
+    chosen = np.sort(random.permutation(len(found))[:count])
+    return [found[i] for i in chosen]
+
+
+def is_flat(tile: Pixels, level: float) -> bool:
+    """Whether the standard deviation of a tile's luma (ITU-R BT.601) is below a level, in levels of 255.
+
+    Skies and walls tell little of where a picture is from, and the same of both labels.
+    """
+    luma = tile.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return bool(luma.std() < level)
+
+
+def _grid(width: int, height: int, size: int) -> list[Corner]:
+    left, top = width % size // 2, height % size // 2
+    return [(x, y) for y in range(top, height - size + 1, size) for x in range(left, width - size + 1, size)]
+
+
+def _apart(across: int, down: int, size: int, count: int, random: np.random.Generator) -> list[Corner]:
+    found: list[Corner] = []
+    for x, y in random.integers(0, (across + 1, down + 1), size=(20 * count, 2)).tolist():
+        if len(found) < count and all(4 * _shared(x - a, y - b, size) < size**2 for a, b in found):
+            found.append((x, y))
+    return found
+
+
+def _shared(x: int, y: int, size: int) -> int:
+    return max(0, size - abs(x)) * max(0, size - abs(y))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How pictures are cut.
+
+    Parameters
+    ----------
+    size : int
+        Side of a tile, in pixels.
+    pick : {'centre', 'grid', 'random'}
+    count : int
+        The most tiles from one picture.
+    flat : float
+        Tiles whose luma deviates less than this are left out; 0 keeps all.
+    balance : {'none', 'smallest', 'oversample', 'weights'}
+        ``weights`` adds a column `weight` to the manifest.
+    seed : int
+    """
+
+    size: int = 224
+    pick: Pick = "grid"
+    count: int = 16
+    flat: float = 0.0
+    balance: Balance = "none"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """What came of it.
+
+    Parameters
+    ----------
+    tiles : Dataset
+        As the manifest has them.
+    before : (int, int)
+        Tiles of photographs and of generated images, before balancing.
+    after : (int, int)
+        The same in the manifest.
+    small, flat : int
+        Pictures smaller than a tile; tiles too flat.
+    problems : tuple of Problem
+        One for each picture that could not be read.
+    """
+
+    tiles: Dataset
+    before: tuple[int, int]
+    after: tuple[int, int]
+    small: int
+    flat: int
+    problems: tuple[Problem, ...]
+
+
+def tile(dataset: Dataset, folder: Path, cut: Cut, tick: Callable[[], None] | None = None) -> Tiled:
+    """Cut every picture of a set and write PNG tiles and ``manifest.csv``.
+
+    All tiles of a picture share a group (the picture's own, or one made of its digest), so no split parts them; its
+    label, generator, source, collection and further columns are carried over. A tile that balancing leaves out is
+    removed again.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    folder : Path
+        Empty, or not there yet.
+    cut : Cut
+    tick : callable, optional
+        Called after each picture.
+
+    Raises
+    ------
+    D2FError
+        D2F004 where tiles cannot be written; D2F601 where no tile is left; D2F603 where a label has none and
+        balancing needs it.
+    """
+    work = _Work(folder, cut)
+    tiles = Dataset(tuple(work.run(dataset, tick)), str(folder))
+    if not len(tiles):
+        raise D2FError([*work.problems, Problem("D2F601", "no tile was cut", notes=(work.explanation(),))])
+    kept = balanced(tiles, cut.balance, cut.seed)
+    _remove(tiles, kept)
+    more = {"weight": label_weights(kept.labels).round(6).tolist()} if cut.balance == "weights" else {}
+    write_manifest(folder / "manifest.csv", kept, more)
+    return Tiled(kept, _labels(tiles), _labels(kept), work.small, work.flat, tuple(work.problems))
+
+
+class _Work:
+    """Tiles of one picture after another, and what was passed over."""
+
+    def __init__(self, folder: Path, cut: Cut) -> None:
+        self.folder, self.cut = folder, cut
+        self.small = self.flat = 0
+        self.problems: list[Problem] = []
+
+    def run(self, dataset: Dataset, tick: Callable[[], None] | None) -> Iterator[Labelled]:
+        for image in dataset:
+            try:
+                yield from self._tiles(image, read_image(image.path))
+            except ImageError as error:
+                self.problems += error.problems
+            if tick is not None:
+                tick()
+
+    def explanation(self) -> str:
+        return f"{self.small} pictures are smaller than {self.cut.size} pixels, {self.flat} tiles are too flat"
+
+    def _tiles(self, image: Labelled, picture: ImageFile) -> Iterator[Labelled]:
+        cut, seed = self.cut, (self.cut.seed + picture.seed) % 2**64
+        places = corners(picture.width, picture.height, cut.size, cut.pick, cut.count, seed)
+        self.small += not places
+        for x, y in places:
+            pixels = picture.pixels[y : y + cut.size, x : x + cut.size]
+            if cut.flat and is_flat(pixels, cut.flat):
+                self.flat += 1
+                continue
+            path = self._write(image, picture.sha256, pixels, x, y)
+            group = image.group or f"picture-{picture.sha256[:16]}"
+            more = _more(image, self.folder, x, y)
+            yield Labelled(str(path), image.label, image.generator, image.source, image.collection, group, more)
+
+    def _write(self, image: Labelled, sha256: str, pixels: np.ndarray, x: int, y: int) -> Path:
+        path = self.folder / labelled_path(image, f"{sha256[:16]}-{x}-{y}.png")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+        except OSError as error:
+            raise D2FError.of("D2F004", f"'{path}' cannot be written: {error.strerror or error}") from error
+        return path
+
+
+def _more(image: Labelled, folder: Path, x: int, y: int) -> Mapping[str, str]:
+    origin = Path(os.path.relpath(image.path, folder)).as_posix()
+    return MappingProxyType({**image.more, "from": origin, "x": str(x), "y": str(y)})
+
+
+def _remove(tiles: Dataset, kept: Dataset) -> None:
+    for path in {image.path for image in tiles} - {image.path for image in kept}:
+        Path(path).unlink(missing_ok=True)
+
+
+def _labels(tiles: Dataset) -> tuple[int, int]:
+    generated = int(tiles.labels.sum())
+    return len(tiles) - generated, generated

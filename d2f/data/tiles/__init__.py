@@ -1,1 +1,0 @@
-"""Large pictures cut into tiles."""

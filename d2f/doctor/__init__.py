@@ -1,1 +1,0 @@
-"""What is in force on this machine: device, BLAS, speed, formats, plugins, weights; `d2f doctor` prints it."""

@@ -1,0 +1,175 @@
+"""What each detector, view and cell adds to a chain: it is fitted out of fold without, and the two are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from d2f.chain.chain import chain_of
+from d2f.chain.thin import thinned_text
+from d2f.chain.yaml import as_text
+from d2f.data.dataset import Dataset
+from d2f.evaluate.bench_figures import DRAWS, Draws
+from d2f.evaluate.comparing import Comparing, Kind, Left
+from d2f.evaluate.fit import Fit, checked_and_scored, fit_table
+from d2f.evaluate.fit_rows import Request
+from d2f.evaluate.score import ScoreTable
+from d2f.evaluate.subsets import Columns, Subsets
+
+if TYPE_CHECKING:
+    from d2f.chain.chain import Chain
+
+
+TOLERANCE = 0.002
+
+"""Bits that the log loss may rise above the lowest that was seen."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a selection.
+
+    Parameters
+    ----------
+    cell : str
+        The one whose removal costs least; empty of the beginning, when nothing is left out.
+    left : tuple of int
+        Places of the cells that are left without it.
+    cost : float
+        Of those, in bits.
+    taken : bool
+        Whether it is left out; not on the last step, when it would cost too much.
+    """
+
+    cell: str
+    left: Columns
+    cost: float
+    taken: bool = True
+
+
+def eliminate(subsets: Subsets, tolerance: float = TOLERANCE) -> Iterator[Step]:
+    """Leave out, one at a time, the cell without which the chain is best, while that costs next to nothing.
+
+    The measure is the log-likelihood-ratio cost out of fold over all copies, clean and attacked: log loss at even
+    prior, in bits. It is a proper score of the probability that a chain is used for: it sees a calibration that
+    slips under an attack, and a verdict that is no longer given, neither of which moves an AUC within one copy; and
+    it changes with every image, where an AUC changes with swaps of rank only. A step may raise it by no more than
+    `tolerance` over the lowest seen so far, so that small losses do not add up.
+
+    Parameters
+    ----------
+    subsets : Subsets
+    tolerance : float
+        Bits, at least 0.
+
+    Yields
+    ------
+    Step
+        The beginning, each cell left out, and where it is not the chain's `need` that ends it, the one that stays.
+    """
+    left = subsets.every
+    lowest = subsets.cost(left)
+    yield Step("", left, lowest)
+    while len(left) > max(1, subsets.recipe.need):
+        without = [tuple(place for place in left if place != out) for out in left]
+        costs = [subsets.cost(columns) for columns in without]
+        best = min(range(len(left)), key=lambda at: costs[at])
+        step = Step(subsets.table.cells[left[best]], without[best], costs[best], costs[best] <= lowest + tolerance)
+        yield step
+        if not step.taken:
+            return
+        left, lowest = step.left, min(lowest, step.cost)
+
+
+def picked(steps: Sequence[Step]) -> Columns:
+    """Return the places of the cells that stay."""
+    return [step for step in steps if step.taken][-1].left
+
+
+def fit_picked(subsets: Subsets, columns: Columns, notes: tuple[str, ...] = ()) -> Fit:
+    """Fit the chain of these cells to all images, as `d2f chain fit` would; its file names no others."""
+    chain, table = subsets.chain, subsets.table
+    cells = tuple(table.cells[column] for column in columns)
+    thinned = chain_of(as_text(chain.origin, thinned_text(chain.text, cells)), chain.catalog, refit=True)
+    failed = tuple(one for one in table.failed if one[1] not in table.cells or one[1] in cells)
+    scores = table.scores[:, :, list(columns)]
+    return fit_table(thinned, replace(table, cells=cells, scores=scores, failed=failed), subsets.request, notes)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A chain, and the chain without each of its parts; every figure is out of fold.
+
+    Parameters
+    ----------
+    whole : Left
+        Nothing left out.
+    without : tuple of Left
+        Detectors, then views, then cells, in the chain's order.
+    comparing : Comparing
+        For further questions.
+    notes : tuple of str
+        What a user should know.
+    """
+
+    whole: Left
+    without: tuple[Left, ...]
+    comparing: Comparing
+    notes: tuple[str, ...] = ()
+
+    @property
+    def subsets(self) -> Subsets:
+        """The chain fitted with some of its cells."""
+        return self.comparing.subsets
+
+    @property
+    def table(self) -> ScoreTable:
+        """The scores that it was measured on."""
+        return self.subsets.table
+
+
+def ablate(chain: Chain, images: Dataset, request: Request, draws: int = DRAWS) -> Ablation:
+    """Judge a chain with everything, without each detector, each view and each cell.
+
+    Each is fitted as `d2f.evaluate.fit.fit_chain` fits, and judged on folds over whole collections. Differences are
+    paired: the same images, folds and bootstrap draws of whole components. Nothing is fitted anew on a draw, so that
+    an interval knows which images were judged, not which were fitted to.
+
+    Parameters
+    ----------
+    chain : Chain
+        Loaded with ``refit=True``.
+    images : Dataset
+    request : Request
+    draws : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    D2FError
+        As `d2f.evaluate.fit.fit_chain`.
+    """
+    table, notes = checked_and_scored(chain, images, request)
+    return ablate_table(chain, table, request, draws, notes)
+
+
+def ablate_table(
+    chain: Chain, table: ScoreTable, request: Request, draws: int = DRAWS, notes: tuple[str, ...] = ()
+) -> Ablation:
+    """Judge a chain on a set that was scored; `table` holds the chain's cells."""
+    subsets = Subsets(chain, table, request)
+    comparing = Comparing(subsets, Draws(table.components, table.labels, draws, request.seed, subsets.weights))
+    whole = comparing.left("chain", chain.name, subsets.every)
+    return Ablation(whole, tuple(comparing.left(*part) for part in parts(chain)), comparing, notes)
+
+
+def parts(chain: Chain) -> Iterator[tuple[Kind, str, Columns]]:
+    """Yield each detector, view and cell with the places of the cells that are left without it."""
+    cells = chain.plan.cells
+    for name in dict.fromkeys(detector for detector, _ in cells):
+        yield "detector", name, tuple(place for place, cell in enumerate(cells) if cell[0] != name)
+    for name in dict.fromkeys(view for _, view in cells):
+        yield "view", name, tuple(place for place, cell in enumerate(cells) if cell[1] != name)
+    for out, cell in enumerate(cells):
+        yield "cell", "/".join(cell), tuple(place for place in range(len(cells)) if place != out)

@@ -1,0 +1,105 @@
+"""Two results compared: which figures fell by more than their interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from d2f.api.errors import D2FError
+from d2f.evaluate.bench_figures import FIGURES
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure of one chain on one copy, before and after.
+
+    Parameters
+    ----------
+    subject, attack, figure : str
+    old, new : float
+    bound : float or None
+        How bad the old interval reaches; None where it has none: then any worsening counts.
+    better : {1, -1}
+        Which direction is better.
+    """
+
+    subject: str
+    attack: str
+    figure: str
+    old: float
+    new: float
+    bound: float | None
+    better: int
+
+    @property
+    def fell(self) -> bool:
+        """Whether the figure is worse now than the old interval's bad end."""
+        limit = self.old if self.bound is None else self.bound
+        return self.better * self.new < self.better * limit
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What two results have in common, and in what they differ so that figures may not mean the same."""
+
+    changes: tuple[Change, ...]
+    warnings: tuple[str, ...]
+
+
+def compare_results(old: Mapping[str, Any], new: Mapping[str, Any], chosen: Sequence[str]) -> Compared:
+    """Compare figures of every chain and attack that both results hold.
+
+    Chains are paired by name; where each result holds one chain only, those are a pair whatever their names.
+
+    Parameters
+    ----------
+    old, new : mapping
+        As `d2f.evaluate.bench_report.read_result` returns them.
+    chosen : sequence of str
+        Names in `FIGURES`.
+
+    Raises
+    ------
+    D2FError
+        D2F001 for a figure that does not exist, or results that have nothing in common.
+    """
+    for name in chosen:
+        if name not in FIGURES:
+            raise D2FError.of("D2F001", f"there is no figure '{name}'", f"there are {', '.join(FIGURES)}")
+    changes = tuple(
+        change for one, other in _pairs(old, new) for change in _changes(one, other, chosen) if change is not None
+    )
+    if not changes:
+        raise D2FError.of("D2F001", "the two results have no chain, attack and figure in common")
+    return Compared(changes, tuple(_warnings(old, new)))
+
+
+def _pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    before, after = old["subjects"], new["subjects"]
+    if len(before) == len(after) == 1:
+        return [(before[0], after[0])]
+    named = {subject["name"]: subject for subject in before}
+    return [(named[subject["name"]], subject) for subject in after if subject["name"] in named]
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], chosen: Sequence[str]) -> Iterator[Change]:
+    for attack, figures in new["figures"].items():
+        for name in chosen:
+            before = old["figures"].get(attack, {}).get(name, (None,))
+            if before[0] is None or figures[name][0] is None:
+                continue
+            better = FIGURES[name].better
+            bound = before[1] if better > 0 else before[2]
+            yield Change(new["name"], attack, name, before[0], figures[name][0], bound, better)
+
+
+def _warnings(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    facts = (
+        ("the images", old["data"]["digest"], new["data"]["digest"]),
+        ("the protocol", old["protocol"], new["protocol"]),
+        ("the class that attacks are laid over", old["laid_over"], new["laid_over"]),
+    )
+    for words, before, after in facts:
+        if before != after:
+            yield f"{words} differ: {before[:20]} and {after[:20]}"

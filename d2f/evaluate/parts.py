@@ -1,0 +1,203 @@
+"""Thresholds that hold a stated share of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.api.errors import D2FError, Exit
+from d2f.api.inputs import Floats
+from d2f.engine.findings import clipped
+from d2f.engine.plan import Decision
+from d2f.evaluate.fit_rows import Recipe, Rows, balanced, effective_count
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+Fold = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a fit found.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    calibrators : mapping of str to options
+        By cell; a cell without scores of both labels has none.
+    combiner, chain_calibrator : options
+    """
+
+    recipe: Recipe
+    calibrators: Mapping[str, BaseModel]
+    combiner: BaseModel
+    chain_calibrator: BaseModel
+
+    def decision(self, prior: float = 0.5, real_below: float = 0.5, generated_above: float = 0.5) -> Decision:
+        """Build the stages with the options that were found."""
+        recipe = self.recipe
+        return Decision(
+            {cell: recipe.calibrators[cell](options) for cell, options in self.calibrators.items()},
+            recipe.combiner(self.combiner, recipe.cells),
+            recipe.need,
+            recipe.chain_calibrator(self.chain_calibrator),
+            prior,
+            real_below,
+            generated_above,
+        )
+
+
+def fit_parts(recipe: Recipe, rows: Rows, k: int, seed: int) -> Parts:
+    """Fit cells' calibrators, the combiner and the chain's calibrator, each on what the one before says out of fold.
+
+    The combiner is fitted to probabilities that calibrators fitted on other folds gave, and the chain's
+    calibrator to ratios that combiners fitted on other folds gave (Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1);
+    the calibrators that are kept are then fitted to all rows.
+
+    Raises
+    ------
+    D2FError
+        D2F603 where the rows do not hold enough; exit code 3 where a stage raised as it was fitted.
+    """
+    fold = rows.deal_inside(k, seed)
+    probabilities = np.full(rows.scores.shape, np.nan)
+    for number in np.unique(fold):
+        held = fold == number
+        probabilities[held] = calibrated(recipe, fit_calibrators(recipe, rows.take(~held)), rows.scores[held])
+    usable = np.isfinite(probabilities).sum(axis=1) >= max(1, recipe.need)
+    _need_both(rows, usable)
+    kept, table, fold = rows.take(usable), probabilities[usable], fold[usable]
+    ratios = np.empty(len(kept))
+    for number in np.unique(fold):
+        held = fold == number
+        options = fit_combiner(recipe, kept.take(~held), table[~held])
+        ratios[held] = recipe.combiner(options, recipe.cells).combine(table[held]).llr
+    with _fitting("the chain's calibrator"):
+        above = recipe.chain_calibrator.fit(ratios, kept.labels, balanced(kept.weights, kept.labels))
+    return Parts(recipe, fit_calibrators(recipe, rows), fit_combiner(recipe, kept, table), above)
+
+
+def fit_calibrators(recipe: Recipe, rows: Rows) -> dict[str, BaseModel]:
+    """Fit the calibrator of every cell that has scores of both labels, at even prior among the rows it scored."""
+    found: dict[str, BaseModel] = {}
+    for column, cell in enumerate(recipe.cells):
+        scores, labels = rows.scores[:, column], rows.labels
+        scored = np.isfinite(scores)
+        if len(set(labels[scored].tolist())) == 2:
+            weights = balanced(rows.weights[scored], labels[scored])
+            with _fitting(f"calibrator '{recipe.calibrators[cell].name}' of {cell}"):
+                found[cell] = recipe.calibrators[cell].fit(scores[scored], labels[scored], weights)
+    return found
+
+
+def calibrated(recipe: Recipe, calibrators: Mapping[str, BaseModel], scores: Floats) -> Floats:
+    """Return the cells' probabilities, NaN where a cell has no score or no calibrator."""
+    found = np.full(scores.shape, np.nan)
+    for column, cell in enumerate(recipe.cells):
+        scored = np.isfinite(scores[:, column])
+        if cell in calibrators and scored.any():
+            stage = recipe.calibrators[cell](calibrators[cell])
+            found[scored, column] = stage.probability(scores[scored, column])
+    return clipped(found)
+
+
+def fit_combiner(recipe: Recipe, rows: Rows, probabilities: Floats) -> BaseModel:
+    """Fit the combiner's options to cells' probabilities."""
+    weights = balanced(rows.weights, rows.labels)
+    with _fitting(f"combiner '{recipe.combiner.name}'"):
+        return recipe.combiner.fit(recipe.combiner_options, recipe.cells, probabilities, rows.labels, weights)
+
+
+def _need_both(rows: Rows, usable: NDArray[np.bool_]) -> None:
+    if len(set(rows.labels[usable].tolist())) < 2:
+        why = "no detector has a score for enough images of both labels"
+        raise D2FError.of("D2F603", why, "`d2f chain run` on some of the images shows why cells abstain")
+
+
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    try:
+        yield
+    except D2FError:
+        raise
+    except Exception as error:
+        problem = f"{what} raised as it was fitted: {type(error).__name__}: {error}"
+        raise D2FError.of("D2F407" if "combiner" in what else "D2F406", problem, exit=Exit.PLUGIN) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where verdicts begin.
+
+    Parameters
+    ----------
+    real_below, generated_above : float
+        In [0, 1], 4 decimals, never crossing.
+    crossed : bool
+        Both rates could be held with room to spare, so one threshold serves for both.
+    """
+
+    real_below: float
+    generated_above: float
+    crossed: bool = False
+
+
+def fit_thresholds(rows: Rows, probability: Floats, false_positive_rate: float, miss_rate: float) -> Thresholds:
+    """Find the thresholds that hold both rates.
+
+    `generated_above` is the smallest at which at most `false_positive_rate` of the photographs lie above it,
+    `real_below` the greatest at which at most `miss_rate` of the generated images lie below it; in both cases one more
+    image, not seen, is counted as an error, so that the rate holds for the next image and not only for those at hand
+    (Vovk, Gammerman and Shafer 2005, ISBN 9780387001524, section 2.2). Where they would cross, every threshold
+    between them holds both rates, and the one nearest to 0.5 becomes both.
+
+    Parameters
+    ----------
+    rows : Rows
+    probability : numpy.ndarray, shape (m,), float64
+        As verdicts compare it, rounded to 4 decimals; NaN where there is no verdict, which is no error.
+    false_positive_rate, miss_rate : float
+        In [0, 1].
+
+    Returns
+    -------
+    Thresholds
+        With fewer images than 1 / rate - 1 no threshold holds the rate, and it is 1 (or 0): no verdict of that kind.
+    """
+    real, generated = rows.labels == 0, rows.labels == 1
+    above = _level(probability[real], rows.weights[real], rows.images[real], false_positive_rate)
+    mirrored = _level(1 - probability[generated], rows.weights[generated], rows.images[generated], miss_rate)
+    below = round(1 - mirrored, 4)
+    if below <= above:
+        return Thresholds(below, above)
+    middle = min(max(0.5, above), below)
+    return Thresholds(middle, middle, crossed=True)
+
+
+def images_needed(rate: float) -> int:
+    """How many images of a label the rate needs at least: the smallest n with 1 / (n + 1) <= rate.
+
+    >>> images_needed(0.05), images_needed(0.01)
+    (19, 99)
+    """
+    return int(np.ceil(1 / rate - 1 - 1e-9)) if rate > 0 else 0
+
+
+def _level(values: Floats, weights: Floats, images: NDArray[np.int64], rate: float) -> float:
+    """The smallest level in [0, 1] that at most `rate` of the weight, one unseen image included, lies above."""
+    unseen = weights.sum() / max(effective_count(np.bincount(images, weights).astype(np.float64)), 1.0)
+    allowed = rate * (weights.sum() + unseen) - unseen + 1e-12
+    if allowed < 0:
+        return 1.0
+    said = np.isfinite(values)
+    levels, at = np.unique(np.round(np.append(values[said], 0.0), 4), return_inverse=True)
+    mass = np.bincount(at, np.append(weights[said], 0.0), minlength=len(levels))
+    above = mass.sum() - np.cumsum(mass)
+    return float(levels[np.argmax(above <= allowed)])

@@ -1,1 +1,0 @@
-"""`d2f chain fit`: calibration, combination and thresholds learned from images that no weights were trained on."""

@@ -1,0 +1,22 @@
+"""Figures of merit: ranking, rates at thresholds, calibration, intervals. numpy only."""
+
+from __future__ import annotations
+
+from d2f.metrics.calibration import brier, expected_calibration_error, log_likelihood_ratio_cost
+from d2f.metrics.intervals import Interval, cluster_bootstrap, cluster_bootstraps
+from d2f.metrics.ranking import Rates, average_precision, balanced_accuracy, rates, roc_auc, true_positive_rate_at
+
+__all__ = [
+    "Interval",
+    "Rates",
+    "average_precision",
+    "balanced_accuracy",
+    "brier",
+    "cluster_bootstrap",
+    "cluster_bootstraps",
+    "expected_calibration_error",
+    "log_likelihood_ratio_cost",
+    "rates",
+    "roc_auc",
+    "true_positive_rate_at",
+]

@@ -1,0 +1,120 @@
+"""CSV: a header, then one record a row, cells laid flat."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from d2f.api.rows import Row
+from d2f.output import append as refusals
+from d2f.output.append import LARGEST_RECORD, AppendFile, Head, StandardOutput
+from d2f.output.columns import cells_of, columns, flatten, unflatten
+
+
+class CsvWriter:
+    """Writes a row as soon as it is given, the header before the first or, with no rows, at the end."""
+
+    def __init__(self, file: AppendFile | StandardOutput, head: Head, with_header: bool = True) -> None:
+        self._file = file
+        self._columns = tuple(columns(head.cells))
+        self._header_due = with_header
+
+    def write(self, row: Row) -> None:
+        """Write one record."""
+        self._header()
+        flat = flatten(row)
+        self._file.append(encode([flat.get(name) for name in self._columns]))
+
+    def close(self) -> None:
+        """Write the header if nothing else was written, and close the file."""
+        self._header()
+        self._file.close()
+
+    def _header(self) -> None:
+        if self._header_due:
+            self._header_due = False
+            self._file.append(encode(self._columns))
+
+
+def encode(fields: Sequence[Any]) -> bytes:
+    r"""Return one record: UTF-8, ending in a newline; line ends inside a field stand in quotes."""
+    text = io.StringIO()
+    # The csv module quotes a lone \r only where the line end has one.
+    csv.writer(text, lineterminator="\r\n").writerow(fields)
+    return text.getvalue().removesuffix("\r\n").encode() + b"\n"
+
+
+def decode(record: bytes) -> list[str]:
+    """Return the fields of one record.
+
+    Raises
+    ------
+    ValueError, csv.Error
+        It is not UTF-8, or not one record.
+    """
+    (fields,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
+    return fields
+
+
+def split(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the records that are whole: a newline ends one where the quotes before it are even in number."""
+    held, open_quote = bytearray(), False
+    while line := file.readline(LARGEST_RECORD):
+        held += line
+        open_quote ^= bool(line.count(b'"') % 2)
+        if line.endswith(b"\n") and not open_quote:
+            yield bytes(held)
+            held.clear()
+        elif len(held) >= LARGEST_RECORD:
+            return
+
+
+def read(records: Iterator[bytes]) -> Iterator[tuple[Row | None, int]]:
+    """Yield (None, length) for the header, then (row, length) for each record; lengths are in bytes.
+
+    Raises
+    ------
+    ValueError, csv.Error
+        A record is not one of ours.
+    """
+    header = next(records, None)
+    if header is None:
+        return
+    names = decode(header)
+    cells = cells_of(names)
+    kinds = columns(cells)
+    if names != list(kinds):
+        raise ValueError("it does not begin with the columns of a result")
+    yield None, len(header)
+    for record in records:
+        yield _row(dict(zip(names, decode(record), strict=True)), kinds, cells), len(record)
+
+
+def resume(file: AppendFile, head: Head) -> Iterator[Row]:
+    """Yield the rows that stand in a file, then cut off a torn last record.
+
+    Raises
+    ------
+    D2FError
+        ``D2F005``: its columns are another chain's; ``D2F006``: it holds something else.
+    """
+    ours = encode(tuple(columns(head.cells)))
+    end = 0
+    try:
+        for row, length in read(file.records(split)):
+            if row is not None:
+                yield row
+            end += length
+    except (ValueError, csv.Error) as error:
+        raise refusals.unreadable(file.path, f"at byte {end}: {error}") from error
+    if not end and not ours.startswith(file.tail(0)):
+        raise refusals.unreadable(file.path, "it does not begin with the columns of a result")
+    if end and file.start(len(ours)) != ours:
+        raise refusals.other_chain(file.path, "", head.digest)
+    file.cut_torn(end)
+
+
+def _row(fields: Mapping[str, str], kinds: Mapping[str, type], cells: Sequence[tuple[str, str]]) -> Row:
+    return unflatten({name: kinds[name](text) if text else None for name, text in fields.items()}, cells)

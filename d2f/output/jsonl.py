@@ -1,0 +1,105 @@
+"""JSON lines: one row a line, as `Row.to_dict` orders it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from d2f.api.rows import Cell, Failure, Row
+from d2f.output import append as refusals
+from d2f.output.append import LARGEST_RECORD, AppendFile, StandardOutput
+
+START = b'{"path": '
+
+"""How every line starts; a torn one that starts otherwise is not ours to cut."""
+
+
+class JsonlWriter:
+    """Writes a row as soon as it is given."""
+
+    def __init__(self, file: AppendFile | StandardOutput) -> None:
+        self._file = file
+
+    def write(self, row: Row) -> None:
+        """Write one line."""
+        self._file.append(encode(row))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def encode(row: Row) -> bytes:
+    r"""Return the row's line: UTF-8, ending in a newline.
+
+    Bytes of a file name that are not UTF-8 stand as ``\udcff``, which JSON reads back as Python's own
+    surrogate escape, so that the name opens the file again.
+    """
+    plain = row.to_dict()
+    try:
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_all_finite(plain), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def decode(line: bytes) -> Row:
+    """Return the row of a line.
+
+    Raises
+    ------
+    ValueError
+        The line is not JSON, or not a row.
+    """
+    plain = json.loads(line.decode())
+    try:
+        flips, cells = tuple(plain["flips"]), tuple(_cell(cell) for cell in plain["stages"])
+        return Row(**{**plain, "flips": flips, "stages": cells, "error": _failure(plain["error"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not a row of d2f: {error}") from error
+
+
+def split(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines that are whole."""
+    while (line := file.readline(LARGEST_RECORD)).endswith(b"\n"):
+        yield line
+
+
+def resume(file: AppendFile) -> Iterator[Row]:
+    """Yield the rows that stand in a file, then cut off a torn last line.
+
+    Raises
+    ------
+    D2FError
+        ``D2F006``: it holds something else.
+    """
+    end = 0
+    for number, line in enumerate(file.records(split), start=1):
+        try:
+            row = decode(line)
+        except ValueError as error:
+            raise refusals.unreadable(file.path, f"line {number}: {error}") from error
+        yield row
+        end += len(line)
+    torn = file.tail(end)
+    if not START.startswith(torn[: len(START)]):
+        raise refusals.unreadable(file.path, "its last line is not the beginning of a row")
+    file.cut_torn(end)
+
+
+def _all_finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _all_finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_all_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _cell(plain: Mapping[str, Any]) -> Cell:
+    return Cell(**{**plain, "error": _failure(plain["error"])})
+
+
+def _failure(plain: Mapping[str, str] | None) -> Failure | None:
+    return None if plain is None else Failure(**plain)

@@ -1,0 +1,164 @@
+"""Parquet: a folder of parts, each whole from the moment it is seen."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from d2f.api.errors import D2FError
+from d2f.api.rows import Row
+from d2f.output import append as refusals
+from d2f.output.append import Head, Mode
+from d2f.output.columns import Value, cells_of, columns, flatten, unflatten
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+PART_ROWS = 4096
+
+PART_SECONDS = (1.0, 60.0)
+
+"""A part is closed when it has `PART_ROWS` rows, or is so old: 1 s the first, then twice as long each, up to 60 s."""
+
+
+class ParquetWriter:
+    """Collects rows, at most `PART_ROWS`, and writes them as ``part-00000.parquet`` and so on.
+
+    Readers take the folder as one table (``pyarrow.dataset``, ``pandas.read_parquet``); a part under way has a
+    name with a leading dot, which they pass over.
+    """
+
+    def __init__(self, folder: PartsFolder, head: Head) -> None:
+        self._folder = folder
+        self._schema = schema(head)
+        self._rows: list[dict[str, Value]] = []
+        self._patience = PART_SECONDS[0]
+        self._since = time.monotonic()
+
+    def write(self, row: Row) -> None:
+        """Take a row; write a part when one is due."""
+        self._rows.append(flatten(row))
+        age = time.monotonic() - self._since
+        if len(self._rows) >= PART_ROWS or age >= self._patience:
+            self._patience = min(2 * self._patience, PART_SECONDS[1])
+            self._part()
+
+    def close(self) -> None:
+        """Write what is left; with no rows at all, one empty part, so that the columns are known."""
+        if self._rows or not self._folder.parts():
+            self._part()
+        self._folder.close()
+
+    def _part(self) -> None:
+        import pyarrow
+
+        self._folder.add(pyarrow.Table.from_pylist(self._rows, self._schema))
+        self._rows, self._since = [], time.monotonic()
+
+
+class PartsFolder:
+    """A folder that holds parts and nothing else, locked against other runs while it is open.
+
+    Raises
+    ------
+    D2FError
+        ``D2F004``: it cannot be made, holds something else, or another run is writing it.
+    """
+
+    def __init__(self, path: str, mode: Mode) -> None:
+        self.path = path
+        self._root = Path(path)
+        try:
+            self._root.mkdir(exist_ok=True)
+            self._lock = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise refusals.exists(path) if self._root.is_file() else refusals.cannot_open(path, error) from error
+        try:
+            self._claim(mode)
+        except D2FError:
+            self.close()
+            raise
+
+    def parts(self) -> Sequence[Path]:
+        """Return the parts, in the order in which they were written."""
+        return sorted(self._root.glob("part-*.parquet"), key=lambda part: (len(part.name), part.name))
+
+    def add(self, table: pyarrow.Table) -> None:
+        """Write one more part: under another name first, then renamed, so that it is there whole or not at all."""
+        import pyarrow.parquet
+
+        parts = self.parts()
+        number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
+        name = f"part-{number:05d}.parquet"
+        under_way = self._root / f".{name}.tmp"
+        try:
+            with refusals.explained(self.path, resumable=True):
+                pyarrow.parquet.write_table(table, under_way, compression="zstd")
+                under_way.rename(self._root / name)
+        except D2FError:
+            under_way.unlink(missing_ok=True)
+            raise
+
+    def close(self) -> None:
+        """Unlock; the parts are where they should be already."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _claim(self, mode: Mode) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refusals.in_use(self.path) from None
+        except OSError:
+            # Some network file systems have no locks: a run there is not guarded, but possible.
+            pass
+        ours = {*self.parts(), *self._root.glob(".part-*.parquet.tmp")}
+        strange = next((entry.name for entry in self._root.iterdir() if entry not in ours), None)
+        if strange is not None:
+            raise refusals.strange_folder(self.path, strange)
+        if mode == "new" and self.parts():
+            raise refusals.exists(self.path)
+        for entry in ours if mode == "overwrite" else ours.difference(self.parts()):
+            entry.unlink()
+
+
+def schema(head: Head) -> pyarrow.Schema:
+    """Return the columns and types of every part; the chain's name and digest are in its metadata."""
+    import pyarrow
+
+    kinds = {str: pyarrow.string(), int: pyarrow.int32(), float: pyarrow.float64()}
+    fields = [(name, kinds[kind]) for name, kind in columns(head.cells).items()]
+    return pyarrow.schema(fields, metadata={"d2f.chain": head.chain, "d2f.chain_digest": head.digest})
+
+
+def resume(folder: PartsFolder, head: Head) -> Iterator[Row]:
+    """Yield the rows that stand in the parts.
+
+    Raises
+    ------
+    D2FError
+        ``D2F005``: a part belongs to another chain; ``D2F006``: a part cannot be read.
+    """
+    import pyarrow.parquet
+
+    for part in folder.parts():
+        try:
+            file = pyarrow.parquet.ParquetFile(part)
+            ours = file.schema_arrow.metadata or {}
+            if (theirs := ours.get(b"d2f.chain_digest", b"").decode()) != head.digest:
+                raise refusals.other_chain(folder.path, theirs, head.digest)
+            yield from _rows(file)
+        except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
+            raise refusals.unreadable(folder.path, f"{part.name}: {error}") from error
+
+
+def _rows(file: Any) -> Iterator[Row]:
+    cells = cells_of(file.schema_arrow.names)
+    for batch in file.iter_batches():
+        yield from (unflatten(flat, cells) for flat in batch.to_pylist())

@@ -1,0 +1,154 @@
+"""Entry points found in the metadata of what is installed, each with the distribution that it comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from d2f.api.errors import Place
+from d2f.api.hooks import GROUP
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of stage.
+
+    Parameters
+    ----------
+    name : str
+        Singular, as errors and `catalog.find` call it.
+    hook : str
+        The hook that returns stages of this kind.
+    unknown : str
+        Code of the problem that an unknown name is.
+    methods : tuple of tuple of str
+        A stage has all methods of one of these; its first one tells the kind.
+    """
+
+    name: str
+    hook: str
+    unknown: str
+    methods: tuple[tuple[str, ...], ...]
+
+    @property
+    def plural(self) -> str:
+        """The kind's name in a heading."""
+        return self.name if self.name == "evidence" else f"{self.name}s"
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("detector", "d2f_detectors", "D2F110", (("score",),)),
+        Kind("preprocessor", "d2f_preprocessors", "D2F111", (("apply",),)),
+        Kind("precondition", "d2f_preconditions", "D2F115", (("check",),)),
+        Kind("evidence", "d2f_evidence", "D2F116", (("read",),)),
+        Kind("calibrator", "d2f_calibrators", "D2F112", (("probability", "fit"),)),
+        Kind("combiner", "d2f_combiners", "D2F113", (("combine", "fit"),)),
+        Kind("trainable", "d2f_trainables", "D2F607", (("features", "fit", "predict"), ("build",))),
+    )
+}
+
+"""Every kind by its name, in the order in which they are listed."""
+
+
+def kind_of(stage: type) -> str | None:
+    """Return the name of the kind whose first method `stage` has, None where it has none."""
+    for kind in KINDS.values():
+        if any(callable(getattr(stage, methods[0], None)) for methods in kind.methods):
+            return kind.name
+    return None
+
+
+OURS = "d2f"
+
+"""The distribution whose entry points are built in: always loaded, always first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who offers something.
+
+    Parameters
+    ----------
+    entry_point : str
+        Its name.
+    value : str
+        What it points at: a module, or ``module:object``.
+    distribution, version : str
+        What was installed.
+    """
+
+    entry_point: str
+    value: str
+    distribution: str
+    version: str
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it came with d2f."""
+        return normal(self.distribution) == OURS
+
+    @property
+    def module(self) -> str:
+        """The top-level module that the entry point points at."""
+        return self.value.partition(":")[0].strip().partition(".")[0]
+
+    @property
+    def package(self) -> str:
+        """Distribution and version."""
+        return f"{self.distribution} {self.version}"
+
+    @property
+    def place(self) -> Place:
+        """Where a problem with it is."""
+        return Place(f"entry point  {self.entry_point} = {self.value}  ({self.package})")
+
+    def answers_to(self, name: str) -> bool:
+        """Whether `name` is the entry point's or the distribution's, with or without ``d2f-`` in front."""
+        names = {normal(self.entry_point), normal(self.distribution)}
+        return normal(name) in names | {known.removeprefix("d2f-") for known in names}
+
+
+def normal(name: str) -> str:
+    """Return a distribution's name as package indices compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def origin(entry_point: EntryPoint) -> Origin:
+    """Return who offers an entry point."""
+    distribution = entry_point.dist
+    name, version = (distribution.name, distribution.version) if distribution is not None else ("unknown", "?")
+    return Origin(entry_point.name, entry_point.value, name, version)
+
+
+def found(group: str = GROUP) -> list[tuple[Origin, EntryPoint]]:
+    """Return the entry points of a group: built-in ones first, then by distribution and name.
+
+    The order decides who keeps a name that two plugins offer, so it depends on nothing else.
+    """
+    from importlib.metadata import entry_points
+
+    pairs = [(origin(entry_point), entry_point) for entry_point in entry_points(group=group)]
+    return sorted(pairs, key=lambda pair: _order(pair[0]))
+
+
+def _order(origin: Origin) -> tuple[bool, str, str]:
+    return not origin.built_in, normal(origin.distribution), origin.entry_point
+
+
+def allowed(setting: str | None) -> frozenset[str] | None:
+    """Return the entry-point names in ``D2F_PLUGINS``, None where it is not set and all are allowed."""
+    if setting is None:
+        return None
+    return frozenset(name.strip() for name in setting.split(",") if name.strip())
+
+
+def left_out(origins: Iterable[Origin], names: frozenset[str] | None) -> list[Origin]:
+    """Return the origins that an allow-list leaves out; built-in ones never are."""
+    return [one for one in origins if names is not None and not one.built_in and one.entry_point not in names]

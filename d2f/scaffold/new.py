@@ -1,0 +1,211 @@
+"""A new distribution written to disk; nothing that is there is touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from importlib.util import find_spec
+from pathlib import Path
+
+from d2f.api.errors import D2FError
+from d2f.plugins.catalog import Catalog
+from d2f.plugins.entries import KINDS, found, normal
+from d2f.plugins.registry import NAME
+
+PREFIX = "d2f-"
+
+LONGEST = 40
+
+"""In characters; a chain's identifiers may have 64, and views are put after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A plugin's name.
+
+    Parameters
+    ----------
+    stage : str
+        What chain files call its stage: ``noise-level``. So is its entry point called.
+    """
+
+    stage: str
+
+    @property
+    def distribution(self) -> str:
+        """What pip calls it: ``d2f-noise-level``."""
+        return f"{PREFIX}{self.stage}"
+
+    @property
+    def module(self) -> str:
+        """What Python calls it: ``d2f_noise_level``."""
+        return self.distribution.replace("-", "_")
+
+    @property
+    def stage_class(self) -> str:
+        """The stage's class: ``NoiseLevel``."""
+        return "".join(part.capitalize() for part in self.stage.split("-"))
+
+
+def read_name(name: str, catalog: Catalog) -> Names:
+    """Return a new plugin's names.
+
+    Parameters
+    ----------
+    name : str
+        The stage's name, in kebab-case, a letter first.
+    catalog : Catalog
+        Of what is installed.
+
+    Raises
+    ------
+    D2FError
+        D2F211: not such a name, or taken, with its owner.
+    """
+    _need_shape(name)
+    names = Names(name)
+    for kind in KINDS:
+        if name in catalog.names(kind):
+            owner = catalog.owner(kind, name)
+            raise _taken(name, f"there is a {kind} '{name}'", owner.package if owner else "this program")
+    for origin, _ in found():
+        if origin.entry_point == name or normal(origin.distribution) == names.distribution:
+            raise _taken(name, f"there is a plugin '{origin.entry_point}'", origin.package)
+    if find_spec(names.module) is not None:
+        raise _taken(name, f"there is a module {names.module}", _distribution(names.module))
+    return names
+
+
+def _need_shape(name: str) -> None:
+    if NAME.fullmatch(name) and name[0].isalpha() and len(name) <= LONGEST and not name.startswith(PREFIX):
+        return
+    rule = f"a name is lower-case letters, digits and hyphens, a letter first, at most {LONGEST}: noise-level"
+    notes = [f"did you mean '{suggestion}'?"] if (suggestion := _mended(name)) else []
+    if name.startswith(PREFIX):
+        notes.append(f"the distribution is called {PREFIX}NAME by itself")
+    raise D2FError.of("D2F211", f"'{name}' cannot be a plugin's name", *notes, rule)
+
+
+def _mended(name: str) -> str:
+    """Return the name that was probably meant, empty where there is none."""
+    parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+    mended = re.sub(r"[^a-z0-9]+", "-", parts).strip("-").removeprefix(PREFIX)[:LONGEST].strip("-")
+    return mended if mended and mended != name and mended[0].isalpha() else ""
+
+
+def _taken(name: str, what: str, owner: str) -> D2FError:
+    return D2FError.of("D2F211", f"the name '{name}' is taken: {what} ({owner})", "choose another name")
+
+
+def _distribution(module: str) -> str:
+    from importlib.metadata import packages_distributions
+
+    return next(iter(packages_distributions().get(module, [])), "no distribution")
+
+
+SUFFIX = ".template"
+
+"""Ends the name of every template that is text, so that no tool takes it for code of d2f's own."""
+
+DOT = "dot_"
+
+"""Begins the name of what is hidden in a new distribution, which tools that build packages would leave out."""
+
+COMMON = "common"
+
+"""The folder of what all kinds share."""
+
+
+def filled(kinds: tuple[str, ...], names: Names) -> dict[str, bytes]:
+    """Return the files of a new distribution: by path, with ``/``, their content.
+
+    Parameters
+    ----------
+    kinds : tuple of str
+        Folders of templates; a later one's file takes the place of an earlier one's.
+    names : Names
+        What takes the place of ``my-stage``, ``my_stage`` and ``MyStage``.
+    """
+    found: dict[str, bytes] = {}
+    for kind in (COMMON, *kinds):
+        for path, file in _walk(files("d2f.scaffold") / "templates" / kind):
+            data = file.read_bytes()
+            if path.endswith(SUFFIX):
+                data = _named(data.decode("utf-8"), names).encode("utf-8")
+            found[_target(path, names)] = data
+    return dict(sorted(found.items()))
+
+
+def _target(path: str, names: Names) -> str:
+    parts = _named(path.removesuffix(SUFFIX), names).split("/")
+    return "/".join(f".{part.removeprefix(DOT)}" if part.startswith(DOT) else part for part in parts)
+
+
+def _named(text: str, names: Names) -> str:
+    module = names.module.removeprefix("d2f_")
+    return text.replace("my-stage", names.stage).replace("my_stage", module).replace("MyStage", names.stage_class)
+
+
+def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        path = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            yield from _walk(entry, f"{path}/")
+        else:
+            yield path, entry
+
+
+SCAFFOLDS = ("detector", "preprocessor", "combiner", "calibrator")
+
+"""Kinds of stage that there is a template for."""
+
+LEARNED = "learned"
+
+
+def new_plugin(names: Names, kind: str, learned: bool, into: Path) -> tuple[Path, tuple[str, ...]]:
+    """Write a small, complete distribution.
+
+    Parameters
+    ----------
+    names : Names
+    kind : str
+        One of `SCAFFOLDS`.
+    learned : bool
+        Whether the stage has weights that `d2f train` makes; detectors only.
+    into : Path
+        The folder in which the distribution's own is made.
+
+    Returns
+    -------
+    folder : Path
+    files : tuple of str
+        Paths within it, with ``/``, sorted.
+
+    Raises
+    ------
+    D2FError
+        D2F001: only detectors are learned. D2F004: the folder holds something already, or cannot be written.
+    """
+    if learned and kind != "detector":
+        raise D2FError.of("D2F001", f"--learned is for detectors, not for a {kind}", "leave one of them out")
+    folder = into / names.distribution
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise D2FError.of(
+            "D2F004", f"'{folder}' is there already", "nothing was written; --into DIR names another place"
+        )
+    made = filled((LEARNED,) if learned else (kind,), names)
+    try:
+        for path, data in made.items():
+            _write(folder / path, data)
+    except OSError as error:
+        raise D2FError.of("D2F004", f"'{folder}' cannot be written: {error.strerror}") from error
+    return folder, tuple(made)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        file.write(data)

@@ -1,1 +1,0 @@
-"""What is held of stages, a file for each subject."""

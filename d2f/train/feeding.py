@@ -1,0 +1,176 @@
+"""Which tiles an epoch sees, and in which order: drawn from the seed and the epoch's number alone."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import islice
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.api.inputs import Floats, Labels, Pixels
+from d2f.train.network_recipe import Balance
+from d2f.train.recipe import image_weights
+from d2f.train.tiles import TileSet
+
+AHEAD = 3
+
+"""Batches that are made ahead."""
+
+
+class Batch(NamedTuple):
+    """Tiles and which they are.
+
+    Attributes
+    ----------
+    pixels : numpy.ndarray, uint8 (n, size, size, 3)
+    numbers : numpy.ndarray, int64 (n,)
+    """
+
+    pixels: Pixels
+    numbers: NDArray[np.int64]
+
+
+Indices: TypeAlias = NDArray[np.int64]
+
+"""Tiles to be fed, shape (n, 2): the number of each and its place in the epoch."""
+
+Make: TypeAlias = Callable[[int, int], Pixels]
+
+"""A tile's number and its place to its pixels; called from several threads."""
+
+
+@dataclass
+class Feeder:
+    """Feeds batches and measures how long was waited for them.
+
+    Parameters
+    ----------
+    workers : int
+        Threads.
+    native : bool, optional
+        By mlx-data; by default where it is installed.
+    """
+
+    workers: int = 1
+    native: bool = field(default_factory=lambda: find_spec("mlx.data") is not None)
+    waited: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What feeds."""
+        return "mlx-data" if self.native else "threads"
+
+    def batches(self, wanted: Indices, size: int, make: Make) -> Iterator[Batch]:
+        """Yield the tiles that are wanted, in order, `size` at a time; the last batch may be smaller."""
+        if self.native:
+            import mlx.data  # noqa: F401  Its import is no waiting.
+        stream = (_by_mlx_data if self.native else _by_threads)(wanted, size, make, self.workers)
+        while True:
+            begun = time.perf_counter()
+            batch = next(stream, None)
+            self.waited += time.perf_counter() - begun
+            if batch is None:
+                return
+            yield batch
+
+
+def in_order(count: int) -> Indices:
+    """Return tiles 0 to count - 1, each at its own place."""
+    return np.stack([np.arange(count)] * 2, axis=1)
+
+
+def _by_mlx_data(wanted: Indices, size: int, make: Make, workers: int) -> Iterator[Batch]:
+    import mlx.data as dx
+
+    # A sample is a tile's name; its pixels are loaded when a thread comes to it.
+    names = [{"tile": name} for name in wanted]
+
+    def load(name: NDArray[np.int64]) -> Pixels:
+        return make(int(name[0]), int(name[1]))
+
+    # `prefetch` of a stream does not keep the order, on which equal runs depend; that of a buffer does.
+    buffer = dx.buffer_from_vector(names).key_transform("tile", load, "pixels")
+    for batch in buffer.ordered_prefetch(AHEAD * size, workers).batch(size):
+        yield Batch(batch["pixels"], batch["tile"][:, 0])
+
+
+def _by_threads(wanted: Indices, size: int, make: Make, workers: int) -> Iterator[Batch]:
+    later = iter(wanted.tolist())
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque((name[0], pool.submit(make, *name)) for name in islice(later, AHEAD * size))
+        while waiting:
+            taken = [waiting.popleft() for _ in range(min(size, len(waiting)))]
+            waiting.extend((name[0], pool.submit(make, *name)) for name in islice(later, len(taken)))
+            yield Batch(np.stack([future.result() for _, future in taken]), np.array([name for name, _ in taken]))
+
+
+Order = NDArray[np.int64]
+
+
+def tile_weights(tiles: TileSet, sources: float) -> Floats:
+    """Return each tile's weight, shape (tiles,), both labels of one sum, mean 1; an image shares its weight evenly."""
+    counts = np.bincount(tiles.image, minlength=len(tiles.dataset))
+    weights = (
+        (image_weights(tiles.dataset, sources) / np.maximum(counts, 1))[tiles.image]
+        if sources < 1
+        else np.ones(len(tiles))
+    )
+    labels = tiles.labels
+    for label in (0, 1):
+        chosen = labels == label
+        if chosen.any():
+            weights[chosen] *= len(tiles) / (2 * weights[chosen].sum())
+    return weights
+
+
+def epoch_order(labels: Labels, weights: Floats, balance: Balance, seed: int, epoch: int) -> Order:
+    """Return the tiles of an epoch, in order.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (tiles,)
+    weights : numpy.ndarray, shape (tiles,)
+        As `tile_weights` returned them; within a label, a tile is drawn in proportion.
+    balance : Balance
+    seed, epoch : int
+    """
+    random = np.random.default_rng((seed, epoch, 1))
+    drawn = [
+        draw(np.flatnonzero(labels == label), weights, count, random)
+        for label, count in enumerate(label_counts(labels, balance))
+    ]
+    order: Order = random.permutation(np.concatenate(drawn))
+    return order
+
+
+def label_counts(labels: Labels, balance: Balance) -> tuple[int, int]:
+    """Return how many tiles of each label an epoch draws."""
+    real, generated = int(np.count_nonzero(labels == 0)), int(np.count_nonzero(labels == 1))
+    if balance.by in ("smallest", "oversample"):
+        each = min(real, generated) if balance.by == "smallest" else max(real, generated)
+        each = each if balance.tiles is None else balance.tiles // 2
+        return each, each
+    if balance.tiles is None:
+        return real, generated
+    share = round(balance.tiles * real / (real + generated))
+    return share, balance.tiles - share
+
+
+def draw(members: Order, weights: Floats, count: int, random: np.random.Generator) -> Order:
+    """Draw `count` of `members`, each as often as its share of the weight says, to within one (systematic sampling).
+
+    Madow 1949 (doi:10.1214/aoms/1177729988). With equal weights and a count of all, each is drawn once.
+    """
+    shuffled = random.permutation(members)
+    shares = weights[shuffled] / weights[shuffled].sum()
+    ends = np.cumsum(shares)
+    points = (random.random() + np.arange(count)) / count
+    # The last end may fall short of 1 by rounding.
+    return shuffled[np.minimum(np.searchsorted(ends, points, side="right"), len(shuffled) - 1)]

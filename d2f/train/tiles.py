@@ -1,0 +1,295 @@
+"""Decoded tiles kept in uint8, in memory or in a file, within a bound: epochs repeat, decoding need not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.api.errors import D2FError, Problem
+from d2f.api.inputs import ImageFile, Labels, Pixels
+from d2f.api.inputs import Tiles as Wanted
+from d2f.data.dataset import Dataset, Labelled
+from d2f.data.facts import perceptual_hash
+from d2f.data.protocol import WINDOW, fitting, judging
+from d2f.engine.plan import Step
+from d2f.engine.tiles import Corner, corners, cut
+from d2f.engine.views import apply_steps
+from d2f.images.read import Unread, load_image, read_image
+from d2f.train.network_recipe import NetworkRecipe
+
+
+@dataclass(frozen=True)
+class TileCutter:
+    """Cuts the tiles that a recipe asks for, the same ones for the same file whatever else is asked.
+
+    Parameters
+    ----------
+    recipe : NetworkRecipe
+    training : bool
+        Training tiles; else validation tiles: of the judging copy, without a margin or a draw.
+    attack : tuple of Step
+        Laid over each copy before it is cut.
+    """
+
+    recipe: NetworkRecipe
+    training: bool
+    attack: tuple[Step, ...] = ()
+
+    @property
+    def side(self) -> int:
+        """Side of the tiles in pixels."""
+        return self.recipe.side if self.training else self.recipe.tiles.size
+
+    def tiles(self, image: ImageFile) -> Pixels:
+        """Return the tiles of all copies, uint8 (n, side, side, 3); n is 0 where the image is too small or flat."""
+        copies = [self._attacked(pixels, image) for pixels in self._copies(image)]
+        made = [self._of(pixels, image, number) for number, pixels in enumerate(copies)]
+        return np.concatenate(made)
+
+    def _copies(self, image: ImageFile) -> list[Pixels]:
+        copies = self.recipe.copies
+        if not copies.matched:
+            return [image.pixels]
+        if not self.training:
+            return [judging(image).pixels]
+        low, high = copies.windows or (self.side, max(self.side, WINDOW))
+        qualities = copies.qualities[0], copies.qualities[1]
+        seeds = [self.recipe.seed * 1000 + number for number in range(copies.fitting)]
+        made = [fitting(image, seed, (low, high), qualities, copies.scale).pixels for seed in seeds]
+        return made + [judging(image).pixels] * copies.judging
+
+    def _attacked(self, pixels: Pixels, image: ImageFile) -> Pixels:
+        return apply_steps(replace(image, pixels=pixels), self.attack) if self.attack else pixels
+
+    def _of(self, pixels: Pixels, image: ImageFile, number: int) -> Pixels:
+        found = self._corners(pixels, image, number)
+        if not found:
+            return np.zeros((0, self.side, self.side, 3), np.uint8)
+        tiles = cut(pixels, found, self.side)
+        return tiles[_deviations(tiles) >= self.recipe.tiles.flat]
+
+    def _corners(self, pixels: Pixels, image: ImageFile, number: int) -> list[Corner]:
+        wanted = self.recipe.tiles
+        if wanted.pick != "random":
+            return corners(pixels, Wanted(wanted.count, self.side, wanted.pick))
+        if not self.training:
+            return corners(pixels, Wanted(wanted.count, self.side, "grid"))
+        down, right = pixels.shape[0] - self.side, pixels.shape[1] - self.side
+        if down < 0 or right < 0:
+            return []
+        random = np.random.default_rng((self.recipe.seed, image.seed, number))
+        drawn = random.integers(0, (down + 1, right + 1), (wanted.count, 2)).tolist()
+        return sorted({(top, left) for top, left in drawn})
+
+
+def _deviations(tiles: Pixels) -> NDArray[np.float32]:
+    """Return the standard deviation of each tile's grey levels, the mean of its channels."""
+    deviations: NDArray[np.float32] = tiles.mean(axis=3, dtype=np.float32).std(axis=(1, 2))
+    return deviations
+
+
+MEMORY = 2 * 2**30
+
+"""Bytes of tiles that a run keeps in memory; beyond that they go to a file."""
+
+DISK = 64 * 2**30
+
+"""Bytes of tiles that a run keeps in a file; beyond that they are decoded again each epoch."""
+
+
+class TileCache:
+    """Tiles of images, appended once and read by index from any thread.
+
+    Parameters
+    ----------
+    side : int
+        Of a tile, in pixels.
+    file : Path
+        Where tiles go that memory has no room for; removed by `close`.
+    memory, disk : int
+        Bounds in bytes.
+    """
+
+    def __init__(self, side: int, file: Path, memory: int = MEMORY, disk: int = DISK) -> None:
+        self._shape = (side, side, 3)
+        self._bytes = 3 * side * side
+        self._memory: list[Pixels] = []
+        self._file = file
+        self._rooms = memory // self._bytes, disk // self._bytes
+        self._written = 0
+        self._map: np.memmap[tuple[int, ...], np.dtype[np.uint8]] | None = None
+
+    def add(self, tiles: Pixels) -> None:
+        """Keep tiles (n, side, side, 3), as far as there is room, at the next indices.
+
+        Raises
+        ------
+        D2FError
+            D2F004: the disk is full.
+        """
+        room = self._rooms[0] - len(self._memory)
+        self._memory += [np.array(tile) for tile in tiles[: max(room, 0)]]
+        rest = tiles[max(room, 0) :][: self._rooms[1] - self._written]
+        if len(rest):
+            try:
+                with self._file.open("ab" if self._written else "wb") as file:
+                    file.write(np.ascontiguousarray(rest).tobytes())
+            except OSError as error:
+                raise D2FError.of("D2F004", f"'{self._file}' cannot be written: {error.strerror}") from error
+            self._written += len(rest)
+            self._map = None
+
+    def get(self, index: int) -> Pixels | None:
+        """Return a tile, None where there was no room for it."""
+        if index < len(self._memory):
+            return self._memory[index]
+        index -= len(self._memory)
+        if index >= self._written:
+            return None
+        # A local name: two threads may both map the file, and each uses its own.
+        held = self._map
+        if held is None:
+            held = self._map = np.memmap(self._file, np.uint8, "r", shape=(self._written, *self._shape))
+        # A copy: mlx-data takes no array that cannot be written to.
+        return np.array(held[index])
+
+    def close(self) -> None:
+        """Let go of the tiles, and of the file."""
+        self._memory, self._map, self._written = [], None, 0
+        self._file.unlink(missing_ok=True)
+
+
+AHEAD = 4
+
+"""Images a worker may be ahead of the one that is kept next."""
+
+SHOWN = 20
+
+"""Broken images that an error names."""
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Tiles by number.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    digests : tuple of str
+        sha256 of each image.
+    hashes : tuple of int or None
+        Perceptual hash of each image, as `d2f.data.facts` has it.
+    image : numpy.ndarray, shape (tiles,), int64
+        The image that each tile is of.
+    cutter : TileCutter
+    cache : TileCache
+    """
+
+    dataset: Dataset
+    digests: tuple[str, ...]
+    hashes: tuple[int | None, ...]
+    image: NDArray[np.int64]
+    cutter: TileCutter
+    cache: TileCache
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def labels(self) -> Labels:
+        """Label of each tile, shape (tiles,), int8."""
+        return self.dataset.labels[self.image]
+
+    @property
+    def without(self) -> int:
+        """How many images have no tile: too small, or flat."""
+        return len(self.dataset) - len(np.unique(self.image))
+
+    def tile(self, number: int) -> Pixels:
+        """Return a tile, uint8 (side, side, 3), from the cache or decoded again."""
+        kept = self.cache.get(number)
+        if kept is not None:
+            return kept
+        place = int(self.image[number])
+        first = int(np.searchsorted(self.image, place))
+        tile: Pixels = self.cutter.tiles(read_image(self.dataset[place].path))[number - first]
+        return tile
+
+
+Progress = Callable[[int, int], None]
+
+
+def make_tiles(
+    dataset: Dataset, cutter: TileCutter, file: Path, workers: int, progress: Progress, keep: bool = True
+) -> TileSet:
+    """Decode every image once and keep its tiles; without `keep` they are only counted, and decoded again when asked.
+
+    Raises
+    ------
+    D2FError
+        D2F620 that names each image that cannot be read; D2F004 where tiles cannot be kept.
+    """
+    cache = TileCache(cutter.side, file) if keep else TileCache(cutter.side, file, 0, 0)
+    digests, hashes, counts = [], [], []
+    problems: list[Problem] = []
+    try:
+        for image, made in zip(dataset, _made(dataset, cutter, workers), strict=True):
+            if isinstance(made, Unread):
+                problems.append(_broken(image, made))
+            else:
+                digests.append(made.sha256)
+                hashes.append(made.hash)
+                counts.append(len(made.tiles))
+                if not problems:
+                    cache.add(made.tiles)
+            progress(len(digests) + len(problems), len(dataset))
+        if problems:
+            raise D2FError([*problems[:SHOWN], *_and_more(problems)])
+    except BaseException:
+        # What was kept of them would fill the disk that may be full already.
+        cache.close()
+        raise
+    return TileSet(dataset, tuple(digests), tuple(hashes), np.repeat(np.arange(len(counts)), counts), cutter, cache)
+
+
+class _Made(NamedTuple):
+    """What is made of an image."""
+
+    sha256: str
+    hash: int | None
+    tiles: Pixels
+
+
+def _made(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[_Made | Unread]:
+    """Yield what is made of each image in order, a few images ahead of what is asked for."""
+
+    def one(image: Labelled) -> _Made | Unread:
+        read = load_image(image.path)
+        if isinstance(read, Unread):
+            return read
+        return _Made(read.sha256, perceptual_hash(read.pixels), cutter.tiles(read))
+
+    images = iter(dataset)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(one, image) for image in islice(images, AHEAD * workers)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(one, image) for image in islice(images, 1)]
+
+
+def _broken(image: Labelled, unread: Unread) -> Problem:
+    failure = unread.failure
+    note = "take it out of the set, or of its manifest"
+    return Problem("D2F620", f"'{image.path}' cannot be trained on: {failure.message}", notes=(note,))
+
+
+def _and_more(problems: list[Problem]) -> list[Problem]:
+    rest = len(problems) - SHOWN
+    return [Problem("D2F620", f"{rest} further images cannot be read")] if rest > 0 else []

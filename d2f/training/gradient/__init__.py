@@ -1,1 +1,0 @@
-"""`d2f train` for networks: tiles, augmentation, the step, schedules, checkpoints, and what a run leaves behind."""

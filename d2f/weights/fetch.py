@@ -1,0 +1,184 @@
+"""Processes that want the same file take turns."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
+from d2f.api.inputs import Weights
+from d2f.weights import https, hub, wheel
+from d2f.weights.attempt import LARGEST, Attempt, TooLarge, Unfetched
+from d2f.weights.sources import REMOTE, Located, cached_paths, located, missing, weights_folder
+
+__all__ = ["Pulled", "pull"]
+
+
+@contextmanager
+def turn(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
+    """Hold the lock beside a file while this context is open; a process that ends gives it back, however it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The lock's own file, which stays: to remove it would let two processes hold two files of one name.
+    waiting : callable
+        Called once if another process has the lock.
+    """
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+BLOCK = 2**20
+
+Fetch = Callable[[str, Attempt], None]
+
+FETCH: tuple[tuple[tuple[str, ...], Fetch], ...] = (
+    (https.PREFIXES, https.fetch),
+    ((hub.PREFIX,), hub.fetch),
+    ((wheel.PREFIX,), wheel.fetch),
+)
+
+"""How sources begin, and what fetches them."""
+
+
+class Watcher:
+    """Sees a file being fetched; this one keeps quiet."""
+
+    def source(self, source: str) -> None:
+        """See that a source is tried."""
+
+    def bytes(self, done: int, total: int | None) -> None:
+        """See how many bytes have come, of how many; None where nobody says."""
+
+    def waiting(self) -> None:
+        """See that another process fetches the same file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A file that is on this machine now, and has the pinned digest.
+
+    Parameters
+    ----------
+    record : Weights
+    located : Located
+    fetched : bool
+        False where it was there already.
+    """
+
+    record: Weights
+    located: Located
+    fetched: bool
+
+
+def pull(record: Weights, watcher: Watcher | None = None, largest: int = LARGEST) -> Pulled:
+    """Bring the file of a record to this machine, unless it is there.
+
+    Parameters
+    ----------
+    record : Weights
+    watcher : Watcher, optional
+    largest : int
+        Bytes that the file may hold where the record does not say its size.
+
+    Raises
+    ------
+    WeightsMissing
+        D2F502: it ships with a package or lies at a path, and is not there.
+    D2FError
+        D2F503: a source gave another file. D2F507: no source gave any. D2F004: it cannot be written.
+    """
+    here = located(record)
+    if here is not None and digest(here) == record.sha256:
+        return Pulled(record, here, False)
+    sources = [source for source in record.sources if source.startswith(REMOTE)]
+    if not sources:
+        raise _damaged(record, here) if here is not None else WeightsMissing(missing(record), Exit.PLUGIN)
+    folder = weights_folder()
+    watcher = watcher or Watcher()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with turn(folder / f"{record.sha256}.lock", watcher.waiting):
+            return _in_turn(record, sources, watcher, record.size or largest)
+    except OSError as error:
+        message = f"weights cannot be kept in '{folder}': {error.strerror or error}"
+        note = "to keep them elsewhere: set D2F_CACHE to a folder"
+        raise D2FError.of("D2F004", message, note, exit=Exit.PLUGIN) from error
+
+
+def digest(found: Located) -> str:
+    """Return the sha256 of a file, 64 hexadecimal digits."""
+    with found.file.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _in_turn(record: Weights, sources: list[str], watcher: Watcher, largest: int) -> Pulled:
+    kept = cached_paths(record)[0]
+    found = Located(sources[0], kept)
+    # Another process may have brought it while this one waited.
+    if kept.is_file() and digest(found) == record.sha256:
+        return Pulled(record, found, False)
+    failures, other = [], False
+    for source in sources:
+        watcher.source(source)
+        try:
+            part = _fetched(record, source, watcher, largest)
+        except Unfetched as error:
+            failures.append(f"{source}: {error}")
+            other = other or isinstance(error, _Other)
+        else:
+            part.replace(kept)
+            return Pulled(record, Located(source, kept), True)
+    if other:
+        message = f"weights '{record.name}' have not the pinned digest at their source; nothing was kept"
+        notes = (*failures, f"pinned  {record.sha256}")
+        raise D2FError(Problem("D2F503", message, notes=notes), Exit.PLUGIN)
+    notes = (*failures, "on a machine without network: docs/how-to/get-weights.md")
+    raise D2FError(Problem("D2F507", f"weights '{record.name}' could not be fetched", notes=notes), Exit.PLUGIN)
+
+
+class _Other(Unfetched):
+    """A source gave a file, but not the one."""
+
+
+def _fetched(record: Weights, source: str, watcher: Watcher, largest: int) -> Path:
+    """Return the file that a source gave, with the pinned digest."""
+    part = weights_folder() / f"{record.sha256}.part"
+    fetch = next(function for prefixes, function in FETCH if source.startswith(prefixes))
+    for began_anew in _tries(part):
+        try:
+            fetch(source, Attempt(part, largest, watcher.bytes))
+        except TooLarge:
+            part.unlink(missing_ok=True)
+            raise
+        with part.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found == record.sha256:
+            return part
+        part.unlink()
+        if began_anew:
+            break
+    raise _Other(f"it gave a file of sha256 {found}")
+
+
+def _tries(part: Path) -> Iterator[bool]:
+    """Yield whether a try begins anew: one that went on after a part may have joined two different files."""
+    anew = not part.exists()
+    yield anew
+    yield True
+
+
+def _damaged(record: Weights, here: Located) -> D2FError:
+    message = f"weights '{record.name}' have not the pinned digest"
+    notes = (f"at {here.source}", f"pinned  {record.sha256}", f"found   {digest(here)}")
+    return D2FError(Problem("D2F503", message, notes=notes), Exit.PLUGIN)
