@@ -14,13 +14,6 @@ def usable_cores(membership: Path = Path("/proc/self/cgroup"), mount: Path = Pat
 
     The smallest of the machine's cores, the process's affinity mask and, on Linux, the processor quota
     of its control groups (version 2: ``cpu.max``; version 1: ``cpu.cfs_quota_us``), rounded up.
-
-    Parameters
-    ----------
-    membership : Path
-        File that says which control groups the process is in.
-    mount : Path
-        Where their folders are.
     """
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     for folder in _groups(membership, mount):

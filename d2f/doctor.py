@@ -27,21 +27,7 @@ State: TypeAlias = Literal["fine", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A line of the doctor's report.
-
-    Parameters
-    ----------
-    section : str
-        ``machine``, ``mlx``, ``images``, ``plugins`` or ``weights``.
-    name : str
-        What was looked at.
-    value : str
-        What was found.
-    state : {'fine', 'warning', 'error'}
-        A warning costs speed or a format; an error makes a run fail.
-    remedy : str
-        The next step, where there is one to take.
-    """
+    """A line of the doctor's report."""
 
     section: str
     name: str
@@ -91,7 +77,6 @@ def _compiler() -> Finding:
 
 
 BACKEND = re.compile(r"mlx-(cpu|cuda.*)")
-
 """Distributions that install the same library file; two of them overwrite each other."""
 
 
@@ -154,23 +139,18 @@ def _mlx_data(names: dict[str, str]) -> Finding:
 
 
 SIDE = 1024
-
 """Side of the square matrices, float32."""
 
 IMAGES, MAP, CHANNELS = 4, 56, 64
-
 """The convolution: 3x3, stride 1, CHANNELS to CHANNELS, on IMAGES maps of MAP x MAP."""
 
 SECONDS = 0.4
-
 """Each is repeated for about this long; the median counts."""
 
 TOLERANCE = 1e-4
-
 """Of the largest number: what a result may differ from the reference's."""
 
 SLOW_GFLOPS = 15.0
-
 """A product slower than this is a reference BLAS: a real one gives 50 or more on one core."""
 
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 LIMIT = 100
-
 """A line of more characters is clipped."""
 
 BEFORE = 40
-
 """How many characters stay in front of the caret of a clipped line."""
 
 
@@ -160,7 +158,6 @@ CODES: dict[str, str] = {
     "D2F623": "a run stands there already, or is not the one to go on with",
     "D2F624": "a training step does not fit the memory budget",
 }
-
 """Every code and what it means; docs/reference/errors.md holds one entry for each."""
 
 

@@ -15,23 +15,28 @@ import pluggy
 if TYPE_CHECKING:
     from d2f.api.inputs import Weights
     from d2f.api.outcomes import StageFinished
-    from d2f.api.stages import Calibrator, Combiner, Detector, EstimatorTrainable, GradientTrainable, Preprocessor
+    from d2f.api.stages import (
+        Calibrator,
+        Combiner,
+        Detector,
+        EstimatorTrainable,
+        EvidenceReader,
+        GradientTrainable,
+        Precondition,
+        Preprocessor,
+    )
 
 
 API_VERSION = "1.0"
-
 """Version of the plugin API; see docs/adr/0001-plugin-api.md for what may change under it."""
 
 GROUP = "d2f"
-
 """Entry-point group in which plugins register."""
 
 COMMANDS_GROUP = "d2f.commands"
-
 """Entry-point group of extra commands: the name is the command's, the object a click command."""
 
 hookspec = pluggy.HookspecMarker("d2f")
-
 hookimpl = pluggy.HookimplMarker("d2f")
 
 

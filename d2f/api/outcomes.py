@@ -70,7 +70,6 @@ class Evidence:
 
 
 Outcome: TypeAlias = Score | Abstention | float
-
 """What `Detector.score` returns for each image or tile; a bare float stands for ``Score(value)``."""
 
 

@@ -25,7 +25,6 @@ OPTIONAL: Mapping[str, str] = {
     "ablations": "method of a network's trainable: name to options of simpler kin, for `d2f train ablate`",
     "thread_safe": "bool, default False: `score` or `apply` may be called from several threads at once",
 }
-
 """Attributes that a stage may have, and what d2f does with them."""
 
 

@@ -54,22 +54,7 @@ class Unfitted:
 
 
 def build_plan(file: ChainFile, catalog: Catalog, *, decision: bool = True) -> Plan:
-    """Build what the engine runs.
-
-    Parameters
-    ----------
-    file : ChainFile
-        A chain that was checked.
-    catalog : Catalog
-        Where its stages are looked up.
-    decision : bool
-        Whether to build what turns scores into a verdict; without it the plan has no digest either.
-
-    Raises
-    ------
-    D2FError
-        A stage is unknown, broken, or cannot be constructed.
-    """
+    """Build what the engine runs."""
     builder = _Builder(catalog)
     views = {PLAIN: (), **{name: builder.steps(name, steps) for name, steps in file.views.items()}}
     detectors = tuple(builder.detector(index, one) for index, one in enumerate(file.detectors))
@@ -133,7 +118,6 @@ class _Builder:
 
 
 PROBES = tuple(sign * 10.0**power for sign in (-1, 1) for power in range(-3, 7))
-
 """Scores of every scale; a calibrator is asked at each."""
 
 

@@ -221,7 +221,6 @@ def is_path(name_or_path: str | os.PathLike[str]) -> bool:
 
 
 PACKAGE = "d2f_chains"
-
 SUFFIX = ".yaml"
 
 

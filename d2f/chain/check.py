@@ -19,7 +19,6 @@ from d2f.plugins.entries import KINDS
 from d2f.plugins.errors import shown
 
 WRITTEN = ("calibrate", "fitted")
-
 """Keys that a fit writes whole."""
 
 
@@ -30,17 +29,7 @@ def without_fit(source: Source) -> Source:
 
 
 def check_fit(source: Source, outline: Outline, weights: Mapping[str, str], combiner: bool) -> Iterator[Problem]:
-    """Yield a warning where a part of the fit is missing, and an error for each weights file that is another one.
-
-    Parameters
-    ----------
-    source, outline
-        The file.
-    weights : mapping of str to str
-        sha256 of the weights that the stages use now, by name.
-    combiner : bool
-        Whether the combiner has what it needs of a fit.
-    """
+    """Yield a warning where a part of the fit is missing, and an error for each weights file that is another one."""
     bare = [cell for cell in outline.cells if cell not in outline.calibrate]
     if bare or not combiner:
         yield _unfitted(source, outline, bare)
@@ -228,7 +217,6 @@ def _view_names(source: Source) -> Iterator[Problem]:
 
 
 ASKED = "asked for"
-
 """How the note begins that says where a stage is named whose plugin is broken."""
 
 
@@ -327,15 +315,7 @@ def _cell_keys(part: StagePart) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found.
-
-    Parameters
-    ----------
-    file : ChainFile or None
-        None where there is an error.
-    problems : tuple of Problem
-        Errors and warnings by line.
-    """
+    """What a check found."""
 
     file: ChainFile | None
     problems: tuple[Problem, ...]
@@ -354,17 +334,7 @@ class Checked:
 
 
 def check_text(text: Text, catalog: Catalog, *, refit: bool = False) -> Checked:
-    """Check a chain file.
-
-    Parameters
-    ----------
-    text : Text
-        What it holds.
-    catalog : Catalog
-        Where its stages are looked up.
-    refit : bool
-        Whether the chain is about to be fitted: what an earlier fit wrote is then not held against it.
-    """
+    """Check a chain file."""
     source, refused = parse(text)
     problems: list[Problem] = []
     if source is not None:

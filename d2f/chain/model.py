@@ -13,9 +13,7 @@ from d2f.engine.plan import PLAIN
 from d2f.plugins.catalog import Catalog
 
 FORMAT_VERSION = 1
-
 IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
 SHAPE = "lower-case letters, digits, - and _, at most 64, a letter or digit first"
 
 
@@ -30,7 +28,6 @@ Identifier = Annotated[
     AfterValidator(_identifier),
     WithJsonSchema({"type": "string", "pattern": f"^{IDENTIFIER.pattern}$"}),
 ]
-
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -152,24 +149,14 @@ class ChainFile(ChainModel):
 
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
 CELL = f"^{IDENTIFIER.pattern}/{IDENTIFIER.pattern}$"
-
 Schema = dict[str, Any]
-
 STAGES = {"preprocessor": "StageUse", "detector": "DetectorUse", "combiner": "Combine", "calibrator": "StageUse"}
-
 """The model that each kind of stage is written as."""
 
 
 def chain_schema(catalog: Catalog) -> Schema:
-    """Return the JSON schema (draft 2020-12) of a chain file.
-
-    Parameters
-    ----------
-    catalog : Catalog
-        Whose stages may be used; their options are part of the schema.
-    """
+    """Return the JSON schema (draft 2020-12) of a chain file."""
     schema = ChainFile.model_json_schema(by_alias=True)
     models = schema.pop("$defs")
     definitions = {name: models[name] for name in ("VerdictRule", "Fitted")}

@@ -24,19 +24,7 @@ class StagePart:
 
 @dataclass(frozen=True, slots=True)
 class DetectorPart:
-    """A detector as it is written.
-
-    Parameters
-    ----------
-    stage : StagePart
-        Its stage.
-    id : str or None
-        None where it cannot be read.
-    views : tuple of (path, str)
-        The names that can be read, each with its place.
-    complete : bool
-        Whether the id and all views could be read.
-    """
+    """A detector as it is written."""
 
     stage: StagePart
     id: str | None

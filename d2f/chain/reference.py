@@ -21,7 +21,6 @@ SECTIONS: tuple[tuple[str, type[ChainModel], str], ...] = (
     ("verdict", VerdictRule, "The probability is rounded to 4 decimals before it is compared."),
     ("fitted", Fitted, "`d2f chain fit` writes it; where weights are pinned, a chain with others does not run."),
 )
-
 """Title, model and introduction of each section."""
 
 HEAD = f"""# Chain files
@@ -43,9 +42,7 @@ detectors:
   - {{use: noise-statistics, views: [plain, denoised]}}
 ```
 """
-
 NAME = f"text that matches ^{model.IDENTIFIER.pattern}$"
-
 TAIL = """## The digest
 
 Every row carries the sha256 of what its chain's results depend on: the views that are looked at, the detectors in

@@ -65,14 +65,7 @@ def width(one: Line) -> int:
 
 
 def table(rows: Sequence[Sequence[Sequence[Line]]], indent: int = 2, gap: int = 3) -> list[Line]:
-    """Return a table whose cells are lists of lines, its columns as wide as their widest line.
-
-    Parameters
-    ----------
-    rows : sequence of rows, a row a sequence of cells, a cell a sequence of lines
-    indent, gap : int
-        Blanks before the first column, and between columns.
-    """
+    """Return a table whose cells are lists of lines, its columns as wide as their widest line."""
     columns = [max((width(one) for row in rows for one in row[index]), default=0) for index in range(len(rows[0]))]
     drawn = []
     for row in rows:
@@ -85,13 +78,11 @@ def table(rows: Sequence[Sequence[Sequence[Line]]], indent: int = 2, gap: int = 
 
 
 MARKS = {1: "↑", -1: "↓", 0: "~"}
-
 WORDS = {
     1: "the score rises for generated images",
     -1: "the score falls for generated images",
     0: "the score neither rises nor falls throughout",
 }
-
 STYLES = {1: "green", -1: "magenta", 0: "yellow"}
 
 
@@ -146,7 +137,6 @@ def _direction(chain: Chain, name: str) -> int:
 
 
 SHORT = 12
-
 """Characters of a digest that are shown."""
 
 

@@ -22,21 +22,15 @@ if TYPE_CHECKING:
 
 
 ORDER = ("calibrate", "combine", "verdict", "fitted")
-
 """The order in which keys that were not there are added."""
 
 WIDTH = 100
-
 """A mapping or list that fits into so many columns is written in one line."""
 
 PLAIN = re.compile(r"[A-Za-z0-9](?:[\w ./=:,+-]*[\w=])?", re.ASCII)
-
 DATE = re.compile(r"[12]\d{3}-(0\d|1[012])-([01]\d|2[0-8])")
-
 NUMBERS = re.compile(r"(?P<head> *(- )?[\w/-]+: \[)(?P<list>[-+.\d]\S*(, [-+.\d]\S*)+\])")
-
 DIGITS = 6
-
 """Significant digits of a floating-point number."""
 
 

@@ -124,11 +124,9 @@ def walk(node: Node, path: tuple[Key, ...] = ()) -> Iterator[tuple[tuple[Key, ..
 
 
 MAX_BYTES = 1_000_000
-
 """A chain file holds no more bytes than this."""
 
 ORDER = "the chain comes first, then the images: d2f chain run CHAIN IMAGE"
-
 """Said of what is more likely an image, or a folder of them, than a chain."""
 
 
@@ -167,15 +165,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Source:
-    """A chain file that was understood as YAML.
-
-    Parameters
-    ----------
-    text : Text
-        What was read.
-    root : Pairs
-        The mapping at the top.
-    """
+    """A chain file that was understood as YAML."""
 
     text: Text
     root: Pairs
@@ -258,7 +248,6 @@ def _inside(folder: Path) -> tuple[str, ...]:
 
 
 INDENT = "YAML is indented with blanks, the same number for keys that belong together"
-
 SENTENCES: tuple[tuple[str, str, str], ...] = (
     (r"character '\t'", "a tab stands where only blanks may stand", INDENT),
     ("cannot start any token", "a text cannot begin with this character", "put the text in quotes"),
@@ -273,11 +262,9 @@ SENTENCES: tuple[tuple[str, str, str], ...] = (
     ("expected '<document start>'", "this stands after the end of the chain", "look for one bracket too many"),
     ("unknown escape character", "a backslash that means nothing", r"write \\, or use single quotes"),
 )
-
 """What ruamel.yaml says (a part of it), what d2f says, and the next step."""
 
 FROM_THE_START = ("a quote is not closed", "a key without a colon")
-
 """Problems that are better shown where they begin than where the parser gave up."""
 
 
@@ -316,9 +303,7 @@ def _index(mark: Any) -> int | None:
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")
-
 MAX_DEPTH = 24
-
 """Mappings and sequences are nested no deeper than this."""
 
 

@@ -38,7 +38,6 @@ FORMATS: Mapping[str, Format] = {
     "bmp": Format("BMP", (".bmp",)),
     "jpeg": Format("JPEG", (".jpg", ".jpeg"), {"quality": 95, "subsampling": "4:4:4"}, lossless=False),
 }
-
 """Every format, by the name that ``--format`` takes."""
 
 
@@ -51,18 +50,7 @@ def by_suffix(path: str) -> Format | None:
 def write_image(pixels: Pixels, path: str, overwrite: bool) -> None:
     """Write pixels in the format of the path's suffix, without metadata; the file is whole or not there.
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray, shape (height, width, 3), uint8
-    path : str
-        Its folder is made where it is missing.
-    overwrite : bool
-        Whether a file that is there may be replaced.
-
-    Raises
-    ------
-    D2FError
-        D2F004, exit code 1: it is there already, or cannot be written.
+    `pixels` shape (height, width, 3), uint8.
     """
     format = by_suffix(path)
     assert format is not None  # targets have known suffixes
@@ -176,14 +164,7 @@ UP = os.pardir + os.sep
 
 
 def is_one_file(sources: Sequence[str], out: str) -> bool:
-    """Whether one file goes to one file, told by the suffix of `out`; else `out` is a folder.
-
-    Raises
-    ------
-    D2FError
-        D2F001: `out` names a format that cannot be written, or one file where several are to go; D2F002: the
-        only source is not there; D2F004: `out` is a file where a folder is needed.
-    """
+    """Whether one file goes to one file, told by the suffix of `out`; else `out` is a folder."""
     if len(sources) == 1 and not (os.path.exists(sources[0]) or sources[0] == STANDARD_INPUT):
         find_images(sources)
     if os.path.isdir(out) or out.endswith(os.sep):
@@ -204,23 +185,7 @@ def is_one_file(sources: Sequence[str], out: str) -> bool:
 
 
 def targets(sources: Sequence[str], out: str, suffix: str) -> Iterator[tuple[str, str]]:
-    """Pair each image with the file that it becomes below a folder, lazily.
-
-    Parameters
-    ----------
-    sources : sequence of str
-        As `d2f.images.files.find_images` takes them. What lies below a folder, a glob's fixed part or a
-        manifest's folder keeps its place below `out`.
-    out : str
-        A folder. Where it lies inside a folder that is read, its own files are left out.
-    suffix : str
-        Of the files that are written.
-
-    Raises
-    ------
-    D2FError
-        What `find_images` raises, for all of `sources` at once; D2F001 where `out` is a folder that is read.
-    """
+    """Pair each image with the file that it becomes below a folder, lazily."""
     problems: list[Problem] = []
     found: list[tuple[str, Iterator[str]]] = []
     for source in sources:

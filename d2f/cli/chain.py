@@ -32,7 +32,6 @@ COMMANDS: Table = {
     "ablate": ("d2f.cli.fit:ablate", "See what each detector, view and cell adds, and keep what does."),
     "schema": ("d2f.cli.chain:schema", "Print the JSON schema of chain files, for editors."),
 }
-
 """Every command that is built: its module and object, and its line of help."""
 
 
@@ -99,17 +98,7 @@ def _named_in_file(loaded: Chain, chain: str) -> tuple[str, ...]:
 
 
 class RunRows:
-    """Scores images, writes their rows and sums them up.
-
-    Parameters
-    ----------
-    chain : Chain
-    images : sequence of str
-        As the user named them.
-    destination : Destination
-    options : mapping
-        ``workers``, ``max_bytes``, ``max_pixels``, ``quiet`` and ``progress`` of the command line.
-    """
+    """Scores images, writes their rows and sums them up."""
 
     def __init__(
         self, chain: Chain, images: Sequence[str], destination: Destination, options: Mapping[str, Any]

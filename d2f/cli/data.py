@@ -30,7 +30,6 @@ COMMANDS: Table = {
     "split": ("d2f.cli.data:split", "Deal images to train, validation and test, or to folds."),
     "audit": ("d2f.cli.data:audit", "Ask whether format, size or quality give the label away."),
 }
-
 """Every command that is built: its module and object, and its line of help."""
 
 

@@ -28,18 +28,11 @@ if TYPE_CHECKING:
 
 
 Table: TypeAlias = Mapping[str, tuple[str, str]]
-
 """Of each command its ``module:object`` and one line of help."""
 
 
 class LazyGroup(click.Group):
-    """A group made of a table, so that ``--help`` imports none of its commands.
-
-    Parameters
-    ----------
-    table : mapping of name to (str, str)
-        Of each command ``module:object`` and its one line of help.
-    """
+    """A group made of a table, so that ``--help`` imports none of its commands."""
 
     def __init__(self, *args: Any, table: Table, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -141,11 +134,6 @@ class Interruption:
     """While it is entered, a first signal raises KeyboardInterrupt, and a second ends the process at once.
 
     Signals that the process was told to ignore (``nohup``, a shell's background job) stay ignored.
-
-    Attributes
-    ----------
-    signal : int
-        The signal that came; 0 while none has.
     """
 
     def __init__(self) -> None:
@@ -205,13 +193,7 @@ def fit_streams() -> None:
 def extra_commands(
     built_in: Collection[str],
 ) -> tuple[dict[str, tuple[Origin, EntryPoint]], list[Problem]]:
-    """Return the extra commands by name, and a warning for each whose name is taken.
-
-    Parameters
-    ----------
-    built_in : collection of str
-        Names of d2f's own commands, which nothing may shadow.
-    """
+    """Return the extra commands by name, and a warning for each whose name is taken."""
     commands: dict[str, tuple[Origin, EntryPoint]] = {}
     refused = []
     for origin, entry_point in found(COMMANDS_GROUP):
@@ -225,13 +207,7 @@ def extra_commands(
 
 
 def load_command(origin: Origin, entry_point: EntryPoint) -> click.Command:
-    """Import an extra command.
-
-    Raises
-    ------
-    D2FError
-        D2F201, exit code 3: it cannot be imported, or is no click command.
-    """
+    """Import an extra command."""
     from d2f.plugins.errors import raised
 
     asked = f"command '{origin.entry_point}' is not usable"
@@ -267,11 +243,9 @@ def one_line(problem: Problem) -> str:
 
 
 DEBUG = "D2F_DEBUG"
-
 """Environment variable: show the traceback of a bug instead of writing it to a file."""
 
 TELLS_ITSELF = ("plugin", "doctor")
-
 """Commands that speak of broken plugins at length."""
 
 
@@ -373,7 +347,6 @@ COMMANDS: Table = {
     "doctor": ("d2f.cli.doctor:doctor", "Tell what is in force on this machine."),
     "plugin": ("d2f.cli.plugin:plugin", "See, diagnose and begin plugins and the stages they offer."),
 }
-
 """Every command that is built: its module and object, and its line of help."""
 
 
@@ -429,18 +402,7 @@ def cli(debug: bool) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code.
-
-    Parameters
-    ----------
-    args : sequence of str, optional
-        Without the program's name; those of the process by default.
-
-    Returns
-    -------
-    int
-        One of `d2f.Exit`. A command says so by what it returns; None is 0.
-    """
+    """Run the command line and return its exit code."""
     if args is None:
         claim_process()
         fit_streams()

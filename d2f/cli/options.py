@@ -28,17 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A file, a folder of Parquet parts, or the standard output.
-
-    Parameters
-    ----------
-    path : str or None
-        None for the standard output.
-    format : str
-    mode : {'new', 'overwrite', 'resume'}
-    stream : text file
-        The standard output, as it was when this was made: later it is kept from plugins that print.
-    """
+    """A file, a folder of Parquet parts, or the standard output."""
 
     path: str | None
     format: Format
@@ -47,13 +37,7 @@ class Destination:
 
     @classmethod
     def of(cls, output: str | None, format: Format | None, resume: bool, overwrite: bool) -> Destination:
-        """Make it of what the command line says.
-
-        Raises
-        ------
-        click.UsageError, D2FError
-            The options contradict each other, or do not tell the format.
-        """
+        """Make it of what the command line says."""
         path = None if output == "-" else output
         if resume and overwrite:
             raise click.UsageError("--resume and --overwrite exclude each other")
@@ -203,7 +187,6 @@ def _columns(context: click.Context, parameter: click.Parameter, given: tuple[st
 
 
 PARTS = click.Choice(["all", "chains", "weights"])
-
 OPTIONS = (
     click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="A laundered copy to add; repeatable."),
     click.option("--no-attack", is_flag=True, help="Add no laundered copies."),

@@ -122,7 +122,6 @@ MEANINGS = {
     "recipe.yaml": "how `d2f train` makes its weights",
     ".github/workflows/test.yml": "the same tests on GitHub",
 }
-
 """What the files are for, by path; those with the plugin's name in them are told in `_meaning`."""
 
 
@@ -172,7 +171,6 @@ def _meaning(path: str, names: Names, kind: str) -> str:
 
 
 Stage: TypeAlias = tuple[str, str, Origin]
-
 """Kind, name and owner."""
 
 COLOURS = {"✓": "green", "✗": "red", "+": "green", "x": "red"}
@@ -185,13 +183,7 @@ def stages_to_check(wanted: Iterable[Diagnosis], name: str) -> list[Stage]:
 
 
 def read_given(stages: Sequence[Stage], texts: Iterable[str]) -> Mapping[str, Any]:
-    """Return ``KEY=VALUE`` texts as options, values read as in a chain file.
-
-    Raises
-    ------
-    D2FError
-        D2F001: not of this form, or there is not one stage that they are for.
-    """
+    """Return ``KEY=VALUE`` texts as options, values read as in a chain file."""
     from d2f.engine.spec import read_value
 
     given = {}

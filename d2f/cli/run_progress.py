@@ -37,7 +37,6 @@ def ticking(what: str, total: int) -> Iterator[Callable[[], None] | None]:
 
 
 LINE_EVERY = 10.0
-
 """Seconds between two lines where there is no terminal."""
 
 
@@ -62,15 +61,7 @@ class NoMeter:
 
 
 class Bar:
-    """A live bar; the total comes from a count in the background, so that nothing waits for it.
-
-    Parameters
-    ----------
-    console : rich.console.Console
-        A terminal.
-    paths : sequence of str
-        As the user named them.
-    """
+    """A live bar; the total comes from a count in the background, so that nothing waits for it."""
 
     def __init__(self, console: Console, paths: Sequence[str]) -> None:
         columns = (BarColumn(24), Count(), Rate(), TimeRemainingColumn(compact=True), TextColumn("left"))

@@ -38,12 +38,7 @@ class Lines:
 
 
 class Bar(Lines):
-    """A live bar.
-
-    Parameters
-    ----------
-    progress : rich.progress.Progress
-    """
+    """A live bar."""
 
     def __init__(self, progress: Any) -> None:
         self._progress = progress

@@ -36,7 +36,6 @@ def weights() -> None:
 
 
 TORCH = (".pth", ".pt", ".ckpt", ".bin", ".tar")
-
 WRITTEN = (".safetensors", ".npz")
 
 
@@ -185,13 +184,7 @@ def _sources(record: Weights) -> Iterable[str]:
 
 
 def named(names: Iterable[str], known: Sequence[Weights]) -> list[Weights]:
-    """Return the records that names stand for, each once.
-
-    Raises
-    ------
-    D2FError
-        D2F501: a name stands for none.
-    """
+    """Return the records that names stand for, each once."""
     return list(dict.fromkeys(record for name in names for record in _named(name, known)))
 
 

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 class Meter(Watcher):
-    """A watcher on stderr, while its context is open.
-
-    Parameters
-    ----------
-    name : str
-        What is fetched.
-    """
+    """A watcher on stderr, while its context is open."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -36,9 +36,7 @@ MEASURES: Mapping[str, str] = {
     "bytes per pixel": "how well pictures compress",
     ALL: "containers, not pictures",
 }
-
 NEARLY_ALL, MUCH, SOME = 0.9, 0.75, 0.6
-
 """AUCs from which a property tells nearly all, much or some of the label."""
 
 
@@ -101,28 +99,13 @@ def _meaning(found: Telltale) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What was found.
-
-    Parameters
-    ----------
-    images : Dataset
-        Those that could be read, duplicates joined in groups.
-    telltales : tuple of Telltale
-        What the files show: each property alone, then all together.
-    history : tuple of Telltale
-        What the manifest states of the files as they were first found.
-    twins : Twins
-    independent : numpy.ndarray, shape (n,), int64
-        Numbers of the sets of images that were never cut.
-    notes : tuple of str
-        What was assumed.
-    """
+    """What was found."""
 
     images: Dataset
     telltales: tuple[Telltale, ...]
     history: tuple[Telltale, ...]
     twins: Twins
-    independent: NDArray[np.int64]
+    independent: NDArray[np.int64]  # (n,), int64
     notes: tuple[str, ...] = ()
 
     @property
@@ -149,24 +132,7 @@ class Audit:
 
 
 def audit(seen: Inspection, folds: int = 5, seed: int = 0, columns: Sequence[str] = ()) -> Audit:
-    """Audit a set.
-
-    Parameters
-    ----------
-    seen : Inspection
-        With pictures decoded, so that near-duplicates are found.
-    folds : int
-        Of cross-validation, at least 2; whole components each.
-    seed : int
-        Of folds and intervals.
-    columns : sequence of str
-        Columns of the manifest to be tried beside what it states of formats and sizes.
-
-    Raises
-    ------
-    D2FError
-        D2F603 where a label is missing.
-    """
+    """Audit a set."""
     found = duplicates(seen)
     images = with_groups(seen.images, found.groups)
     numbers, notes = _independent(images, folds, seed)
@@ -207,7 +173,6 @@ def _finite(value: float) -> float | None:
 
 
 SHOWN = 5
-
 """Pairs of duplicates that are named; all of them are in the JSON."""
 
 

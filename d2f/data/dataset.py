@@ -25,25 +25,7 @@ REAL, GENERATED = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """An image on disk and what is known of it.
-
-    Parameters
-    ----------
-    path : str
-        The file, openable as it stands.
-    label : {0, 1}
-        0 a photograph, 1 generated.
-    generator : str
-        What made it; empty for a photograph or where nobody says.
-    source : str
-        Where it was found.
-    collection : str
-        Everything that one pair of hands gathered, of either label; empty: the image stands alone.
-    group : str
-        Near-duplicates share it, in whatever collection they are; empty: it has none.
-    more : mapping of str to str
-        Further columns of the manifest.
-    """
+    """An image on disk and what is known of it."""
 
     path: str
     label: int
@@ -56,17 +38,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Dataset(Sequence[Labelled]):
-    """Labelled images in a fixed order.
-
-    Parameters
-    ----------
-    images : tuple of Labelled
-        Sorted by path where they came from a folder, in the manifest's order otherwise.
-    root : str
-        The folder or manifest that they were read from, as the user wrote it.
-    notes : tuple of str
-        What was assumed on reading; commands print it.
-    """
+    """Labelled images in a fixed order."""
 
     images: tuple[Labelled, ...]
     root: str = ""
@@ -108,24 +80,7 @@ class Dataset(Sequence[Labelled]):
 
 
 def load_dataset(path: str | Path) -> Dataset:
-    """Read a set of labelled images.
-
-    Parameters
-    ----------
-    path : str or Path
-        A manifest (``.csv`` or ``.parquet``), a folder that holds ``manifest.csv`` or
-        ``manifest.parquet``, or a folder laid out as `d2f.data.dataset` says.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    D2FError
-        D2F002 where `path`, or a file that a manifest names, is not there; D2F601 no labelled image;
-        D2F602 a label is missing or unknown; D2F605 a manifest that cannot be read.
-    """
+    """Read a set of labelled images."""
 
     place = Path(path)
     if not place.exists():
@@ -156,14 +111,11 @@ def _lonely(images: Sequence[Labelled]) -> Iterator[str]:
 
 
 TABLE_SUFFIXES = (".csv", ".parquet")
-
 KNOWN = ("path", "label", "generator", "source", "collection", "group")
-
 WORDS = {
     **dict.fromkeys(("real", "0_real", "nature", "0"), REAL),
     **dict.fromkeys(("generated", "1_fake", "fake", "ai", "1"), GENERATED),
 }
-
 """Every word for a label that is understood, in lower case; folder names are held to it too."""
 
 
@@ -173,18 +125,6 @@ def read_manifest(path: Path) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
     Columns ``path`` (relative to the manifest's folder, or absolute) and ``label`` (a word of `WORDS`)
     are needed; ``generator``, ``source``, ``collection`` and ``group`` may be missing or empty; all
     others are kept in `Labelled.more`. A missing collection is the image's own.
-
-    Returns
-    -------
-    images : tuple of Labelled
-        In the table's order.
-    notes : tuple of str
-        Nothing so far; the shape is `read_layout`'s.
-
-    Raises
-    ------
-    D2FError
-        All bad rows at once: D2F602 a label, D2F002 a file that is not there, D2F605 an unreadable table.
     """
     rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path))
     problems = [problem for line, row in rows for problem in _problems(path, line, row)]
@@ -251,22 +191,7 @@ LABELS = ("real", "generated")
 
 
 def write_manifest(path: Path, dataset: Dataset, more: Mapping[str, Sequence[object]] | None = None) -> None:
-    """Write a set as CSV; paths are relative to the manifest's folder.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced where it is there; whole or not at all.
-    dataset : Dataset
-        Its images' further columns (`Labelled.more`) are kept.
-    more : mapping of str to sequence, optional
-        Columns to add or replace, a value an image.
-
-    Raises
-    ------
-    D2FError
-        D2F004 where the file cannot be written.
-    """
+    """Write a set as CSV; paths are relative to the manifest's folder."""
     added = dict(more or {})
     kept = [column for column in dict.fromkeys(key for image in dataset for key in image.more) if column not in added]
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -297,14 +222,7 @@ SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test"))
 
 
 def read_layout(folder: Path) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
-    """Read a folder's labelled images, sorted by path, and what was passed over.
-
-    Returns
-    -------
-    images : tuple of Labelled
-    notes : tuple of str
-        How many images lie under no folder that names a label, where there are any.
-    """
+    """Read a folder's labelled images, sorted by path, and what was passed over."""
     found = [(parts, _labelled_of_layout(folder, parts)) for parts in _image_files(folder)]
     images = tuple(image for _, image in found if image is not None)
     passed = [parts for parts, image in found if image is None]
@@ -366,14 +284,6 @@ def limited(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
 
     Within a collection's m images of a label, in seeded order, the j-th stands at (j + u) / m, u drawn once from
     [0, 1); the images of a label are ranked by that, and those of both labels by rank over their number.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    count : int
-        At least 1; a set that has no more images comes back whole.
-    seed : int
-        At least 0.
     """
     if count >= len(dataset):
         return dataset
@@ -399,7 +309,6 @@ def _spread(names: list[str], random: np.random.Generator) -> NDArray[np.float64
 
 
 KNOWN_of_columns = ("label", "generator", "source", "collection", "group")
-
 """Columns of a manifest that are attributes of `Labelled`."""
 
 

@@ -25,16 +25,6 @@ _NAMES = {(1, 1): "4:4:4", (2, 1): "4:2:2", (1, 2): "4:4:0", (2, 2): "4:2:0", (4
 def chroma_subsampling(factors: Sequence[tuple[int, int]]) -> str:
     """Return the name of a JPEG's sampling factors.
 
-    Parameters
-    ----------
-    factors : sequence of (int, int)
-        Horizontal and vertical factor of each component, as the frame header states them (ITU-T T.81, B.2.2).
-
-    Returns
-    -------
-    str
-        ``"4:2:0"`` and the like; ``"grey"`` for one component; ``"2x3"`` and the like for what has no name.
-
     Examples
     --------
     >>> chroma_subsampling([(2, 2), (1, 1), (1, 1)]), chroma_subsampling([(1, 1)])
@@ -60,7 +50,6 @@ _LUMINANCE = (
     (49, 64, 78, 87, 103, 121, 120, 101),
     (72, 92, 95, 98, 112, 100, 103, 99),
 )
-
 _CHROMINANCE = (
     (17, 18, 24, 47, 99, 99, 99, 99),
     (18, 21, 26, 66, 99, 99, 99, 99),
@@ -71,16 +60,7 @@ _CHROMINANCE = (
 
 
 class Quality(NamedTuple):
-    """A JPEG's quality on the scale of the Independent JPEG Group.
-
-    Parameters
-    ----------
-    quality : int
-        1..100.
-    exact : bool
-        Whether the file's tables are the standard ones at that quality; camera makers and photo editors
-        have tables of their own, for which `quality` is the nearest.
-    """
+    """A JPEG's quality on the scale of the Independent JPEG Group."""
 
     quality: int
     exact: bool
@@ -91,20 +71,6 @@ def jpeg_quality(tables: Mapping[int, Sequence[int]]) -> Quality:
 
     The distance is the sum of absolute differences over the 64 entries of the first table (luminance) and, where
     there is one, of the second (chrominance); of two equally near qualities, the lower.
-
-    Parameters
-    ----------
-    tables : mapping of int to sequence of int
-        Table numbers to 64 entries each, row by row, as Pillow's ``JpegImageFile.quantization`` holds them.
-
-    Returns
-    -------
-    Quality
-
-    Raises
-    ------
-    ValueError
-        Where there is no table.
 
     Examples
     --------
@@ -138,26 +104,15 @@ def standard_tables() -> NDArray[np.int64]:
 
 
 KINDS = ("EXIF", "XMP", "ICC", "text", "C2PA")
-
 """Kinds of metadata, in the order in which they are named."""
 
 _PNG_CHUNKS = {b"eXIf": "EXIF", b"iCCP": "ICC", b"caBX": "C2PA", b"tEXt": "text", b"zTXt": "text", b"iTXt": "text"}
-
 _INFO = {"exif": "EXIF", "xmp": "XMP", "icc_profile": "ICC", "comment": "text"}
-
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 
 
 def metadata_kinds(data: bytes, image: Image.Image) -> tuple[str, ...]:
-    """Return which of `KINDS` a file carries.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-    image : PIL.Image.Image
-        The same file, its header read.
-    """
+    """Return which of `KINDS` a file carries."""
     found = set(_png_kinds(data)) if image.format == "PNG" else set(_header_kinds(image))
     return tuple(kind for kind in KINDS if kind in found)
 
@@ -185,27 +140,7 @@ def _png_kinds(data: bytes) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a file's container says.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    sha256 : str
-        Of its bytes, 64 hexadecimal digits.
-    bytes : int
-        Its size.
-    width, height : int
-        In pixels, as the header states them.
-    format : str
-        Pillow's name; ``"WEBP lossless"`` where that is what it is.
-    quality : int or None
-        Of a JPEG, 1..100, as `d2f.data.facts` estimates it; None of other formats.
-    chroma : str
-        Chroma subsampling of a JPEG, such as ``"4:2:0"``; empty for other formats.
-    metadata : tuple of str
-        Which of `d2f.data.facts.KINDS` it carries.
-    """
+    """What a file's container says."""
 
     path: str
     sha256: str
@@ -224,24 +159,12 @@ class FileFacts:
 
 
 def read_facts(path: str) -> FileFacts:
-    """Return the facts of a file; its header is read, the picture is not decoded.
-
-    Raises
-    ------
-    ImageError
-        D2F301 to D2F305 where the file cannot be read or its header is damaged.
-    """
+    """Return the facts of a file; its header is read, the picture is not decoded."""
     return facts_of(read_bytes(path, Bounds()), path)
 
 
 def facts_of(data: bytes, path: str = "") -> FileFacts:
-    """Return the facts of a file's bytes.
-
-    Raises
-    ------
-    ImageError
-        D2F303 where they are no image that d2f opens, D2F304 where the header is damaged.
-    """
+    """Return the facts of a file's bytes."""
     name, sha256 = sniff(data), hashlib.sha256(data).hexdigest()
     if name is None:
         raise ImageError(Unread(path, Failure("D2F303", "not an image in a format that d2f reads"), sha256))
@@ -281,11 +204,8 @@ def _is_lossless(data: bytes) -> bool:
 
 
 BITS = 64
-
 _SIDE = 32
-
 _FLAT = 2.0
-
 """Least standard deviation of the 32 x 32 grey copy, in levels of 255, at which a hash means something."""
 
 
@@ -296,14 +216,7 @@ def perceptual_hash(pixels: Pixels) -> int | None:
     of frequencies 1..8 are kept; a bit is set where the coefficient exceeds their median. Recompression, scaling and
     small changes of tone flip few of them.
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray, shape (height, width, 3), uint8
-
-    Returns
-    -------
-    int or None
-        In [0, 2**64); None for a picture that is flat at this scale, whose bits would be rounding.
+    `pixels` shape (height, width, 3), uint8.
 
     References
     ----------
@@ -335,14 +248,7 @@ def _cosines() -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was seen of one file.
-
-    Parameters
-    ----------
-    facts : FileFacts
-    hash : int or None
-        As `d2f.data.facts` has it; None where it was not asked for or means nothing.
-    """
+    """What was seen of one file."""
 
     facts: FileFacts
     hash: int | None = None
@@ -350,17 +256,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A set and what was seen of its files.
-
-    Parameters
-    ----------
-    images : Dataset
-        Those that could be read, in the set's order.
-    looked : tuple of Looked
-        Of each of them.
-    problems : tuple of Problem
-        One for each file that could not be read.
-    """
+    """A set and what was seen of its files."""
 
     images: Dataset
     looked: tuple[Looked, ...]
@@ -375,18 +271,7 @@ class Inspection:
 def inspect(
     dataset: Dataset, decode: bool = False, workers: int = 1, tick: Callable[[], None] | None = None
 ) -> Inspection:
-    """Look at every file of a set.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    decode : bool
-        Whether pictures are decoded and hashed; without it only headers are read, and damage behind them stays unseen.
-    workers : int
-        Threads; the result does not depend on it.
-    tick : callable, optional
-        Called after each file.
-    """
+    """Look at every file of a set."""
     seen = list(_each(dataset, _look if decode else _glance, workers, tick))
     kept = [i for i, each in enumerate(seen) if isinstance(each, Looked)]
     problems = tuple(problem for each in seen if isinstance(each, ImageError) for problem in each.problems)

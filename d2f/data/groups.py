@@ -20,15 +20,7 @@ def components(images: Iterable[Labelled]) -> NDArray[np.int64]:
     same in every collection); an image with neither stands alone. Splits, folds and bootstrap draws take
     components whole.
 
-    Parameters
-    ----------
-    images : iterable of Labelled
-        Such as a `Dataset`.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), int64
-        Numbers from 0 in order of first appearance.
+    Returns shape (n,), int64.
     """
     parents: dict[Hashable, Hashable] = {}
     keys = [_join(parents, image, i) for i, image in enumerate(images)]
@@ -53,11 +45,9 @@ def _root(parents: dict[Hashable, Hashable], key: Hashable) -> Hashable:
 
 
 RADIUS = 6
-
 """Hashes of near-duplicates differ in at most this many bits."""
 
 _CHUNKS, _WIDTH = 4, 16
-
 _BLOCK = 2**17
 
 
@@ -68,16 +58,7 @@ def near_pairs(hashes: Sequence[int] | NDArray[np.uint64], radius: int = RADIUS)
     of 16 bits, so each chunk's table is asked for all values within that distance, and what it returns is compared
     in full. For radii up to 7 that is 17 look-ups a chunk.
 
-    Parameters
-    ----------
-    hashes : sequence of int, or numpy.ndarray of uint64, shape (n,)
-    radius : int
-        0..11.
-
-    Returns
-    -------
-    numpy.ndarray, shape (m, 2), int64
-        Indices i < j, sorted.
+    `hashes` sequence of int, or of uint64, shape (n,); returns shape (m, 2), int64.
 
     References
     ----------
@@ -143,33 +124,15 @@ _ONES = np.array([number.bit_count() for number in range(2**_WIDTH)], dtype=np.u
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Which images of a set are copies of each other.
+    """Which images of a set are copies of each other."""
 
-    Parameters
-    ----------
-    exact : numpy.ndarray, shape (m, 2), int64
-        Pairs of files with the same bytes: each with the first of its kind.
-    near : numpy.ndarray, shape (m, 2), int64
-        Pairs of other files whose perceptual hashes differ in at most `d2f.data.groups.RADIUS` bits; of files
-        with one and the same hash, each with the first of its kind.
-    groups : numpy.ndarray, shape (n,), int64
-        Numbers of the sets of images that such pairs link.
-    """
-
-    exact: NDArray[np.int64]
-    near: NDArray[np.int64]
-    groups: NDArray[np.int64]
+    exact: NDArray[np.int64]  # (m, 2), int64
+    near: NDArray[np.int64]  # (m, 2), int64
+    groups: NDArray[np.int64]  # (n,), int64
 
 
 def duplicates(seen: Inspection, radius: int = RADIUS) -> Duplicates:
-    """Find exact duplicates by sha256, and near-duplicates by perceptual hash where pictures were decoded.
-
-    Parameters
-    ----------
-    seen : Inspection
-    radius : int
-        0..11 bits.
-    """
+    """Find exact duplicates by sha256, and near-duplicates by perceptual hash where pictures were decoded."""
     digests = [facts.sha256 for facts in seen.facts]
     exact = _with_the_first(digests)
     near = _alike(seen, radius)
@@ -183,11 +146,7 @@ def with_groups(dataset: Dataset, numbers: NDArray[np.int64]) -> Dataset:
     An image alone in both keeps its empty group; the others get the first name that any image linked to them
     had, or ``near-N``.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    numbers : numpy.ndarray, shape (n,), int64
-        As `Duplicates.groups`.
+    `numbers` shape (n,), int64.
     """
     alike = np.bincount(numbers)[numbers] > 1
     linked = [
@@ -237,23 +196,11 @@ def digest_of(pairs: Iterable[tuple[str, int]]) -> str:
 
 
 def digest(dataset: Dataset) -> str:
-    """Return `digest_of` a set's files, each read once.
-
-    Raises
-    ------
-    OSError
-        Where a file cannot be read.
-    """
+    """Return `digest_of` a set's files, each read once."""
     return digest_of((file_sha256(image.path), image.label) for image in dataset)
 
 
 def file_sha256(path: str) -> str:
-    """Return the sha256 of a file, 64 hexadecimal digits.
-
-    Raises
-    ------
-    OSError
-        Where it cannot be read.
-    """
+    """Return the sha256 of a file, 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,21 +18,16 @@ from PIL import Image
 from d2f.api.inputs import ImageFile, Pixels
 
 WINDOW = 320
-
 """Side of the judging window, in pixels."""
 
 JUDGING_QUALITY = 92
-
 FITTING_QUALITIES = (70, 98)
-
 """Qualities that fitting draws from, uniformly, both included."""
 
 FITTING_WINDOWS = (224, 320)
-
 """Sides of the window that fitting draws from, uniformly, both included."""
 
 CHROMA_420 = 2
-
 """Pillow's number for 4:2:0 subsampling."""
 
 
@@ -60,19 +55,6 @@ def fitting(
     whose shorter side exceeds the window is first reduced by a factor drawn log-uniformly between 1 and
     window / shorter side (bicubic): a camera's pixels are smoother than a generator's at the same crop, and this
     brings photographs to generators' scales.
-
-    Parameters
-    ----------
-    image : ImageFile
-        As read.
-    seed : int
-        At least 0.
-    windows : (int, int)
-        Least and greatest side of the square window, in pixels.
-    qualities : (int, int)
-        Least and greatest JPEG quality, 1..100.
-    scale : bool
-        Whether the scale step is taken.
     """
     random = np.random.default_rng((seed, image.seed))
     window = int(random.integers(windows[0], windows[1], endpoint=True))

@@ -30,18 +30,7 @@ from d2f.images.read import ImageError, read_image
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An image and what models that did not see it, nor its collection, make of it.
-
-    Parameters
-    ----------
-    image : Labelled
-    sha256 : str
-        Of its file.
-    score : float
-        The model's own, of any scale.
-    probability : float
-        That it is generated, in [0, 1], calibrated on the other folds' images.
-    """
+    """An image and what models that did not see it, nor its collection, make of it."""
 
     image: Labelled
     sha256: str
@@ -56,15 +45,7 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Review:
-    """A set's images, the most doubtful first, and the problems of those that could not be read.
-
-    Parameters
-    ----------
-    doubts : tuple of Doubt
-    silent : int
-        Images that the model has no features for.
-    problems : tuple of Problem
-    """
+    """A set's images, the most doubtful first, and the problems of those that could not be read."""
 
     doubts: tuple[Doubt, ...]
     silent: int
@@ -84,22 +65,7 @@ def review(
     Each image passes `d2f.data.protocol.judging`, so that format and size have no say; a model is fitted to
     all folds but one and asked of that one. A wrong label ranks high; so does a picture that is hard.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    components : numpy.ndarray, shape (n,), int64
-        What is never cut.
-    trainable : EstimatorTrainable
-    k : int
-        Folds, at least 2.
-    seed : int
-    tick : callable, optional
-        Called after each image.
-
-    Raises
-    ------
-    D2FError
-        D2F603 where folds cannot be made, or no image has features.
+    `components` shape (n,), int64.
     """
     digests, rows, problems = _features(dataset, trainable, tick)
     there = np.array([row is not None for row in rows], dtype=bool)
@@ -164,13 +130,10 @@ def thumbnail_name(doubt: Doubt) -> str:
 
 
 SIDE = 256
-
 """Longest side of a thumbnail, in pixels."""
 
 COLUMNS = ("path", "label", "disagreement", "probability", "score", "generator", "source", "collection", "sha256")
-
 WORDS = ("real", "generated")
-
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Labels to look at again</title>
 <style>
@@ -186,11 +149,6 @@ def write_gallery(folder: Path, doubts: Sequence[Doubt]) -> None:
     """Write ``index.html``, ``review.csv`` and ``thumbnails/`` for images that were read before.
 
     The table has an empty last column, ``reviewed_label``, to be filled in by whoever looks.
-
-    Raises
-    ------
-    D2FError
-        D2F004 where a file cannot be written; D2F301 to D2F306 where an image is gone or has changed since.
     """
     try:
         (folder / "thumbnails").mkdir(parents=True, exist_ok=True)
@@ -236,21 +194,7 @@ WINDOW = 224
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was written, and what was not.
-
-    Parameters
-    ----------
-    images : Dataset
-        The new files.
-    small : (int, int)
-        Photographs and generated images smaller than the window, left out: their size would tell them.
-    repeated : int
-        Files left out because another holds the same bytes under the same label.
-    contradictory : int
-        Files left out because the same bytes stand under both labels.
-    problems : tuple of Problem
-        Of files that could not be read.
-    """
+    """What was written, and what was not."""
 
     images: Dataset
     small: tuple[int, int]
@@ -267,24 +211,6 @@ def repair(
     Each becomes a window at a random place, at times of the reduced picture, encoded to JPEG 4:2:0 at a quality drawn
     uniformly from 70 to 98: sizes, formats, qualities and metadata of both labels are alike. The manifest keeps
     collections, joins near-duplicates in groups, and states in ``original_*`` what each file was.
-
-    Parameters
-    ----------
-    seen : Inspection
-        With pictures decoded.
-    folder : Path
-        Empty, or not there yet.
-    window : int
-        Side of the windows, in pixels.
-    seed : int
-        Of places, scales and qualities.
-    tick : callable, optional
-        Called after each file.
-
-    Raises
-    ------
-    D2FError
-        D2F004 where a file cannot be written; D2F601 where no image is as large as the window.
     """
     images = with_groups(seen.images, duplicates(seen).groups)
     repeated, contradictory = _copies(images, [facts.sha256 for facts in seen.facts])
@@ -342,21 +268,12 @@ def _copies(images: Dataset, digests: Sequence[str]) -> tuple[NDArray[np.bool_],
 
 
 PART_COLUMNS = ("part", "split", "fold")
-
 """Columns of a manifest that say which part an image is in."""
 
 
 @dataclass(frozen=True)
 class Twins:
-    """What duplicates do to a set.
-
-    Parameters
-    ----------
-    exact, near : int
-        Pairs of files with the same bytes; pairs of other files that look alike.
-    across_labels, across_parts : tuple of (str, str, str)
-        Pairs under different labels, or in different parts: both paths, and ``exact`` or ``near``.
-    """
+    """What duplicates do to a set."""
 
     exact: int
     near: int

@@ -16,23 +16,13 @@ from d2f.data.split import folds
 from d2f.metrics import Interval, cluster_bootstrap
 
 RIDGE = 1.0
-
 """Penalty on half the squared weights, beside a loss that is summed over images."""
 
 
 def fit_logistic(rows: Floats, labels: Labels) -> Floats:
     """Fit by penalised maximum likelihood, both labels of one total weight.
 
-    Parameters
-    ----------
-    rows : numpy.ndarray, shape (n, d)
-    labels : numpy.ndarray, shape (n,)
-        0 or 1, both there.
-
-    Returns
-    -------
-    numpy.ndarray, shape (d + 1,), float64
-        Weights, then the bias, which is not penalised.
+    `rows` shape (n, d); `labels` shape (n,); returns shape (d + 1,), float64.
     """
     from scipy.optimize import minimize
 
@@ -95,7 +85,6 @@ def ordered_pairs(labels: Labels, values: Floats, fold: Index) -> Callable[[Inde
 
 
 ORIGINAL = "original "
-
 """Stands before the name of a property that a manifest states of the file as it was found."""
 
 STATED: Mapping[str, tuple[str, ...]] = {
@@ -107,26 +96,16 @@ STATED: Mapping[str, tuple[str, ...]] = {
     "metadata": ("original_metadata", "metadata"),
     "bytes": ("original_bytes", "bytes"),
 }
-
 """Columns of a manifest in which such a statement is looked for; the first with a value counts."""
 
 
 @dataclass(frozen=True)
 class Property:
-    """One thing that might tell the label.
-
-    Parameters
-    ----------
-    name : str
-    numbers : tuple of numpy.ndarray, each of shape (n,), float64
-        NaN where an image has none.
-    words : tuple of numpy.ndarray, each of shape (n,), str
-        Empty where an image has none.
-    """
+    """One thing that might tell the label."""
 
     name: str
-    numbers: tuple[Floats, ...] = ()
-    words: tuple[NDArray[np.str_], ...] = ()
+    numbers: tuple[Floats, ...] = ()  # tuple of numpy.ndarray, each of shape (n,), float64
+    words: tuple[NDArray[np.str_], ...] = ()  # tuple of numpy.ndarray, each of shape (n,), str
 
     @property
     def there(self) -> NDArray[np.bool_]:
@@ -164,14 +143,7 @@ def file_properties(seen: Inspection) -> tuple[Property, ...]:
 
 
 def stated_properties(images: Dataset, columns: Sequence[str] = ()) -> tuple[Property, ...]:
-    """Return what a manifest states of the files as they were first found, and any further columns of it.
-
-    Parameters
-    ----------
-    images : Dataset
-    columns : sequence of str
-        Columns to be taken as words beside those of `STATED`.
-    """
+    """Return what a manifest states of the files as they were first found, and any further columns of it."""
     found = list(_stated(images))
     for column in columns:
         found.append(Property(f"column {column}", words=(_words(image.more.get(column, "") for image in images),)))
@@ -242,25 +214,15 @@ def _number(text: str) -> float:
 
 
 BINS = 12
-
 """Bins of a number, of equal counts in what is fitted to."""
 
 WORDS = 40
-
 """Most frequent values of a word that have a column; the others have none."""
 
 
 @dataclass(frozen=True)
 class Binned:
-    """Bins and values as they were found in one part of a set.
-
-    Parameters
-    ----------
-    edges : tuple of numpy.ndarray
-        Of each number, inner edges of its bins, ascending.
-    values : tuple of numpy.ndarray
-        Of each word, the values that have a column.
-    """
+    """Bins and values as they were found in one part of a set."""
 
     edges: tuple[Floats, ...]
     values: tuple[NDArray[np.str_], ...]
@@ -301,24 +263,12 @@ def _frequent(column: NDArray[np.str_]) -> NDArray[np.str_]:
 
 
 ALL = "all together"
-
 DRAWS = 500
 
 
 @dataclass(frozen=True)
 class Telltale:
-    """What one property is worth.
-
-    Parameters
-    ----------
-    name : str
-    auc : Interval or None
-        `d2f.data.shortcuts` of cross-validated scores with its 95 % bounds; None where it cannot be measured.
-    images : int
-        How many images have the property.
-    reason : str
-        Why it cannot be measured; else empty.
-    """
+    """What one property is worth."""
 
     name: str
     auc: Interval | None
@@ -328,21 +278,10 @@ class Telltale:
 
 @dataclass(frozen=True)
 class Trial:
-    """The images on which properties are tried.
+    """The images on which properties are tried."""
 
-    Parameters
-    ----------
-    labels : numpy.ndarray, shape (n,)
-        0 real, 1 generated.
-    components : numpy.ndarray, shape (n,), int64
-        What is never cut, as `d2f.data.groups` numbers it.
-    folds : int
-        At least 2.
-    seed : int
-    """
-
-    labels: Labels
-    components: NDArray[np.int64]
+    labels: Labels  # (n,)
+    components: NDArray[np.int64]  # (n,), int64
     folds: int = 5
     seed: int = 0
 

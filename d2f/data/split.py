@@ -17,24 +17,12 @@ from d2f.data.dataset import Dataset
 from d2f.data.groups import components
 
 Part: TypeAlias = Literal["weights", "chains"]
-
 CHAINS_SHARE = 0.25
-
 """Share of unlisted collections that goes to `chains`."""
 
 
 class Split(NamedTuple):
-    """A set in two parts that share no component.
-
-    Parameters
-    ----------
-    weights : Dataset
-        About three quarters, for training detectors' weights.
-    chains : Dataset
-        About a quarter, for fitting chains.
-    unlisted : tuple of str
-        Collections that the committed list does not name; they went by a hash.
-    """
+    """A set in two parts that share no component."""
 
     weights: Dataset
     chains: Dataset
@@ -97,25 +85,7 @@ def split_parts(
     components than there are parts nothing. A part
     left without a label is then given the smallest component that another can spare.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    components : numpy.ndarray, shape (n,), int64
-        As `d2f.data.groups` numbers them.
-    shares : sequence of float
-        Of each part, above 0; their sum does not matter.
-    seed : int
-        At least 0.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), int64
-        The part of each image, 0..len(shares)-1.
-
-    Raises
-    ------
-    D2FError
-        D2F603 where a label has fewer components than there are parts.
+    `components` shape (n,), int64; returns shape (n,), int64.
     """
     names, index = np.unique(components, return_inverse=True)
     wanted = np.asarray(shares, dtype=np.float64) / sum(shares)
@@ -192,27 +162,7 @@ def folds(components: NDArray[np.int64], labels: Labels, k: int = 5, seed: int =
     Components are taken from the largest down (ties in seeded order), each to the fold that it leaves
     closest to an even share of both labels: the one with the least sum of squared relative counts.
 
-    Parameters
-    ----------
-    components : numpy.ndarray, shape (n,), int64
-        As `d2f.data.groups` numbers them.
-    labels : numpy.ndarray, shape (n,)
-        0 real, 1 generated.
-    k : int
-        Folds, at least 2; with fewer components than that, as many as there are components.
-    seed : int
-        Of the order among components of equal size.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), int64
-        The fold of each image, 0..k-1.
-
-    Raises
-    ------
-    D2FError
-        D2F603 where a label is missing, or one component holds all images of a label: then no fold leaves
-        both labels to fit on.
+    `components` shape (n,), int64; `labels` shape (n,); returns shape (n,), int64.
     """
     names, index = np.unique(components, return_inverse=True)
     counts = np.stack(

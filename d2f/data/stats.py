@@ -11,15 +11,12 @@ from d2f.data.facts import FileFacts, Inspection
 from d2f.data.weights import Balance, balanced
 
 Counts = Mapping[str, tuple[int, int]]
-
 """Of each value, how many photographs and how many generated images have it."""
 
 SIZES = (128, 256, 512, 1024, 2048, 4096)
-
 """Bounds of the classes of the longer side, in pixels, each included."""
 
 QUALITIES = (50, 70, 80, 85, 90, 95)
-
 """Least qualities of the classes of JPEG quality, beside the one from 1."""
 
 _OF_IMAGE: Mapping[str, Callable[[Labelled], str]] = {
@@ -27,7 +24,6 @@ _OF_IMAGE: Mapping[str, Callable[[Labelled], str]] = {
     "source": lambda image: image.source,
     "collection": lambda image: image.collection,
 }
-
 _OF_FILE: Mapping[str, Callable[[FileFacts], str]] = {
     "longer side": lambda facts: size_class(facts.width, facts.height),
     "format": lambda facts: facts.format,
@@ -39,22 +35,7 @@ _OF_FILE: Mapping[str, Callable[[FileFacts], str]] = {
 
 @dataclass(frozen=True)
 class Stats:
-    """A set, counted.
-
-    Parameters
-    ----------
-    labels : (int, int)
-        Photographs, generated images.
-    counts : mapping of str to Counts
-        By ``generator``, ``source``, ``collection``, ``longer side``, ``format``, ``JPEG quality``,
-        ``chroma subsampling`` and ``metadata``. Images for which there is nothing to say are left out.
-    balanced : (int, int)
-        Photographs and generated images after balancing.
-    balanced_generators : Counts
-        The counts by generator after balancing.
-    unread : int
-        Files that could not be read, counted nowhere else.
-    """
+    """A set, counted."""
 
     labels: tuple[int, int]
     counts: Mapping[str, Counts]
@@ -73,16 +54,7 @@ class Stats:
 
 
 def stats(seen: Inspection, balance: Balance = "smallest", seed: int = 0) -> Stats:
-    """Count a set.
-
-    Parameters
-    ----------
-    seen : Inspection
-    balance : {'none', 'smallest', 'oversample', 'weights'}
-        How labels are balanced for the counts afterwards; with one label only there is nothing to balance.
-    seed : int
-        Of the balancing.
-    """
+    """Count a set."""
     images = seen.images
     after = balanced(images, balance, seed) if len(set(images.labels.tolist())) == 2 else images
     counts = {axis: _count((of(image), image.label) for image in images) for axis, of in _OF_IMAGE.items()}
@@ -143,7 +115,6 @@ def _plain(counts: Counts) -> dict[str, dict[str, int]]:
 
 
 WIDTH = 40
-
 """Of the longest bar, in characters."""
 
 

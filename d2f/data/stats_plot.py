@@ -10,20 +10,13 @@ from d2f.data.dataset import GENERATED
 from d2f.data.stats import Counts, Stats
 
 TOP = 15
-
 """Generators that are drawn; the others are summed up in one bar."""
 
 _BEFORE, _AFTER = "#9aa5b1", "#2f6f9f"
 
 
 def plot_stats(found: Stats, path: str | os.PathLike[str]) -> None:
-    """Draw the numbers of images by label and by generator, before and after balancing, as PNG.
-
-    Raises
-    ------
-    D2FError
-        D2F206 where matplotlib is not installed; D2F004 where the file cannot be written.
-    """
+    """Draw the numbers of images by label and by generator, before and after balancing, as PNG."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

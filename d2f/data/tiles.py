@@ -19,36 +19,13 @@ from d2f.data.weights import Balance, balanced, label_weights
 from d2f.images.read import ImageError, read_image
 
 Pick: TypeAlias = Literal["centre", "grid", "random"]
-
 PICKS: tuple[Pick, ...] = get_args(Pick)
-
 Corner: TypeAlias = tuple[int, int]
-
 """Left and top of a tile, in pixels."""
 
 
 def corners(width: int, height: int, size: int, pick: Pick, count: int, seed: int) -> list[Corner]:
     """Return where tiles are cut.
-
-    Parameters
-    ----------
-    width, height : int
-        Of the picture, in pixels.
-    size : int
-        Side of a tile.
-    pick : {'centre', 'grid', 'random'}
-        ``centre``: one in the middle. ``grid``: side by side without overlap, the grid centred; of more than `count`, a
-        seeded choice. ``random``: `count` at random, each pair sharing less than a quarter of a tile; fewer where
-        there is no room.
-    count : int
-        The most tiles, at least 1.
-    seed : int
-        Of grid and random.
-
-    Returns
-    -------
-    list of (int, int)
-        None where the picture is smaller than a tile.
 
     Examples
     --------
@@ -96,21 +73,7 @@ def _shared(x: int, y: int, size: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How pictures are cut.
-
-    Parameters
-    ----------
-    size : int
-        Side of a tile, in pixels.
-    pick : {'centre', 'grid', 'random'}
-    count : int
-        The most tiles from one picture.
-    flat : float
-        Tiles whose luma deviates less than this are left out; 0 keeps all.
-    balance : {'none', 'smallest', 'oversample', 'weights'}
-        ``weights`` adds a column `weight` to the manifest.
-    seed : int
-    """
+    """How pictures are cut."""
 
     size: int = 224
     pick: Pick = "grid"
@@ -122,21 +85,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Tiled:
-    """What came of it.
-
-    Parameters
-    ----------
-    tiles : Dataset
-        As the manifest has them.
-    before : (int, int)
-        Tiles of photographs and of generated images, before balancing.
-    after : (int, int)
-        The same in the manifest.
-    small, flat : int
-        Pictures smaller than a tile; tiles too flat.
-    problems : tuple of Problem
-        One for each picture that could not be read.
-    """
+    """What came of it."""
 
     tiles: Dataset
     before: tuple[int, int]
@@ -152,21 +101,6 @@ def tile(dataset: Dataset, folder: Path, cut: Cut, tick: Callable[[], None] | No
     All tiles of a picture share a group (the picture's own, or one made of its digest), so no split parts them; its
     label, generator, source, collection and further columns are carried over. A tile that balancing leaves out is
     removed again.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    folder : Path
-        Empty, or not there yet.
-    cut : Cut
-    tick : callable, optional
-        Called after each picture.
-
-    Raises
-    ------
-    D2FError
-        D2F004 where tiles cannot be written; D2F601 where no tile is left; D2F603 where a label has none and
-        balancing needs it.
     """
     work = _Work(folder, cut)
     tiles = Dataset(tuple(work.run(dataset, tick)), str(folder))

@@ -12,28 +12,11 @@ from d2f.api.inputs import Floats, Labels
 from d2f.data.dataset import GENERATED, REAL, Dataset, limited
 
 Balance: TypeAlias = Literal["none", "smallest", "oversample", "weights"]
-
 BALANCES: tuple[Balance, ...] = get_args(Balance)
 
 
 def balanced(dataset: Dataset, balance: Balance, seed: int = 0) -> Dataset:
-    """Return a set with as many photographs as generated images.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    balance : {'none', 'smallest', 'oversample', 'weights'}
-        ``smallest`` leaves out images of the larger label, evenly over its collections; ``oversample`` repeats
-        images of the smaller one, each as often as any other or once more; the others return the set as it is
-        (for ``weights`` see `label_weights`).
-    seed : int
-        Of what is left out or repeated.
-
-    Raises
-    ------
-    D2FError
-        D2F603 where a label has no image.
-    """
+    """Return a set with as many photographs as generated images."""
     if balance in ("none", "weights"):
         return dataset
     members = [np.flatnonzero(dataset.labels == label) for label in (REAL, GENERATED)]

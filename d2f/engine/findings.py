@@ -17,20 +17,12 @@ from d2f.api.rows import Cell, Failure
 from d2f.api.stages import Detector
 
 Finding: TypeAlias = Score | Abstention | Failure
-
 STAGE_ERRORS = (Exception, SystemExit)
-
 """What a stage may raise without ending the run; an interrupt passes."""
 
 
 def ask(stage: Detector, batch: Sequence[Pixels] | Pixels | Sequence[ImageFile]) -> list[Finding] | Failure:
-    """Score a batch; a failure stands for the whole of it.
-
-    Returns
-    -------
-    list of Finding, or Failure
-        One for each element; or D2F401 where the detector raised, D2F402 where it returned another number.
-    """
+    """Score a batch; a failure stands for the whole of it."""
     try:
         outcomes = list(stage.score(batch))
     except STAGE_ERRORS as error:
@@ -117,13 +109,7 @@ _telling = threading.RLock()
 
 
 class Watch:
-    """Times stages and tells an observer; without one it does nothing.
-
-    Parameters
-    ----------
-    observe : callable, optional
-        Called under a lock. What it raises is dropped: an observer costs only itself.
-    """
+    """Times stages and tells an observer; without one it does nothing."""
 
     def __init__(self, observe: Observe | None = None) -> None:
         self._observe = observe
@@ -145,7 +131,6 @@ class Watch:
 
 
 SMALLEST = 1e-6
-
 """Probabilities are kept within [SMALLEST, 1 - SMALLEST]: no cell may claim more than 13.8 nats."""
 
 

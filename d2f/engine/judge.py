@@ -24,22 +24,11 @@ from d2f.engine.loading import load_each
 from d2f.engine.plan import Decision, Plan, Scored
 
 DECIMALS = 4
-
 """Probabilities, ratios and contributions are rounded to this many decimals; scores are not."""
 
 
 def row(plan: Plan, scored: Scored, judged: Judged | None = None, problem: Problem | None = None) -> Row:
-    """Write the row of one image.
-
-    Parameters
-    ----------
-    plan : Plan
-    scored : Scored
-    judged : Judged, optional
-        Of this image alone (n = 1); absent where the image, or the decision on it, failed.
-    problem : Problem, optional
-        Why there is no decision.
-    """
+    """Write the row of one image."""
     failure = Failure(problem.code, problem.message) if problem is not None else scored.failure
     cells, probability, llr = scored.cells, None, None
     verdict: Verdict | None = None
@@ -95,45 +84,17 @@ def _cell(cell: Cell, judged: Judged, index: int) -> Cell:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a decision makes of n images.
+    """What a decision makes of n images."""
 
-    Parameters
-    ----------
-    cell_probabilities : numpy.ndarray, shape (n, cells), float64
-        P(generated) of each cell at even prior, within [1e-6, 1 - 1e-6]; NaN where there is none.
-    miscalibrated : numpy.ndarray, shape (n, cells), bool
-        Cells that lost their score because the calibrator gave no probability.
-    llr : numpy.ndarray, shape (n,), float64
-        Log-likelihood ratio of generated over real in nats, after the chain's own calibration, before
-        the prior; NaN where fewer than `need` cells have a probability.
-    contributions : numpy.ndarray, shape (n, cells), float64
-        What each cell added to the combiner's ratio, in nats; NaN where it has no probability.
-    probability : numpy.ndarray, shape (n,), float64
-        P(generated) at the chain's prior, rounded to 4 decimals; NaN where `llr` is.
-    """
-
-    cell_probabilities: Floats
-    miscalibrated: NDArray[np.bool_]
-    llr: Floats
-    contributions: Floats
-    probability: Floats
+    cell_probabilities: Floats  # (n, cells), float64
+    miscalibrated: NDArray[np.bool_]  # (n, cells), bool
+    llr: Floats  # (n,), float64
+    contributions: Floats  # (n, cells), float64
+    probability: Floats  # (n,), float64
 
 
 class Judge:
-    """A plan's decision, ready to be applied.
-
-    Parameters
-    ----------
-    plan : Plan
-        With a decision.
-    observe : callable, optional
-        Told of each combination.
-
-    Raises
-    ------
-    D2FError
-        D2F127 where the plan has no decision; D2F209 (exit code 3) where one of its stages could not be loaded.
-    """
+    """A plan's decision, ready to be applied."""
 
     def __init__(self, plan: Plan, observe: Observe | None = None) -> None:
         if plan.decision is None:
@@ -166,16 +127,7 @@ class Judge:
     def probabilities(self, scores: Floats) -> Judged:
         """Judge a table of scores.
 
-        Parameters
-        ----------
-        scores : numpy.ndarray, shape (n, cells), float64
-            NaN where a cell abstained or failed.
-
-        Raises
-        ------
-        D2FError
-            D2F407 where the combiner raised or gave something that is not finite; D2F406 where the
-            chain's own calibrator did. A cell's calibrator costs its own cells only.
+        `scores` shape (n, cells), float64.
         """
         cells, miscalibrated = self._calibrated(scores)
         enough = np.isfinite(cells).sum(axis=1) >= max(1, self.decision.need)

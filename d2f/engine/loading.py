@@ -15,24 +15,11 @@ from d2f.plugins.errors import last_frame
 
 # By identity: stages may compare equal by value, or not be hashable at all.
 _loaded: dict[int, weakref.ref[Any]] = {}
-
 _lock = threading.Lock()
 
 
 def load_stages(plan: Plan) -> dict[int, str]:
-    """Load the plan's preprocessors and detectors.
-
-    Returns
-    -------
-    dict
-        By `id` of the stage, why it has nothing to say: its weights are not on this machine, and the
-        command that fetches them.
-
-    Raises
-    ------
-    D2FError
-        With exit code 3 and every stage that could not be loaded for another reason.
-    """
+    """Load the plan's preprocessors and detectors."""
     return load_each(_stages(plan))
 
 

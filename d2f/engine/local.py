@@ -25,33 +25,18 @@ from d2f.engine.views import Job, Node, Reader, Slot, Walk, Walker, grow
 from d2f.images.read import Bounds, Unread, load_image
 
 __all__ = ["LocalEngine", "Scored", "Unread", "load_ahead", "score_images"]
-
-
 IMAGES_AT_ONCE = 8
-
 """Whole images, or files, that a detector is given in one call."""
 
 BYTES_AT_ONCE = 128 * 2**20
-
 """A batch of whole images, or files, is called early once it holds this many bytes."""
 
 Entry = tuple[Slot, Any]
-
 """A part to be scored (tile, view or file) and whose it is."""
 
 
 class Queue:
-    """Parts waiting for a full batch of one detector, whatever image and view they come from.
-
-    Parameters
-    ----------
-    detector : str
-        The detector's id, for observers.
-    stage : Detector
-    size : int
-        How many parts are a full batch.
-    watch : Watch
-    """
+    """Parts waiting for a full batch of one detector, whatever image and view they come from."""
 
     pool = ""
 
@@ -160,26 +145,14 @@ def until_broken(source: Iterable[Item], broken: list[Exception]) -> Iterator[It
 
 
 IN_FLIGHT = 64
-
 """Images that may wait for a batch to fill, besides two batches' worth; then batches are called as they are."""
 
 BYTES_IN_FLIGHT = 512 * 2**20
-
 """Bytes of files and pixels that workers may hold; a larger image is worked on alone."""
 
 
 class LocalEngine:
-    """A plan with its stages loaded, ready to score any number of times.
-
-    Parameters
-    ----------
-    plan : Plan
-    workers : int, optional
-        Threads for preprocessors and detectors that allow it; by default the cores that the process
-        may use. Everything else runs in the thread that takes the results.
-    observe : callable, optional
-        Told of every stage that has finished; may be called from any thread, one at a time.
-    """
+    """A plan with its stages loaded, ready to score any number of times."""
 
     def __init__(self, plan: Plan, workers: int | None = None, observe: Observe | None = None) -> None:
         self.plan = plan
@@ -188,14 +161,7 @@ class LocalEngine:
         self._tree: tuple[Node, dict[int, Abstention]] | None = None
 
     def load(self) -> None:
-        """Load every stage, once.
-
-        Raises
-        ------
-        D2FError
-            Exit code 3 where a stage could not be loaded. Weights that are not on this machine are no
-            error: their cells abstain, and name the command that fetches them.
-        """
+        """Load every stage, once."""
         if self._tree is None:
             self._tree = grow(self.plan, load_stages(self.plan))
 
@@ -302,7 +268,6 @@ def _batches(plan: Plan) -> list[int]:
 
 
 BYTES_AHEAD = 256 * 2**20
-
 """Bytes of files and pixels that are decoded and not yet taken; one larger image is let through alone."""
 
 
@@ -313,25 +278,7 @@ def load_ahead(
     observe: Observe | None = None,
     held: int = BYTES_AHEAD,
 ) -> Iterator[ImageFile | Unread]:
-    """Read and decode files while earlier ones are being worked on.
-
-    Parameters
-    ----------
-    paths : iterable of str
-        Taken lazily, in the caller's thread.
-    bounds : Bounds, optional
-    workers : int, optional
-        Decoding threads; by default the cores that the process may use.
-    observe : callable, optional
-        Told of each file decoded.
-    held : int
-        Bytes of files and pixels that may wait to be taken.
-
-    Yields
-    ------
-    ImageFile or Unread
-        One for each path, in order. An exception that `paths` raises is raised again after them.
-    """
+    """Read and decode files while earlier ones are being worked on."""
     workers = max(1, workers or usable_cores())
     room = Room(held)
     load = partial(_load, bounds or Bounds(), room, Watch(observe))
@@ -367,11 +314,6 @@ class Room:
     """Memory shared out among files by turn: whose turn it is always gets what it asks for.
 
     So the bound may be passed by one file, and readers never wait for each other in a circle.
-
-    Parameters
-    ----------
-    limit : int
-        Bytes.
     """
 
     def __init__(self, limit: int) -> None:
@@ -413,29 +355,7 @@ def score_images(
     workers: int | None = None,
     observe: Observe | None = None,
 ) -> Iterator[Scored]:
-    """Load a plan's stages and score images, in order.
-
-    Parameters
-    ----------
-    plan : Plan
-        Its decision is not used; see `Judge` for the rows.
-    images : iterable of ImageFile or Unread
-        Such as `load_ahead` yields. Taken lazily; a bounded number is in flight.
-    workers : int, optional
-        Threads; by default the cores that the process may use. Scores do not depend on it.
-    observe : callable, optional
-        Told of every stage that has finished.
-
-    Returns
-    -------
-    iterator of Scored
-        One for each image. Close it (or exhaust it) to end the workers.
-
-    Raises
-    ------
-    D2FError
-        Exit code 3, at the call, where a stage cannot be loaded.
-    """
+    """Load a plan's stages and score images, in order."""
     engine = LocalEngine(plan, workers, observe)
     engine.load()
     return engine.score(images)

@@ -14,21 +14,12 @@ from d2f.plugins.build import build, read_options
 from d2f.plugins.catalog import Catalog, canonical, stage_facts
 
 PLAIN = "plain"
-
 """The view that always exists: the decoded image itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One preprocessor of a view.
-
-    Parameters
-    ----------
-    key : str
-        ``use`` and canonical options, equal for equal steps, so that equal views are computed once.
-    stage : Preprocessor
-        The stage, built.
-    """
+    """One preprocessor of a view."""
 
     key: str
     stage: Preprocessor
@@ -36,17 +27,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BoundDetector:
-    """A detector, built, and the views that it looks at, in order.
-
-    Parameters
-    ----------
-    id : str
-    stage : Detector
-    views : tuple of str
-    key : str
-        ``use``, canonical options and digests of weights, equal for equal detectors whatever they are called;
-        empty where nobody says, and then nothing is shared or kept.
-    """
+    """A detector, built, and the views that it looks at, in order."""
 
     id: str
     stage: Detector
@@ -56,23 +37,7 @@ class BoundDetector:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """From scores to a verdict.
-
-    Parameters
-    ----------
-    calibrators : mapping of cell name to Calibrator
-        A cell without one has no probability.
-    combiner : Combiner
-        Built for `Plan.cells`.
-    need : int
-        Fewer cells with a probability than this make the verdict `inconclusive`.
-    chain_calibrator : Calibrator or None
-        Applied to the combiner's log-likelihood ratio, given as a score.
-    prior : float
-        Probability of `generated` before looking, in (0, 1).
-    real_below, generated_above : float
-        On the probability rounded to 4 decimals; at or between them the verdict is `inconclusive`.
-    """
+    """From scores to a verdict."""
 
     calibrators: Mapping[str, Calibrator]
     combiner: Combiner
@@ -85,18 +50,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A chain made ready to run.
-
-    Parameters
-    ----------
-    name, digest : str
-        Of the chain.
-    views : mapping of name to tuple of Step
-        `PLAIN` maps to the empty tuple.
-    detectors : tuple of BoundDetector
-    decision : Decision or None
-        None where only scores are wanted, as in fitting.
-    """
+    """A chain made ready to run."""
 
     name: str
     digest: str
@@ -127,19 +81,6 @@ def make_step(catalog: Catalog, name: str, options: Mapping[str, Any]) -> Step:
 
     The key is the same wherever the step was written (a chain file, a SPEC, a program), so that the step draws the
     same seeds and equal views are computed once.
-
-    Parameters
-    ----------
-    catalog : Catalog
-    name : str
-        Of the preprocessor.
-    options : mapping
-        Plain data.
-
-    Raises
-    ------
-    D2FError
-        What `d2f.plugins.build.build` raises.
     """
     checked = read_options("preprocessor", catalog.find("preprocessor", name), options)
     stage = build(catalog, "preprocessor", name, options)
@@ -152,15 +93,6 @@ def step_seed(image_seed: int, place: int, key: str) -> int:
 
     The first 8 bytes, big-endian, of BLAKE2b over ``"<image seed>/<place>/<key>"`` in UTF-8.
 
-    Parameters
-    ----------
-    image_seed : int
-        `ImageFile.seed`.
-    place : int
-        The step's position in its view, from 0, so that the same step laid twice draws anew.
-    key : str
-        `Step.key`.
-
     Examples
     --------
     >>> step_seed(7, 0, "noise sigma=2") == step_seed(7, 1, "noise sigma=2")
@@ -172,19 +104,7 @@ def step_seed(image_seed: int, place: int, key: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One image's scores.
-
-    Parameters
-    ----------
-    path : str
-    sha256, width, height, format
-        Of the file; None where it could not be read so far.
-    cells : tuple of Cell
-        One for each of `Plan.cells`, in that order: a score, an abstention or an error each. Empty
-        where the file gave no image.
-    failure : Failure or None
-        Why the file gave no image.
-    """
+    """One image's scores."""
 
     path: str
     sha256: str | None

@@ -20,11 +20,8 @@ from d2f.plugins.catalog import Catalog
 from d2f.plugins.describe import resolve
 
 KEY = re.compile(r"([A-Za-z_][\w-]*)\s*=")
-
 OPENING, CLOSING, QUOTES = "[{", "]}", "\"'"
-
 BEFORE_QUOTE = "=:,+[{ "
-
 ANOTHER_STEP = re.compile(r"[a-z][a-z0-9-]*:")
 
 
@@ -60,15 +57,7 @@ class StepText:
 
 @dataclass(frozen=True, slots=True)
 class SpecText:
-    """A SPEC and what to call it in errors.
-
-    Parameters
-    ----------
-    text : str
-        As the user wrote it.
-    origin : str
-        The argument that it came from.
-    """
+    """A SPEC and what to call it in errors."""
 
     text: str
     origin: str = "SPEC"
@@ -87,13 +76,7 @@ class SpecText:
         return self._split(Piece(0, self.text), "+")
 
     def step(self, piece: Piece) -> StepText:
-        """Take one step apart.
-
-        Raises
-        ------
-        D2FError
-            D2F001: nothing is written where a step or an option belongs.
-        """
+        """Take one step apart."""
         name, colon, _ = piece.text.partition(":")
         if not name.strip():
             raise self.error(piece, "a step is missing", "", "steps are joined by +: wiener:window=7+noise:sigma=2")
@@ -127,11 +110,6 @@ class SpecText:
 
 def parts(text: str, separator: str) -> list[tuple[int, int]]:
     """Return where the parts of a text begin and end that a separator outside brackets and quotes parts.
-
-    Raises
-    ------
-    ValueError
-        A bracket or a quote is not closed.
 
     Examples
     --------
@@ -174,22 +152,11 @@ def _is_exponent(text: str, index: int) -> bool:
 
 
 PAIR = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
-
 PLAIN = re.compile(r"[^\s\"'\[\]{},+=#&*!|>%@`][^\s\"'\[\]{},+]*")
 
 
 def read_value(text: str) -> Any:
     """Return the value that a text stands for.
-
-    Parameters
-    ----------
-    text : str
-        ``7``, ``1e-4``, ``true``, ``null``, ``lanczos``, ``4:2:0``, ``5x7``, ``[5, 7]``, ``"a, b"``, or JSON in braces.
-
-    Raises
-    ------
-    ValueError
-        A quote, bracket or brace that does not close, or JSON that cannot be read.
 
     Examples
     --------
@@ -255,29 +222,7 @@ KIND = "preprocessor"
 
 
 def parse_spec(text: str, catalog: Catalog, origin: str = "SPEC") -> tuple[Step, ...]:
-    """Build the steps that a SPEC names.
-
-    Parameters
-    ----------
-    text : str
-        Steps joined by ``+``, each ``name`` or ``name:key=value,key=value``; the key of a step's first
-        option may be left out where the value is meant for the first one that the stage has.
-    catalog : Catalog
-        Where the preprocessors are looked up.
-    origin : str
-        What errors call the text, such as ``--attack``.
-
-    Returns
-    -------
-    tuple of Step
-        With the keys, and so the seeds, that a chain file's view of the same steps has.
-
-    Raises
-    ------
-    D2FError
-        Everything that is wrong, each with its place: D2F001 (grammar), D2F111 (unknown preprocessor),
-        D2F114 (an option); with exit code 3 where nothing but a broken plugin is in the way.
-    """
+    """Build the steps that a SPEC names."""
     spec = SpecText(text, origin)
     steps: list[Step] = []
     problems: list[Problem] = []

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from d2f.api.inputs import Pixels, Tiles
 
 Corner = tuple[int, int]
-
 """Row and column of a tile's upper left pixel."""
 
 
@@ -22,11 +21,7 @@ def corners(pixels: Pixels, tiles: Tiles) -> list[Corner]:
 
     Depends on the pixels and on `tiles` only. Tiles that would lie in the same place are taken once.
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray, shape (height, width, 3), uint8
-    tiles : Tiles
-        See there for what `centre`, `grid` and `texture` mean.
+    `pixels` shape (height, width, 3), uint8.
     """
     height, width = pixels.shape[:2]
     down, right = height - tiles.size, width - tiles.size
@@ -44,14 +39,6 @@ def grid(down: int, right: int, count: int, aspect: float) -> list[Corner]:
 
     As many rows as keep the spacing alike both ways, each with its share of the tiles, reaching from
     edge to edge; a row or a column of one lies in the middle.
-
-    Parameters
-    ----------
-    down, right : int
-        The largest row and column that a corner may have.
-    count : int
-    aspect : float
-        Height of the view over its width.
     """
     rows = min(count, max(1, round((count * aspect) ** 0.5)))
     found = {

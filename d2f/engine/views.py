@@ -20,14 +20,7 @@ from d2f.images.read import Unread
 
 
 class Job:
-    """An image's facts and the cells found so far; no pixels, so that waiting for a batch is cheap.
-
-    Parameters
-    ----------
-    image : ImageFile or Unread
-    cells : sequence of (str, str)
-        `Plan.cells`.
-    """
+    """An image's facts and the cells found so far; no pixels, so that waiting for a batch is cheap."""
 
     __slots__ = ("_cells", "_facts", "_failure", "_left")
 
@@ -90,17 +83,7 @@ class Reader:
 
 @dataclass(slots=True)
 class Node:
-    """A view, or the beginning of several: what a step makes of the node above.
-
-    Parameters
-    ----------
-    view : str
-        The first view, in the chain's order, that passes here.
-    place : int
-        The step's position in its view.
-    step : Step or None
-        None at the root, which is the image itself.
-    """
+    """A view, or the beginning of several: what a step makes of the node above."""
 
     view: str
     place: int = -1
@@ -122,26 +105,7 @@ class Node:
 
 
 def grow(plan: Plan, missing: Mapping[int, str]) -> tuple[Node, dict[int, Abstention]]:
-    """Build the tree of the views that are read.
-
-    Parameters
-    ----------
-    plan : Plan
-    missing : mapping
-        By `id` of a stage, why it has nothing to say; from `load_stages`.
-
-    Returns
-    -------
-    root : Node
-    settled : dict of int to Abstention
-        By cell, what is known of every image beforehand because a stage's weights are missing.
-
-    Raises
-    ------
-    D2FError
-        D2F120 where a detector looks at a view that the plan does not have, D2F123 where one that
-        reads the file's bytes looks at another view than `plain`.
-    """
+    """Build the tree of the views that are read."""
     root = Node(PLAIN)
     settled: dict[int, Abstention] = {}
     cells = [(detector, view) for detector in plan.detectors for view in detector.views]
@@ -181,21 +145,7 @@ def _reader(index: int, detector: BoundDetector, view: str) -> Reader:
 def apply_steps(image: ImageFile, steps: Sequence[Step]) -> Pixels:
     """Lay a list of preprocessors over an image, as a view of a chain would.
 
-    Parameters
-    ----------
-    image : ImageFile
-    steps : sequence of Step
-        Their stages loaded.
-
-    Returns
-    -------
-    numpy.ndarray, shape (height, width, 3), uint8
-        Not to be written to; for no steps the image's own pixels.
-
-    Raises
-    ------
-    D2FError
-        D2F404 or D2F405, exit code 1: a preprocessor raised, or returned something that is not a view.
+    Returns shape (height, width, 3), uint8.
     """
     pixels = read_only(image.pixels)
     for place, step in enumerate(steps):
@@ -209,17 +159,7 @@ def apply_steps(image: ImageFile, steps: Sequence[Step]) -> Pixels:
 def apply_step(step: Step, place: int, pixels: Pixels, image_seed: int, where: str = "") -> Pixels | Failure:
     """Lay one preprocessor over pixels.
 
-    Parameters
-    ----------
-    step : Step
-    place : int
-        Its position in its view, from 0.
-    pixels : numpy.ndarray, shape (height, width, 3), uint8
-        Read-only.
-    image_seed : int
-        `ImageFile.seed`.
-    where : str
-        Follows the preprocessor's name in messages, such as ``" of view 'denoised'"``.
+    `pixels` shape (height, width, 3), uint8.
     """
     name = step.stage.name
     try:
@@ -254,17 +194,7 @@ class Stopped(BaseException):
 
 @dataclass(slots=True)
 class Walk:
-    """What is left to do for an image after a worker had it.
-
-    Parameters
-    ----------
-    job : Job
-    image : ImageFile
-    waiting : list of (Reader, tiles, view or image)
-        To be scored in batches.
-    later : list of (Node, pixels of the node above)
-        Views whose preprocessor runs in the engine's own thread only.
-    """
+    """What is left to do for an image after a worker had it."""
 
     job: Job
     image: ImageFile
@@ -273,15 +203,7 @@ class Walk:
 
 
 class Walker:
-    """Walks images through a tree.
-
-    Parameters
-    ----------
-    root : Node
-    watch : Watch
-    stop : threading.Event
-        Once set, walks under way raise `Stopped` at the next stage.
-    """
+    """Walks images through a tree."""
 
     def __init__(self, root: Node, watch: Watch, stop: threading.Event) -> None:
         self._root = root

@@ -22,25 +22,12 @@ if TYPE_CHECKING:
 
 
 TOLERANCE = 0.002
-
 """Bits that the log loss may rise above the lowest that was seen."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a selection.
-
-    Parameters
-    ----------
-    cell : str
-        The one whose removal costs least; empty of the beginning, when nothing is left out.
-    left : tuple of int
-        Places of the cells that are left without it.
-    cost : float
-        Of those, in bits.
-    taken : bool
-        Whether it is left out; not on the last step, when it would cost too much.
-    """
+    """One step of a selection."""
 
     cell: str
     left: Columns
@@ -56,17 +43,6 @@ def eliminate(subsets: Subsets, tolerance: float = TOLERANCE) -> Iterator[Step]:
     slips under an attack, and a verdict that is no longer given, neither of which moves an AUC within one copy; and
     it changes with every image, where an AUC changes with swaps of rank only. A step may raise it by no more than
     `tolerance` over the lowest seen so far, so that small losses do not add up.
-
-    Parameters
-    ----------
-    subsets : Subsets
-    tolerance : float
-        Bits, at least 0.
-
-    Yields
-    ------
-    Step
-        The beginning, each cell left out, and where it is not the chain's `need` that ends it, the one that stays.
     """
     left = subsets.every
     lowest = subsets.cost(left)
@@ -99,19 +75,7 @@ def fit_picked(subsets: Subsets, columns: Columns, notes: tuple[str, ...] = ()) 
 
 @dataclass(frozen=True)
 class Ablation:
-    """A chain, and the chain without each of its parts; every figure is out of fold.
-
-    Parameters
-    ----------
-    whole : Left
-        Nothing left out.
-    without : tuple of Left
-        Detectors, then views, then cells, in the chain's order.
-    comparing : Comparing
-        For further questions.
-    notes : tuple of str
-        What a user should know.
-    """
+    """A chain, and the chain without each of its parts; every figure is out of fold."""
 
     whole: Left
     without: tuple[Left, ...]
@@ -135,20 +99,6 @@ def ablate(chain: Chain, images: Dataset, request: Request, draws: int = DRAWS) 
     Each is fitted as `d2f.evaluate.fit.fit_chain` fits, and judged on folds over whole collections. Differences are
     paired: the same images, folds and bootstrap draws of whole components. Nothing is fitted anew on a draw, so that
     an interval knows which images were judged, not which were fitted to.
-
-    Parameters
-    ----------
-    chain : Chain
-        Loaded with ``refit=True``.
-    images : Dataset
-    request : Request
-    draws : int
-        Of the bootstrap.
-
-    Raises
-    ------
-    D2FError
-        As `d2f.evaluate.fit.fit_chain`.
     """
     table, notes = checked_and_scored(chain, images, request)
     return ablate_table(chain, table, request, draws, notes)

@@ -122,16 +122,7 @@ def _row(name: str, left: Left, compared: bool = True) -> tuple[str, ...]:
 
 
 def ablation_result(ablation: Ablation, steps: Sequence[Step] = (), kept: Left | None = None) -> dict[str, Any]:
-    """Return everything that was found as plain data for JSON; what is not a number is None.
-
-    Parameters
-    ----------
-    ablation : Ablation
-    steps : sequence of Step
-        Of a selection.
-    kept : Left, optional
-        What it left.
-    """
+    """Return everything that was found as plain data for JSON; what is not a number is None."""
     request, table = ablation.subsets.request, ablation.table
     result: dict[str, Any] = {
         "d2f": __version__,

@@ -51,31 +51,12 @@ if TYPE_CHECKING:
 
 
 PART_ROWS = 4096
-
 PART_SECONDS = (2.0, 60.0)
-
 """A part is closed when it has `PART_ROWS` rows, or is so old: 2 s the first, then twice as long each, up to 60 s."""
 
 
 class Store:
-    """A folder of Parquet parts: a row for each copy of each image, all copies of an image in one part.
-
-    Parameters
-    ----------
-    folder : Path
-    run : str
-        What identifies the run: parts of another are refused.
-    names : sequence of str
-        Of the copies.
-    cells : sequence of (str, str)
-        (detector, view) of each cell.
-    mode : {'new', 'overwrite', 'resume'}
-
-    Raises
-    ------
-    D2FError
-        D2F004 where the folder cannot be used, D2F005 where its parts belong to another run.
-    """
+    """A folder of Parquet parts: a row for each copy of each image, all copies of an image in one part."""
 
     def __init__(self, folder: Path, run: str, names: Sequence[str], cells: Sequence[tuple[str, str]], mode: Mode):
         self._names, self._cells, self._run = tuple(names), tuple(cells), run
@@ -172,20 +153,7 @@ def _another(name: str) -> D2FError:
 
 @dataclass(frozen=True)
 class Run:
-    """Scores of several chains on one set.
-
-    Parameters
-    ----------
-    joint : ScoreTable
-        A column for each distinct cell of all chains.
-    tables : tuple of ScoreTable
-        Each chain's own cells.
-    speed : Speed
-    kept : int
-        Images that an earlier, killed run had done.
-    store : Store or None
-        The parts, for `finish` to delete.
-    """
+    """Scores of several chains on one set."""
 
     joint: ScoreTable
     tables: tuple[ScoreTable, ...]
@@ -210,28 +178,7 @@ def run_chains(
     workers: int | None = None,
     tick: Callable[[], None] | None = None,
 ) -> Run:
-    """Score a set with every chain, clean and under each attack.
-
-    Parameters
-    ----------
-    chains : sequence of Chain
-        Fitted.
-    images : Dataset
-    attacks : sequence of Attack
-    protocol : {'matched', 'as-is'}
-    parts : Path, optional
-        Folder for what is done so far; without it, a killed run starts anew.
-    mode : {'new', 'overwrite', 'resume'}
-        Of that folder.
-    workers : int, optional
-    tick : callable, optional
-        Called after each image.
-
-    Raises
-    ------
-    D2FError
-        D2F127 for a chain that is not fitted, D2F004 and D2F005 of the folder, and whatever scoring raises.
-    """
+    """Score a set with every chain, clean and under each attack."""
     for chain in chains:
         if not chain.file.calibrate:
             raise D2FError.of("D2F127", f"chain '{chain.name}' is not fitted", "fit it first: d2f chain fit")
@@ -355,7 +302,6 @@ def _columns(subject: Subject, scores: Any, attack: str, copy: int, chain: str, 
 
 
 SCHEMA = 1
-
 """Version of bench.json; it changes when a key changes its meaning."""
 
 FAILURES_LISTED = 20
@@ -363,21 +309,7 @@ FAILURES_LISTED = 20
 
 @dataclass(frozen=True)
 class Asked:
-    """How a bench was asked for, as far as its report says so.
-
-    Parameters
-    ----------
-    protocol : {'matched', 'as-is'}
-    laid : Laid
-    over : {'both', 'generated', 'real'}
-        Whose images attacks are laid over.
-    limit : int or None
-    seed : int
-    draws : int
-    today : datetime.date
-    as_found : sequence of str
-        What is known of the set as it came.
-    """
+    """How a bench was asked for, as far as its report says so."""
 
     protocol: Protocol
     laid: Laid
@@ -439,13 +371,7 @@ def _failures(run: Run) -> dict[str, Any]:
 
 
 def result(run: Run, chains: Sequence[Chain], asked: Asked, peers: Sequence[Subject] = ()) -> dict[str, Any]:
-    """Measure everything.
-
-    Returns
-    -------
-    dict
-        Plain data; numbers that are not defined are None.
-    """
+    """Measure everything."""
     table, labels = run.joint, run.joint.labels
     draws = Draws(table.components, labels, asked.draws, asked.seed)
     judged = [

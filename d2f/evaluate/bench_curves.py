@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 
 ROC_POINTS = 150
-
 BINS = 10
-
 HISTOGRAM_BINS = 30
 
 
@@ -92,7 +90,6 @@ def _unit(values: Floats) -> Floats:
 
 
 COMPARED = ("auc", "tpr_at_5", "evasion")
-
 ALL_PAIRS = 3
 
 
@@ -141,17 +138,7 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True)
 class Joint:
-    """One plan for several chains.
-
-    Parameters
-    ----------
-    plan : Plan
-        Without a decision; detectors and views go by the name that the first chain has for them.
-    columns : tuple of tuple of int
-        For each chain, the joint plan's cell of each of its own cells.
-    keys : tuple of str
-        What identifies each cell, whatever a chain calls it: detector, options, weights, steps of the view.
-    """
+    """One plan for several chains."""
 
     plan: Plan
     columns: tuple[tuple[int, ...], ...]
@@ -205,7 +192,6 @@ def _view_key(steps: Sequence[Step]) -> str:
 
 
 LISTED = 500
-
 """Images listed of one chain, those turned by most attacks first; the rows hold all."""
 
 WORDS = {1: "generated", 0: "inconclusive", -1: "real"}

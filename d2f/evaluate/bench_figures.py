@@ -19,30 +19,11 @@ from d2f.metrics import weighted as drawn
 from d2f.metrics.intervals import cluster_counts
 
 DRAWS = 1000
-
 LEVEL = 0.95
 
 
 class Draws:
-    """A sample and draws of whole components from it, as weights.
-
-    Parameters
-    ----------
-    components : numpy.ndarray, shape (n,), int64
-    labels : numpy.ndarray, shape (n,)
-    draws : int
-        At least 1.
-    seed : int
-    weights : numpy.ndarray, shape (n,), float64, optional
-        How much each image counts; all alike by default.
-
-    Attributes
-    ----------
-    weights : numpy.ndarray, shape (1 + draws, n), float64
-        How often each image is in a draw, times what it counts; the first row is the sample itself.
-    varied : bool
-        Whether there was more than one component to draw in some stratum.
-    """
+    """A sample and draws of whole components from it, as weights."""
 
     def __init__(
         self,
@@ -61,10 +42,7 @@ class Draws:
     def interval(self, figure: Floats) -> Interval:
         """Return a figure's value on the sample and its percentile interval over the draws.
 
-        Parameters
-        ----------
-        figure : numpy.ndarray, shape (1 + draws,), float64
-            NaN on draws where it is not defined; those are left out.
+        `figure` shape (1 + draws,), float64.
         """
         said = figure[1:][~np.isnan(figure[1:])]
         if not self.varied or not len(said) or np.isnan(figure[0]):
@@ -76,9 +54,7 @@ class Draws:
 def p_value(difference: Floats) -> float:
     """Return the two-sided bootstrap p-value that a difference is zero: twice the rarer side's share of draws.
 
-    Parameters
-    ----------
-    difference : numpy.ndarray, shape (1 + draws,), float64
+    `difference` shape (1 + draws,), float64.
 
     References
     ----------
@@ -113,17 +89,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure in words.
-
-    Parameters
-    ----------
-    title : str
-        For a page.
-    heading : str
-        For a table's column.
-    better : {1, -1, 0}
-        1 where more is better, -1 where less is, 0 where neither.
-    """
+    """A figure in words."""
 
     title: str
     heading: str
@@ -150,26 +116,13 @@ FIGURES: Mapping[str, Figure] = {
     "evasion": Figure("of all generated, called so clean and no longer", "evasion", -1),
     "new_false_alarms": Figure("of all photographs, newly called generated", "new alarms", -1),
 }
-
 """Every figure, in the order of tables."""
 
 
 def figures(subject: Subject, labels: Labels, weights: Floats, copy: int = 0) -> dict[str, Floats]:
     """Return every figure of `FIGURES` on each row of weights.
 
-    Parameters
-    ----------
-    subject : Subject
-    labels : numpy.ndarray, shape (n,)
-        0 real, 1 generated.
-    weights : numpy.ndarray, shape (draws, n), float64
-    copy : int
-        Which copy; 0 is the clean one, from which evasion is counted.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray, shape (draws,), float64
-        NaN where a label is missing, where nothing of the kind was called, or where the subject does not say.
+    `labels` shape (n,); `weights` shape (draws, n), float64; returns dict of str to shape (draws,), float64.
     """
     values = subject.values[:, copy]
     given = weights
@@ -236,7 +189,6 @@ def _precision(right: Floats, wrong: Floats) -> Floats:
 
 
 FEWEST = 10
-
 """A part with fewer images is not reported on its own."""
 
 GROUP_DRAWS = 300
@@ -244,24 +196,12 @@ GROUP_DRAWS = 300
 
 @dataclass(frozen=True)
 class Group:
-    """Part of a set, and the images of the other class that it is judged against.
-
-    Parameters
-    ----------
-    kind : {'collection', 'source', 'generator'}
-    name : str
-    members : numpy.ndarray, shape (m,), int64
-        Places of its own images in the set.
-    against : numpy.ndarray, shape (k,), int64
-        The whole other class; empty for a collection, which holds both.
-    real, generated : int
-        How many of its own images have each label.
-    """
+    """Part of a set, and the images of the other class that it is judged against."""
 
     kind: Literal["collection", "source", "generator"]
     name: str
-    members: NDArray[np.int64]
-    against: NDArray[np.int64]
+    members: NDArray[np.int64]  # (m,), int64
+    against: NDArray[np.int64]  # (k,), int64
     real: int
     generated: int
 
@@ -328,27 +268,16 @@ def _by_group(image: Labelled) -> Labelled:
 
 
 WORST = ("auc", "evasion", "new_false_alarms")
-
 """Figures for which the worst attack is named."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Every figure of a subject on every copy.
-
-    Parameters
-    ----------
-    subject : Subject
-        As it was measured, attacks laid as asked.
-    copies : tuple of str
-        Names of the copies; the first is the clean one.
-    drawn : mapping of (copy, figure) to numpy.ndarray, shape (1 + draws,)
-    draws : Draws
-    """
+    """Every figure of a subject on every copy."""
 
     subject: Subject
     copies: tuple[str, ...]
-    drawn: Mapping[tuple[str, str], Floats]
+    drawn: Mapping[tuple[str, str], Floats]  # mapping of (copy, figure) to numpy.ndarray, shape (1 + draws,)
     draws: Draws
 
     def interval(self, copy: str, figure: str) -> Interval:
@@ -378,7 +307,6 @@ def measure(subject: Subject, labels: Labels, copies: Sequence[str], draws: Draw
 
 
 OF_GROUPS = ("true_positive", "false_positive", "inconclusive", "evasion", "new_false_alarms")
-
 """Figures of a part's own images, besides its AUC, which takes those that it is judged against too."""
 
 

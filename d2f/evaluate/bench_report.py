@@ -67,7 +67,6 @@ def worst_line(subject: Mapping[str, Any]) -> str:
 
 
 BRIEF = ("balanced_accuracy", "tpr_at_5", "true_positive", "false_positive", "inconclusive", "ece")
-
 EVASIVE = ("evasion", "new_false_alarms")
 
 
@@ -308,13 +307,7 @@ JSON, ROWS, MARKDOWN, HTML, PARTS = "bench.json", "rows.parquet", "report.md", "
 
 
 def open_folder(folder: Path, mode: Mode) -> Path:
-    """Make the folder and return where parts of a run under way belong.
-
-    Raises
-    ------
-    D2FError
-        D2F004 where it cannot be made, holds something that is not to be replaced, or nothing left to resume.
-    """
+    """Make the folder and return where parts of a run under way belong."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -330,13 +323,7 @@ def open_folder(folder: Path, mode: Mode) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    D2FError
-        D2F004 where it cannot be written.
-    """
+    """Write a file whole or not at all."""
     under_way = path.with_name(f".{path.name}.tmp")
     with refusals.explained(str(path)):
         under_way.write_text(text, "utf-8")
@@ -349,13 +336,7 @@ def write_json(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def read_result(place: str) -> dict[str, Any]:
-    """Read a result from its folder or from bench.json itself.
-
-    Raises
-    ------
-    D2FError
-        D2F002 where there is none, D2F006 where it is not a bench.json of this version.
-    """
+    """Read a result from its folder or from bench.json itself."""
     path = Path(place) / JSON if Path(place).is_dir() else Path(place)
     try:
         found = json.loads(path.read_text("utf-8"))

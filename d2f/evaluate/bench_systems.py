@@ -29,37 +29,21 @@ if TYPE_CHECKING:
 
 
 Laying: TypeAlias = Literal["both", "generated", "real"]
-
 LAYINGS: tuple[Laying, ...] = ("both", "generated", "real")
-
 """Whose images an attack is laid over: those of both classes, or of one, the other's staying clean."""
 
 Verdicts: TypeAlias = NDArray[np.int8]
-
 GENERATED, INCONCLUSIVE, REAL = 1, 0, -1
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Judgements of a labelled set, clean and under attacks.
-
-    Parameters
-    ----------
-    name : str
-        Of the chain, of the cell (``detector/view``), or of the file.
-    kind : {'chain', 'stage', 'peer'}
-    values : numpy.ndarray, shape (images, copies), float64
-        Log-likelihood ratios in nats where `calibrated`, else any numbers that rise with `generated`. NaN where there
-        is none: a ratio of 0 then stands for it, an uncalibrated one is left out of the figures.
-    verdicts : numpy.ndarray, shape (images, copies), int8, or None
-        1 generated, 0 inconclusive, -1 real; None where it gives none.
-    calibrated : bool
-    """
+    """Judgements of a labelled set, clean and under attacks."""
 
     name: str
     kind: Literal["chain", "stage", "peer"]
-    values: Floats
-    verdicts: Verdicts | None
+    values: Floats  # (images, copies), float64
+    verdicts: Verdicts | None  # (images, copies), int8, or None
     calibrated: bool = True
 
     def taken(self, index: NDArray[np.int64]) -> Subject:
@@ -94,21 +78,7 @@ def told_names(chains: Sequence[Chain]) -> list[str]:
 
 
 def chain_subjects(chain: Chain, table: ScoreTable, name: str = "") -> tuple[Subject, list[Subject]]:
-    """Return a chain's own judgements, and those of each of its stages at the chain's thresholds.
-
-    Parameters
-    ----------
-    chain : Chain
-    table : ScoreTable
-        Of its cells.
-    name : str
-        What it is called; its own name by default.
-
-    Raises
-    ------
-    D2FError
-        D2F406 or D2F407 where the chain's combination fails.
-    """
+    """Return a chain's own judgements, and those of each of its stages at the chain's thresholds."""
     judged = Judge(chain.plan).probabilities(table.flat())
     shape, rule = table.scores.shape[:2], chain.file.verdict
 
@@ -125,7 +95,6 @@ def chain_subjects(chain: Chain, table: ScoreTable, name: str = "") -> tuple[Sub
 
 
 GridName: TypeAlias = Literal["core", "full", "none"]
-
 CORE = {
     "wiener-7": "wiener:window=7",
     "wiener-7+noise-2": "wiener:window=7+noise:sigma=2",
@@ -136,7 +105,6 @@ CORE = {
     "gaussian-blur-1": "gaussian-blur:sigma=1",
     "hard": "resize:factor=0.7+resize:longest=512+jpeg:quality=40",
 }
-
 """The grid that decides targets, besides the clean images; SPECs by short name.
 
 `hard` and `web` scale and compress as an upload does. Their cap on the longest side takes effect on images larger
@@ -164,29 +132,16 @@ FULL = {
     "thumbnail-128": "resize:longest=128,back=true",
     "greyscale": "greyscale",
 }
-
 """The grid for publication."""
 
 GRIDS: dict[str, dict[str, str]] = {"none": {}, "core": CORE, "full": FULL}
-
 APART = {"autoencoder": "autoencoder"}
-
 """Attacks of the grids that need weights of their own: a row where those are, and never the worst attack."""
 
 
 @dataclass(frozen=True)
 class Laid:
-    """The attacks of one bench.
-
-    Parameters
-    ----------
-    attacks : tuple of Attack
-        In the order of the report.
-    apart : frozenset of str
-        Names of those that have a row of their own and are not asked for the worst attack.
-    notes : tuple of str
-        What was left out, and why.
-    """
+    """The attacks of one bench."""
 
     attacks: tuple[Attack, ...]
     apart: frozenset[str] = frozenset()
@@ -194,20 +149,7 @@ class Laid:
 
 
 def lay_out(grid: GridName, specs: Sequence[str], catalog: Catalog) -> Laid:
-    """Return a grid's attacks and then the user's own, each once, however written.
-
-    Parameters
-    ----------
-    grid : {'core', 'full', 'none'}
-    specs : sequence of str
-        SPECs; one of the grid keeps the grid's short name.
-    catalog : Catalog
-
-    Raises
-    ------
-    D2FError
-        As `d2f.engine.spec.parse_spec`, and what a stage raises on loading.
-    """
+    """Return a grid's attacks and then the user's own, each once, however written."""
     named = [read_attack(spec, catalog, name) for name, spec in GRIDS[grid].items()]
     apart, notes = _apart(catalog) if grid != "none" else ([], ())
     own = [read_attack(spec, catalog) for spec in specs]

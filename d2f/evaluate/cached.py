@@ -36,14 +36,7 @@ def cell_keys(plan: Plan) -> list[str | None]:
 
 
 def copy_keys(brought: str, attacks: Sequence[Attack]) -> list[str | None]:
-    """Return, for the clean copy and that of each attack, what identifies it: how it was brought, name, steps, d2f.
-
-    Parameters
-    ----------
-    brought : str
-        Such as `d2f.evaluate.score.fitting_key`.
-    attacks : sequence of Attack
-    """
+    """Return, for the clean copy and that of each attack, what identifies it: how it was brought, name, steps, d2f."""
     keys: list[str | None] = [canonical([__version__, brought])]
     for attack in attacks:
         steps = _steps(attack.steps)
@@ -81,20 +74,7 @@ class Finding(NamedTuple):
 
 
 class KeptScores:
-    """An SQLite file of scores; several processes may use it at once.
-
-    Parameters
-    ----------
-    path : str
-        Made where it is missing.
-    copies, cells : sequence of str or None
-        What identifies each copy and each cell of a run; nothing is kept of one without.
-
-    Raises
-    ------
-    D2FError
-        D2F004, here and later, where the file cannot be used.
-    """
+    """An SQLite file of scores; several processes may use it at once."""
 
     def __init__(self, path: str, copies: Sequence[str | None], cells: Sequence[str | None]) -> None:
         self._path = path
@@ -158,21 +138,12 @@ def kept_scores(path: str, copies: Sequence[str | None], cells: Sequence[str | N
 
 
 Part: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
-
 """Copies and columns that are scored together."""
 
 
 @dataclass(frozen=True)
 class Keeping:
-    """Where scores are kept, and how images were brought.
-
-    Parameters
-    ----------
-    path : str
-        An SQLite file, made where it is missing.
-    brought : str
-        Tells one protocol and seed from another; see `d2f.evaluate.score.fitting_key`.
-    """
+    """Where scores are kept, and how images were brought."""
 
     path: str
     brought: str
@@ -193,11 +164,6 @@ def fill_kept(
 
     A score is read back where image, protocol, attack, view, detector, weights, their code and d2f's version are the
     same. Abstentions are kept with their reason; errors are not, nor what a stage without its weights says.
-
-    Raises
-    ------
-    D2FError
-        As `fill`, and D2F004 where the file cannot be used.
     """
     settled = grow(plan, load_stages(plan))[1]
     with kept_scores(keeping.path, copy_keys(keeping.brought, attacks), cell_keys(plan)) as kept:

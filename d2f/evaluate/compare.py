@@ -12,17 +12,7 @@ from d2f.evaluate.bench_figures import FIGURES
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure of one chain on one copy, before and after.
-
-    Parameters
-    ----------
-    subject, attack, figure : str
-    old, new : float
-    bound : float or None
-        How bad the old interval reaches; None where it has none: then any worsening counts.
-    better : {1, -1}
-        Which direction is better.
-    """
+    """One figure of one chain on one copy, before and after."""
 
     subject: str
     attack: str
@@ -51,18 +41,6 @@ def compare_results(old: Mapping[str, Any], new: Mapping[str, Any], chosen: Sequ
     """Compare figures of every chain and attack that both results hold.
 
     Chains are paired by name; where each result holds one chain only, those are a pair whatever their names.
-
-    Parameters
-    ----------
-    old, new : mapping
-        As `d2f.evaluate.bench_report.read_result` returns them.
-    chosen : sequence of str
-        Names in `FIGURES`.
-
-    Raises
-    ------
-    D2FError
-        D2F001 for a figure that does not exist, or results that have nothing in common.
     """
     for name in chosen:
         if name not in FIGURES:

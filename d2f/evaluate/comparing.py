@@ -15,15 +15,10 @@ from d2f.metrics import Interval
 from d2f.metrics.weighted import Ranked, log_likelihood_ratio_cost
 
 Kind: TypeAlias = Literal["chain", "detector", "view", "cell", "picked"]
-
 Place: TypeAlias = tuple[str, str]
-
 RANKING = ("auc", "tpr_at_5")
-
 COST = "cost"
-
 WORST, MEAN = "worst", "mean"
-
 """Stand where the name of a copy does: the lowest over the attacks, and the mean over all copies."""
 
 ADDS, HARMS, NOTHING = "adds", "harms", "no difference shown"
@@ -31,26 +26,7 @@ ADDS, HARMS, NOTHING = "adds", "harms", "no difference shown"
 
 @dataclass(frozen=True)
 class Left:
-    """A chain with something left out, beside the whole chain.
-
-    Parameters
-    ----------
-    kind : {'chain', 'detector', 'view', 'cell', 'picked'}
-        What was left out; 'chain' is the whole chain itself, 'picked' what a selection left.
-    name : str
-    cells : tuple of str
-        Those that are left.
-    copies : tuple of str
-        Clean first.
-    figures : mapping of (copy, figure) to float
-        ``auc``, ``tpr_at_5`` (generated found at 5 % false alarms) and ``cost`` (log-likelihood-ratio cost, bits) of
-        each copy; under ``worst`` the lowest of the first two over the attacks, where there are any; under ``mean``
-        the cost over all copies.
-    gains : mapping of (copy, figure) to Interval
-        Each figure of the whole chain minus the same without: more is better, but for the cost, where less is.
-    p : mapping of (copy, figure) to float
-        Two-sided bootstrap p-values of the differences, each taken alone.
-    """
+    """A chain with something left out, beside the whole chain."""
 
     kind: Kind
     name: str
@@ -83,14 +59,7 @@ def said(gain: Interval) -> str:
 
 
 class Comparing:
-    """Compares subsets of a chain's cells with all of them.
-
-    Parameters
-    ----------
-    subsets : Subsets
-    draws : Draws
-        With the subsets' weights.
-    """
+    """Compares subsets of a chain's cells with all of them."""
 
     def __init__(self, subsets: Subsets, draws: Draws) -> None:
         self.subsets, self.draws = subsets, draws

@@ -14,12 +14,7 @@ def placements(labels: Labels, values: Floats) -> tuple[Floats, Floats]:
 
     Ties count one half. The mean of either is the AUC.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray, shape (n,)
-        0 real, 1 generated; at least one each.
-    values : numpy.ndarray, shape (n,), float64
-        Finite.
+    `labels` shape (n,); `values` shape (n,), float64.
     """
     real, generated = values[labels == 0], values[labels == 1]
     return _share_below(generated, real), 1.0 - _share_below(real, generated)
@@ -38,15 +33,7 @@ def auc_error(labels: Labels, values: Floats) -> float:
 def difference_p(labels: Labels, first: Floats, second: Floats) -> float:
     """Return the two-sided p-value that two AUCs on the same images are equal.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray, shape (n,)
-    first, second : numpy.ndarray, shape (n,), float64
-
-    Returns
-    -------
-    float
-        1 where the two rank alike; NaN with fewer than two images of a label.
+    `labels` shape (n,); `first, second` shape (n,), float64.
     """
     one, other = placements(labels, first), placements(labels, second)
     gap = float(one[0].mean() - other[0].mean())

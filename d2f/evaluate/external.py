@@ -17,35 +17,12 @@ from d2f.evaluate.bench_systems import INCONCLUSIVE, Subject, Verdicts
 from d2f.evaluate.score import CLEAN, ScoreTable
 
 COLUMNS = ("path", "score", "attack", "probability", "verdict")
-
 FEWEST = 0.5
-
 """A file that names a smaller share of the images is probably of another set."""
 
 
 def read_peer(path: str, table: ScoreTable) -> Subject:
-    """Read a results file of another tool.
-
-    Parameters
-    ----------
-    path : str
-        CSV with the columns ``path`` and ``score`` (or ``probability``); ``attack`` names the copy, the clean one where
-        it is missing or empty; ``verdict`` holds words such as ``generated``, ``fake``, ``real``, anything else is
-        inconclusive. Paths are matched as they stand, below the set's folder, or by their ending.
-    table : ScoreTable
-        What was scored; other paths and attacks are passed over.
-
-    Returns
-    -------
-    Subject
-        Of kind ``peer``. With probabilities it is judged as a chain is; with raw scores by its ranking only, unless
-        there are verdicts.
-
-    Raises
-    ------
-    D2FError
-        D2F002 where the file is not there; D2F605 where it is no such table, or names fewer than half of the images.
-    """
+    """Read a results file of another tool."""
     rows, columns = _rows(path)
     by_path = _Places(table)
     shape = (len(table.images), len(table.copies))

@@ -32,7 +32,6 @@ TITLES: Mapping[str, str] = {
     "brier": "Brier score",
     "cllr": "log-likelihood-ratio cost, bits",
 }
-
 """Every figure, in the order of `figures`, in words."""
 
 
@@ -46,23 +45,8 @@ def figures(
 ) -> dict[str, float]:
     """Return every figure of `TITLES`.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray, shape (n,)
-        0 real, 1 generated.
-    llr : numpy.ndarray, shape (n,), float64
-        Log-likelihood ratios in nats, before the prior. NaN, where the chain has no verdict, is ranked as 0.
-    probability : numpy.ndarray, shape (n,), float64
-        At the chain's prior, as verdicts compare it; NaN is inconclusive.
-    real_below, generated_above : float
-        The chain's thresholds.
-    weights : numpy.ndarray, shape (n,), float64, optional
-        At least 0. Calibration error and Brier score are at even prior: both labels weigh alike in them.
-
-    Returns
-    -------
-    dict of str to float
-        NaN where a label is missing and the figure needs it.
+    `labels` shape (n,); `llr` shape (n,), float64; `probability` shape (n,), float64; `weights` shape (n,), float64,
+    optional.
     """
     ratio = np.where(np.isnan(llr), 0.0, llr)
     given = np.ones(len(labels)) if weights is None else weights

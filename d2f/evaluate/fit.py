@@ -32,19 +32,7 @@ if TYPE_CHECKING:
 
 
 def scored_unseen(chain: Chain, images: Dataset, request: Request) -> tuple[ScoreTable, tuple[str, ...]]:
-    """Score a set as a request says, by weights that did not see it.
-
-    Returns
-    -------
-    ScoreTable
-    tuple of str
-        Which stand-ins another recipe made; what weights saw all the same, where the request allows it.
-
-    Raises
-    ------
-    D2FError
-        D2F604 where weights and all that stand in for them saw an image; what dealing and scoring raise.
-    """
+    """Score a set as a request says, by weights that did not see it."""
     dealt = deal(chain, images, request.stand_ins)
     notes = tuple(other_recipes(dealt, chain.plan, request.stand_ins))
     if request.allow_overlap:
@@ -70,30 +58,12 @@ def _scored(chain: Chain, images: Dataset, dealt: Sequence[Dealt], request: Requ
 
 
 LEAST = 10
-
 """Fewer images of a label than this are too few to fit anything to."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted chain and what was measured on the way.
-
-    Parameters
-    ----------
-    text : str
-        The fitted chain file.
-    table : ScoreTable
-    rows : Rows
-    parts : Parts
-        What was found on all images.
-    judged : OutOfFold
-        What parts found without an image's component say of it.
-    thresholds : Thresholds
-    rule : VerdictRule
-        The rates that were asked for.
-    notes : tuple of str
-        What a user should know.
-    """
+    """A fitted chain and what was measured on the way."""
 
     text: str
     table: ScoreTable
@@ -106,25 +76,7 @@ class Fit:
 
 
 def fit_chain(chain: Chain, images: Dataset, request: Request) -> Fit:
-    """Fit calibration, combination and thresholds.
-
-    Parameters
-    ----------
-    chain : Chain
-        Loaded with ``refit=True``.
-    images : Dataset
-    request : Request
-
-    Returns
-    -------
-    Fit
-
-    Raises
-    ------
-    D2FError
-        D2F603 too few images or collections, D2F604 images that weights were trained on, and whatever scoring
-        raises.
-    """
+    """Fit calibration, combination and thresholds."""
     table, notes = checked_and_scored(chain, images, request)
     return fit_table(chain, table, request, notes)
 

@@ -18,9 +18,7 @@ from d2f.metrics import Interval, cluster_bootstraps, roc_auc
 from d2f.metrics.ranking import rates
 
 SHOWN = ("auc", "balanced_accuracy", "ece", "tpr_at_5", "true_positive", "false_positive", "miss", "inconclusive")
-
 HEADINGS = ("AUC", "bal. acc.", "ECE", "TPR@5%", "gen. found", "false alarms", "missed", "inconcl.")
-
 DRAWS = 300
 
 

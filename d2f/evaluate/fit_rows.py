@@ -33,9 +33,7 @@ def image_weights(images: Iterable[Labelled]) -> Floats:
     proportion to the square root of their number: a large source counts more than a small one, without
     drowning it.
 
-    Returns
-    -------
-    numpy.ndarray, shape (n,), float64
+    Returns shape (n,), float64.
     """
     listed = list(images)
     keys = [(image.label, image.collection, image.generator if image.label else image.source) for image in listed]
@@ -62,27 +60,12 @@ def effective_count(weights: Floats) -> float:
 
 
 CALIBRATOR = "platt"
-
 """Of a cell, or of the chain's own ratio, for which the file names none."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The stages that are to be fitted.
-
-    Parameters
-    ----------
-    cells : tuple of str
-        In the chain's order.
-    calibrators : mapping of str to class
-        Calibrator of each cell.
-    combiner : class
-        With `combiner_options` to start from.
-    chain_calibrator : class
-        Of the combined ratio.
-    need : int
-        Fewer cells with a probability than this make no verdict.
-    """
+    """The stages that are to be fitted."""
 
     cells: tuple[str, ...]
     calibrators: Mapping[str, type[Calibrator]]
@@ -97,11 +80,6 @@ def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> Recipe:
 
     A calibrator that the file names, for a cell under ``calibrate`` or for the chain under ``combine.calibrate``,
     is fitted anew; `calibrator` serves where it names none.
-
-    Raises
-    ------
-    D2FError
-        D2F112, D2F113 for an unknown stage; D2F114 for a wrong option of the combiner.
     """
     named = _named(chain.text)
     combine = chain.file.combine
@@ -135,39 +113,12 @@ ATTACKS = (
     "gaussian-blur:sigma=1",
     "noise:sigma=5",
 )
-
 """Laundered copies that a fit adds by default: what images meet on their way, and what was seen to turn detectors."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """How a chain is to be fitted.
-
-    Parameters
-    ----------
-    attacks : tuple of str
-        SPECs of the laundered copies.
-    protocol : {'matched', 'as-is'}
-        How images are brought alike.
-    folds : int
-        At least 3.
-    seed : int
-        Of crops, qualities, folds and intervals; at least 0.
-    calibrator : str
-        Of cells for which the chain file names none.
-    allow_overlap : bool
-        Whether images that weights were trained on are let in.
-    stand_ins : mapping of str to str
-        By detector, a folder of weights that score the images which its own were trained on.
-    workers : int or None
-        Threads; None for the cores that the process may use. The result does not depend on it.
-    keep_scores : str or None
-        An SQLite file that scores are kept in and read back from; the result does not depend on it.
-    today : date
-        Written in the file; the day of the fit.
-    tick : callable, optional
-        Called after each image scored.
-    """
+    """How a chain is to be fitted."""
 
     attacks: tuple[str, ...] = ATTACKS
     protocol: Protocol = "matched"
@@ -184,25 +135,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Rows:
-    """Scores in a table of rows; all arrays have m rows.
+    """Scores in a table of rows; all arrays have m rows."""
 
-    Parameters
-    ----------
-    scores : numpy.ndarray, shape (m, cells), float64
-        NaN where a cell has none.
-    labels : numpy.ndarray, shape (m,), int8
-        0 real, 1 generated.
-    weights : numpy.ndarray, shape (m,), float64
-        The copies of an image share its weight evenly.
-    images, components : numpy.ndarray, shape (m,), int64
-        Which image a row is a copy of, and which component that belongs to.
-    """
-
-    scores: Floats
-    labels: Labels
-    weights: Floats
-    images: NDArray[np.int64]
-    components: NDArray[np.int64]
+    scores: Floats  # (m, cells), float64
+    labels: Labels  # (m,), int8
+    weights: Floats  # (m,), float64
+    images: NDArray[np.int64]  # (m,), int64
+    components: NDArray[np.int64]  # (m,), int64
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -212,13 +151,7 @@ class Rows:
         return Rows(self.scores[keep], self.labels[keep], self.weights[keep], self.images[keep], self.components[keep])
 
     def deal(self, k: int, seed: int) -> NDArray[np.int64]:
-        """Return each row's fold, by `d2f.data.split.folds`: no component is cut.
-
-        Raises
-        ------
-        D2FError
-            D2F603 where a label comes from fewer than two components.
-        """
+        """Return each row's fold, by `d2f.data.split.folds`: no component is cut."""
         return folds(self.components, self.labels, k, seed)
 
     def deal_inside(self, k: int, seed: int) -> NDArray[np.int64]:

@@ -31,33 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Judgements of m rows, each by parts fitted without the row's component.
+    """Judgements of m rows, each by parts fitted without the row's component."""
 
-    Parameters
-    ----------
-    fold : numpy.ndarray, shape (m,), int64
-    cells : numpy.ndarray, shape (m, cells), float64
-        Probabilities at even prior; NaN where there is none.
-    llr : numpy.ndarray, shape (m,), float64
-        In nats, before the prior; NaN where there is no verdict.
-    probability : numpy.ndarray, shape (m,), float64
-        At the chain's prior, 4 decimals; NaN where `llr` is.
-    """
-
-    fold: NDArray[np.int64]
-    cells: Floats
-    llr: Floats
-    probability: Floats
+    fold: NDArray[np.int64]  # (m,), int64
+    cells: Floats  # (m, cells), float64
+    llr: Floats  # (m,), float64
+    probability: Floats  # (m,), float64
 
 
 def out_of_fold(plan: Plan, recipe: Recipe, rows: Rows, prior: float, k: int, seed: int) -> OutOfFold:
-    """Fit everything k times, each time without one fold, and judge that fold.
-
-    Raises
-    ------
-    D2FError
-        D2F603 where a label comes from fewer than two components.
-    """
+    """Fit everything k times, each time without one fold, and judge that fold."""
     fold = rows.deal(k, seed)
     found = OutOfFold(fold, *(np.full(shape, np.nan) for shape in (rows.scores.shape, len(rows), len(rows))))
     for number in np.unique(fold):
@@ -75,14 +58,6 @@ def find_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collection[s
 
     Weights are loaded. Digests are compared by their first 8 bytes, as weights files hold them.
     A stage says what it was trained on by `trained_on`; one that does not say is taken at its word.
-
-    Parameters
-    ----------
-    dealt : sequence of Dealt
-        Which weights score which images.
-    images : Dataset
-    standing : collection of str
-        Detectors for whose weights others stand in, by id.
     """
     for one in dealt:
         load_stages(one.plan)
@@ -98,13 +73,7 @@ def find_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collection[s
 
 
 def need_no_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collection[str] = ()) -> None:
-    """Raise where weights score images that they were trained on; parameters as of `find_overlap`.
-
-    Raises
-    ------
-    D2FError
-        D2F604, with a sentence for each detector.
-    """
+    """Raise where weights score images that they were trained on; parameters as of `find_overlap`."""
     found = tuple(find_overlap(dealt, images, standing))
     if found:
         raise D2FError.of(
@@ -143,41 +112,14 @@ def _prefix(path: str) -> int:
 
 @dataclass(frozen=True)
 class Dealt:
-    """Images of a set and the plan that scores them.
-
-    Parameters
-    ----------
-    plan : Plan
-    numbers : tuple of int
-        Places of the images in the set.
-    """
+    """Images of a set and the plan that scores them."""
 
     plan: Plan
     numbers: tuple[int, ...]
 
 
 def deal(chain: Chain, images: Dataset, folders: Mapping[str, str]) -> tuple[Dealt, ...]:
-    """Deal images to plans, each with the first weights of every detector that did not see the image.
-
-    Parameters
-    ----------
-    chain : Chain
-    images : Dataset
-    folders : mapping of detector id to path
-        Weights that `d2f train --keep-folds` left; tried after the chain's own, by name. An image that all of them
-        saw stays with the chain's own.
-
-    Returns
-    -------
-    tuple of Dealt
-        Every image is in one of them.
-
-    Raises
-    ------
-    D2FError
-        D2F604 where a detector is not in the chain, or a folder holds no weights, or such as do not say what they
-        were trained on; what building and loading a detector raises.
-    """
+    """Deal images to plans, each with the first weights of every detector that did not see the image."""
     if not folders:
         return (Dealt(chain.plan, tuple(range(len(images)))),)
     known = [detector.id for detector in chain.plan.detectors]
@@ -208,16 +150,7 @@ def digests(dealt: Iterable[Dealt], plan: Plan) -> dict[str, tuple[str, ...]]:
 
 
 def other_recipes(dealt: Sequence[Dealt], plan: Plan, folders: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each detector of which another recipe made the stand-ins than its own weights.
-
-    Parameters
-    ----------
-    dealt : sequence of Dealt
-    plan : Plan
-        The chain's own.
-    folders : mapping of detector id to path
-        As `deal` takes them. Weights that say no recipe are not compared.
-    """
+    """Yield a sentence for each detector of which another recipe made the stand-ins than its own weights."""
     for place, own in enumerate(plan.detectors):
         scoring = {id(one.plan.detectors[place].stage): one.plan.detectors[place].stage for one in dealt}
         if any(_by_another_recipe(stage, own.stage) for stage in scoring.values()):

@@ -25,15 +25,7 @@ Fold = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Parts:
-    """What a fit found.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    calibrators : mapping of str to options
-        By cell; a cell without scores of both labels has none.
-    combiner, chain_calibrator : options
-    """
+    """What a fit found."""
 
     recipe: Recipe
     calibrators: Mapping[str, BaseModel]
@@ -60,11 +52,6 @@ def fit_parts(recipe: Recipe, rows: Rows, k: int, seed: int) -> Parts:
     The combiner is fitted to probabilities that calibrators fitted on other folds gave, and the chain's
     calibrator to ratios that combiners fitted on other folds gave (Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1);
     the calibrators that are kept are then fitted to all rows.
-
-    Raises
-    ------
-    D2FError
-        D2F603 where the rows do not hold enough; exit code 3 where a stage raised as it was fitted.
     """
     fold = rows.deal_inside(k, seed)
     probabilities = np.full(rows.scores.shape, np.nan)
@@ -134,15 +121,7 @@ def _fitting(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Where verdicts begin.
-
-    Parameters
-    ----------
-    real_below, generated_above : float
-        In [0, 1], 4 decimals, never crossing.
-    crossed : bool
-        Both rates could be held with room to spare, so one threshold serves for both.
-    """
+    """Where verdicts begin."""
 
     real_below: float
     generated_above: float
@@ -158,18 +137,7 @@ def fit_thresholds(rows: Rows, probability: Floats, false_positive_rate: float, 
     (Vovk, Gammerman and Shafer 2005, ISBN 9780387001524, section 2.2). Where they would cross, every threshold
     between them holds both rates, and the one nearest to 0.5 becomes both.
 
-    Parameters
-    ----------
-    rows : Rows
-    probability : numpy.ndarray, shape (m,), float64
-        As verdicts compare it, rounded to 4 decimals; NaN where there is no verdict, which is no error.
-    false_positive_rate, miss_rate : float
-        In [0, 1].
-
-    Returns
-    -------
-    Thresholds
-        With fewer images than 1 / rate - 1 no threshold holds the rate, and it is 1 (or 0): no verdict of that kind.
+    `probability` shape (m,), float64.
     """
     real, generated = rows.labels == 0, rows.labels == 1
     above = _level(probability[real], rows.weights[real], rows.images[real], false_positive_rate)

@@ -24,50 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ThresholdFit:
-    """Thresholds found on a set, everything else left as it was.
-
-    Parameters
-    ----------
-    text : str
-        The chain file with them.
-    table : ScoreTable
-    rows : Rows
-        Every image weighs alike within its label.
-    llr, probability : numpy.ndarray, shape (m,), float64
-        Of each row, by the chain as it stood.
-    thresholds : Thresholds
-    rule : VerdictRule
-        The rates that were asked for, and the thresholds before.
-    notes : tuple of str
-    """
+    """Thresholds found on a set, everything else left as it was."""
 
     text: str
     table: ScoreTable
     rows: Rows
-    llr: Floats
-    probability: Floats
+    llr: Floats  # (m,), float64
+    probability: Floats  # (m,), float64
     thresholds: Thresholds
     rule: VerdictRule
     notes: tuple[str, ...] = ()
 
 
 def fit_only_thresholds(chain: Chain, images: Dataset, request: Request) -> ThresholdFit:
-    """Find thresholds for a fitted chain; no folds are needed, for nothing else is learned.
-
-    Parameters
-    ----------
-    chain : Chain
-        Loaded as it is run.
-    images : Dataset
-        A user's own, of both labels.
-    request : Request
-        `folds` and `calibrator` are not used.
-
-    Raises
-    ------
-    D2FError
-        D2F127 for a chain that is not fitted, D2F603 where a label is missing.
-    """
+    """Find thresholds for a fitted chain; no folds are needed, for nothing else is learned."""
     if not chain.file.calibrate:
         raise D2FError.of("D2F127", f"chain '{chain.name}' is not fitted, so it has no thresholds to re-fit")
     for label, word in enumerate(("photograph", "generated image")):

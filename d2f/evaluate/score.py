@@ -30,15 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """Preprocessors laid over an image, under the name that reports use.
-
-    Parameters
-    ----------
-    name : str
-        The SPEC, every first option spelled out, or a short name for it.
-    steps : tuple of Step
-        In order, their stages loaded.
-    """
+    """Preprocessors laid over an image, under the name that reports use."""
 
     name: str
     steps: tuple[Step, ...]
@@ -52,13 +44,7 @@ class Attack:
 
 
 def read_attack(spec: str, catalog: Catalog, name: str = "") -> Attack:
-    """Read a SPEC such as ``wiener:window=7`` and load its stages; without a name, it goes by its SPEC.
-
-    Raises
-    ------
-    D2FError
-        As `d2f.engine.spec.parse_spec`, and what a stage raises on loading.
-    """
+    """Read a SPEC such as ``wiener:window=7`` and load its stages; without a name, it goes by its SPEC."""
     from d2f.engine.spec import format_spec, parse_spec
 
     steps = parse_spec(spec, catalog, "--attack")
@@ -68,13 +54,7 @@ def read_attack(spec: str, catalog: Catalog, name: str = "") -> Attack:
 
 
 def read_attacks(specs: Sequence[str], catalog: Catalog) -> tuple[Attack, ...]:
-    """Read SPECs such as ``wiener:window=7``; one that stands twice, however written, is taken once.
-
-    Raises
-    ------
-    D2FError
-        As `d2f.engine.spec.parse_spec`, and what a stage raises on loading.
-    """
+    """Read SPECs such as ``wiener:window=7``; one that stands twice, however written, is taken once."""
     read = [read_attack(spec, catalog) for spec in specs]
     return tuple({attack.name: attack for attack in read}.values())
 
@@ -85,11 +65,6 @@ def lay(attack: Attack, image: ImageFile) -> ImageFile:
     The attack draws its noise from the image's own digest, as `d2f attack` does. The copy has a digest of its own,
     made of the image's and the attack's name, so that a view of the same steps does not draw the same noise again.
     Its `data` stay the image's: no file holds these pixels.
-
-    Raises
-    ------
-    D2FError
-        D2F404 or D2F405 where a step fails.
     """
     pixels = apply_steps(image, attack.steps)
     digest = hashlib.sha256(f"{image.sha256} {attack.name}".encode()).hexdigest()
@@ -97,7 +72,6 @@ def lay(attack: Attack, image: ImageFile) -> ImageFile:
 
 
 Protocol: TypeAlias = Literal["matched", "as-is"]
-
 Bring: TypeAlias = Callable[[ImageFile], ImageFile]
 
 
@@ -125,7 +99,6 @@ def _as_it_is(image: ImageFile) -> ImageFile:
 
 
 CLEAN = "none"
-
 """The name of the copy that no attack was laid over."""
 
 
@@ -166,33 +139,13 @@ def _laid(attack: Attack, image: ImageFile) -> ImageFile | Unread:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores of a labelled set.
-
-    Parameters
-    ----------
-    images : Dataset
-        Those that could be read, in the set's order.
-    sha256 : tuple of str
-        Digest of each one's file.
-    copies : tuple of str
-        Names of the copies; the first is the clean one.
-    cells : tuple of str
-        ``detector/view`` of each cell.
-    scores : numpy.ndarray, shape (images, copies, cells), float64
-        NaN where a cell abstained or failed.
-    unread : tuple of (str, Failure)
-        Path and reason of each image that could not be read.
-    failed : tuple of (str, str, Failure)
-        Path, copy and reason of a copy, or cell name and reason of a cell, that failed.
-    stand_ins : mapping of str to tuple of str
-        By detector, sha256 of the weights that scored images which its own were trained on.
-    """
+    """Scores of a labelled set."""
 
     images: Dataset
     sha256: tuple[str, ...]
     copies: tuple[str, ...]
     cells: tuple[str, ...]
-    scores: Floats
+    scores: Floats  # (images, copies, cells), float64
     unread: tuple[tuple[str, Failure], ...] = ()
     failed: tuple[tuple[str, str, Failure], ...] = ()
     stand_ins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -222,22 +175,7 @@ class ScoreTable:
 
 
 class Collector:
-    """A table that is being filled; what was read and what failed is told in the set's order.
-
-    Parameters
-    ----------
-    images : Dataset
-    names : sequence of str
-        Of the copies.
-    cells : sequence of str
-
-    Attributes
-    ----------
-    scores : numpy.ndarray, shape (images, copies, cells), float64
-        NaN where nothing was put.
-    sha256 : list of (str or None)
-        Digest of each image's file, as far as it was read.
-    """
+    """A table that is being filled; what was read and what failed is told in the set's order."""
 
     def __init__(self, images: Dataset, names: Sequence[str], cells: Sequence[str]) -> None:
         self.images, self.names, self.cells = images, tuple(names), tuple(cells)
@@ -251,18 +189,7 @@ class Collector:
         self.sha256[number] = sha256
 
     def add(self, number: int, copy: int, scored: Scored, columns: Sequence[int] | None = None) -> None:
-        """Put in what was found of one copy.
-
-        Parameters
-        ----------
-        number : int
-            The image's place in the set.
-        copy : int
-            0 for the clean one.
-        scored : Scored
-        columns : sequence of int, optional
-            Where its cells stand in the table; every cell by default.
-        """
+        """Put in what was found of one copy."""
         if copy == 0:
             if scored.failure:
                 self._unread[number] = (scored.path, scored.failure)
@@ -278,13 +205,7 @@ class Collector:
                 self._failed[number, copy, column] = (scored.path, cell.name, cell.error)
 
     def table(self) -> ScoreTable:
-        """Return the table of the images that could be read.
-
-        Raises
-        ------
-        D2FError
-            D2F601 where there is none.
-        """
+        """Return the table of the images that could be read."""
         read = np.array([digest is not None for digest in self.sha256], dtype=bool)
         unread = [self._unread[number] for number in sorted(self._unread)]
         if not read.any():
@@ -308,29 +229,7 @@ def fill(
     workers: int | None = None,
     tick: Callable[[], None] | None = None,
 ) -> None:
-    """Score images of a set, as they were brought and under each attack, into a collector.
-
-    Parameters
-    ----------
-    collector : Collector
-        Of the whole set; its copies are the clean one and then the attacks.
-    numbers : sequence of int
-        Places in the set of the images that are scored.
-    plan : Plan
-        Its decision is not used.
-    bring : callable
-        From `d2f.evaluate.score`.
-    attacks : sequence of Attack
-    workers : int, optional
-        Threads; by default the cores that the process may use. Scores do not depend on it.
-    tick : callable, optional
-        Called after each image.
-
-    Raises
-    ------
-    D2FError
-        Exit code 3 where a stage cannot be loaded.
-    """
+    """Score images of a set, as they were brought and under each attack, into a collector."""
     some = collector.images.select(list(numbers))
     groups = score_groups(plan, some, bring, attacks, workers=workers, tick=tick)
     for number, group in zip(numbers, groups, strict=True):
@@ -370,22 +269,7 @@ def score_groups(
 def collect(
     images: Dataset, names: Sequence[str], cells: Sequence[str], groups: Iterable[tuple[int, Sequence[Scored]]]
 ) -> ScoreTable:
-    """Put scores into a table.
-
-    Parameters
-    ----------
-    images : Dataset
-    names : sequence of str
-        Of the copies.
-    cells : sequence of str
-    groups : iterable of (int, sequence of Scored)
-        An image's place in the set and its copies, in any order.
-
-    Raises
-    ------
-    D2FError
-        D2F601 where no image could be read.
-    """
+    """Put scores into a table."""
     collector = Collector(images, names, cells)
     for number, group in groups:
         put(collector, number, group)

@@ -27,24 +27,7 @@ Columns = tuple[int, ...]
 
 
 class Subsets:
-    """What a chain says of each row when it is fitted, out of fold, with some of its cells; each subset once.
-
-    Parameters
-    ----------
-    chain : Chain
-        Loaded with ``refit=True``.
-    table : ScoreTable
-        Of its cells.
-    request : Request
-
-    Attributes
-    ----------
-    every : tuple of int
-        The places of all cells.
-    rows : Rows
-    weights : numpy.ndarray, shape (images,), float64
-        How much each image counts; they sum to 1, half of it on each label.
-    """
+    """What a chain says of each row when it is fitted, out of fold, with some of its cells; each subset once."""
 
     def __init__(self, chain: Chain, table: ScoreTable, request: Request) -> None:
         recipe = read_recipe(chain, request.calibrator)
@@ -57,14 +40,7 @@ class Subsets:
         self._llr: dict[Columns, Floats] = {}
 
     def llr(self, columns: Columns) -> Floats:
-        """Return the log-likelihood ratios in nats of shape (images, copies), 0 where there is no verdict.
-
-        Raises
-        ------
-        D2FError
-            As `d2f.evaluate.out_of_fold.out_of_fold`; but a subset that says nothing, where all cells together do, is
-            0 everywhere.
-        """
+        """Return the log-likelihood ratios in nats of shape (images, copies), 0 where there is no verdict."""
         if columns not in self._llr:
             found = self._judged(columns)
             self._llr[columns] = np.nan_to_num(found.reshape(-1, len(self.table.copies)), nan=0.0)

@@ -14,7 +14,6 @@ from PIL import Image, ImageCms
 from d2f.api.inputs import Pixels
 
 _NATIVE, _OTHER = (";16L", ";16B") if sys.byteorder == "little" else (";16B", ";16L")
-
 _SWAPPED = {";16L": ";16B", ";16B": ";16L", ";16N": _OTHER}
 
 
@@ -68,9 +67,7 @@ def join_bytes(high: Image.Image, low: Image.Image) -> Image.Image:
 
 
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
-
 _LARGEST = 8 * 2**20  # bytes; printing presses' profiles reach 3 MB
-
 _PROBE_STEPS = 17
 
 
@@ -80,13 +77,6 @@ def to_srgb(image: Image.Image, profile: object) -> Image.Image:
     Relative colorimetric intent with black point compensation. A profile that is damaged, made for
     another kind of image, or that moves no colour by more than one level (sRGB itself, in its many
     spellings) is left aside, so that a sound picture's own numbers are kept bit for bit.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Of mode ``L``, ``RGB`` or ``CMYK``; another mode is converted as if it had no profile.
-    profile : bytes or None
-        As Pillow's ``info["icc_profile"]`` holds it.
     """
     if isinstance(profile, bytes) and image.mode in _SPACES and len(profile) <= _LARGEST:
         transform = _transform(profile, image.mode)
@@ -132,22 +122,14 @@ def _probe(mode: str) -> Image.Image:
 
 
 MID_GREY = 128
-
 """The level that shows through where an image is transparent."""
 
 _ROWS = 256  # worked on at a time, so that what is needed in between stays small
-
 _SMALL = 2**24  # pixels; their second copy is 48 MiB
 
 
 def srgb_pixels(image: Image.Image) -> Pixels:
-    """Return a loaded image as uint8 (height, width, 3) in sRGB, transparent parts over mid-grey.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Loaded, of any mode that d2f's formats decode to.
-    """
+    """Return a loaded image as uint8 (height, width, 3) in sRGB, transparent parts over mid-grey."""
     colours, alpha = _split(image)
     pixels = _array(to_srgb(colours, image.info.get("icc_profile")))
     return pixels if alpha is None else over_grey(pixels, np.asarray(alpha))
@@ -156,12 +138,7 @@ def srgb_pixels(image: Image.Image) -> Pixels:
 def over_grey(pixels: Pixels, alpha: Pixels) -> Pixels:
     """Lay colours over mid-grey: (alpha * colour + (255 - alpha) * 128) / 255, rounded to the nearest.
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray, shape (height, width, 3), uint8
-        Colours, not multiplied by alpha.
-    alpha : numpy.ndarray, shape (height, width), uint8
-        255 is opaque.
+    `pixels` shape (height, width, 3), uint8; `alpha` shape (height, width), uint8.
     """
     if alpha.min() == 255:
         return pixels
@@ -207,7 +184,6 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 TAG = 0x0112
-
 """EXIF tag Orientation (CIPA DC-008, 4.6.5.1.6), 1 to 8."""
 
 
@@ -223,12 +199,7 @@ def orientation(image: Image.Image) -> int:
 def upright(pixels: Pixels, orientation: int) -> Pixels:
     """Turn pixels (height, width, 3) the way the picture was taken; a view where that is enough.
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray, shape (height, width, 3), uint8
-    orientation : int
-        1 to 8, as EXIF counts: 2 mirrored, 3 turned by 180 degrees, 4 flipped, 5 transposed,
-        6 to be turned clockwise, 7 transposed over the other diagonal, 8 to be turned the other way.
+    `pixels` shape (height, width, 3), uint8.
     """
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)

@@ -15,11 +15,9 @@ from d2f.api.errors import D2FError, Problem
 from d2f.images.read import SUFFIXES
 
 AT_ONCE = 65_536
-
 """How many names of one folder are held at a time; a larger folder is read again for the next ones."""
 
 Entry = tuple[str, bool]
-
 """A name and whether it is a folder (or a link to one)."""
 
 
@@ -50,13 +48,7 @@ def walk(folder: str) -> Iterator[str]:
 
 
 def entries(folder: str, at_once: int = AT_ONCE) -> Iterator[Entry]:
-    """Yield a folder's visible names in order, each with whether it is a folder.
-
-    Raises
-    ------
-    OSError
-        Where the folder cannot be listed.
-    """
+    """Yield a folder's visible names in order, each with whether it is a folder."""
     last = ""
     while True:
         with os.scandir(folder) as listing:
@@ -152,7 +144,6 @@ def _listed(base: str) -> Iterator[tuple[str, bool]]:
 
 
 COLUMN = "path"
-
 """The column that holds paths; further columns are left aside."""
 
 
@@ -162,13 +153,7 @@ def is_manifest(path: str) -> bool:
 
 
 def open_manifest(path: str) -> Iterator[str]:
-    """Yield the paths that a manifest lists, relative ones joined to its folder, row by row.
-
-    Raises
-    ------
-    D2FError
-        D2F605, at once where the column is missing or the file is no manifest, later where it breaks off.
-    """
+    """Yield the paths that a manifest lists, relative ones joined to its folder, row by row."""
     kind = path.lower().rsplit(".", 1)[1]
     read = {"csv": _read_csv, "parquet": _read_parquet, "txt": _read_text}[kind]
     rows = _guarded(path, read(path))
@@ -226,33 +211,11 @@ def _require(path: str, columns: object) -> None:
 
 
 STANDARD_INPUT = "-"
-
 """Stands for paths on standard input, one a line."""
 
 
 def find_images(paths: Sequence[str]) -> Iterator[str]:
-    """Find images.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        Files (taken whatever their suffix), folders (searched through all levels for known suffixes,
-        in the order of names, hidden ones left out), globs (``*``, ``?``, ``[…]``, ``**`` for any number
-        of folders), manifests (.csv or .parquet with a column `path`, .txt with a path a line;
-        relative paths start at the manifest), or ``-`` for paths on standard input.
-
-    Returns
-    -------
-    iterator of str
-        Lazily, in the order of `paths`. What a manifest or standard input names is passed on
-        unchecked: a missing file costs its own row.
-
-    Raises
-    ------
-    D2FError
-        At once, for all of `paths`: D2F002 where a file is not there, D2F605 where a manifest cannot
-        be read. D2F003 where no image was found; D2F605 from the iterator where a manifest breaks off.
-    """
+    """Find images."""
     problems: list[Problem] = []
     sources: list[Iterator[str]] = []
     for path in paths:

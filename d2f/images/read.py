@@ -98,9 +98,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 # warnings.catch_warnings swaps the whole list of filters and is not safe in threads: two that overlap
 # can leave the wrong list behind. One entry, put in by the first reader and taken out by the last, is.
 _lock = threading.Lock()
-
 _readers = 0
-
 _MODULES = r"(PIL|pillow_heif)(\.|$)"
 
 
@@ -135,7 +133,6 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".dib"}
     | {".heic", ".heif", ".hif", ".avif"}
 )
-
 """Suffixes, in lower case, by which files are picked from a folder."""
 
 _CLASSES = {
@@ -148,7 +145,6 @@ _CLASSES = {
     "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "HEIF": ("pillow_heif", "HeifImageFile"),
 }
-
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -162,7 +158,6 @@ _MAGIC = {
 
 # Sizes of the header that follows a BMP's 14 bytes; "BM" alone begins many a text.
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
-
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
 
@@ -203,7 +198,6 @@ def open_as(name: str, data: bytes) -> Image.Image:
 
 
 Reserve = Callable[[int], None]
-
 """Called with a number of bytes about to be held, before they are; may block."""
 
 # Without O_NONBLOCK a FIFO that takes the file's place between stat and open would block for ever.

@@ -18,31 +18,17 @@ from pathlib import Path
 from d2f.mlx_cpu.hook import wrong_functions
 
 PT_DYNAMIC = 2
-
 DT_NULL, DT_NEEDED, DT_PLTRELSZ, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_JMPREL = 0, 1, 2, 5, 6, 7, 8, 23
-
 SLOT_RELOCATIONS: Mapping[str, tuple[int, int]] = {"x86_64": (6, 7), "aarch64": (1025, 1026)}
-
 """Relocation types GLOB_DAT and JUMP_SLOT by machine."""
 
 RELOCATION = struct.Struct("<QQq")
-
 SYMBOL_BYTES = 24
 
 
 @dataclass(frozen=True)
 class Library:
-    """A shared library in this process.
-
-    Parameters
-    ----------
-    path : str
-        Its file.
-    base : int
-        Address that its own addresses are relative to.
-    dynamic : int
-        Address of its dynamic section.
-    """
+    """A shared library in this process."""
 
     path: str
     base: int
@@ -135,7 +121,6 @@ def _relocations(library: Library, tags: Mapping[int, list[int]]) -> Iterator[tu
 
 
 DISTRIBUTION = "scipy-openblas32"
-
 PREFIX = "scipy_"
 
 
@@ -144,11 +129,6 @@ class OpenBLAS:
 
     MLX calls it from as many streams as d2f gives it; split once more over threads, every product would
     wait for the slowest, which on a busy machine is long.
-
-    Raises
-    ------
-    OSError
-        If the distribution is not installed or its library cannot be loaded.
     """
 
     def __init__(self) -> None:
@@ -206,22 +186,11 @@ def _load_with_one_thread(file: Path) -> ctypes.CDLL:
 
 
 PROT_READ, PROT_WRITE = 1, 2
-
 MAPPINGS = Path("/proc/self/maps")
 
 
 def point_slots(targets: Mapping[int, int]) -> dict[int, int]:
-    """Write an address into each slot and return what was there, so that the same call undoes it.
-
-    Parameters
-    ----------
-    targets : mapping of slot address to function address
-
-    Raises
-    ------
-    OSError
-        If a page cannot be made writable; no slot is changed then.
-    """
+    """Write an address into each slot and return what was there, so that the same call undoes it."""
     pages = _locked_pages(targets)
     try:
         _protect(pages, PROT_READ | PROT_WRITE)
@@ -266,35 +235,16 @@ def _protect(pages: Iterable[int], rights: int) -> None:
 
 
 SWITCH = "D2F_BLAS"
-
 """Environment variable; ``off`` leaves MLX's own BLAS in place."""
 
 MLX_LIBRARY = "libmlx.so"
-
 FUNCTION = re.compile(r"cblas_\w+|[sdcz][a-z0-9]+_")
-
 FAST_ALREADY = re.compile(r"openblas|mkl|blis|armpl|accelerate", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class InForce:
-    """Which BLAS MLX calls in this process.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``OpenBLAS 0.3.34 (Haswell)``, or ``MLX's own``.
-    reason : str
-        Why it is this one.
-    slow : bool
-        It is the reference BLAS of the Linux wheel, and nobody asked for it.
-    threads : int, optional
-        How many a product may use, where it is known.
-    functions : tuple of str
-        What was pointed elsewhere.
-    undo : mapping of slot to address
-        What `undo` writes back.
-    """
+    """Which BLAS MLX calls in this process."""
 
     name: str
     reason: str

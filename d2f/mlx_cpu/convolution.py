@@ -17,15 +17,12 @@ from d2f.mlx_cpu.hook import OUTPUTS
 from d2f.mlx_cpu.window import Window, sum_of_channels
 
 CHANNELS_TO_MULTIPLY = 16
-
 """From here on, the channels alone are wide enough for products; below, windows are unfolded."""
 
 CHANNELS_TO_TILE = 100
-
 """From here on, minimal filtering in both directions saves more in products than its transforms cost."""
 
 TILES_TO_MULTIPLY = 8
-
 """With fewer tiles (one picture, a small map) reading the transformed weights costs more than they save."""
 
 
@@ -82,19 +79,9 @@ def convolve(
 ) -> mx.array:
     """Return the convolution of x with weights, as ``mx.conv2d`` does without groups and dilation, plus a bias.
 
-    Parameters
-    ----------
-    x : mlx.core.array, shape (n, height, width, in), float32
-    weight : mlx.core.array, shape (out, kh, kw, in), float32
-    window : Window
-        Such that `covered` says yes.
-    bias : mlx.core.array, shape (out,), optional
-    prepared : Prepared, optional
-        The form chosen for this map, and what it makes of these weights.
-
-    Returns
-    -------
-    mlx.core.array, shape (n, height', width', out), float32
+    `x` mlx.core.array, shape (n, height, width, in), float32; `weight` mlx.core.array, shape (out, kh, kw, in),
+    float32; `bias` mlx.core.array, shape (out,), optional; returns mlx.core.array, shape (n, height', width', out),
+    float32.
     """
     form = choose(x.shape, weight.shape[0], window) if prepared is None else prepared.form
     stream = mx.default_stream(mx.default_device())

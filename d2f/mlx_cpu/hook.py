@@ -28,7 +28,6 @@ import mlx.core as mx
 import numpy as np
 
 MODULE = "mlx.core"
-
 _ours = False
 
 
@@ -99,20 +98,12 @@ def speed_up() -> None:
 
 
 ROW_MAJOR, NO_TRANSPOSE, TRANSPOSE = 101, 111, 112
-
 TOLERANCE = 1e-5
-
 ROWS, INNER, COLUMNS = 37, 53, 29  # Odd, so that the kernels' edges are met.
 
 
 def wrong_functions(addresses: Mapping[str, int]) -> list[str]:
-    """Return the names of the functions whose results are not numpy's.
-
-    Parameters
-    ----------
-    addresses : mapping of name to address
-        Such as ``cblas_sgemm``; those that have no check here are not looked at.
-    """
+    """Return the names of the functions whose results are not numpy's."""
     checks: dict[str, Callable[[Mapping[str, int]], bool]] = {
         "cblas_sgemm": lambda at: _product_is_right(at["cblas_sgemm"], "float32"),
         "cblas_dgemm": lambda at: _product_is_right(at["cblas_dgemm"], "float64"),
@@ -173,15 +164,11 @@ def _close(found: Any, expected: Any) -> bool:
 
 
 SWITCH = "D2F_MALLOC"
-
 """Environment variable; ``off`` leaves the allocator as it is."""
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-
 LARGEST = 2**31 - 1
-
 SETTINGS = ((M_MMAP_THRESHOLD, (LARGEST, 32 * 2**20)), (M_TRIM_THRESHOLD, (LARGEST,)), (M_TOP_PAD, (64 * 2**20,)))
-
 """What is set, to the first value that is accepted: older glibc takes no more than 32 MiB for the first."""
 
 
@@ -226,26 +213,11 @@ def _keep_freed_memory() -> Allocator:
 
 
 TAPS, OUTPUTS, POINTS = 3, 4, 6
-
 FINITE_POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)
 
 
 class Transforms(NamedTuple):
-    """Transforms of one axis, or of two at once as Kronecker products.
-
-    Attributes
-    ----------
-    inputs : mlx.core.array, shape (points, points)
-        B.T
-    taps : mlx.core.array, shape (points, taps)
-        G
-    outputs : mlx.core.array, shape (outputs, points)
-        A.T
-    taps_back : mlx.core.array, shape (taps, points)
-        G.T
-    outputs_back : mlx.core.array, shape (points, outputs)
-        A
-    """
+    """Transforms of one axis, or of two at once as Kronecker products."""
 
     inputs: mx.array
     taps: mx.array

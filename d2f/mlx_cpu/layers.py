@@ -19,19 +19,7 @@ from d2f.mlx_cpu.window import Window, spread, sum_of_channels
 def normalise(pieces: Pieces, weight: mx.array, bias: mx.array, epsilon: float) -> tuple[Pieces, mx.array, mx.array]:
     """Normalise the channels over all pieces.
 
-    Parameters
-    ----------
-    pieces : Pieces
-        Of shape (n, height, width, channels), float32.
-    weight, bias : mlx.core.array, shape (channels,)
-    epsilon : float
-        Added to the variance.
-
-    Returns
-    -------
-    normalised : Pieces
-    mean, variance : mlx.core.array, shape (channels,)
-        Biased; for running statistics, no gradient flows through them.
+    `weight, bias` mlx.core.array, shape (channels,).
     """
     width, channels = pieces.arrays[0].shape[-2:]
     part = channels / sum(piece.size for piece in pieces.arrays)
@@ -141,15 +129,7 @@ class BatchNorm(nn.BatchNorm):
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """``mlx.nn.MaxPool2d``, and with ``ceil_mode`` also the places that only begin inside the map.
-
-    Parameters
-    ----------
-    kernel_size, stride, padding : int or (int, int)
-        As in mlx.nn.
-    ceil_mode : bool
-        Round the number of places up; the last may reach beyond the margin, but starts before it.
-    """
+    """``mlx.nn.MaxPool2d``, and with ``ceil_mode`` also the places that only begin inside the map."""
 
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False) -> None:
         super().__init__(kernel_size, stride, padding)
@@ -212,18 +192,6 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
     Batch norm by its running statistics is a factor and an offset for each channel; both can be multiplied
     into the weights before it: one pass over the map less, the same result to rounding (1e-5).
-
-    Parameters
-    ----------
-    model : mlx.nn.Module
-        Left as it is. Folded are neighbours in an ``nn.Sequential`` and the pairs that a module names in
-        ``folds``, a class attribute such as ``folds = (("conv1", "norm1"),)``: the first is a convolution or a
-        linear layer whose result goes to the second, a batch norm, and nowhere else.
-
-    Returns
-    -------
-    mlx.nn.Module
-        In evaluation mode; a folded batch norm has become an ``nn.Identity``.
     """
     folded: nn.Module = _copied(model)
     folded.eval()
@@ -279,7 +247,6 @@ def _fold(layer: nn.Module, norm: nn.BatchNorm) -> None:
 
 
 LARGE = 2**18
-
 """Numbers from which on a pass over memory costs more than the custom gradient's own bookkeeping."""
 
 

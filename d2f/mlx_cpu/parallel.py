@@ -15,15 +15,12 @@ import mlx.core as mx
 from d2f.cores import usable_cores
 
 SWITCH = "D2F_LAYERS"
-
 """Environment variable; ``off`` makes the layers mlx.nn's own here too."""
 
 SECONDS_KEPT = 1.0
-
 """For so long the number of cores stands: to read the quotas takes as long as a small convolution."""
 
 _streams: list[mx.Stream] = []
-
 _known = (-SECONDS_KEPT, 1)
 
 
@@ -56,24 +53,13 @@ def _cores() -> int:
 
 
 IMAGES = 16
-
 """Images at most that go through the network together on one core: more are no faster, and take more memory."""
 
 
 def parallel(network: Callable[[mx.array], mx.array], x: mx.array, images: int = IMAGES) -> mx.array:
     """Return what a network makes of a batch, evaluated; on a CPU, on all cores that the process may use.
 
-    Parameters
-    ----------
-    network : callable
-        Of an array (n, …) to an array (n, …), each image for itself, as a network in evaluation mode is.
-    x : mlx.core.array, shape (n, …)
-    images : int
-        How many a core takes at a time, at most.
-
-    Returns
-    -------
-    mlx.core.array, shape (n, …)
+    `x` mlx.core.array, shape (n, …); returns mlx.core.array, shape (n, …).
     """
     if not on_this_cpu() or x.shape[0] == 0:
         whole = network(x)
@@ -103,14 +89,7 @@ def _parts(x: mx.array, lanes: int, images: int) -> list[mx.array]:
 
 
 class Pieces:
-    """Arrays of a batch, in order, each with the stream that it is computed on.
-
-    Parameters
-    ----------
-    arrays : sequence of mlx.core.array, each of shape (n, height, width, channels)
-    streams : sequence of mlx.core.Stream, optional
-        By default the current one for all.
-    """
+    """Arrays of a batch, in order, each with the stream that it is computed on."""
 
     def __init__(self, arrays: Sequence[mx.array], streams: Sequence[mx.Stream] | None = None) -> None:
         self.arrays = tuple(arrays)

@@ -20,18 +20,8 @@ Extent = tuple[int, int]
 def max_pool(x: mx.array, window: Window, beyond: Extent = (0, 0)) -> mx.array:
     """Return the largest value under each place of the window.
 
-    Parameters
-    ----------
-    x : mlx.core.array, shape (n, height, width, channels), float32
-    window : Window
-        Margins count as minus infinity.
-    beyond : (int, int)
-        Rows and columns more at the map's end, for places that reach beyond it (ceil mode).
-
-    Returns
-    -------
-    mlx.core.array, shape (n, height', width', channels)
-        Its gradient goes to the largest value; where several are equal, in equal parts to each.
+    `x` mlx.core.array, shape (n, height, width, channels), float32; returns mlx.core.array, shape (n, height',
+    width', channels).
     """
     stream = mx.default_stream(mx.default_device())
     grid = _Grid.of(x.shape, window, beyond)

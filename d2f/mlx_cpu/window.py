@@ -8,14 +8,7 @@ import mlx.core as mx
 
 
 class Window(NamedTuple):
-    """A window's size, step and margin, each (down, across).
-
-    Attributes
-    ----------
-    kernel, stride : (int, int), at least 1
-    padding : (int, int), at least 0
-        Rows and columns put around the map on every side.
-    """
+    """A window's size, step and margin, each (down, across)."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -46,7 +39,6 @@ def crop(x: mx.array, top: int, left: int, height: int, width: int) -> mx.array:
 
 
 ENOUGH = 64
-
 """Numbers from which on MLX repeats a vector along a map as fast as it reads another map."""
 
 

@@ -14,7 +14,6 @@ from d2f.models.resnet import ResNet
 from d2f.models.vgg import VGG, SmallVGG
 
 Network: TypeAlias = ResNet | VGG | SmallVGG
-
 """What `build_model` returns: an mlx.nn.Module with ``features(x)``, ``head`` and ``__call__(x)``."""
 
 

@@ -74,7 +74,6 @@ class ResNetShape:
 
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
-
 IMAGENET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
 
@@ -144,11 +143,9 @@ class VGGShape:
 
 
 WIDTHS = (64, 128, 256, 512, 512)
-
 """Channels of the five published blocks."""
 
 VGG_DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-
 """Convolutions in each block, by the number of layers with weights (configurations A, B, D and E)."""
 
 
@@ -180,11 +177,9 @@ def vgg_shape(depth: int, *, logits: int = 1, batch_norm: bool = False, dropout:
 
 
 HEAD = "head."
-
 """How the names of a network's last layer begin."""
 
 STATISTICS = ("running_mean", "running_var")
-
 """What batch norm keeps that is no parameter."""
 
 
@@ -250,7 +245,6 @@ def load_arrays(model: nn.Module, arrays: Mapping[str, NDArray[Any]], name: str 
 
 
 Known: TypeAlias = Literal["imagenet"]
-
 Channels: TypeAlias = tuple[float, float, float]
 
 
@@ -301,15 +295,12 @@ class Normalisation:
 
 
 NAMED: dict[Known, Normalisation] = {"imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
-
 """Normalisations by the names that configurations give them."""
 
 Dropout: TypeAlias = Annotated[float, Field(ge=0, lt=1, description="After each hidden layer.")]
-
 Logits: TypeAlias = Annotated[
     int, Field(ge=1, description="1 for binary cross entropy; 2 or the number of classes for cross entropy.")
 ]
-
 Normalise: TypeAlias = Annotated[
     Known | None,
     Field(
@@ -363,7 +354,6 @@ class SmallVGGConfig(_Strict):
 
 
 ModelConfig: TypeAlias = Annotated[ResNetConfig | VGGConfig | SmallVGGConfig, Field(discriminator="architecture")]
-
 """Any of them, told apart by `architecture`; a field of this type reads ``{architecture: resnet, depth: 18}``."""
 
 

@@ -18,13 +18,10 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 Publisher: TypeAlias = Literal["torchvision", "timm"]
-
 COUNTER = "num_batches_tracked"
-
 """Batch norm's count of batches, which no network here has a use for."""
 
 WRAPPER = "module."
-
 """What PyTorch's DataParallel puts before every name."""
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 MARK = "layer1.0.conv1.weight"
-
 """The name that only a residual network has."""
 
 RULES = (
@@ -26,7 +25,6 @@ RULES = (
     (r"layer(\d)\.(\d+)\.downsample\.0\.", r"stages.\1.\2.shortcut.conv."),
     (r"layer(\d)\.(\d+)\.downsample\.1\.", r"stages.\1.\2.shortcut.norm."),
 )
-
 """How a published name begins, and how d2f's does; theirs count layers from 1, ours stages from 0."""
 
 

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 
 
 MARK = "features.0.weight"
-
 """The name that only a VGG network has."""
 
 LINEAR = {
     "torchvision": {"classifier.0.": "hidden.0.", "classifier.3.": "hidden.1.", "classifier.6.": "head."},
     "timm": {"pre_logits.fc1.": "hidden.0.", "pre_logits.fc2.": "hidden.1.", "head.fc.": "head."},
 }
-
 """The linear layers; timm's hidden ones are convolutions over the whole map, with the same numbers."""
 
 

@@ -104,7 +104,6 @@ def _start(module: nn.Module) -> None:
 
 
 WIDTHS = (32, 64, 128)
-
 HIDDEN = (1024, 800)
 
 

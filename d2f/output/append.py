@@ -91,14 +91,7 @@ NAME = "standard output"
 
 
 class StandardOutput:
-    """What `AppendFile` is, for a pipe: nothing to cut, nothing to resume.
-
-    Parameters
-    ----------
-    stream : text file, optional
-        The standard output; by default what `sys.stdout` is now. It is held on to, because a run points `sys.stdout`
-        elsewhere while it calls plugins.
-    """
+    """What `AppendFile` is, for a pipe: nothing to cut, nothing to resume."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -136,15 +129,7 @@ def _abandon(stream: IO[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The chain that an output belongs to, and the cells that its rows hold.
-
-    Parameters
-    ----------
-    chain, digest : str
-        Name and digest of the chain, as its rows carry them.
-    cells : tuple of (detector id, view)
-        In the chain's order; they become columns of CSV and Parquet.
-    """
+    """The chain that an output belongs to, and the cells that its rows hold."""
 
     chain: str
     digest: str
@@ -157,29 +142,13 @@ class Head:
 
 
 Mode: TypeAlias = Literal["new", "overwrite", "resume"]
-
 Split: TypeAlias = Callable[[BinaryIO], Iterator[bytes]]
-
 LARGEST_RECORD = 1 << 24
-
 """Bytes; what is longer was not written by d2f, and is refused instead of cut."""
 
 
 class AppendFile:
-    """One file, locked against other runs while it is open.
-
-    Parameters
-    ----------
-    path : str
-        Regular files are made where they are missing; devices and named pipes are written to as they are.
-    mode : {'new', 'overwrite', 'resume'}
-        ``new`` refuses a file that holds something.
-
-    Raises
-    ------
-    D2FError
-        ``D2F004``: it cannot be opened, holds something, or another run is writing it.
-    """
+    """One file, locked against other runs while it is open."""
 
     def __init__(self, path: str, mode: Mode) -> None:
         self.path = path
@@ -211,13 +180,7 @@ class AppendFile:
         return os.pread(self._file.fileno(), 1 << 16, end) if self._regular else b""
 
     def cut_torn(self, end: int) -> None:
-        """Cut off what a killed run left after the last whole record.
-
-        Raises
-        ------
-        D2FError
-            ``D2F006``: it is too long to be one record.
-        """
+        """Cut off what a killed run left after the last whole record."""
         if self.end - end > LARGEST_RECORD:
             raise unreadable(self.path, f"a record of more than {LARGEST_RECORD >> 20} MiB follows byte {end}")
         self.cut(end)

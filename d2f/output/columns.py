@@ -21,11 +21,6 @@ def finite(value: float | None) -> float | None:
 def encodable(text: str) -> str:
     r"""Return `text` as UTF-8 can hold it: bytes of a file name that are none stand as ``\udcff``.
 
-    Parameters
-    ----------
-    text : str
-        Perhaps a path with surrogate escapes, as Python gives names that are not UTF-8.
-
     Examples
     --------
     >>> encodable("caf\udce9.jpg")
@@ -48,7 +43,6 @@ def printable(text: str) -> str:
 
 
 Value: TypeAlias = str | int | float | None
-
 BEFORE_CELLS: Mapping[str, type] = {
     "path": str,
     "sha256": str,
@@ -60,7 +54,6 @@ BEFORE_CELLS: Mapping[str, type] = {
     "flips": str,
     "llr": float,
 }
-
 OF_A_CELL: Mapping[str, type] = {
     "score": float,
     "probability": float,
@@ -69,9 +62,7 @@ OF_A_CELL: Mapping[str, type] = {
     "error": str,
     "evidence": str,
 }
-
 AFTER_CELLS: Mapping[str, type] = {"chain": str, "chain_digest": str, "error_code": str, "error_message": str}
-
 FLIPS_JOINED = "; "
 
 
@@ -148,11 +139,8 @@ def _cell(flat: Mapping[str, Any], detector: str, view: str) -> Cell | None:
 
 
 Format: TypeAlias = Literal["table", "jsonl", "csv", "parquet"]
-
 FORMATS: tuple[Format, ...] = get_args(Format)
-
 RESUMABLE: tuple[Format, ...] = ("jsonl", "csv", "parquet")
-
 ENDINGS: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -163,20 +151,7 @@ ENDINGS: dict[str, Format] = {
 
 
 def choose_format(path: str | None, wanted: Format | None) -> Format:
-    """Return the format that is wanted, otherwise the one that the file's name ends in, otherwise ``table``.
-
-    Parameters
-    ----------
-    path : str or None
-        The file to write; None for the standard output.
-    wanted : str or None
-        One of `FORMATS`.
-
-    Raises
-    ------
-    D2FError
-        ``D2F001``: the name's ending says nothing, or Parquet would go to the standard output.
-    """
+    """Return the format that is wanted, otherwise the one that the file's name ends in, otherwise ``table``."""
     if path is None and wanted == "parquet":
         raise D2FError.of("D2F001", "Parquet is written to a folder of parts", "name it with -o FOLDER")
     if wanted is not None:
@@ -194,15 +169,7 @@ class Writer(Protocol):
     """Takes rows one by one; memory does not grow with their number."""
 
     def write(self, row: Row) -> None:
-        """Write one row.
-
-        Raises
-        ------
-        D2FError
-            ``D2F004``: the disk is full, or the file cannot be written any more. Rows written before stay.
-        BrokenPipeError
-            Whoever read the standard output has stopped reading.
-        """
+        """Write one row."""
         ...
 
     def close(self) -> None:

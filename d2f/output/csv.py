@@ -47,13 +47,7 @@ def encode(fields: Sequence[Any]) -> bytes:
 
 
 def decode(record: bytes) -> list[str]:
-    """Return the fields of one record.
-
-    Raises
-    ------
-    ValueError, csv.Error
-        It is not UTF-8, or not one record.
-    """
+    """Return the fields of one record."""
     (fields,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
     return fields
 
@@ -72,13 +66,7 @@ def split(file: BinaryIO) -> Iterator[bytes]:
 
 
 def read(records: Iterator[bytes]) -> Iterator[tuple[Row | None, int]]:
-    """Yield (None, length) for the header, then (row, length) for each record; lengths are in bytes.
-
-    Raises
-    ------
-    ValueError, csv.Error
-        A record is not one of ours.
-    """
+    """Yield (None, length) for the header, then (row, length) for each record; lengths are in bytes."""
     header = next(records, None)
     if header is None:
         return
@@ -93,13 +81,7 @@ def read(records: Iterator[bytes]) -> Iterator[tuple[Row | None, int]]:
 
 
 def resume(file: AppendFile, head: Head) -> Iterator[Row]:
-    """Yield the rows that stand in a file, then cut off a torn last record.
-
-    Raises
-    ------
-    D2FError
-        ``D2F005``: its columns are another chain's; ``D2F006``: it holds something else.
-    """
+    """Yield the rows that stand in a file, then cut off a torn last record."""
     ours = encode(tuple(columns(head.cells)))
     end = 0
     try:

@@ -12,7 +12,6 @@ from d2f.output import append as refusals
 from d2f.output.append import LARGEST_RECORD, AppendFile, StandardOutput
 
 START = b'{"path": '
-
 """How every line starts; a torn one that starts otherwise is not ours to cut."""
 
 
@@ -46,13 +45,7 @@ def encode(row: Row) -> bytes:
 
 
 def decode(line: bytes) -> Row:
-    """Return the row of a line.
-
-    Raises
-    ------
-    ValueError
-        The line is not JSON, or not a row.
-    """
+    """Return the row of a line."""
     plain = json.loads(line.decode())
     try:
         flips, cells = tuple(plain["flips"]), tuple(_cell(cell) for cell in plain["stages"])
@@ -68,13 +61,7 @@ def split(file: BinaryIO) -> Iterator[bytes]:
 
 
 def resume(file: AppendFile) -> Iterator[Row]:
-    """Yield the rows that stand in a file, then cut off a torn last line.
-
-    Raises
-    ------
-    D2FError
-        ``D2F006``: it holds something else.
-    """
+    """Yield the rows that stand in a file, then cut off a torn last line."""
     end = 0
     for number, line in enumerate(file.records(split), start=1):
         try:

@@ -98,30 +98,7 @@ def open_writer(
     console: Console | None = None,
     stream: TextIO | None = None,
 ) -> Writer:
-    """Open an output for rows.
-
-    Parameters
-    ----------
-    path : str or None
-        A file, or the folder of Parquet parts; None for the standard output.
-    format : {'table', 'jsonl', 'csv', 'parquet'}
-    head : Head
-        The chain that the rows will come from.
-    mode : {'new', 'overwrite', 'resume'}
-        ``new`` refuses an output that holds something. ``resume`` keeps its rows, and cuts off a torn last one.
-    seen : callable, optional
-        Called with each row that a resumed output holds already.
-    console : rich.console.Console, optional
-        Where a table for the standard output is printed; default a plain one.
-    stream : text file, optional
-        The standard output; default what `sys.stdout` is now.
-
-    Raises
-    ------
-    D2FError
-        ``D2F001``: a table or the standard output cannot be resumed; ``D2F004``: the output cannot be written, or
-        holds something; ``D2F005``: the rows to resume are another chain's; ``D2F006``: they cannot be read.
-    """
+    """Open an output for rows."""
     if mode == "resume" and (path is None or format not in RESUMABLE):
         hint = f"give -o FILE with --format {'|'.join(RESUMABLE)}"
         raise D2FError.of("D2F001", "only a file of rows can be resumed", hint)

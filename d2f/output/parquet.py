@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 
 PART_ROWS = 4096
-
 PART_SECONDS = (1.0, 60.0)
-
 """A part is closed when it has `PART_ROWS` rows, or is so old: 1 s the first, then twice as long each, up to 60 s."""
 
 
@@ -62,13 +60,7 @@ class ParquetWriter:
 
 
 class PartsFolder:
-    """A folder that holds parts and nothing else, locked against other runs while it is open.
-
-    Raises
-    ------
-    D2FError
-        ``D2F004``: it cannot be made, holds something else, or another run is writing it.
-    """
+    """A folder that holds parts and nothing else, locked against other runs while it is open."""
 
     def __init__(self, path: str, mode: Mode) -> None:
         self.path = path
@@ -138,13 +130,7 @@ def schema(head: Head) -> pyarrow.Schema:
 
 
 def resume(folder: PartsFolder, head: Head) -> Iterator[Row]:
-    """Yield the rows that stand in the parts.
-
-    Raises
-    ------
-    D2FError
-        ``D2F005``: a part belongs to another chain; ``D2F006``: a part cannot be read.
-    """
+    """Yield the rows that stand in the parts."""
     import pyarrow.parquet
 
     for part in folder.parts():

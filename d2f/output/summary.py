@@ -12,7 +12,6 @@ from d2f.output.append import Head
 from d2f.output.columns import printable
 
 MOST_REASONS = 50
-
 REST = "other reasons"
 
 
@@ -42,11 +41,9 @@ class Reasons:
 
 
 STRONGEST = 2
-
 """How many cells are named."""
 
 WEAKEST = 0.05
-
 """In nats; what would be shown as 0.0 is left out."""
 
 
@@ -96,18 +93,11 @@ def _silent(row: Row) -> list[str]:
 
 
 CAUTION = "A probability holds for images like those that the chain was fitted on."
-
 VERDICTS = ("generated", "real", "inconclusive", "failed")
 
 
 class Summary:
-    """Counts rows; its size does not grow with their number.
-
-    Parameters
-    ----------
-    head : Head
-        The chain whose rows are counted.
-    """
+    """Counts rows; its size does not grow with their number."""
 
     def __init__(self, head: Head) -> None:
         self._head = head
@@ -141,17 +131,7 @@ class Summary:
                 self._abstained.add(printable(f"{cell.name}: {cell.abstained}"), path)
 
     def lines(self, seconds: float, where: str, ended: bool = True) -> Iterator[str]:
-        """Yield the summary's lines.
-
-        Parameters
-        ----------
-        seconds : float
-            How long this run took.
-        where : str
-            Where its rows went.
-        ended : bool
-            Whether it came to its end: False where it was interrupted.
-        """
+        """Yield the summary's lines."""
         yield f"{counted(self.images, 'image')}: {self._counts()}"
         for title, reasons in self._reasons():
             yield title

@@ -24,28 +24,14 @@ if TYPE_CHECKING:
 
 
 PLAIN_WIDTH = 80
-
 VERDICT_WIDTH = 20
-
 GAP = "  "
-
 HEADINGS = ("file", "verdict, probability", "evidence: + generated, - real")
-
 COLOURS = {"generated": "red", "real": "green", "inconclusive": "yellow", None: "bold magenta"}
 
 
 class TableWriter:
-    """Writes rows as they come; with colour and rules on a terminal, plain elsewhere.
-
-    Parameters
-    ----------
-    console : rich.console.Console
-        Where to; `plain_console` makes one for files and pipes.
-    file : file object, optional
-        Behind the console where it is not the standard output; closed in the end.
-    name : str
-        What errors call the file.
-    """
+    """Writes rows as they come; with colour and rules on a terminal, plain elsewhere."""
 
     def __init__(self, console: Console, file: IO[str] | None = None, name: str = "") -> None:
         self._console, self._file = console, file

@@ -25,24 +25,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with plain data.
-
-    Parameters
-    ----------
-    sort : {'unknown', 'missing', 'value'}
-        A key that the model does not have, one that it needs, or a wrong value.
-    path : tuple of str and int
-        Keys and indices from the top of the data; the last is the key in question.
-    message : str
-        What follows the key's name, such as ``must be a whole number, not 'x'``; empty for an unknown or
-        missing key.
-    suggestion : str
-        The key or value that was probably meant.
-    choices : tuple of str
-        The keys that the model has, where `sort` is ``unknown``.
-    description : str
-        The field's own description.
-    """
+    """One thing that is wrong with plain data."""
 
     sort: Literal["unknown", "missing", "value"]
     path: Path
@@ -152,13 +135,7 @@ def _within(data: Any, loc: Path, key_matters: bool) -> Path:
 
 
 def read_options(kind: str, stage: Any, options: Mapping[str, Any]) -> BaseModel:
-    """Return `options` as an instance of the stage's own model.
-
-    Raises
-    ------
-    D2FError
-        D2F114, a problem for each option that is wrong.
-    """
+    """Return `options` as an instance of the stage's own model."""
     wrong = findings(stage.Options, options)
     if wrong:
         raise D2FError([option_problem(kind, stage.name, finding) for finding in wrong])
@@ -167,25 +144,7 @@ def read_options(kind: str, stage: Any, options: Mapping[str, Any]) -> BaseModel
 
 
 def build(catalog: Catalog, kind: str, name: str, options: Mapping[str, Any], **more: Any) -> Any:
-    """Build a stage.
-
-    Parameters
-    ----------
-    catalog : Catalog
-        Where `name` is looked up.
-    kind, name : str
-        Such as ``"preprocessor"``, ``"wiener"``.
-    options : mapping
-        Plain data, validated by the stage's own model.
-    **more
-        Further arguments of the stage's constructor: a combiner's `cells`.
-
-    Raises
-    ------
-    D2FError
-        What `Catalog.find` and `read_options` raise; D2F209 (exit code 3) where the constructor raised,
-        D2F203 where it left a detector without `wants`.
-    """
+    """Build a stage."""
     stage = catalog.find(kind, name)
     checked = read_options(kind, stage, options)
     try:

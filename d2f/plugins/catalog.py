@@ -77,18 +77,7 @@ CODE = (".py", ".so", ".pyd")
 
 
 def code_digest(stage: object) -> str | None:
-    """Return a sha256 over the code of the top-level package that a stage's class comes from.
-
-    Parameters
-    ----------
-    stage : object
-        A stage, or its class.
-
-    Returns
-    -------
-    str or None
-        64 hexadecimal digits; None where there is no file, as for a class typed at a prompt.
-    """
+    """Return a sha256 over the code of the top-level package that a stage's class comes from."""
     made_by = stage if isinstance(stage, type) else type(stage)
     return _digest(made_by.__module__.partition(".")[0])
 
@@ -143,7 +132,6 @@ def stage_facts(use: str, options: Mapping[str, Any], weights: Sequence[Weights]
 
 
 ALLOW_LIST = "D2F_PLUGINS"
-
 """Environment variable: names of the entry points that are loaded besides the built-in ones."""
 
 
@@ -182,13 +170,7 @@ class Catalog:
         weights: Iterable[Weights] = (),
         observers: Iterable[Callable[[StageFinished], object]] = (),
     ) -> Catalog:
-        """Return a catalog of these stage classes alone; nothing is discovered.
-
-        Raises
-        ------
-        D2FError
-            D2F203 where a class is no stage, D2F204 where two have one name; all of them at once.
-        """
+        """Return a catalog of these stage classes alone; nothing is discovered."""
         shelf = Shelf(observers=[(None, observer) for observer in observers])
         for stage in stages:
             shelf.put_stage(kind_of(stage) or "detector", stage, None)
@@ -199,23 +181,7 @@ class Catalog:
         return cls(shelf)
 
     def find(self, kind: str, name: str, place: Place | None = None) -> Any:
-        """Return the stage class of this kind and name.
-
-        Parameters
-        ----------
-        kind : str
-            A key of `d2f.plugins.entries.KINDS`.
-        name : str
-            As chain files call it.
-        place : Place, optional
-            Where it was asked for.
-
-        Raises
-        ------
-        D2FError
-            Exit code 2: the name is unknown (D2F110 to D2F113, D2F607). Exit code 3: its plugin is broken
-            (D2F201 to D2F207), or what it requires is not installed (D2F206).
-        """
+        """Return the stage class of this kind and name."""
         offer = self._shelf.offers.get((kind, name))
         if offer is None:
             raise absent(self._shelf, kind, name, place)

@@ -19,19 +19,7 @@ from d2f.plugins.registry import WEIGHTS, unmet
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of a stage.
-
-    Parameters
-    ----------
-    name : str
-    takes : str
-        Such as ``a whole number from 3 to 31``.
-    description : str
-    required : bool
-        Whether there is no default.
-    default : object
-        Plain data, as in a chain file; None where there is none.
-    """
+    """One option of a stage."""
 
     name: str
     takes: str
@@ -66,21 +54,7 @@ def _without_schema(name: str, field: Any) -> Option:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is known of a plugin.
-
-    Parameters
-    ----------
-    origin : Origin
-    state : {'loaded', 'not loaded', 'left out by D2F_PLUGINS'}
-    hooks : tuple of str
-        Names of the hooks that it implements.
-    offers : tuple of (str, str)
-        Kind and name of each stage, and of each set of weights.
-    lost : tuple of str
-        Names of what was refused.
-    problems : tuple of (Problem, str)
-        Each with the traceback of what was raised, or "".
-    """
+    """What is known of a plugin."""
 
     origin: Origin
     state: str
@@ -100,16 +74,7 @@ class Diagnosis:
 
 
 def diagnose(catalog: Catalog, *, strict: bool = False) -> list[Diagnosis]:
-    """Return a diagnosis of every plugin that is installed.
-
-    Parameters
-    ----------
-    catalog : Catalog
-        As `Catalog.discover` returned it.
-    strict : bool
-        Whether a requirement that is not installed is an error; else it is a warning, for a stage may
-        well be left unused.
-    """
+    """Return a diagnosis of every plugin that is installed."""
     return [_diagnosis(catalog, origin, strict) for origin, _ in found()]
 
 
@@ -141,25 +106,15 @@ def _requirements(
 
 
 Value: TypeAlias = str | int | float | bool | None
-
 NULL = frozenset({"", "~", "null", "Null", "NULL"})
-
 BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-
 INT = re.compile(r"[-+]?[0-9]+")
-
 OCTAL = re.compile(r"0o[0-7]+")
-
 HEX = re.compile(r"0x[0-9a-fA-F]+")
-
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-
 INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
-
 NAN = frozenset({".nan", ".NaN", ".NAN"})
-
 DIGITS = 400
-
 """An integer of more digits is read as a floating-point number, which it is too large for."""
 
 

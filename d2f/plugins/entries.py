@@ -16,19 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of stage.
-
-    Parameters
-    ----------
-    name : str
-        Singular, as errors and `catalog.find` call it.
-    hook : str
-        The hook that returns stages of this kind.
-    unknown : str
-        Code of the problem that an unknown name is.
-    methods : tuple of tuple of str
-        A stage has all methods of one of these; its first one tells the kind.
-    """
+    """A kind of stage."""
 
     name: str
     hook: str
@@ -53,7 +41,6 @@ KINDS: Mapping[str, Kind] = {
         Kind("trainable", "d2f_trainables", "D2F607", (("features", "fit", "predict"), ("build",))),
     )
 }
-
 """Every kind by its name, in the order in which they are listed."""
 
 
@@ -66,23 +53,12 @@ def kind_of(stage: type) -> str | None:
 
 
 OURS = "d2f"
-
 """The distribution whose entry points are built in: always loaded, always first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who offers something.
-
-    Parameters
-    ----------
-    entry_point : str
-        Its name.
-    value : str
-        What it points at: a module, or ``module:object``.
-    distribution, version : str
-        What was installed.
-    """
+    """Who offers something."""
 
     entry_point: str
     value: str

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 Schema = Mapping[str, Any]
-
 NOUNS = {
     "integer": ("a whole number", "whole numbers"),
     "number": ("a number", "numbers"),
@@ -26,7 +25,6 @@ NOUNS = {
     "object": ("a mapping", "mappings"),
     "array": ("a list", "lists"),
 }
-
 FORMATS = {"date": "a date such as 2026-11-21", "date-time": "a time such as 2026-11-21T10:00:00", "path": "a path"}
 
 
@@ -178,21 +176,7 @@ def _pattern(schema: Schema) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A problem of a plugin.
-
-    Parameters
-    ----------
-    problem : Problem
-        Located at the plugin's entry point.
-    origin : Origin or None
-        The plugin; None for a stage that was given by hand.
-    kind : str or None
-        The kind of stage that is lost; None where it may be any.
-    stage : str or None
-        The name of the one stage that is lost; None where it may be any.
-    traceback : str
-        Where something was raised.
-    """
+    """A problem of a plugin."""
 
     problem: Problem
     origin: Origin | None

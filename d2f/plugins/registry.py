@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 
 
 PREFIX = "d2f_"
-
 HOOKS: dict[str, frozenset[str]] = {
     name: frozenset(inspect.signature(hook).parameters)
     for name, hook in vars(hooks).items()
     if name.startswith(PREFIX) and callable(hook)
 }
-
 """Every hook's name, with the names of its parameters."""
 
 
@@ -204,7 +202,6 @@ def _an(noun: str) -> str:
 
 
 WEIGHTS = "weights"
-
 """What weights are called where stages have their kind."""
 
 
@@ -218,22 +215,7 @@ class Offer:
 
 @dataclass(slots=True)
 class Shelf:
-    """All that was found, by kind and name.
-
-    Parameters
-    ----------
-    offers : dict
-        Of each (kind, name).
-    observers : list of (Origin, callable)
-        Each is called with an event.
-    faults : list of Fault
-    notices : list of Problem
-        Warnings that belong to no plugin.
-    plugins : dict
-        Each plugin that was loaded, with the names of the hooks that it implements.
-    left_out : list of Origin
-        What the allow-list left out.
-    """
+    """All that was found, by kind and name."""
 
     offers: dict[tuple[str, str], Offer] = field(default_factory=dict)
     observers: list[tuple[Origin | None, Callable[[Any], object]]] = field(default_factory=list)

@@ -62,9 +62,7 @@ svg .real { fill: var(--real); opacity: .55; } svg .generated { fill: var(--made
 .flips td:first-child { overflow-wrap: anywhere; }
 .flips img { display: block; max-width: 96px; max-height: 96px; }
 """
-
 SIDE, MARGIN, GAP = 220, 40, 14
-
 """Side of the drawing area; room for labels at the left and bottom, and at the top and right; in pixels."""
 
 Point = Sequence[float]
@@ -212,20 +210,11 @@ def thumbnail(path: str) -> str:
 
 
 FLIPS = 100
-
 """Images listed of one chain; bench.json and rows.parquet hold more."""
 
 
 def page(result: Mapping[str, Any], thumbnails: bool = False) -> str:
-    """Return a result as one HTML page.
-
-    Parameters
-    ----------
-    result : mapping
-        As `d2f.evaluate.bench.result` returns it, or as bench.json holds it.
-    thumbnails : bool
-        Whether to show the images whose verdict flips, read again from their files.
-    """
+    """Return a result as one HTML page."""
     names = ", ".join(subject["name"] for subject in result["subjects"])
     body = "\n".join(_body(result, thumbnails))
     return (

@@ -16,21 +16,13 @@ from d2f.plugins.entries import KINDS, found, normal
 from d2f.plugins.registry import NAME
 
 PREFIX = "d2f-"
-
 LONGEST = 40
-
 """In characters; a chain's identifiers may have 64, and views are put after them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """A plugin's name.
-
-    Parameters
-    ----------
-    stage : str
-        What chain files call its stage: ``noise-level``. So is its entry point called.
-    """
+    """A plugin's name."""
 
     stage: str
 
@@ -51,20 +43,7 @@ class Names:
 
 
 def read_name(name: str, catalog: Catalog) -> Names:
-    """Return a new plugin's names.
-
-    Parameters
-    ----------
-    name : str
-        The stage's name, in kebab-case, a letter first.
-    catalog : Catalog
-        Of what is installed.
-
-    Raises
-    ------
-    D2FError
-        D2F211: not such a name, or taken, with its owner.
-    """
+    """Return a new plugin's names."""
     _need_shape(name)
     names = Names(name)
     for kind in KINDS:
@@ -107,28 +86,17 @@ def _distribution(module: str) -> str:
 
 
 SUFFIX = ".template"
-
 """Ends the name of every template that is text, so that no tool takes it for code of d2f's own."""
 
 DOT = "dot_"
-
 """Begins the name of what is hidden in a new distribution, which tools that build packages would leave out."""
 
 COMMON = "common"
-
 """The folder of what all kinds share."""
 
 
 def filled(kinds: tuple[str, ...], names: Names) -> dict[str, bytes]:
-    """Return the files of a new distribution: by path, with ``/``, their content.
-
-    Parameters
-    ----------
-    kinds : tuple of str
-        Folders of templates; a later one's file takes the place of an earlier one's.
-    names : Names
-        What takes the place of ``my-stage``, ``my_stage`` and ``MyStage``.
-    """
+    """Return the files of a new distribution: by path, with ``/``, their content."""
     found: dict[str, bytes] = {}
     for kind in (COMMON, *kinds):
         for path, file in _walk(files("d2f.scaffold") / "templates" / kind):
@@ -159,36 +127,13 @@ def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversa
 
 
 SCAFFOLDS = ("detector", "preprocessor", "combiner", "calibrator")
-
 """Kinds of stage that there is a template for."""
 
 LEARNED = "learned"
 
 
 def new_plugin(names: Names, kind: str, learned: bool, into: Path) -> tuple[Path, tuple[str, ...]]:
-    """Write a small, complete distribution.
-
-    Parameters
-    ----------
-    names : Names
-    kind : str
-        One of `SCAFFOLDS`.
-    learned : bool
-        Whether the stage has weights that `d2f train` makes; detectors only.
-    into : Path
-        The folder in which the distribution's own is made.
-
-    Returns
-    -------
-    folder : Path
-    files : tuple of str
-        Paths within it, with ``/``, sorted.
-
-    Raises
-    ------
-    D2FError
-        D2F001: only detectors are learned. D2F004: the folder holds something already, or cannot be written.
-    """
+    """Write a small, complete distribution."""
     if learned and kind != "detector":
         raise D2FError.of("D2F001", f"--learned is for detectors, not for a {kind}", "leave one of them out")
     folder = into / names.distribution

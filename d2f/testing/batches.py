@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 Given = dict[str, Any]
-
 """Elements of a batch by the picture's name: pixels, a tile or an `ImageFile`."""
 
 Outcomes = dict[str, Score | Abstention]
@@ -157,11 +156,9 @@ def shown(outcome: Score | Abstention) -> str:
 
 
 SECONDS = 60.0
-
 """An image of 512 x 512 that takes longer than this on one machine is out of reach of any batch."""
 
 BYTES = 4 * 2**30
-
 """Memory that one image of 512 x 512 may take."""
 
 
@@ -305,7 +302,6 @@ def in_threads(work: Callable[[int], None], found: list[str], subject: Subject) 
 
 
 SEPARATION = 2.0
-
 """Distance of the classes' means, in standard deviations: the true log-likelihood ratio of a score s is 2 s."""
 
 

@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 
 
 CLOSE = 0.03
-
 """Nats by which a fit may miss the best cross-entropy there is, on 4,000 scores."""
 
 CHANCE = 0.02
-
 """Nats by which a fit may be worse than saying 1/2 of every image."""
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 SECONDS = 0.5
-
 """Processor time that a construction may take; it is asked for while a chain file is being checked."""
 
 
@@ -104,7 +103,6 @@ HEAVY = (
     "numpy", "scipy", "mlx", "torch", "tensorflow", "jax", "onnxruntime", "sklearn", "skimage", "cv2", "pandas",
     "pyarrow", "matplotlib", "transformers", "PIL",
 )  # fmt: skip
-
 """Modules that no listing of plugins should load."""
 
 PROGRAM = """
@@ -148,9 +146,7 @@ def _loaded_by_listing(allowed: str, path: str) -> tuple[str, ...]:
 
 
 SIDE = 512
-
 MANY = 4
-
 """Pictures over which memory must not grow."""
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 LEAST_AUC = 0.8
-
 """What three independent cells, each of AUC 0.92, must at least come to."""
 
 
@@ -187,7 +186,6 @@ def _no_combination(made: Any, table: Floats) -> str:
 
 
 SEEDS = (0, 1, 2**64 - 1)
-
 """Seeds are 64 bits: both ends and one between."""
 
 

@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 
 SIDE = 256
-
 ROWS = 80
-
 NETWORK_SIDE = 224
-
 LEAST_AUC = 0.9
 
 
@@ -168,15 +165,12 @@ def _fit(subject: Subject) -> Mapping[str, Any]:
 
 
 PICKLED = (".pkl", ".pickle", ".bin", ".joblib", ".dill", ".h5", ".pb")
-
 """Endings of formats that run code when they are read, or may."""
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
-
 """Endings of PyTorch's, which may as well, but of which `d2f.weights.read_torch` takes the tensors alone."""
 
 OPTION = "weights"
-
 """The option by which a stage is told which weights to take, where it has one."""
 
 

@@ -29,11 +29,8 @@ OF_ALL: tuple[Check, ...] = (
     shape.requirements,
     shape.valid_options,
 )
-
 BUILT: tuple[Check, ...] = (shape.plain_options, construction.cheap_construction, construction.loads)
-
 WEIGHED: tuple[Check, ...] = (weights.recorded, weights.strict_weights, weights.trained_on)
-
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "detector": (
         *OF_ALL,
@@ -92,7 +89,6 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         trainable.network,
     ),
 }
-
 """What is held of each kind, in the order in which it is checked."""
 
 
@@ -194,7 +190,6 @@ def _unmet(report: Report, without_weights: bool) -> str:
 
 
 GATES = (shape.requirements.name, shape.valid_options.name, construction.loads.name)
-
 """Checks that are left out where something is missing without which there is nothing to check."""
 
 

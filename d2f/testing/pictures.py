@@ -21,17 +21,13 @@ if TYPE_CHECKING:
 
 
 WHITE = 2000.0
-
 """Electrons at white."""
 
 READ_NOISE = 3.0
-
 """Standard deviation of the read noise, in electrons."""
 
 GAMMA = 1 / 2.2
-
 ENLARGED = 4
-
 """How many times `upsampled_picture` enlarges its coarse map."""
 
 
@@ -138,9 +134,7 @@ def _as_bytes(light: NDArray[np.float64]) -> Pixels:
 
 
 SIDE = 256
-
 TINY = ((1, 1), (1, 7), (7, 1), (2, 3), (8, 8), (15, 16))
-
 """Sizes, height and width, at which a detector may well have nothing to say."""
 
 

@@ -18,9 +18,7 @@ from d2f.plugins.entries import kind_of
 from d2f.plugins.registry import gather
 
 MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
-
 PLAIN_MARKS = {"passed": "+", "failed": "x", "skipped": "-"}
-
 """What stands for `MARKS` on a terminal that cannot print them."""
 
 State = Literal["passed", "failed", "skipped"]
@@ -136,11 +134,8 @@ def _checks(results: Sequence[Result]) -> str:
 
 
 OWN = __name__.rpartition(".")[0]
-
 CALLS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request")
-
 _watching: dict[int, Seen] = {}
-
 _installed = False
 
 

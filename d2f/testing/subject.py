@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 MOST_LINES = 4
-
 """Findings of one check that are told one by one."""
 
 
@@ -93,11 +92,9 @@ def fail_if(found: Iterable[str], next_step: str) -> None:
 
 
 CELLS = ("one/plain", "two/plain", "three/plain")
-
 """The cells that combiners are tried on."""
 
 LEARNED = 1e-4
-
 """How far the scores of a learned detector may differ, in their own unit and relative to their size."""
 
 

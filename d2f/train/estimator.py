@@ -75,10 +75,7 @@ def out_of_fold(
 
     `fitted` is told of each fold and of the arrays that were fitted without it.
 
-    Returns
-    -------
-    numpy.ndarray, shape (images, 1 + attacks), float64
-        NaN where a copy has no features.
+    Returns shape (images, 1 + attacks), float64.
     """
     scores = np.full(table.measuring.shape[:2], np.nan)
     for number in np.unique(fold):
@@ -99,18 +96,7 @@ def predict(trainable: Any, arrays: Mapping[str, NDArray[Any]], features: Floats
 
 
 class Journal:
-    """A file of JSON lines; each has an ``event``. Holds no times, so that equal runs write equal files.
-
-    Parameters
-    ----------
-    path : Path
-        Emptied where it is there.
-
-    Raises
-    ------
-    D2FError
-        D2F004: it cannot be written; `write` raises it too.
-    """
+    """A file of JSON lines; each has an ``event``. Holds no times, so that equal runs write equal files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -142,17 +128,7 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came of a run.
-
-    Parameters
-    ----------
-    weights : Path
-        The weights file.
-    sha256 : str
-        Its digest.
-    figures : tuple of Figures
-        By cross-validation: clean first, then each attack.
-    """
+    """What came of a run."""
 
     weights: Path
     sha256: str
@@ -187,31 +163,7 @@ def train(
     cache: Path | None = None,
     keep_folds: Path | None = None,
 ) -> Trained:
-    """Fit what a recipe asks for, measure it by cross-validation, and write the weights.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    catalog : Catalog
-    output : Path
-        The weights file; the journal stands beside it, as ``.jsonl``.
-    watcher : Watcher
-    data : str, optional
-        A folder or manifest; the recipe's own otherwise.
-    workers : int
-        Processes that make features; the result does not depend on it.
-    cache : Path, optional
-        A folder in which the feature table is kept.
-    keep_folds : Path, optional
-        A folder for the weights of the cross-validation, each file fitted without one fold; those that an earlier
-        run left there are replaced, all of them.
-
-    Raises
-    ------
-    D2FError
-        What reading the data raises; D2F004 where an output cannot be written; D2F606 without data, or where the
-        recipe chooses images by a column that they do not have; D2F607 where the trainable is not an estimator.
-    """
+    """Fit what a recipe asks for, measure it by cross-validation, and write the weights."""
     if output.suffix != ".safetensors":
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{output.name}'")
     if keep_folds is not None:

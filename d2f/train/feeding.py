@@ -20,43 +20,26 @@ from d2f.train.recipe import image_weights
 from d2f.train.tiles import TileSet
 
 AHEAD = 3
-
 """Batches that are made ahead."""
 
 
 class Batch(NamedTuple):
-    """Tiles and which they are.
-
-    Attributes
-    ----------
-    pixels : numpy.ndarray, uint8 (n, size, size, 3)
-    numbers : numpy.ndarray, int64 (n,)
-    """
+    """Tiles and which they are."""
 
     pixels: Pixels
     numbers: NDArray[np.int64]
 
 
 Indices: TypeAlias = NDArray[np.int64]
-
 """Tiles to be fed, shape (n, 2): the number of each and its place in the epoch."""
 
 Make: TypeAlias = Callable[[int, int], Pixels]
-
 """A tile's number and its place to its pixels; called from several threads."""
 
 
 @dataclass
 class Feeder:
-    """Feeds batches and measures how long was waited for them.
-
-    Parameters
-    ----------
-    workers : int
-        Threads.
-    native : bool, optional
-        By mlx-data; by default where it is installed.
-    """
+    """Feeds batches and measures how long was waited for them."""
 
     workers: int = 1
     native: bool = field(default_factory=lambda: find_spec("mlx.data") is not None)
@@ -133,13 +116,7 @@ def tile_weights(tiles: TileSet, sources: float) -> Floats:
 def epoch_order(labels: Labels, weights: Floats, balance: Balance, seed: int, epoch: int) -> Order:
     """Return the tiles of an epoch, in order.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray, shape (tiles,)
-    weights : numpy.ndarray, shape (tiles,)
-        As `tile_weights` returned them; within a label, a tile is drawn in proportion.
-    balance : Balance
-    seed, epoch : int
+    `labels` shape (tiles,); `weights` shape (tiles,).
     """
     random = np.random.default_rng((seed, epoch, 1))
     drawn = [

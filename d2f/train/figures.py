@@ -20,23 +20,7 @@ from d2f.train.operations import OPERATIONS
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How out-of-fold scores under one attack tell the labels.
-
-    Parameters
-    ----------
-    attack : str
-        ``clean`` or the attack.
-    images : int
-        How many were scored.
-    auc : float
-        Over all of them.
-    balanced_accuracy : float
-        At the score 0.
-    two_class_auc : float
-        Mean of the AUC within each collection that holds both labels; NaN without any.
-    collections : dict of str to float
-        The AUC within each of those.
-    """
+    """How out-of-fold scores under one attack tell the labels."""
 
     attack: str
     images: int
@@ -82,14 +66,12 @@ NETWORK: tuple[tuple[str, type[ChainModel]], ...] = (
     ("schedule", Schedule),
     ("stop", network.Stop),
 )
-
 ESTIMATOR: tuple[tuple[str, type[ChainModel]], ...] = (
     ("data", estimator.DataPart),
     ("copies", estimator.Copies),
     ("augment", estimator.Augmentation),
     ("measure, augment: steps", estimator.StepUse),
 )
-
 HEAD = """# Recipes
 
 A recipe says how `d2f train` makes the weights of a detector. It is YAML, read as strictly as a chain file: every

@@ -25,40 +25,24 @@ from d2f.train.outputs import need_free, need_place
 from d2f.weights import read_weights, write_weights
 
 PACKAGES = ("d2f", "mlx", "mlx-cpu", "mlx-cuda-12", "mlx-data", "numpy", "pillow", "scipy")
-
 RUN, RECIPE, LOG = "run.json", "recipe.json", "log.jsonl"
-
 OF = (
     ("data", "is of other images"),
     ("validation", "is of other images: those that validate have changed"),
     ("test", "is of other images: those of data.test have changed"),
     ("start", "started from other weights"),
 )
-
 """What a run is of, by its name in `RUN`, and what is said where it is no longer so."""
 
 
 class RunFolder:
-    """Where a run keeps what it makes.
-
-    Parameters
-    ----------
-    path : Path
-    rank : int
-        Of this process; 0 writes.
-    """
+    """Where a run keeps what it makes."""
 
     def __init__(self, path: Path, rank: int = 0) -> None:
         self.path, self._rank = path, rank
 
     def claim(self, recipe: NetworkRecipe, resume: bool, outputs: Sequence[Path] = (), overwrite: bool = False) -> None:
-        """Make the folder, or see that it holds the run that is to go on; a new run's outputs have to be free.
-
-        Raises
-        ------
-        D2FError
-            D2F623, or D2F004 where it cannot be made, or where an output is there already.
-        """
+        """Make the folder, or see that it holds the run that is to go on; a new run's outputs have to be free."""
         need_place(self.path / RUN)
         held = None if self._rank else self._held()
         if held is not None and not resume:
@@ -74,13 +58,7 @@ class RunFolder:
             raise D2FError.of("D2F004", f"'{self.path}' cannot be made: {error.strerror}") from error
 
     def describe(self, recipe: NetworkRecipe, facts: dict[str, str], resume: bool) -> None:
-        """Write what the run is of; a run that goes on has to be of the same images.
-
-        Raises
-        ------
-        D2FError
-            D2F623: of others.
-        """
+        """Write what the run is of; a run that goes on has to be of the same images."""
         if self._rank:
             return
         held = self._held()
@@ -99,13 +77,7 @@ class RunFolder:
         return self.path / f"{name}-{self._rank}.tiles"
 
     def write_npz(self, path: Path, arrays: dict[str, Any]) -> None:
-        """Write a network's arrays as .npz, whole or not at all.
-
-        Raises
-        ------
-        D2FError
-            D2F004.
-        """
+        """Write a network's arrays as .npz, whole or not at all."""
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             with part.open("wb") as file:
@@ -159,27 +131,7 @@ NETWORK, OPTIMISER, RANDOM = "network.", "optimiser.", "random"
 
 @dataclass
 class Position:
-    """Where a run stands; all that its future depends on beside arrays.
-
-    Parameters
-    ----------
-    epoch : int
-        From 0.
-    place : int
-        Tiles of the epoch that updates were made of.
-    update : int
-        Updates so far, over all epochs.
-    loss : float
-        Sum of the epoch's updates' losses.
-    best, best_epoch : float, int
-        The least watched figure, and its epoch; -1 before the first.
-    rates : dict
-        The schedule's state.
-    log : int
-        Bytes of the log.
-    finished : bool
-        The last epoch is behind.
-    """
+    """Where a run stands; all that its future depends on beside arrays."""
 
     epoch: int = 0
     place: int = 0
@@ -193,13 +145,7 @@ class Position:
 
 
 def save(path: Path, network: nn.Module, optimiser: optim.Optimizer, position: Position) -> None:
-    """Write a checkpoint; the file is replaced at once, never in part.
-
-    Raises
-    ------
-    D2FError
-        D2F004: it cannot be written.
-    """
+    """Write a checkpoint; the file is replaced at once, never in part."""
     held = {NETWORK + name: value for name, value in arrays_of(network).items()}
     held |= {OPTIMISER + name: np.array(value) for name, value in tree_flatten(optimiser.state)}
     held[RANDOM] = np.array(mx.random.state[0])
@@ -207,13 +153,7 @@ def save(path: Path, network: nn.Module, optimiser: optim.Optimizer, position: P
 
 
 def restore(path: Path, network: nn.Module, optimiser: optim.Optimizer) -> Position:
-    """Put a checkpoint's state into a network and an optimiser that were not used yet.
-
-    Raises
-    ------
-    D2FError
-        D2F502, D2F504 or D2F505: the file is not there, of another network, or damaged.
-    """
+    """Put a checkpoint's state into a network and an optimiser that were not used yet."""
     held = read_weights(path)
     load_arrays(network, _part(held.arrays, NETWORK), path.name)
     state = {name: mx.array(value) for name, value in _part(held.arrays, OPTIMISER).items()}
@@ -229,16 +169,7 @@ def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 class Log:
-    """Appends events to a file.
-
-    Parameters
-    ----------
-    path : Path
-    keep : int
-        Bytes of an earlier run's file that are kept; what stands behind them will be told again.
-    written : bool
-        False writes nothing: one process of several writes.
-    """
+    """Appends events to a file."""
 
     def __init__(self, path: Path, keep: int = 0, written: bool = True) -> None:
         self.path, self._written = path, written
@@ -247,13 +178,7 @@ class Log:
             self._change(lambda file: file.truncate(keep))
 
     def write(self, event: str, **values: Any) -> None:
-        """Add a line; numbers that are not finite become null.
-
-        Raises
-        ------
-        D2FError
-            D2F004.
-        """
+        """Add a line; numbers that are not finite become null."""
         line = (json.dumps({"event": event, **plain(values)}, ensure_ascii=False) + "\n").encode()
         self.bytes += len(line)
         if self._written:

@@ -31,7 +31,6 @@ from d2f.train.work import Processes, Watcher
 from d2f.weights import write_weights
 
 MEMORY_WORDS = ("alloc", "memory")
-
 """What a device says that has none left."""
 
 
@@ -57,38 +56,13 @@ def add_in_parts(stepper: Stepper, pixels: Any, labels: Any, weights: Any, say: 
 
 
 LAST, BEST = "last.safetensors", "best.safetensors"
-
 CALMER = "lower optimiser.rate, or add schedule.warm_up or optimiser.clip"
-
 """What helps against a network that diverges."""
 
 
 @dataclass
 class Loop:
-    """A network that is trained.
-
-    Parameters
-    ----------
-    recipe : NetworkRecipe
-    stepper : Stepper
-    rates : Rates
-    size : UpdateSize
-    training, validation : TileSet
-    weights : numpy.ndarray, shape (tiles,)
-        With which tiles are drawn.
-    class_weights : numpy.ndarray, shape (tiles,)
-        Of tiles in the loss; mean 1.
-    augmenter : Augmenter
-    feeder : Feeder
-    processes : Processes
-    folder : Path
-        Where checkpoints go.
-    log : Log
-    watcher : Watcher
-    position : Position
-    trained_before : numpy.ndarray, uint64, optional
-        What the weights were trained on that the network started from.
-    """
+    """A network that is trained."""
 
     recipe: NetworkRecipe
     stepper: Stepper
@@ -96,8 +70,8 @@ class Loop:
     size: UpdateSize
     training: TileSet
     validation: TileSet
-    weights: NDArray[np.float64]
-    class_weights: NDArray[np.float64]
+    weights: NDArray[np.float64]  # (tiles,)
+    class_weights: NDArray[np.float64]  # (tiles,)
     augmenter: Augmenter
     feeder: Feeder
     processes: Processes
@@ -108,13 +82,7 @@ class Loop:
     trained_before: NDArray[np.uint64] | None = None
 
     def run(self) -> None:
-        """Train until the last epoch, or until patience ends.
-
-        Raises
-        ------
-        D2FError
-            D2F622: the loss, or a score of validation, is not finite. D2F004: a checkpoint cannot be written.
-        """
+        """Train until the last epoch, or until patience ends."""
         while not self.position.finished:
             self._epoch()
 
@@ -202,13 +170,7 @@ class Loop:
             save(self.folder / LAST, self.network, self.stepper.optimiser, self.position)
 
     def measure(self, tiles: TileSet) -> Measured:
-        """Return the network's figures on tiles, each process taking its share of them.
-
-        Raises
-        ------
-        D2FError
-            D2F622: a score or a loss is not finite, as after a last update that diverged.
-        """
+        """Return the network's figures on tiles, each process taking its share of them."""
         self.network.eval()
         # Not the loop's feeder: what validation waits for is not what the device waits for in training.
         feeder = Feeder(self.feeder.workers, self.feeder.native)

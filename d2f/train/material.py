@@ -22,14 +22,7 @@ from d2f.version import __version__
 
 @dataclass(frozen=True)
 class Material:
-    """What a run trains on, validates on and is measured on at the end.
-
-    Parameters
-    ----------
-    training, validation : TileSet
-    test : TileSet, optional
-        Looked at and counted; its tiles are not kept over the run.
-    """
+    """What a run trains on, validates on and is measured on at the end."""
 
     training: TileSet
     validation: TileSet
@@ -43,14 +36,7 @@ class Material:
 
 @contextmanager
 def cut_parts(work: Work, divided: Parts) -> Iterator[Material]:
-    """Yield the tiles of a run, some of both labels in each part and of different files; let go of them.
-
-    Raises
-    ------
-    D2FError
-        D2F004 where tiles cannot be kept; D2F604 for a file that stands in two parts; D2F620 for broken images; D2F621
-        where a label has no tile.
-    """
+    """Yield the tiles of a run, some of both labels in each part and of different files; let go of them."""
     for problem in shared_names(divided.training, divided.validation, divided.test):
         work.watcher.say(str(problem))
     with ExitStack() as held:
@@ -85,16 +71,7 @@ def _digest(tiles: TileSet) -> str:
 
 
 def facts(recipe: NetworkRecipe, training: TileSet, divided: Parts, start: str) -> dict[str, str]:
-    """Return what a weights file says of itself.
-
-    Parameters
-    ----------
-    recipe : NetworkRecipe
-    training : TileSet
-    divided : Parts
-    start : str
-        Digest of the weights that training starts from; empty without any.
-    """
+    """Return what a weights file says of itself."""
     known = {
         "d2f": __version__,
         "trainable": recipe.train,

@@ -20,32 +20,15 @@ from d2f.train.stepping import Stepper, make_optimiser
 from d2f.train.tiles import TileSet
 
 BATCH = 16
-
 """Tiles that are measured at once."""
 
 Predict = Callable[[Batch], tuple[NDArray[Any], NDArray[Any]]]
-
 """A batch to the score and the loss of each of its tiles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Figures of validation; an image is called generated where its score is above 0.
-
-    Parameters
-    ----------
-    images : int
-    loss : float
-        Mean over tiles, without smoothing and weights, in nats.
-    accuracy, balanced_accuracy, f1, auc : float
-        Over images; of f1, generated is the positive.
-    generators : dict of str to float
-        Share of each generator's images that are called generated; of ``real``, called real.
-    confusion : list of list of int
-        Rows real, generated; columns called real, called generated.
-    scores : numpy.ndarray, shape (images,)
-        Of each image of the set, NaN where it has no tile.
-    """
+    """Figures of validation; an image is called generated where its score is above 0."""
 
     images: int
     loss: float
@@ -55,7 +38,7 @@ class Measured:
     auc: float
     generators: dict[str, float]
     confusion: list[list[int]]
-    scores: Floats = field(repr=False)
+    scores: Floats = field(repr=False)  # (images,)
 
     def row(self) -> dict[str, Any]:
         """Return the figures as plain data, without the scores."""
@@ -73,16 +56,7 @@ class Measured:
 def predict_tiles(
     tiles: TileSet, predict: Predict, feeder: Feeder, share: tuple[int, int] = (0, 1)
 ) -> NDArray[np.float64]:
-    """Return the score and the loss of each tile, shape (tiles, 2); zeros for those of other processes.
-
-    Parameters
-    ----------
-    tiles : TileSet
-    predict : Predict
-    feeder : Feeder
-    share : (int, int)
-        This process, and how many there are.
-    """
+    """Return the score and the loss of each tile, shape (tiles, 2); zeros for those of other processes."""
     found = np.zeros((len(tiles), 2))
     wanted = in_order(len(tiles))[share[0] :: share[1]]
     for batch in feeder.batches(wanted, BATCH, lambda number, _: tiles.tile(number)):
@@ -124,7 +98,6 @@ def _by_generator(tiles: TileSet, there: NDArray[np.bool_], called: NDArray[np.b
 
 
 TRIED = (2, 4)
-
 """Tiles of the two dry steps; memory grows evenly with tiles."""
 
 
@@ -143,11 +116,6 @@ def fitting_batch(trainable: Any, recipe: NetworkRecipe, budget: int) -> int:
     """Return the largest divisor of a recipe's batch whose step stays within a budget in bytes.
 
     On a CPU an allocation that fails ends the process, so that nothing is left to be caught: it is measured before.
-
-    Raises
-    ------
-    D2FError
-        D2F624: not even one tile does.
     """
     least, more = (step_peak(trainable, recipe, tiles) for tiles in TRIED)
     each = max(0.0, (more - least) / (TRIED[1] - TRIED[0]))

@@ -36,16 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Started:
-    """A network before its first step.
-
-    Parameters
-    ----------
-    network : mlx.nn.Module
-    sha256 : str
-        Of the weights that it starts from; empty without any.
-    trained_on : numpy.ndarray, uint64, optional
-        What those were trained on; None where they do not say.
-    """
+    """A network before its first step."""
 
     network: Any
     sha256: str = ""
@@ -53,14 +44,7 @@ class Started:
 
 
 def start(work: Work) -> Started:
-    """Return a recipe's network, drawn from its seed or loaded; what is wrong with it is told before images are read.
-
-    Raises
-    ------
-    D2FError
-        D2F501 to D2F505: the weights that it starts from are unknown, missing, damaged or of another network.
-        D2F606: it has no layer of the name that `freeze` gives, or its logits do not suit the loss.
-    """
+    """Return a recipe's network, drawn from its seed or loaded; faults are raised before images are read."""
     recipe = work.recipe
     mx.random.seed(recipe.seed)
     started = Started(work.trainable.build())
@@ -112,21 +96,7 @@ def _differences(work: Work, network: Any, held: WeightsFile, wanted: Start) -> 
 
 
 def make_loop(work: Work, started: Started, most: int, training: TileSet, validation: TileSet) -> Loop:
-    """Return the loop of a run, fresh or where its last checkpoint stood.
-
-    Parameters
-    ----------
-    work : Work
-    started : Started
-    most : int
-        Tiles that may go through the network at once.
-    training, validation : TileSet
-
-    Raises
-    ------
-    D2FError
-        D2F004 where the log cannot be written; D2F504, D2F505 for a checkpoint that is damaged.
-    """
+    """Return the loop of a run, fresh or where its last checkpoint stood."""
     recipe, processes, network = work.recipe, work.processes, started.network
     optimiser = make_optimiser(recipe.optimiser)
     position = _position(work, network, optimiser)
@@ -159,13 +129,7 @@ def make_loop(work: Work, started: Started, most: int, training: TileSet, valida
 
 
 def most_at_once(work: Work) -> int:
-    """Return the most tiles that may go through the network at once, by a dry step where a recipe bounds memory.
-
-    Raises
-    ------
-    D2FError
-        D2F624: memory does not suffice for one.
-    """
+    """Return the most tiles that may go through the network at once, by a dry step where a recipe bounds memory."""
     recipe = work.recipe
     if recipe.memory_bytes is None:
         return recipe.batch
@@ -217,13 +181,7 @@ def sizes(loop: Loop) -> dict[str, Any]:
 
 
 def end(work: Work, loop: Loop, divided: Parts, facts: dict[str, str]) -> TrainedNetwork:
-    """Measure the best epoch once more, and under attacks; write what a run leaves.
-
-    Raises
-    ------
-    D2FError
-        D2F004: a file cannot be written.
-    """
+    """Measure the best epoch once more, and under attacks; write what a run leaves."""
     folder, output = work.folder, work.request.output
     loop.processes.wait()
     load_arrays(loop.network, dict(read_weights(folder.path / BEST).arrays), BEST)
@@ -254,16 +212,7 @@ def _trained_on(loop: Loop) -> NDArray[np.uint64]:
 
 
 def train_network(recipe: NetworkRecipe, catalog: Catalog, request: Request, watcher: Watcher) -> TrainedNetwork:
-    """Train the network that a recipe asks for, and leave its weights and a run folder.
-
-    Raises
-    ------
-    D2FError
-        What reading the data raises; D2F004 where an output cannot be written; D2F501 to D2F505 for weights that it
-        starts from; D2F603, D2F604, D2F606 for data or a recipe that cannot be trained on; D2F607 where the trainable
-        is no network; D2F620 for broken images; D2F621 where a label is missing; D2F622 where the loss is not finite;
-        D2F623 for a run that stands in the way; D2F624 where memory does not suffice.
-    """
+    """Train the network that a recipe asks for, and leave its weights and a run folder."""
     if request.output.suffix != ".safetensors":
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{request.output.name}'")
     work = _work(recipe, catalog, request, watcher)

@@ -17,7 +17,6 @@ from d2f.plugins.catalog import Catalog
 from d2f.train.network_recipe import Augmentation, Choice
 
 GREY = (0.299, 0.587, 0.114)
-
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
 
 
@@ -159,7 +158,6 @@ class CutOut:
 
 
 OPERATIONS: dict[str, type[Any]] = {one.name: one for one in (Crop, Flip, Rotate, Colour, CutOut)}
-
 """By the name that recipes use; `crop` here goes before the preprocessor of that name."""
 
 Number = int | float
@@ -167,13 +165,7 @@ Number = int | float
 
 @dataclass
 class Operation:
-    """A choice of a recipe, built; options that are drawn are built anew each time.
-
-    Parameters
-    ----------
-    choice : Choice
-    catalog : Catalog
-    """
+    """A choice of a recipe, built; options that are drawn are built anew each time."""
 
     choice: Choice
     catalog: Catalog
@@ -212,15 +204,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Lays augmentations over tiles and brings them to their size.
-
-    Parameters
-    ----------
-    steps : list of (Augmentation, list of Operation)
-    size : int
-        Side of what comes out, in pixels.
-    seed : int
-    """
+    """Lays augmentations over tiles and brings them to their size."""
 
     steps: list[tuple[Augmentation, list[Operation]]]
     size: int
@@ -228,24 +212,11 @@ class Augmenter:
 
     @classmethod
     def of(cls, augment: list[Augmentation], size: int, seed: int, catalog: Catalog) -> Augmenter:
-        """Build what a recipe names.
-
-        Raises
-        ------
-        D2FError
-            What building a stage raises.
-        """
+        """Build what a recipe names."""
         return cls([(one, [Operation(choice, catalog) for choice in one.choices]) for one in augment], size, seed)
 
     def __call__(self, tile: Pixels, number: int, epoch: int, place: int) -> Pixels:
-        """Return a tile as the network sees it in an epoch, uint8 (size, size, 3).
-
-        Parameters
-        ----------
-        tile : numpy.ndarray, uint8 (side, side, 3)
-        number, epoch, place : int
-            Of the tile, of the epoch from 0, and where in the epoch it stands: a tile drawn twice differs.
-        """
+        """Return a tile as the network sees it in an epoch, uint8 (size, size, 3)."""
         random = np.random.default_rng((self.seed, number, epoch, place, 2))
         pixels = tile
         for augmentation, operations in self.steps:

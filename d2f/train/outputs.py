@@ -12,7 +12,6 @@ from d2f.api.errors import D2FError
 from d2f.weights import read_weights
 
 FACTS = {"d2f", "trainable", "recipe", "data"}
-
 """What weights and journals of every run say of themselves."""
 
 
@@ -20,11 +19,6 @@ def need_free(paths: Iterable[Path], overwrite: bool = False, option: str = "-o"
     """Refuse files that are there and that no training made, unless they are to be replaced; and what can be no file.
 
     `option` is what names them.
-
-    Raises
-    ------
-    D2FError
-        D2F004.
     """
     for path in paths:
         need_place(path, option)
@@ -56,13 +50,7 @@ def _begins_a_journal(event: Any) -> bool:
 
 
 def need_place(path: Path, option: str = "-o") -> None:
-    """Refuse a path that leads through a file.
-
-    Raises
-    ------
-    D2FError
-        D2F004.
-    """
+    """Refuse a path that leads through a file."""
     above = next((one for one in path.parents if os.path.lexists(one)), None)
     if above is not None and not os.path.isdir(above):
         raise D2FError.of(
@@ -71,13 +59,7 @@ def need_place(path: Path, option: str = "-o") -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where it is not there.
-
-    Raises
-    ------
-    D2FError
-        D2F004.
-    """
+    """Make a folder, and those above it, where it is not there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

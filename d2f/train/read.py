@@ -17,11 +17,8 @@ from d2f.train.operations import check as check_augmentations
 from d2f.train.recipe import Recipe
 
 CODE = "D2F606"
-
 BEGIN = "a recipe begins with the lines `d2f: 1` and `train: NAME`, the name as `d2f plugin list` shows it"
-
 OF_THE_FILE = ("D2F102", "D2F107", "D2F108")
-
 """Problems of a file that is read as chain files are."""
 
 
@@ -29,12 +26,6 @@ def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
     """Read a recipe and see that every stage it names can be built.
 
     The trainable that it names says which keys there are: those of a network where it has a `build`.
-
-    Raises
-    ------
-    D2FError
-        D2F606 for each thing that is wrong with the file, D2F607 for an unknown trainable, and what
-        building a stage raises, each located in the file.
     """
     try:
         source, problems = parse(read_text(path))

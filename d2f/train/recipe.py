@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 RECIPE_VERSION = 1
-
 Options = Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
@@ -37,7 +36,6 @@ def _of_jpeg(value: list[int]) -> list[int]:
 
 
 Interval = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2), AfterValidator(_rising)]
-
 Qualities = Annotated[Interval, AfterValidator(_of_jpeg)]
 
 
@@ -140,19 +138,7 @@ def without_newer_keys(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def need_columns(recipe: Recipe | NetworkRecipe, dataset: Dataset) -> None:
-    """Refuse a recipe that chooses images by a column that the set does not have.
-
-    Parameters
-    ----------
-    recipe : Recipe or NetworkRecipe
-    dataset : Dataset
-        All images, before any are left out.
-
-    Raises
-    ------
-    D2FError
-        D2F606 for each such entry of `data.leave_out`, `copies.measured_only` and `emphasis`.
-    """
+    """Refuse a recipe that chooses images by a column that the set does not have."""
     columns = columns_of(dataset)
     notes = (f"there are {', '.join(columns)}",)
     problems = [
@@ -173,17 +159,7 @@ def _named(recipe: Recipe | NetworkRecipe) -> Iterator[tuple[str, Sequence[Havin
 
 
 def image_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis] = ()) -> Floats:
-    """Return the weight of each image, shape (n,), mean 1, both labels of one sum.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    balance : float
-        An image of a (collection, generator, label) with n images has weight n ** (balance - 1) within its
-        label: 0 makes all of these alike whatever their size, 1 all images.
-    emphasis : sequence of Emphasis
-        Factors for images that have a value in a column.
-    """
+    """Return the weight of each image, shape (n,), mean 1, both labels of one sum."""
     keys = [(image.collection, image.generator, image.label) for image in dataset]
     counts = Counter(keys)
     weights = np.array([counts[key] ** (balance - 1.0) for key in keys])

@@ -22,7 +22,6 @@ from d2f.train.measuring import Measured
 from d2f.train.network_recipe import NetworkRecipe
 
 SIDE = 192
-
 """The longer side of a thumbnail, in pixels."""
 
 STYLE = (
@@ -131,16 +130,7 @@ ABSENT = "no plots: matplotlib is not installed (pip install 'd2f[train]')"
 
 
 def write_plots(folder: Path, epochs: list[dict[str, Any]], clean: Measured) -> str:
-    """Write ``curves.png`` and ``confusion.png``; return what there is to say, empty if nothing.
-
-    Parameters
-    ----------
-    folder : Path
-    epochs : list of dict
-        A log's epochs.
-    clean : Measured
-        Of the best epoch.
-    """
+    """Write ``curves.png`` and ``confusion.png``; return what there is to say, empty if nothing."""
     if find_spec("matplotlib") is None:
         return ABSENT
     curves(epochs).savefig(folder / "curves.png", dpi=120)
@@ -189,20 +179,13 @@ def _confusion(clean: Measured) -> Any:
 
 
 WORST = 48
-
 """Mistakes that are listed."""
 
 
 def write_report(
     folder: Path, recipe: NetworkRecipe, facts: dict[str, str], figures: dict[str, Measured], validation: Dataset
 ) -> Iterator[str]:
-    """Write the report's files into a run folder, and yield what there is to say of them.
-
-    Raises
-    ------
-    D2FError
-        D2F004: a file cannot be written.
-    """
+    """Write the report's files into a run folder, and yield what there is to say of them."""
     clean = figures["clean"]
     epochs = read_log(folder / "log.jsonl", "epoch")
     worst = mistakes(validation, clean)

@@ -20,30 +20,17 @@ from pathlib import Path
 from d2f.train.measuring import Measured
 
 VARINT, EIGHT_BYTES, TEXT, FOUR_BYTES = 0, 1, 2, 5
-
 """Wire types."""
 
 POLYNOMIAL = 0x82F63B78
-
 """Castagnoli's, its bits reversed."""
 
 START = b"\x08\x01"
-
 """A SessionLog whose status is START: later events of such steps go before what was told of them."""
 
 
 def event_file(values: Mapping[str, float], step: int, time: float) -> bytes:
-    """Return a file that holds scalars of one step.
-
-    Parameters
-    ----------
-    values : mapping of str to float
-        By tag, such as ``validation/auc``.
-    step : int
-        From 0.
-    time : float
-        Seconds since 1970.
-    """
+    """Return a file that holds scalars of one step."""
     begun = _field(1, EIGHT_BYTES, struct.pack("<d", time))
     at = begun + _field(2, VARINT, _varint(step))
     summary = b"".join(_field(1, TEXT, _value(tag, value)) for tag, value in values.items())
@@ -109,11 +96,6 @@ def write_scalars(folder: Path, epoch: int, loss: float, rate: float, figures: M
 
     Each epoch is a file of its own, so that a killed run leaves none open; TensorBoard joins them. They say nothing
     that the log does not, so that a disk without room for them ends no run.
-
-    Returns
-    -------
-    str
-        What went wrong, empty if nothing.
     """
     values = {"training/loss": loss, "training/rate": rate}
     values |= {f"validation/{name}": getattr(figures, name) for name in SHOWN}

@@ -15,15 +15,12 @@ from d2f.data.groups import near_pairs
 from d2f.train.tiles import TileSet
 
 SHOWN = 3
-
 """Groups, collections or pairs that a message names."""
 
 NUMBERED = re.compile(r"near-\d+")
-
 """A group that an audit has numbered: in another manifest the name is another group's."""
 
 NEXT_STEP = "take them out of one part; `d2f data split` makes parts that share nothing"
-
 Part = TypeVar("Part", Dataset, TileSet)
 
 
@@ -35,13 +32,7 @@ def _met(training: Part, validation: Part, test: Part | None) -> Iterator[tuple[
 
 
 def need_groups_apart(training: Dataset, validation: Dataset, test: Dataset | None = None) -> None:
-    """Refuse groups, which are of one picture, that stand in two parts; before an image is read.
-
-    Raises
-    ------
-    D2FError
-        D2F604.
-    """
+    """Refuse groups, which are of one picture, that stand in two parts; before an image is read."""
     for what, _, part, others in _met(training, validation, test):
         seen = {name for name in _names(others, "group") if not NUMBERED.fullmatch(name)}
         shared = [image.group for image in part if image.group in seen]
@@ -64,13 +55,7 @@ def shared_names(training: Dataset, validation: Dataset, test: Dataset | None = 
 
 
 def need_apart(training: TileSet, validation: TileSet, test: TileSet | None = None) -> None:
-    """Refuse files, by digest, that stand in two parts.
-
-    Raises
-    ------
-    D2FError
-        D2F604.
-    """
+    """Refuse files, by digest, that stand in two parts."""
     for what, said, part, others in _met(training, validation, test):
         seen = {digest for other in others for digest in other.digests}
         shared = sum(digest in seen for digest in part.digests)

@@ -22,13 +22,7 @@ def tile_losses(logits: mx.array, labels: mx.array, smoothing: float = 0.0) -> m
     Binary cross entropy is taken of logits: y log(1 + exp(-x)) + (1 - y) log(1 + exp(x)), which loses no digit where
     x is large. Of probabilities its gradient is not a number once a sigmoid saturates, compiled or not.
 
-    Parameters
-    ----------
-    logits : mlx.core.array, shape (n,) or (n, 2)
-    labels : mlx.core.array, shape (n,), float32
-        0 real, 1 generated.
-    smoothing : float
-        So much of a label is spread evenly over both.
+    `logits` mlx.core.array, shape (n,) or (n, 2); `labels` mlx.core.array, shape (n,), float32.
     """
     if logits.ndim == 1:
         aims = labels * (1.0 - smoothing) + smoothing / 2
@@ -42,13 +36,7 @@ def scores(logits: mx.array) -> mx.array:
 
 
 def check_head(logits: Any, loss: Loss) -> int:
-    """Return how many logits a network has; refuse a loss that does not fit them.
-
-    Raises
-    ------
-    D2FError
-        D2F606.
-    """
+    """Return how many logits a network has; refuse a loss that does not fit them."""
     heads = 1 if logits.ndim == 1 else logits.shape[1]
     wanted = {"auto": (1, 2), "binary-cross-entropy": (1,), "cross-entropy": (2,)}[loss.use]
     if logits.ndim > 2 or heads not in wanted:
@@ -63,21 +51,7 @@ Reduce = Callable[[Any], Any]
 
 
 class Stepper:
-    """Updates a network.
-
-    Parameters
-    ----------
-    network : mlx.nn.Module
-    optimiser : mlx.optimizers.Optimizer
-    smoothing : float
-        Label smoothing.
-    clip : float, optional
-        Greatest norm of an update's gradient.
-    compiled : bool
-        Compile both halves of the step.
-    reduce : callable, optional
-        Sums a tree of arrays over the processes that train together.
-    """
+    """Updates a network."""
 
     def __init__(
         self,
@@ -110,16 +84,7 @@ class Stepper:
         self._update = mx.compile(update, inputs=backward, outputs=backward) if compiled else update
 
     def add(self, pixels: Any, labels: Any, weights: Any) -> mx.array:
-        """Add a batch's gradient, and return its loss summed over tiles, weighted; evaluated.
-
-        Parameters
-        ----------
-        pixels : array, uint8 (n, size, size, 3)
-        labels : array, (n,)
-            0 real, 1 generated.
-        weights : array, (n,)
-            Of each tile, over the number of tiles in the whole update: so that summed batches are the big batch.
-        """
+        """Add a batch's gradient, and return its loss summed over tiles, weighted; evaluated."""
         loss, made = self._gradients(mx.array(pixels), mx.array(labels, mx.float32), mx.array(weights, mx.float32))
         self.pending = made if self.pending is None else tree_map(mx.add, self.pending, made)
         mx.eval(loss, self.pending, self.network.state)
@@ -158,17 +123,7 @@ def _weighted_loss(network: nn.Module, smoothing: float) -> Callable[[mx.array, 
 
 @dataclass
 class Rates:
-    """A schedule over a run.
-
-    Parameters
-    ----------
-    schedule : Schedule
-    top : float
-        The optimiser's rate.
-    updates : int
-        Updates an epoch.
-    epochs : int
-    """
+    """A schedule over a run."""
 
     schedule: Schedule
     top: float
@@ -222,17 +177,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class UpdateSize:
-    """Of one process of several.
-
-    Parameters
-    ----------
-    tiles : int
-        That make an update, over all processes.
-    batch : int
-        That go through the network at once.
-    batches : int
-        Of one process, for one update.
-    """
+    """Of one process of several."""
 
     tiles: int
     batch: int
@@ -240,18 +185,7 @@ class UpdateSize:
 
     @classmethod
     def of(cls, tiles: int, batch: int, accumulate: int, most: int, processes: int = 1) -> UpdateSize:
-        """Divide an update over batches and processes.
-
-        Parameters
-        ----------
-        tiles : int
-            An epoch's.
-        batch, accumulate : int
-            A recipe's.
-        most : int
-            The most that memory allows at once.
-        processes : int
-        """
+        """Divide an update over batches and processes."""
         whole = min(batch * accumulate, tiles if tiles < batch else tiles // batch * batch)
         each = max(1, whole // processes)
         at_once = next(number for number in range(min(batch, most, each), 0, -1) if each % number == 0)

@@ -29,27 +29,14 @@ from d2f.weights import read_weights, resolve
 
 @dataclass(frozen=True)
 class TrialKeys:
-    """Makes the keys of a study's trials; each file is read once for all of them.
-
-    Parameters
-    ----------
-    catalog : Catalog
-    data : str, optional
-        A folder or manifest; a recipe's own otherwise.
-    """
+    """Makes the keys of a study's trials; each file is read once for all of them."""
 
     catalog: Catalog
     data: str | None
     _known: dict[str, str] = field(default_factory=dict, repr=False)
 
     def of(self, trial: Trial) -> str:
-        """Return the key: of recipe, fold, the images that train, validate and test, and the weights to start from.
-
-        Raises
-        ------
-        D2FError
-            What dividing the data raises, as a run does; D2F501 to D2F505 for weights that it starts from.
-        """
+        """Return the key: of recipe, fold, the images that train, validate and test, and the weights to start from."""
         divided = parts(trial.recipe, self.data, trial.fold)
         told = [recipe_digest(trial.recipe), str(trial.fold)]
         told += [self._images(part) for part in (divided.training, divided.validation)]
@@ -77,31 +64,17 @@ class TrialKeys:
 
 
 FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
-
 ROWS = "rows.jsonl"
-
 ENDS = ("D2F004", "D2F620")
-
 """A full disk and broken images end a study; what is wrong with one trial does not."""
 
 REPEATS = ({"fold"}, {"seed"})
-
 """What differs between trials that are one recipe, run several times: only such have a mean."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """Runs trials one after the other.
-
-    Parameters
-    ----------
-    catalog : Catalog
-    folder : Path
-        A run each, and the table.
-    data : str, optional
-    workers : int
-    watcher : Watcher
-    """
+    """Runs trials one after the other."""
 
     catalog: Catalog
     folder: Path
@@ -113,12 +86,6 @@ class Study:
         """Return a row for each trial; those that an earlier call finished are not run again.
 
         A trial that fails has a row that says why, and costs no other.
-
-        Raises
-        ------
-        D2FError
-            D2F004: the folder cannot be written. D2F620: a broken image. Before any trial, what reading the data, or
-            the weights to start from, raises where no trial can do without.
         """
         # A file beneath the folder is one that leads to no place.
         need_place(self.folder / ROWS)

@@ -34,16 +34,7 @@ from d2f.weights import read_weights, short_digests, write_weights
 
 @dataclass(frozen=True)
 class CopyMaker:
-    """Makes the copies that a recipe asks for, the same ones for the same file whatever else is asked.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    augmentations : list of list of Preprocessor
-        Built from ``recipe.augment``.
-    attacks : list of Preprocessor
-        Built from ``recipe.measure``.
-    """
+    """Makes the copies that a recipe asks for, the same ones for the same file whatever else is asked."""
 
     recipe: Recipe
     augmentations: list[list[Any]]
@@ -98,19 +89,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Table:
-    """Features of a set's copies; a copy that the trainable has no features for is a row of NaN.
-
-    Parameters
-    ----------
-    digests : tuple of str
-        sha256 of each image file.
-    training : numpy.ndarray, shape (images, copies, d), float64
-    measuring : numpy.ndarray, shape (images, 1 + attacks, d), float64
-    """
+    """Features of a set's copies; a copy that the trainable has no features for is a row of NaN."""
 
     digests: tuple[str, ...]
-    training: Floats
-    measuring: Floats
+    training: Floats  # (images, copies, d), float64
+    measuring: Floats  # (images, 1 + attacks, d), float64
 
     def repeated(self, measured: int) -> Table:
         """Return the table whose training copies are these and, so many times, the measuring copies."""
@@ -149,11 +132,6 @@ def make_table(
     """Return the features of every copy of every image.
 
     `kept` names a file for `d2f.features.keeping`: a run that was killed finds there what a tower has made of pictures.
-
-    Raises
-    ------
-    D2FError
-        Where an image cannot be read, or no copy at all has features (D2F603).
     """
     rows: list[ImageFeatures] = []
     with keeping(kept):
@@ -195,7 +173,6 @@ def _rows(
 
 
 _maker: FeatureMaker | None = None
-
 _open = ExitStack()
 
 
@@ -221,7 +198,6 @@ def _make(path: str, measured_only: bool) -> ImageFeatures:
 
 
 ONLY_FITTING: Any = {"balance": True, "emphasis": True, "folds": True, "copies": {"measured"}}
-
 """Keys of a recipe that the table does not depend on, as pydantic's `exclude` takes them."""
 
 
@@ -273,9 +249,7 @@ def keep_table(folder: Path, key: str, table: Table) -> str:
 
 
 NAME = re.compile(r"fold-[1-9][0-9]*\.safetensors")
-
 WITHOUT = "without_fold"
-
 """What such a file alone says of itself: the fold that it was fitted without, from 1."""
 
 
@@ -287,36 +261,13 @@ def fold_file(folder: Path, number: int) -> Path:
 def keep_fold(
     folder: Path, number: int, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str], digests: Iterable[str]
 ) -> None:
-    """Write the weights that were fitted without a fold.
-
-    Parameters
-    ----------
-    folder : Path
-    number : int
-        The fold that was left out, from 0.
-    arrays : mapping of str to numpy.ndarray
-    facts : mapping of str to str
-        What the file says of itself.
-    digests : iterable of str
-        sha256 of each image that was fitted to.
-
-    Raises
-    ------
-    D2FError
-        D2F004: the file cannot be written.
-    """
+    """Write the weights that were fitted without a fold."""
     more = {**facts, WITHOUT: str(number + 1)}
     write_weights(fold_file(folder, number), arrays, more, short_digests(digests))
 
 
 def clear_folds(folder: Path) -> None:
-    """Remove what an earlier run kept, which may have had more folds; other files stay.
-
-    Raises
-    ------
-    D2FError
-        D2F004: a file cannot be removed.
-    """
+    """Remove what an earlier run kept, which may have had more folds; other files stay."""
     for path in sorted(folder.iterdir()):
         if NAME.fullmatch(path.name) and _kept(path):
             try:
@@ -326,13 +277,7 @@ def clear_folds(folder: Path) -> None:
 
 
 def need_another(output: Path, folder: Path) -> None:
-    """Refuse a weights file that stands where a fold's are kept.
-
-    Raises
-    ------
-    D2FError
-        D2F004.
-    """
+    """Refuse a weights file that stands where a fold's are kept."""
     if NAME.fullmatch(output.name) and output.parent.resolve() == folder.resolve():
         raise D2FError.of("D2F004", f"'{output}' is where the weights of a fold are kept", "name another file with -o")
 

@@ -27,16 +27,7 @@ from d2f.train.network_recipe import NetworkRecipe
 
 @dataclass(frozen=True)
 class TileCutter:
-    """Cuts the tiles that a recipe asks for, the same ones for the same file whatever else is asked.
-
-    Parameters
-    ----------
-    recipe : NetworkRecipe
-    training : bool
-        Training tiles; else validation tiles: of the judging copy, without a margin or a draw.
-    attack : tuple of Step
-        Laid over each copy before it is cut.
-    """
+    """Cuts the tiles that a recipe asks for, the same ones for the same file whatever else is asked."""
 
     recipe: NetworkRecipe
     training: bool
@@ -96,26 +87,14 @@ def _deviations(tiles: Pixels) -> NDArray[np.float32]:
 
 
 MEMORY = 2 * 2**30
-
 """Bytes of tiles that a run keeps in memory; beyond that they go to a file."""
 
 DISK = 64 * 2**30
-
 """Bytes of tiles that a run keeps in a file; beyond that they are decoded again each epoch."""
 
 
 class TileCache:
-    """Tiles of images, appended once and read by index from any thread.
-
-    Parameters
-    ----------
-    side : int
-        Of a tile, in pixels.
-    file : Path
-        Where tiles go that memory has no room for; removed by `close`.
-    memory, disk : int
-        Bounds in bytes.
-    """
+    """Tiles of images, appended once and read by index from any thread."""
 
     def __init__(self, side: int, file: Path, memory: int = MEMORY, disk: int = DISK) -> None:
         self._shape = (side, side, 3)
@@ -127,13 +106,7 @@ class TileCache:
         self._map: np.memmap[tuple[int, ...], np.dtype[np.uint8]] | None = None
 
     def add(self, tiles: Pixels) -> None:
-        """Keep tiles (n, side, side, 3), as far as there is room, at the next indices.
-
-        Raises
-        ------
-        D2FError
-            D2F004: the disk is full.
-        """
+        """Keep tiles (n, side, side, 3), as far as there is room, at the next indices."""
         room = self._rooms[0] - len(self._memory)
         self._memory += [np.array(tile) for tile in tiles[: max(room, 0)]]
         rest = tiles[max(room, 0) :][: self._rooms[1] - self._written]
@@ -167,35 +140,20 @@ class TileCache:
 
 
 AHEAD = 4
-
 """Images a worker may be ahead of the one that is kept next."""
 
 SHOWN = 20
-
 """Broken images that an error names."""
 
 
 @dataclass(frozen=True)
 class TileSet:
-    """Tiles by number.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    digests : tuple of str
-        sha256 of each image.
-    hashes : tuple of int or None
-        Perceptual hash of each image, as `d2f.data.facts` has it.
-    image : numpy.ndarray, shape (tiles,), int64
-        The image that each tile is of.
-    cutter : TileCutter
-    cache : TileCache
-    """
+    """Tiles by number."""
 
     dataset: Dataset
     digests: tuple[str, ...]
     hashes: tuple[int | None, ...]
-    image: NDArray[np.int64]
+    image: NDArray[np.int64]  # (tiles,), int64
     cutter: TileCutter
     cache: TileCache
 
@@ -229,13 +187,7 @@ Progress = Callable[[int, int], None]
 def make_tiles(
     dataset: Dataset, cutter: TileCutter, file: Path, workers: int, progress: Progress, keep: bool = True
 ) -> TileSet:
-    """Decode every image once and keep its tiles; without `keep` they are only counted, and decoded again when asked.
-
-    Raises
-    ------
-    D2FError
-        D2F620 that names each image that cannot be read; D2F004 where tiles cannot be kept.
-    """
+    """Decode every image once and cache its tiles; without `keep` they are only counted."""
     cache = TileCache(cutter.side, file) if keep else TileCache(cutter.side, file, 0, 0)
     digests, hashes, counts = [], [], []
     problems: list[Problem] = []

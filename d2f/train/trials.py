@@ -19,7 +19,6 @@ from d2f.train.network_recipe import NetworkRecipe
 from d2f.train.operations import check as check_augmentations
 
 RANGE = re.compile(r"([^/\\\"'\[\]{}]+?)\.\.([^/\\\"'\[\]{}]+)")
-
 """A range; a path with ``..`` in it, or a text in quotes, is none."""
 
 MOST = 2**63 - 1
@@ -44,11 +43,6 @@ class Range:
 
 def read_set(text: str) -> tuple[str, list[Any]]:
     """Return the key and its values, a `Range` among them for each ``LOW..HIGH``; commas in brackets part nothing.
-
-    Raises
-    ------
-    D2FError
-        D2F001: a text that is no such list, or a range that is none.
 
     Examples
     --------
@@ -83,24 +77,12 @@ def _range(text: str, low: Any, high: Any) -> Range:
 
 
 OPTIONAL = ("start",)
-
 """Parts of a recipe that need not be there, and come about where one of their keys is set."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A run of a study.
-
-    Parameters
-    ----------
-    name : str
-        What the table calls it.
-    recipe : NetworkRecipe
-    values : dict of str
-        What differs from the recipe, for the table.
-    fold : (int, int), optional
-        Which fold validates, and how many there are.
-    """
+    """A run of a study."""
 
     name: str
     recipe: NetworkRecipe
@@ -114,13 +96,7 @@ def fold_trials(recipe: NetworkRecipe, folds: int) -> list[Trial]:
 
 
 def grid_trials(recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str]) -> list[Trial]:
-    """Return a trial for each combination of the values that ``KEY=V1,V2`` list.
-
-    Raises
-    ------
-    D2FError
-        D2F001: a text that is no such list. D2F606 or D2F114: a key or a value that the recipe cannot have.
-    """
+    """Return a trial for each combination of the values that ``KEY=V1,V2`` list."""
     keys = dict(read_set(text) for text in sets)
     for key, values in keys.items():
         if any(isinstance(value, Range) for value in values):
@@ -132,13 +108,7 @@ def grid_trials(recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str]) ->
 def random_trials(
     recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str], count: int, seed: int = 0
 ) -> list[Trial]:
-    """Return `count` trials drawn from lists (``KEY=V1,V2``) and ranges (``KEY=LOW..HIGH``), each seeded by its number.
-
-    Raises
-    ------
-    D2FError
-        As `grid_trials` does.
-    """
+    """Return `count` trials from lists (``KEY=V1,V2``) and ranges (``KEY=LOW..HIGH``), each seeded by its number."""
     keys = dict(read_set(text) for text in sets)
     trials: dict[str, Trial] = {}
     for number in range(count):

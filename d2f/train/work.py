@@ -59,12 +59,7 @@ class Silent:
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes, and which of them this is.
-
-    Parameters
-    ----------
-    group : mlx.core.distributed.Group
-    """
+    """The processes, and which of them this is."""
 
     group: Any
 
@@ -111,23 +106,7 @@ class Processes:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a run beside its recipe.
-
-    Parameters
-    ----------
-    output : Path
-        The weights file; the run folder stands beside it.
-    data : str, optional
-        A folder or manifest; the recipe's own otherwise.
-    workers : int
-        Threads that make tiles; the result does not depend on it.
-    resume : bool
-        Go on with a run that was ended.
-    fold : (int, int), optional
-        Of a k-fold run: which fold validates, and how many there are.
-    overwrite : bool
-        Replace weights that stand at `output`, but no run.
-    """
+    """What is asked of a run beside its recipe."""
 
     output: Path
     data: str | None = None
@@ -139,19 +118,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Work:
-    """What a run works with from its beginning to its end.
-
-    Parameters
-    ----------
-    recipe : NetworkRecipe
-    trainable : GradientTrainable
-        That the recipe names, with its options.
-    catalog : Catalog
-    request : Request
-    folder : RunFolder
-    processes : Processes
-    watcher : Watcher
-    """
+    """What a run works with from its beginning to its end."""
 
     recipe: NetworkRecipe
     trainable: Any
@@ -164,19 +131,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class TrainedNetwork:
-    """What came of a run.
-
-    Parameters
-    ----------
-    weights : Path
-        The weights file.
-    sha256 : str
-        Its digest; empty in processes that do not write.
-    figures : dict of str to Measured
-        Of the best epoch: ``clean``, each attack, and ``test`` where the recipe names one.
-    folder : Path
-        What the run left.
-    """
+    """What came of a run."""
 
     weights: Path
     sha256: str
@@ -189,13 +144,7 @@ WORDS = ("real", "generated")
 
 @dataclass(frozen=True)
 class Parts:
-    """A set in parts that share no component, where they come from one folder.
-
-    Parameters
-    ----------
-    training, validation : Dataset
-    test : Dataset, optional
-    """
+    """A set in parts that share no component, where they come from one folder."""
 
     training: Dataset
     validation: Dataset
@@ -211,23 +160,6 @@ def parts(
     """Return the images that a recipe trains on and those that it validates on.
 
     A share that validates is one fold of whole components, chosen by `telling_fold`.
-
-    Parameters
-    ----------
-    recipe : NetworkRecipe
-    data : str, optional
-        A folder or manifest; the recipe's own otherwise.
-    fold : (int, int), optional
-        Of a k-fold run: which fold validates, and how many there are.
-    say : callable, optional
-        Hears how many images the recipe leaves out.
-
-    Raises
-    ------
-    D2FError
-        What reading the data raises; D2F603 where there are too few components; D2F606 where the recipe chooses images
-        by a column that they do not have, or leaves out all; D2F604 where a group stands in two
-        parts; D2F621 where a part lacks a label.
     """
     dataset, wanted = training_data(recipe, data, say), recipe.data
     test = None if wanted.test is None else load_dataset(wanted.test)
@@ -246,13 +178,7 @@ def parts(
 
 
 def need_both(counts: np.ndarray, what: str, notes: tuple[str, ...] = ()) -> None:
-    """Refuse a part without one of the labels.
-
-    Raises
-    ------
-    D2FError
-        D2F621.
-    """
+    """Refuse a part without one of the labels."""
     for label, word in enumerate(WORDS):
         if not counts[label]:
             raise D2FError.of("D2F621", f"none of the {what} is {word}", *notes)
@@ -274,14 +200,7 @@ def telling_fold(numbers: NDArray[np.int64], together: NDArray[np.int64], labels
     makes an image generated does. What counts, in this order: that the fold holds both labels; how many of its
     components do; how many components it has, for hands differ more than their images; a lower number.
 
-    Parameters
-    ----------
-    numbers : numpy.ndarray, shape (n,), int64
-        The fold of each image, as `d2f.data.split` deals them.
-    together : numpy.ndarray, shape (n,), int64
-        The component of each image.
-    labels : numpy.ndarray, shape (n,)
-        0 real, 1 generated.
+    `numbers` shape (n,), int64; `together` shape (n,), int64; `labels` shape (n,).
     """
 
     def worth(number: int) -> tuple[bool, int, int, int]:

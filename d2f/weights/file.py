@@ -75,7 +75,6 @@ def _spelled(shape: Shape) -> str:
 
 
 KEY = "d2f.trained_on"
-
 """Name of the array in a weights file."""
 
 
@@ -103,11 +102,9 @@ def short_digests(digests: Iterable[str]) -> NDArray[np.uint64]:
 
 
 ZIP = b"PK"
-
 """How an .npz file begins; anything else is taken for safetensors."""
 
 CHECKPOINTS = (".pth", ".pt", ".ckpt")
-
 """Endings of PyTorch checkpoints, which are never read here."""
 
 

@@ -14,23 +14,16 @@ from d2f.version import __version__
 from d2f.weights.attempt import Attempt, Unfetched
 
 PREFIXES = ("https://", "http://")
-
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
 TIMEOUT = 30.0
-
 """Seconds without a byte."""
 
 TRIES = 5
-
 """Connections that may break before the source is given up; each goes on where the last one stopped."""
 
 BLOCK = 2**20
-
 RANGE_BEHIND_THE_END = 416
-
 PARTIAL = 206
-
 OVERLOADED = 500
 
 
@@ -47,15 +40,7 @@ class _Careful(HTTPRedirectHandler):
 
 
 def fetch(source: str, attempt: Attempt) -> None:
-    """Bring the file of an address; goes on where an earlier attempt stopped, if the server can.
-
-    Raises
-    ------
-    Unfetched
-        The address is not allowed, or the server gives no file, or too large a one, or none to its end.
-    OSError
-        The file cannot be written.
-    """
+    """Bring the file of an address; goes on where an earlier attempt stopped, if the server can."""
     _check(source)
     opener = _opener(source)
     for left in reversed(range(TRIES)):

@@ -9,20 +9,11 @@ from pathlib import Path
 from d2f.weights.attempt import Attempt, Unfetched
 
 PREFIX = "hf://"
-
 SOURCE = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[^@]+)@(?P<revision>[\w./-]+)")
 
 
 def fetch(source: str, attempt: Attempt) -> None:
-    """Bring a file of a repository at a revision; what a private one asks for is taken from the hub's own login.
-
-    Raises
-    ------
-    Unfetched
-        The source is not understood, huggingface_hub is not installed, or the hub gives no file, or too large a one.
-    OSError
-        The file cannot be written.
-    """
+    """Bring a file of a repository at a revision; what a private one asks for is taken from the hub's own login."""
     found = SOURCE.fullmatch(source)
     if found is None or ".." in found["file"].split("/"):
         raise Unfetched("not of the form hf://ORG/REPO/FILE@REVISION")

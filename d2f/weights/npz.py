@@ -14,20 +14,12 @@ if TYPE_CHECKING:
 
 
 SUFFIX = ".npy"
-
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
-
 """The earliest time that a zip archive can name; the hour of writing is no part of weights."""
 
 
 def encoded(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return an .npz file.
-
-    Raises
-    ------
-    TypeError
-        An array's dtype is not among those of weights files.
-    """
+    """Return an .npz file."""
     import numpy as np
 
     held = io.BytesIO()
@@ -43,13 +35,7 @@ def encoded(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def decoded(data: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an .npz file; raises whatever NumPy raises.
-
-    Raises
-    ------
-    ValueError
-        It holds something that is no array.
-    """
+    """Return the arrays of an .npz file; raises whatever NumPy raises."""
     import numpy as np
 
     with zipfile.ZipFile(io.BytesIO(data)) as archive, np.load(io.BytesIO(data), allow_pickle=False) as held:

@@ -20,21 +20,15 @@ if TYPE_CHECKING:
 
 
 Field: TypeAlias = "tuple[int, int | memoryview]"
-
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-
 """Wire types; groups (3, 4) are not used by ONNX."""
 
 GRAPH, NODE, INITIALIZER = 7, 1, 5
-
 INPUT, OPERATOR = 1, 4
-
 DIMS, DATA_TYPE, FLOATS, NAME, RAW, INT32S, INT64S, LOCATION = 1, 2, 4, 8, 9, 5, 7, 14
-
 """Numbers of the fields of ModelProto, GraphProto, NodeProto and TensorProto."""
 
 DTYPES = {1: "<f4", 2: "<u1", 3: "<i1", 5: "<i2", 6: "<i4", 7: "<i8", 9: "<?", 10: "<f2", 11: "<f8"}
-
 """TensorProto.DataType and the dtype that raw data are read as."""
 
 

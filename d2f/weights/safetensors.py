@@ -29,20 +29,13 @@ DTYPES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
-
 """numpy's names of the dtypes that can be written, and the format's."""
 
 ALIGNMENT = 8
 
 
 def encoded(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
-    """Return a safetensors file; the same arrays and metadata give the same bytes.
-
-    Raises
-    ------
-    TypeError
-        An array's dtype is not in `DTYPES`.
-    """
+    """Return a safetensors file; the same arrays and metadata give the same bytes."""
     import numpy as np
 
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}

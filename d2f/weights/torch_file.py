@@ -30,27 +30,19 @@ if TYPE_CHECKING:
     Storages = dict[str, NDArray[Any]]
 
 DIMENSIONS = 32
-
 """A tensor has at most as many; NumPy's bound before version 2."""
 
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-
 NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT")
-
 WORDS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES")
-
 VALUES = frozenset((*NUMBERS, *WORDS))
-
 """Operations whose argument is the value."""
 
 IGNORED = frozenset(("PROTO", "FRAME", "STOP"))
-
 MOST_OPERATIONS = 2_000_000
-
 """In one pickle: seconds. That of a network of a thousand layers has a tenth of it, its optimiser included."""
 
 KEYS = (str, int)
-
 """What may be a key; the hash of a deeply nested tuple could overflow the stack."""
 
 
@@ -292,7 +284,6 @@ MADE: dict[str, Callable[[tuple[Any, ...]], Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
 }
-
 """All that a checkpoint may make, and what is made instead."""
 
 
@@ -322,21 +313,15 @@ DTYPES = {
     "ByteStorage": "u1",
     "BoolStorage": "u1",
 }
-
 """Of each storage type the dtype that its bytes are read as."""
 
 ZIP = b"PK"
-
 PICKLE = b"\x80"
-
 MAGIC = 0x1950A86A20F9469CFC6C
-
 """The number that a row of pickles begins with."""
 
 TAR = b"ustar"
-
 LONGEST_PICKLE = 64 * 2**20
-
 """Bytes; that of a network of a thousand layers has less than one."""
 
 
@@ -425,11 +410,9 @@ def _numbers(storage: Storage, data: bytes, order: str) -> NDArray[Any]:
 
 
 STATES = ("state_dict", "model_state_dict", "model_state", "model", "net", "weights", "params")
-
 """Where a checkpoint that holds more than weights keeps them, by habit."""
 
 SHARED = 4
-
 """Tensors that share storages may hold as many times the file's bytes."""
 
 

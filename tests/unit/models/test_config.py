@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from d2f.models import VGG, ModelConfig, ResNet, ResNetConfig, SmallVGG, build_model, model_config, resnet_shape, vgg_shape
+from d2f.models import (
+    VGG,
+    ModelConfig,
+    ResNet,
+    ResNetConfig,
+    SmallVGG,
+    build_model,
+    model_config,
+    resnet_shape,
+    vgg_shape,
+)
 
 
 class Recipe(BaseModel):

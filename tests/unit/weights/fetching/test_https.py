@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from d2f import D2FError, Exit, Weights
-from d2f.weights.fetch import pull
 from d2f.weights import read_weights, write_weights
-from d2f.weights.fetch import Watcher
+from d2f.weights.fetch import Watcher, pull
 from tests.unit.weights.fetching.server import Server
 
 DATA = np.random.default_rng(6).bytes(300_000)
