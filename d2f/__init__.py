@@ -10,7 +10,7 @@ from d2f.api.errors import CODES, D2FError, Exit, Place, Problem, WeightsMissing
 from d2f.api.hooks import API_VERSION, hookimpl
 from d2f.api.inputs import FileBytes, ImageFile, Tiles, Weights, WholeImage
 from d2f.api.outcomes import Abstention, Combination, Evidence, Outcome, Score, StageFinished
-from d2f.api.rows import Cell, Failure, Row
+from d2f.api.rows import Failure, Member, Row
 from d2f.api.stages import (
     Calibrator,
     Combiner,
@@ -33,7 +33,6 @@ __all__ = [
     "Abstention",
     "Bounds",
     "Calibrator",
-    "Cell",
     "Chain",
     "Combination",
     "Combiner",
@@ -47,6 +46,7 @@ __all__ = [
     "FileBytes",
     "GradientTrainable",
     "ImageFile",
+    "Member",
     "Outcome",
     "Place",
     "Precondition",

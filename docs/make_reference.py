@@ -22,7 +22,7 @@ ROOMS = {
     "1": ("The chain file", "`d2f chain check CHAIN` prints all of them at once. Exit code 2."),
     "2": ("Plugins", "`d2f plugin check NAME` shows the traceback. Exit code 3 where the chain needs the plugin."),
     "3": ("Images", "The image's row carries the code in `error`; the others go on. Exit code 1."),
-    "4": ("Stages at work", "The cell carries the code in `error`; the image's other cells stand. Exit code 1."),
+    "4": ("Stages at work", "The member carries the code in `error`; the image's other members stand. Exit code 1."),
     "5": ("Weights", "Exit code 3, but for missing weights, on which a stage abstains."),
     "6": ("Data, fitting and training", "Exit code 2."),
 }
@@ -47,7 +47,7 @@ file gets the same noise in a chain, under `d2f attack` and in the bench.
 
 EXITS = {
     Exit.OK: "every image scored, every check passed",
-    Exit.SOME_FAILED: "some image or cell failed, or a figure fell",
+    Exit.SOME_FAILED: "some image or member failed, or a figure fell",
     Exit.USAGE: "the command line, the chain file or the data is wrong",
     Exit.PLUGIN: "a plugin that the chain needs is broken",
     Exit.BUG: "a bug in d2f",

@@ -81,8 +81,8 @@ class Combination:
     ----------
     llr : numpy.ndarray, shape (n,), float64
         Log-likelihood ratio of generated over real, in nats, before the prior.
-    contributions : numpy.ndarray, shape (n, cells), float64
-        What each cell added to `llr`, in nats; 0 where the cell had no probability.
+    contributions : numpy.ndarray, shape (n, members), float64
+        What each member added to `llr`, in nats; 0 where the member had no probability.
     """
 
     llr: Floats

@@ -10,7 +10,7 @@ Verdict: TypeAlias = Literal["generated", "real", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an image, or one cell of it, has no result.
+    """Why an image, or one member of it, has no result.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Member:
     """What one detector said of one view.
 
     Parameters
@@ -39,11 +39,11 @@ class Cell:
     probability : float or None
         Calibrated probability that the image is generated, at even prior, in [0, 1], 4 decimals.
     contribution : float or None
-        What the cell added to the combiner's log-likelihood ratio, in nats, before the chain's own calibration.
+        What the member added to the combiner's log-likelihood ratio, in nats, before the chain's own calibration.
     abstained : str or None
         The reason, where the detector abstained.
     error : Failure or None
-        What went wrong in this cell only.
+        What went wrong in this member only.
     evidence : str or None
         What the detector found, where it says so in words.
     tiles : tuple of float
@@ -62,7 +62,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """``detector/view``, the cell's name in a chain file."""
+        """``detector/view``, the member's name in a chain file."""
         return f"{self.detector}/{self.view}"
 
 
@@ -82,7 +82,7 @@ class Row:
         Detectors whose finding turns between views, in words.
     llr : float or None
         Log-likelihood ratio of generated over real in nats, before the prior, 4 decimals.
-    stages : tuple of Cell
+    stages : tuple of Member
         One for each (detector, view), in the chain's order.
     chain, chain_digest : str
         Name and digest of the chain.
@@ -99,7 +99,7 @@ class Row:
     verdict: Verdict | None
     flips: tuple[str, ...]
     llr: float | None
-    stages: tuple[Cell, ...]
+    stages: tuple[Member, ...]
     chain: str
     chain_digest: str
     error: Failure | None = None
@@ -108,13 +108,13 @@ class Row:
         """Return the row as plain data, keys in the order of the row format; tile scores are left out."""
         row = _plain(self)
         row["flips"] = list(self.flips)
-        row["stages"] = [_plain(cell) for cell in self.stages]
-        for cell in row["stages"]:
-            del cell["tiles"]
+        row["stages"] = [_plain(member) for member in self.stages]
+        for member in row["stages"]:
+            del member["tiles"]
         return row
 
 
-def _plain(part: Row | Cell | Failure) -> dict[str, Any]:
+def _plain(part: Row | Member | Failure) -> dict[str, Any]:
     """Return the fields of one dataclass; ``asdict`` copies deeply, which took longer than writing the row."""
     values = {field.name: getattr(part, field.name) for field in fields(part)}
     if values.get("error") is not None:

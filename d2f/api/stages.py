@@ -157,19 +157,19 @@ class Calibrator(Stage, Protocol):
 
 @runtime_checkable
 class Combiner(Stage, Protocol):
-    """Calibrated probabilities of an image's cells to one log-likelihood ratio."""
+    """Calibrated probabilities of an image's members to one log-likelihood ratio."""
 
-    def __init__(self, options: Any, cells: Sequence[str]) -> None: ...
+    def __init__(self, options: Any, members: Sequence[str]) -> None: ...
 
     def combine(self, probabilities: Floats) -> Combination:
-        """Combine probabilities (n, cells), float64, NaN where a cell has none; a row holds at least one."""
+        """Combine probabilities (n, members), float64, NaN where a member has none; a row holds at least one."""
         ...
 
     @classmethod
     def fit(
-        cls, options: Any, cells: Sequence[str], probabilities: Floats, labels: Labels, weights: Floats
+        cls, options: Any, members: Sequence[str], probabilities: Floats, labels: Labels, weights: Floats
     ) -> BaseModel:
-        """Return options fitted to probabilities (n, cells); a combiner without parameters returns `options`."""
+        """Return options fitted to probabilities (n, members); a combiner without parameters returns `options`."""
         ...
 
 

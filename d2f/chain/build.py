@@ -28,15 +28,15 @@ class NoOptions(BaseModel):
 
 
 class Unfitted:
-    """A combiner that has nothing to say; a plan that holds it needs more cells than it has."""
+    """A combiner that has nothing to say; a plan that holds it needs more members than it has."""
 
     name = "unfitted"
     summary = "Stands in for a combiner that has to be fitted first."
 
     Options = NoOptions
 
-    def __init__(self, options: Any = None, cells: Sequence[str] = ()) -> None:
-        self.cells = tuple(cells)
+    def __init__(self, options: Any = None, members: Sequence[str] = ()) -> None:
+        self.members = tuple(members)
 
     def combine(self, probabilities: Floats) -> Combination:
         """Return a ratio of 0 for every image."""
@@ -46,7 +46,7 @@ class Unfitted:
 
     @classmethod
     def fit(
-        cls, options: Any, cells: Sequence[str], probabilities: Floats, labels: Labels, weights: Floats
+        cls, options: Any, members: Sequence[str], probabilities: Floats, labels: Labels, weights: Floats
     ) -> BaseModel:
         """Return the options it was given: there is nothing to fit."""
         fitted: BaseModel = options
@@ -60,7 +60,7 @@ def build_plan(file: ChainFile, catalog: Catalog, *, decision: bool = True) -> P
     detectors = tuple(builder.detector(index, one) for index, one in enumerate(file.detectors))
     if not decision:
         return Plan(file.name, "", views, detectors)
-    made = builder.decision(file, Plan(file.name, "", views, detectors).cell_names)
+    made = builder.decision(file, Plan(file.name, "", views, detectors).member_names)
     return Plan(file.name, chain_digest(file, builder.facts), views, detectors, made)
 
 
@@ -92,28 +92,28 @@ class _Builder:
             built.append(Step(canonical(self.facts[path]), stage))
         return tuple(built)
 
-    def decision(self, file: ChainFile, cells: tuple[str, ...]) -> Decision:
+    def decision(self, file: ChainFile, members: tuple[str, ...]) -> Decision:
         verdict, above = file.verdict, file.combine.calibrate
-        combiner = self.combiner(file.combine, cells)
+        combiner = self.combiner(file.combine, members)
         return Decision(
-            {cell: self.stage("calibrator", ("calibrate", cell), use) for cell, use in file.calibrate.items()},
+            {member: self.stage("calibrator", ("calibrate", member), use) for member, use in file.calibrate.items()},
             combiner,
-            # No image has more cells than there are: every verdict is `inconclusive`.
-            len(cells) + 1 if isinstance(combiner, Unfitted) else file.combine.need,
+            # No image has more members than there are: every verdict is `inconclusive`.
+            len(members) + 1 if isinstance(combiner, Unfitted) else file.combine.need,
             self.stage("calibrator", ("combine", "calibrate"), above) if above is not None else None,
             verdict.prior,
             verdict.real_below,
             verdict.generated_above,
         )
 
-    def combiner(self, combine: Combine, cells: tuple[str, ...]) -> Combiner:
+    def combiner(self, combine: Combine, members: tuple[str, ...]) -> Combiner:
         """Build the combiner, or what stands in for one that has to be fitted first."""
         try:
-            combiner: Combiner = self.stage("combiner", ("combine",), combine, cells=cells)
+            combiner: Combiner = self.stage("combiner", ("combine",), combine, members=members)
         except D2FError as error:
             if any(problem.code != "D2F127" for problem in error.problems):
                 raise
-            return Unfitted(cells=cells)
+            return Unfitted(members=members)
         return combiner
 
 

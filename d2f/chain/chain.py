@@ -269,7 +269,7 @@ def chain_digest(file: ChainFile, facts: Mapping[tuple[str | int, ...], Mapping[
             {"id": detector.id, "views": detector.views, **facts["detectors", index]}
             for index, detector in enumerate(file.detectors)
         ],
-        "calibrate": {cell: facts["calibrate", cell] for cell in file.calibrate},
+        "calibrate": {member: facts["calibrate", member] for member in file.calibrate},
         "combine": {**facts["combine",], "need": file.combine.need, "calibrate": facts.get(("combine", "calibrate"))},
         "verdict": {
             "prior": verdict.prior,

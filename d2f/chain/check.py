@@ -30,7 +30,7 @@ def without_fit(source: Source) -> Source:
 
 def check_fit(source: Source, outline: Outline, weights: Mapping[str, str], combiner: bool) -> Iterator[Problem]:
     """Yield a warning where a part of the fit is missing, and an error for each weights file that is another one."""
-    bare = [cell for cell in outline.cells if cell not in outline.calibrate]
+    bare = [member for member in outline.members if member not in outline.calibrate]
     if bare or not combiner:
         yield _unfitted(source, outline, bare)
     yield from _other_weights(source, weights)
@@ -68,7 +68,7 @@ def check_names(source: Source, outline: Outline) -> Iterator[Problem]:
     yield from _ids(source, outline)
     yield from _thresholds(source)
     if outline.complete:
-        yield from _cells(source, outline)
+        yield from _members(source, outline)
         yield from _need(source, outline)
         yield from _unused(source, outline)
 
@@ -100,19 +100,19 @@ def _ids(source: Source, outline: Outline) -> Iterator[Problem]:
         first.setdefault(detector.id, place)
 
 
-def _cells(source: Source, outline: Outline) -> Iterator[Problem]:
-    for cell in outline.calibrate:
-        if cell not in outline.cells:
-            notes = did_you_mean(cell, outline.cells) or (f"cells: {', '.join(outline.cells)}",)
-            place = source.key(("calibrate", cell))
-            yield Problem("D2F122", f"unknown cell '{cell}'", place, "no detector looks at this view", notes)
+def _members(source: Source, outline: Outline) -> Iterator[Problem]:
+    for member in outline.calibrate:
+        if member not in outline.members:
+            notes = did_you_mean(member, outline.members) or (f"members: {', '.join(outline.members)}",)
+            place = source.key(("calibrate", member))
+            yield Problem("D2F122", f"unknown member '{member}'", place, "no detector looks at this view", notes)
 
 
 def _need(source: Source, outline: Outline) -> Iterator[Problem]:
     need = source.node(("combine", "need"))
-    cells = len(outline.cells)
-    if isinstance(need, Scalar) and isinstance(need.value, int) and need.value > cells:
-        message = f"`need` asks for {need.value} cells, and the chain has {cells}"
+    members = len(outline.members)
+    if isinstance(need, Scalar) and isinstance(need.value, int) and need.value > members:
+        message = f"`need` asks for {need.value} members, and the chain has {members}"
         yield Problem(
             "D2F125", message, source.value(("combine", "need")), notes=("every verdict would be inconclusive",)
         )
@@ -228,7 +228,7 @@ def check_stages(source: Source, outline: Outline, catalog: Catalog) -> tuple[li
     for detector in outline.detectors:
         check.file_bytes(detector)
     if outline.combine is not None and outline.complete:
-        check.combiner(outline.combine, outline.cells)
+        check.combiner(outline.combine, outline.members)
     return check.problems, check.weights
 
 
@@ -253,15 +253,15 @@ class _StageCheck:
             return None
         return stage
 
-    def combiner(self, part: StagePart, cells: tuple[str, ...]) -> None:
-        """Build the combiner for the cells; keys of its options that look like cells have to be cells."""
-        strange = [path for path in _cell_keys(part) if path[-1] not in cells]
+    def combiner(self, part: StagePart, members: tuple[str, ...]) -> None:
+        """Build the combiner for the members; keys of its options that look like members have to be members."""
+        strange = [path for path in _member_keys(part) if path[-1] not in members]
         for path in strange:
             place = self.source.key((*part.path, "with", *path))
-            notes = (f"cells: {', '.join(cells)}",)
-            self.problems.append(Problem("D2F122", f"unknown cell '{path[-1]}'", place, "", notes))
+            notes = (f"members: {', '.join(members)}",)
+            self.problems.append(Problem("D2F122", f"unknown member '{path[-1]}'", place, "", notes))
         if not strange:
-            self.stage(part, cells=cells)
+            self.stage(part, members=members)
 
     def file_bytes(self, detector: DetectorPart) -> None:
         """Note the views other than plain of a detector that reads the file's bytes."""
@@ -307,8 +307,8 @@ class _StageCheck:
         return replace(problem, notes=(asked, *problem.notes))
 
 
-def _cell_keys(part: StagePart) -> list[tuple[str, str]]:
-    """Return (option, key) of every key with a slash in a combiner's options: such keys name cells."""
+def _member_keys(part: StagePart) -> list[tuple[str, str]]:
+    """Return (option, key) of every key with a slash in a combiner's options: such keys name members."""
     tables = {name: value for name, value in (part.options or {}).items() if isinstance(value, dict)}
     return [(name, key) for name, table in tables.items() for key in table if "/" in key]
 
@@ -353,7 +353,7 @@ def _check_parts(source: Source, catalog: Catalog, refit: bool) -> list[Problem]
     stage_problems, weights = check_stages(source, parts, catalog)
     problems = [*check_structure(source), *check_names(source, parts), *stage_problems]
     if refit:
-        # Weights of cells that are gone are about to be replaced.
+        # Weights of members that are gone are about to be replaced.
         return [problem for problem in problems if problem.code not in ("D2F122", "D2F127")]
     # A combiner without its weights is no error of the file: the chain waits to be fitted.
     kept = [problem for problem in problems if problem.code != "D2F127"]

@@ -48,7 +48,7 @@ class DetectorUse(StageUse):
     """A detector and the views that it looks at."""
 
     id: Identifier = Field(
-        default="", description="The detector's name in this chain; cells are called id/view. Left out: `use`."
+        default="", description="The detector's name in this chain; members are called id/view. Left out: `use`."
     )
     views: list[Identifier] = Field(
         default=["plain"], min_length=1, description="Views that the detector looks at; `plain` is the image itself."
@@ -64,11 +64,11 @@ class DetectorUse(StageUse):
 
 
 class Combine(StageUse):
-    """How the cells' probabilities become one."""
+    """How the members' probabilities become one."""
 
     use: str = Field(default="logit-mean", description="Name of the combiner.")
     need: int = Field(
-        default=1, ge=1, description="With fewer cells that have a probability, the verdict is `inconclusive`."
+        default=1, ge=1, description="With fewer members that have a probability, the verdict is `inconclusive`."
     )
     calibrate: StageUse | None = Field(
         default=None, description="Calibrator of the combined log-likelihood ratio; written by `d2f chain fit`."
@@ -89,7 +89,7 @@ class VerdictRule(ChainModel):
     )
 
 
-StandIns = Annotated[
+OofWeights = Annotated[
     dict[str, list[str]] | None,
     Field(description="By detector, sha256 of the weights that scored the images which its own were trained on."),
 ]
@@ -105,7 +105,7 @@ class RefittedThresholds(ChainModel):
     collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
     protocol: Literal["matched", "as-is"] = Field(default="as-is", description="How images were brought alike.")
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
-    stand_ins: StandIns = None
+    oof_weights: OofWeights = None
 
 
 class Fitted(ChainModel):
@@ -121,7 +121,7 @@ class Fitted(ChainModel):
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
     d2f: str = Field(description="Version of d2f.")
     weights: dict[str, str] = Field(default={}, description="sha256 of each weights file that was in use, by name.")
-    stand_ins: StandIns = None
+    oof_weights: OofWeights = None
     thresholds: RefittedThresholds | None = Field(
         default=None, description="What `d2f chain fit --only thresholds` re-fitted the thresholds on."
     )
@@ -141,15 +141,15 @@ class ChainFile(ChainModel):
     )
     detectors: list[DetectorUse] = Field(min_length=1, description="The detectors, each over one or more views.")
     calibrate: dict[str, StageUse] = Field(
-        default={}, description="Calibrator of each cell, by id/view; written by `d2f chain fit`."
+        default={}, description="Calibrator of each member, by id/view; written by `d2f chain fit`."
     )
-    combine: Combine = Field(default=Combine(), description="How the cells' probabilities become one.")
+    combine: Combine = Field(default=Combine(), description="How the members' probabilities become one.")
     verdict: VerdictRule = Field(default=VerdictRule(), description="From the probability to a verdict.")
     fitted: Fitted | None = Field(default=None, description="What the chain was fitted on.")
 
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-CELL = f"^{IDENTIFIER.pattern}/{IDENTIFIER.pattern}$"
+MEMBER = f"^{IDENTIFIER.pattern}/{IDENTIFIER.pattern}$"
 Schema = dict[str, Any]
 STAGES = {"preprocessor": "StageUse", "detector": "DetectorUse", "combiner": "Combine", "calibrator": "StageUse"}
 """The model that each kind of stage is written as."""
@@ -180,7 +180,7 @@ def _point(properties: Schema) -> None:
     views["propertyNames"] = {"pattern": f"^{IDENTIFIER.pattern}$", "not": {"const": PLAIN}}
     calibrate = properties["calibrate"]
     calibrate["additionalProperties"] = {"$ref": "#/$defs/calibrator"}
-    calibrate["propertyNames"] = {"pattern": CELL}
+    calibrate["propertyNames"] = {"pattern": MEMBER}
     properties["combine"] = {"$ref": "#/$defs/combiner"}
     for name in ("combine", "verdict", "fitted"):
         properties[name]["description"] = ChainFile.model_fields[name].description

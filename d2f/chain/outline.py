@@ -32,14 +32,14 @@ class DetectorPart:
     complete: bool = True
 
     @property
-    def cells(self) -> tuple[str, ...]:
-        """Names of its cells."""
+    def members(self) -> tuple[str, ...]:
+        """Names of its members."""
         return tuple(f"{self.id}/{view}" for _, view in self.views) if self.id is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What can be read of a chain file; its cells are all known where it is `complete`."""
+    """What can be read of a chain file; its members are all known where it is `complete`."""
 
     views: dict[str, list[StagePart]] = field(default_factory=dict)
     detectors: list[DetectorPart] = field(default_factory=list)
@@ -49,13 +49,13 @@ class Outline:
     complete: bool = False
 
     @property
-    def cells(self) -> tuple[str, ...]:
-        """Names of all cells, in the chain's order."""
-        return tuple(cell for detector in self.detectors for cell in detector.cells)
+    def members(self) -> tuple[str, ...]:
+        """Names of all members, in the chain's order."""
+        return tuple(member for detector in self.detectors for member in detector.members)
 
     @property
     def stages(self) -> Iterator[StagePart]:
-        """Every stage but the combiner, which is built for the cells."""
+        """Every stage but the combiner, which is built for the members."""
         for steps in self.views.values():
             yield from steps
         yield from (detector.stage for detector in self.detectors)
@@ -73,9 +73,9 @@ def outline(root: Pairs, combiner: str) -> Outline:
     listed = _items(root.get("detectors"), ("detectors",))
     detectors = [detector for at, node in listed if (detector := _detector(at, node))]
     calibrate = {
-        cell: part
-        for cell, node in _pairs(root.get("calibrate"))
-        if (part := _stage("calibrator", ("calibrate", cell), node))
+        member: part
+        for member, node in _pairs(root.get("calibrate"))
+        if (part := _stage("calibrator", ("calibrate", member), node))
     }
     combine = root.get("combine")
     above = combine.get("calibrate") if isinstance(combine, Pairs) else None

@@ -16,8 +16,8 @@ from d2f.plugins.errors import at, expected, schema_of
 SECTIONS: tuple[tuple[str, type[ChainModel], str], ...] = (
     ("The file", ChainFile, "The keys at the top."),
     ("A stage", StageUse, "A step of a view, and a calibrator. `d2f plugin list` shows every stage and its options."),
-    ("detectors", DetectorUse, "A detector looks at one or more views; each pair is a cell, called `id/view`."),
-    ("combine", Combine, "From the probabilities of an image's cells to one log-likelihood ratio."),
+    ("detectors", DetectorUse, "A detector looks at one or more views; each pair is a member, called `id/view`."),
+    ("combine", Combine, "From the probabilities of an image's members to one log-likelihood ratio."),
     ("verdict", VerdictRule, "The probability is rounded to 4 decimals before it is compared."),
     ("fitted", Fitted, "`d2f chain fit` writes it; where weights are pinned, a chain with others does not run."),
 )

@@ -65,7 +65,7 @@ def width(one: Line) -> int:
 
 
 def table(rows: Sequence[Sequence[Sequence[Line]]], indent: int = 2, gap: int = 3) -> list[Line]:
-    """Return a table whose cells are lists of lines, its columns as wide as their widest line."""
+    """Return a table whose members are lists of lines, its columns as wide as their widest line."""
     columns = [max((width(one) for row in rows for one in row[index]), default=0) for index in range(len(rows[0]))]
     drawn = []
     for row in rows:
@@ -89,21 +89,21 @@ STYLES = {1: "green", -1: "magenta", 0: "yellow"}
 def grid(chain: Chain) -> Iterator[Line]:
     """Yield the lines of the grid and what its marks mean."""
     views = list(dict.fromkeys(view for detector in chain.plan.detectors for view in detector.views))
-    tables = cell_tables(chain)
+    tables = member_tables(chain)
     rows = [[[line("")], *([line(Ink(view, "cyan"))] for view in views)]]
     for use in chain.file.detectors:
-        cells = (_cell(chain, f"{use.id}/{view}", tables) if view in use.views else [line("·")] for view in views)
-        rows.append([_name(use), *cells])
+        members = (_member(chain, f"{use.id}/{view}", tables) if view in use.views else [line("·")] for view in views)
+        rows.append([_name(use), *members])
         rows.append([[()] for _ in rows[0]])
     yield from table(rows[:-1])
     yield from _legend(chain)
 
 
-def cell_tables(chain: Chain) -> dict[str, dict[str, Any]]:
-    """Return the combiner's options that hold a value for each of some cells."""
-    cells = set(chain.plan.cell_names)
+def member_tables(chain: Chain) -> dict[str, dict[str, Any]]:
+    """Return the combiner's options that hold a value for each of some members."""
+    members = set(chain.plan.member_names)
     options = chain.file.combine.with_.items()
-    return {name: given for name, given in options if isinstance(given, dict) and given and set(given) <= cells}
+    return {name: given for name, given in options if isinstance(given, dict) and given and set(given) <= members}
 
 
 def _name(use: DetectorUse) -> list[Line]:
@@ -111,7 +111,7 @@ def _name(use: DetectorUse) -> list[Line]:
     return [*name, line(f"  {call(use)}")] if use.use != use.id or use.with_ else name
 
 
-def _cell(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Line]:
+def _member(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Line]:
     use = chain.file.calibrate.get(name)
     if use is None:
         lines = [line(Ink("not calibrated", "yellow"))]
@@ -119,13 +119,13 @@ def _cell(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> l
         sign = _direction(chain, name)
         lines = [line(f"{use.use} ", Ink(MARKS[sign], STYLES[sign]))]
         lines += [line(f"{option} {value(given)}") for option, given in use.with_.items()]
-    # Of `weights`, a cell has one weight.
+    # Of `weights`, a member has one weight.
     own = [(option.removesuffix("s"), values[name]) for option, values in tables.items() if name in values]
     return [*lines, *(line(f"{option} {value(given)}") for option, given in own)]
 
 
 def _legend(chain: Chain) -> Iterator[Line]:
-    signs = {_direction(chain, name) for name in chain.plan.cell_names if name in chain.file.calibrate}
+    signs = {_direction(chain, name) for name in chain.plan.member_names if name in chain.file.calibrate}
     if signs:
         words = "   ".join(f"{mark} {WORDS[sign]}" for sign, mark in MARKS.items() if sign in signs)
         yield from [(), line(Ink(f"  {words}", "dim"))]
@@ -172,11 +172,11 @@ def _grid(chain: Chain) -> Iterator[Line]:
 
 def _decision(chain: Chain) -> Iterator[Line]:
     combine, verdict = chain.file.combine, chain.file.verdict
-    tables = cell_tables(chain)
+    tables = member_tables(chain)
     others = {name: value for name, value in combine.with_.items() if name not in tables}
     above = f" ─ {call(combine.calibrate)}" if combine.calibrate is not None else ""
     yield line(Ink("Verdict", "bold"))
-    yield line(f"  cells ─ {called(combine.use, others)}{above} ─ prior {verdict.prior:g} ─> probability")
+    yield line(f"  members ─ {called(combine.use, others)}{above} ─ prior {verdict.prior:g} ─> probability")
     yield line(
         f"  below {verdict.real_below:g} ",
         Ink("real", "green"),
@@ -186,7 +186,7 @@ def _decision(chain: Chain) -> Iterator[Line]:
         Ink("inconclusive", "yellow"),
     )
     if combine.need > 1:
-        yield line(f"  with fewer than {combine.need} cells ", Ink("inconclusive", "yellow"))
+        yield line(f"  with fewer than {combine.need} members ", Ink("inconclusive", "yellow"))
     yield ()
 
 
@@ -205,7 +205,7 @@ def _weights(chain: Chain) -> Iterator[Line]:
 def _fitted(chain: Chain) -> Iterator[Line]:
     fitted = chain.file.fitted
     if fitted is None:
-        missing = [name for name in chain.plan.cell_names if name not in chain.file.calibrate]
+        missing = [name for name in chain.plan.member_names if name not in chain.file.calibrate]
         if missing:
             yield line(Ink("Not fitted", "yellow"), ": every verdict is inconclusive; see d2f chain fit")
         return

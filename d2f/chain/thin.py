@@ -1,4 +1,4 @@
-"""A chain file with some of its cells only."""
+"""A chain file with some of its members only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from d2f.chain.yaml import Items, Pairs, Source, Span, as_text, parse
 from d2f.engine.plan import PLAIN
 
 
-def thinned_text(text: str, cells: Collection[str]) -> str:
-    """Return a chain file's text without the detectors and views that no cell is left of.
+def thinned_text(text: str, members: Collection[str]) -> str:
+    """Return a chain file's text without the detectors and views that no member is left of.
 
     The lines of what goes are cut out, with the comments above them; the others stay as their author wrote them. What
     an earlier fit wrote stays too: the chain waits to be fitted.
@@ -21,7 +21,7 @@ def thinned_text(text: str, cells: Collection[str]) -> str:
     ----------
     text : str
         Of a chain that was checked.
-    cells : collection of str
+    members : collection of str
         Those that stay, at least one, as ``detector/view``.
 
     Examples
@@ -34,7 +34,7 @@ def thinned_text(text: str, cells: Collection[str]) -> str:
     """
     source = _source(text)
     data = source.root.data
-    thin = [_thin(use, cells) for use in data["detectors"]]
+    thin = [_thin(use, members) for use in data["detectors"]]
     wanted: dict[str, Any] = {"detectors": [use for use in thin if use]}
     used = {view for use in wanted["detectors"] for view in use.get("views", ())}
     kept = {name: steps for name, steps in data.get("views", {}).items() if name in used}
@@ -52,10 +52,10 @@ def thinned_text(text: str, cells: Collection[str]) -> str:
     return left.replace("\n", "\r\n") if "\r\n" in text else left
 
 
-def _thin(use: Mapping[str, Any], cells: Collection[str]) -> dict[str, Any]:
+def _thin(use: Mapping[str, Any], members: Collection[str]) -> dict[str, Any]:
     """Return a detector with the views that stay; empty where none does."""
     name, views = use.get("id", use["use"]), use.get("views", [PLAIN])
-    kept = [view for view in views if f"{name}/{view}" in cells]
+    kept = [view for view in views if f"{name}/{view}" in members]
     if not kept:
         return {}
     return dict(use) if kept == views else {**use, "views": kept}

@@ -76,7 +76,7 @@ class BenchCommand(RememberingCommand):
 def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
     """Run each CHAIN over labelled images, clean and under attacks; print its figures with intervals.
 
-    Exit code 1 where an image, a copy or a cell failed.
+    Exit code 1 where an image, a copy or a member failed.
     """
     from d2f.cores import one_blas_thread
 

@@ -29,7 +29,7 @@ COMMANDS: Table = {
     "check": ("d2f.cli.chain:check", "Find every problem of a chain file."),
     "show": ("d2f.cli.chain:show", "Draw a chain: stages, views, calibrations, weights."),
     "fit": ("d2f.cli.fit:fit", "Learn calibration, combination and thresholds from labelled images."),
-    "ablate": ("d2f.cli.fit:ablate", "See what each detector, view and cell adds, and keep what does."),
+    "ablate": ("d2f.cli.fit:ablate", "See what each detector, view and member adds, and keep what does."),
     "schema": ("d2f.cli.chain:schema", "Print the JSON schema of chain files, for editors."),
 }
 """Every command that is built: its module and object, and its line of help."""
@@ -68,7 +68,7 @@ def run(ctx: click.Context, /, chain: str, images: tuple[str, ...], **options: A
 
     \b
     Exit code 0    every image was scored
-              1    some image or some cell failed
+              1    some image or some member failed
               2    the command line or the chain file is wrong
               3    a plugin that the chain needs is broken
               130  interrupted; rows written so far can be continued with --resume
@@ -104,7 +104,7 @@ class RunRows:
         self, chain: Chain, images: Sequence[str], destination: Destination, options: Mapping[str, Any]
     ) -> None:
         self._chain, self._images, self._destination, self._options = chain, images, destination, options
-        self._head = Head.of(chain.name, chain.digest, chain.plan.cells)
+        self._head = Head.of(chain.name, chain.digest, chain.plan.members)
         self._done, self._summary = Done(), Summary(self._head)
         self._console = destination.console()
         self._begun = time.monotonic()

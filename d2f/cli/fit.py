@@ -1,4 +1,4 @@
-"""`d2f chain ablate`: what each detector, view and cell of a chain adds, and which of them to keep."""
+"""`d2f chain ablate`: what each detector, view and member of a chain adds, and which of them to keep."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fit(chain: str, data: str, output: str, overwrite: bool, only: str | None, *
     """Fit CHAIN to labelled images and write it anew.
 
     Every image counts as it is brought and under each attack. Folds never cut through a collection. Exit code 1
-    where an image, a copy or a cell failed; the chain is fitted to the others.
+    where an image, a copy or a member failed; the chain is fitted to the others.
     """
     from d2f.cores import one_blas_thread
 
@@ -58,7 +58,7 @@ SUFFIXES = (".md", ".json")
 @click.argument("chain")
 @click.option("--data", required=True, metavar="DIR", help="Labelled images: a folder or a manifest.")
 @click.option("-o", "--output", metavar="FILE", help="Write every figure there: FILE.md or FILE.json.")
-@click.option("--pick", metavar="FILE", help="Leave out cells that add next to nothing; write the fitted rest there.")
+@click.option("--pick", metavar="FILE", help="Leave out members that add next to nothing; write the fitted rest there.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
@@ -72,10 +72,10 @@ SUFFIXES = (".md", ".json")
 def ablate(
     chain: str, data: str, output: str | None, pick: str | None, tolerance: float, overwrite: bool, **options: Any
 ) -> int:
-    """Fit CHAIN out of fold with everything, then without each detector, view and cell; print what each adds.
+    """Fit CHAIN out of fold with everything, then without each detector, view and member; print what each adds.
 
     What adds nothing clean or at the worst attack costs time and buys nothing. Folds never cut through a collection.
-    Exit code 1 where an image, a copy or a cell failed.
+    Exit code 1 where an image, a copy or a member failed.
     """
     from d2f.cores import one_blas_thread
 

@@ -172,9 +172,9 @@ def _folders(context: click.Context, parameter: click.Parameter, given: tuple[st
     for each in given:
         detector, _, folder = each.partition("=")
         if not (detector and folder):
-            raise click.UsageError(f"--stand-ins takes DETECTOR=DIR, not '{each}'")
+            raise click.UsageError(f"--oof-weights takes DETECTOR=DIR, not '{each}'")
         if detector in found:
-            raise click.UsageError(f"--stand-ins gives '{detector}' two folders: put the weights into one")
+            raise click.UsageError(f"--oof-weights gives '{detector}' two folders: put the weights into one")
         found[detector] = folder
     return found
 
@@ -199,7 +199,7 @@ OPTIONS = (
         help="Leave out images with a value in a column of the manifest; repeatable.",
     ),
     click.option("--protocol", type=click.Choice(["matched", "as-is"]), help="How images are brought alike."),
-    click.option("--calibrator", default="platt", show_default=True, help="For cells for which the file names none."),
+    click.option("--calibrator", default="platt", show_default=True, help="For members for which the file names none."),
     click.option("--folds", type=click.IntRange(3, 50), default=5, show_default=True, help="Of cross-validation."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of crops, qualities and folds."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
@@ -207,7 +207,7 @@ OPTIONS = (
     click.option("--keep-scores", metavar="FILE", help="Keep scores there as they come; a later run reads them back."),
     click.option("--features", metavar="FILE", help="Keep expensive features there, as `d2f bench` does."),
     click.option(
-        "--stand-ins",
+        "--oof-weights",
         multiple=True,
         metavar="DETECTOR=DIR",
         callback=_folders,
@@ -239,7 +239,7 @@ def read_request(tick: Callable[[], None] | None, thresholds_only: bool = False,
         seed=options["seed"],
         calibrator=options["calibrator"],
         allow_overlap=options["allow_overlap"],
-        stand_ins=options["stand_ins"],
+        oof_weights=options["oof_weights"],
         workers=options["workers"],
         keep_scores=options["keep_scores"],
         tick=tick,

@@ -70,7 +70,7 @@ def train() -> None:
     "--keep-folds",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Leave an estimator's weights of each fold there, for `d2f chain fit --stand-ins`.",
+    help="Leave an estimator's weights of each fold there, for `d2f chain fit --oof-weights`.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a network's run that was ended.")
 @click.option("--overwrite", is_flag=True, help="Replace files that `d2f train` did not make, too; a run folder never.")

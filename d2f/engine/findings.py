@@ -13,7 +13,7 @@ import numpy as np
 
 from d2f.api.inputs import Floats, ImageFile, Pixels
 from d2f.api.outcomes import Abstention, Score, StageFinished
-from d2f.api.rows import Cell, Failure
+from d2f.api.rows import Failure, Member
 from d2f.api.stages import Detector
 
 Finding: TypeAlias = Score | Abstention | Failure
@@ -79,13 +79,13 @@ def pooled(findings: Sequence[Finding], pool: str) -> Finding:
     return Score(float(value), tiles, next((score.evidence for score in scores if score.evidence), ""))
 
 
-def as_cell(detector: str, view: str, finding: Finding) -> Cell:
-    """Write a finding as a cell without a probability."""
+def as_member(detector: str, view: str, finding: Finding) -> Member:
+    """Write a finding as a member without a probability."""
     if isinstance(finding, Failure):
-        return Cell(detector, view, error=finding)
+        return Member(detector, view, error=finding)
     if isinstance(finding, Abstention):
-        return Cell(detector, view, abstained=finding.reason)
-    return Cell(detector, view, finding.value, evidence=finding.evidence or None, tiles=finding.tiles)
+        return Member(detector, view, abstained=finding.reason)
+    return Member(detector, view, finding.value, evidence=finding.evidence or None, tiles=finding.tiles)
 
 
 def said(error: BaseException) -> str:
@@ -131,7 +131,7 @@ class Watch:
 
 
 SMALLEST = 1e-6
-"""Probabilities are kept within [SMALLEST, 1 - SMALLEST]: no cell may claim more than 13.8 nats."""
+"""Probabilities are kept within [SMALLEST, 1 - SMALLEST]: no member may claim more than 13.8 nats."""
 
 
 def clipped(probabilities: Floats) -> Floats:

@@ -48,7 +48,7 @@ class Queue:
         self._waiting: list[Entry] = []
 
     def add(self, job: Job, reader: Reader, parts: Sequence[Any]) -> None:
-        """Take one cell's parts; score what fills a batch."""
+        """Take one member's parts; score what fills a batch."""
         slot = Slot(job, reader.index, reader.view, len(parts), self.pool)
         self._waiting += [(slot, part) for part in parts]
         while self._is_full():
@@ -184,7 +184,7 @@ class _Run:
     """One pass over images."""
 
     def __init__(self, engine: LocalEngine, root: Node, settled: dict[int, Abstention]) -> None:
-        self._cells = engine.plan.cells
+        self._members = engine.plan.members
         self._settled = settled
         self._stopped = threading.Event()
         self._walker = Walker(root, engine.watch, self._stopped)
@@ -213,7 +213,7 @@ class _Run:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _take(self, image: ImageFile | Unread) -> None:
-        job = Job(image, self._cells)
+        job = Job(image, self._members)
         self._jobs.append(job)
         if isinstance(image, ImageFile):
             self._send(job, image)

@@ -1,4 +1,4 @@
-"""What the engine hands to the judge: an image's facts and its cells, still without probabilities."""
+"""What the engine hands to the judge: an image's facts and its members, still without probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
-from d2f.api.rows import Cell, Failure
+from d2f.api.rows import Failure, Member
 from d2f.api.stages import Calibrator, Combiner, Detector, Preprocessor
 from d2f.plugins.build import build, read_options
 from d2f.plugins.catalog import Catalog, canonical, stage_facts
@@ -59,18 +59,18 @@ class Plan:
     decision: Decision | None = field(default=None)
 
     @property
-    def cells(self) -> tuple[tuple[str, str], ...]:
-        """(detector id, view) of each cell, in the chain's order."""
+    def members(self) -> tuple[tuple[str, str], ...]:
+        """(detector id, view) of each member, in the chain's order."""
         return tuple((detector.id, view) for detector in self.detectors for view in detector.views)
 
     @property
-    def cell_names(self) -> tuple[str, ...]:
-        """``detector/view`` of each cell, in the chain's order."""
-        return tuple(f"{detector}/{view}" for detector, view in self.cells)
+    def member_names(self) -> tuple[str, ...]:
+        """``detector/view`` of each member, in the chain's order."""
+        return tuple(f"{detector}/{view}" for detector, view in self.members)
 
     def part(self, columns: Collection[int]) -> Plan:
-        """Return the plan of some cells, given by their places in `cells`, without a decision."""
-        wanted = {cell for place, cell in enumerate(self.cells) if place in columns}
+        """Return the plan of some members, given by their places in `members`, without a decision."""
+        wanted = {member for place, member in enumerate(self.members) if place in columns}
         looks = {one.id: tuple(view for view in one.views if (one.id, view) in wanted) for one in self.detectors}
         bound = tuple(replace(one, views=looks[one.id]) for one in self.detectors if looks[one.id])
         return replace(self, detectors=bound, decision=None)
@@ -111,10 +111,10 @@ class Scored:
     width: int | None
     height: int | None
     format: str | None
-    cells: tuple[Cell, ...] = ()
+    members: tuple[Member, ...] = ()
     failure: Failure | None = None
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """The score of each cell, NaN where it has none."""
-        return tuple(math.nan if cell.score is None else cell.score for cell in self.cells)
+        """The score of each member, NaN where it has none."""
+        return tuple(math.nan if member.score is None else member.score for member in self.members)

@@ -11,45 +11,45 @@ import numpy as np
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import FileBytes, ImageFile, Input, Pixels, Tiles
 from d2f.api.outcomes import Abstention
-from d2f.api.rows import Cell, Failure
+from d2f.api.rows import Failure, Member
 from d2f.api.stages import Detector
-from d2f.engine.findings import STAGE_ERRORS, Finding, Watch, as_cell, ask, pooled, said
+from d2f.engine.findings import STAGE_ERRORS, Finding, Watch, as_member, ask, pooled, said
 from d2f.engine.plan import PLAIN, BoundDetector, Plan, Scored, Step, step_seed
 from d2f.engine.tiles import corners, cut
 from d2f.images.read import Unread
 
 
 class Job:
-    """An image's facts and the cells found so far; no pixels, so that waiting for a batch is cheap."""
+    """An image's facts and the members found so far; no pixels, so that waiting for a batch is cheap."""
 
-    __slots__ = ("_cells", "_facts", "_failure", "_left")
+    __slots__ = ("_facts", "_failure", "_left", "_members")
 
-    def __init__(self, image: ImageFile | Unread, cells: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, image: ImageFile | Unread, members: Sequence[tuple[str, str]]) -> None:
         unread = isinstance(image, Unread)
         self._facts = (image.path, image.sha256, image.width, image.height, image.format)
         self._failure = image.failure if isinstance(image, Unread) else None
-        self._cells: list[Cell] = [] if unread else [Cell(*names) for names in cells]
-        self._left = len(self._cells)
+        self._members: list[Member] = [] if unread else [Member(*names) for names in members]
+        self._left = len(self._members)
 
     def settle(self, index: int, finding: Finding) -> None:
-        """Write what was found for one cell; called once for each."""
-        cell = self._cells[index]
-        self._cells[index] = as_cell(cell.detector, cell.view, finding)
+        """Write what was found for one member; called once for each."""
+        member = self._members[index]
+        self._members[index] = as_member(member.detector, member.view, finding)
         self._left -= 1
 
     @property
     def finished(self) -> bool:
-        """Whether every cell is settled."""
+        """Whether every member is settled."""
         return self._left == 0
 
     def scored(self) -> Scored:
         """Return the finished image."""
-        return Scored(*self._facts, tuple(self._cells), self._failure)
+        return Scored(*self._facts, tuple(self._members), self._failure)
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One cell of one image, waiting for the scores of its `expected` parts."""
+    """One member of one image, waiting for the scores of its `expected` parts."""
 
     job: Job
     index: int
@@ -59,7 +59,7 @@ class Slot:
     found: tuple[Finding, ...] = ()
 
     def take(self, findings: Sequence[Finding]) -> None:
-        """Add the next parts' findings; the last ones settle the cell."""
+        """Add the next parts' findings; the last ones settle the member."""
         self.found += tuple(findings)
         if len(self.found) == self.expected:
             whole = self.found[0] if self.expected == 1 and not self.pool else pooled(self.found, self.pool)
@@ -68,7 +68,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One cell of the plan: a detector that looks at a view.
+    """One member of the plan: a detector that looks at a view.
 
     `at_once` says that it may be asked in a worker thread, one image at a time.
     """
@@ -108,8 +108,8 @@ def grow(plan: Plan, missing: Mapping[int, str]) -> tuple[Node, dict[int, Absten
     """Build the tree of the views that are read."""
     root = Node(PLAIN)
     settled: dict[int, Abstention] = {}
-    cells = [(detector, view) for detector in plan.detectors for view in detector.views]
-    for index, (detector, view) in enumerate(cells):
+    members = [(detector, view) for detector in plan.detectors for view in detector.views]
+    for index, (detector, view) in enumerate(members):
         steps = _steps(plan, detector, view)
         stages = [detector.stage, *(step.stage for step in steps)]
         reason = next((missing[id(stage)] for stage in stages if id(stage) in missing), None)

@@ -1,4 +1,4 @@
-"""What each detector, view and cell adds to a chain: it is fitted out of fold without, and the two are compared."""
+"""What each detector, view and member adds to a chain: it is fitted out of fold without, and the two are compared."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ TOLERANCE = 0.002
 class Step:
     """One step of a selection."""
 
-    cell: str
+    member: str
     left: Columns
     cost: float
     taken: bool = True
 
 
 def eliminate(subsets: Subsets, tolerance: float = TOLERANCE) -> Iterator[Step]:
-    """Leave out, one at a time, the cell without which the chain is best, while that costs next to nothing.
+    """Leave out, one at a time, the member without which the chain is best, while that costs next to nothing.
 
     The measure is the log-likelihood-ratio cost out of fold over all copies, clean and attacked: log loss at even
     prior, in bits. It is a proper score of the probability that a chain is used for: it sees a calibration that
@@ -51,7 +51,7 @@ def eliminate(subsets: Subsets, tolerance: float = TOLERANCE) -> Iterator[Step]:
         without = [tuple(place for place in left if place != out) for out in left]
         costs = [subsets.cost(columns) for columns in without]
         best = min(range(len(left)), key=lambda at: costs[at])
-        step = Step(subsets.table.cells[left[best]], without[best], costs[best], costs[best] <= lowest + tolerance)
+        step = Step(subsets.table.members[left[best]], without[best], costs[best], costs[best] <= lowest + tolerance)
         yield step
         if not step.taken:
             return
@@ -59,18 +59,18 @@ def eliminate(subsets: Subsets, tolerance: float = TOLERANCE) -> Iterator[Step]:
 
 
 def picked(steps: Sequence[Step]) -> Columns:
-    """Return the places of the cells that stay."""
+    """Return the places of the members that stay."""
     return [step for step in steps if step.taken][-1].left
 
 
 def fit_picked(subsets: Subsets, columns: Columns, notes: tuple[str, ...] = ()) -> Fit:
-    """Fit the chain of these cells to all images, as `d2f chain fit` would; its file names no others."""
+    """Fit the chain of these members to all images, as `d2f chain fit` would; its file names no others."""
     chain, table = subsets.chain, subsets.table
-    cells = tuple(table.cells[column] for column in columns)
-    thinned = chain_of(as_text(chain.origin, thinned_text(chain.text, cells)), chain.catalog, refit=True)
-    failed = tuple(one for one in table.failed if one[1] not in table.cells or one[1] in cells)
+    members = tuple(table.members[column] for column in columns)
+    thinned = chain_of(as_text(chain.origin, thinned_text(chain.text, members)), chain.catalog, refit=True)
+    failed = tuple(one for one in table.failed if one[1] not in table.members or one[1] in members)
     scores = table.scores[:, :, list(columns)]
-    return fit_table(thinned, replace(table, cells=cells, scores=scores, failed=failed), subsets.request, notes)
+    return fit_table(thinned, replace(table, members=members, scores=scores, failed=failed), subsets.request, notes)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Ablation:
 
     @property
     def subsets(self) -> Subsets:
-        """The chain fitted with some of its cells."""
+        """The chain fitted with some of its members."""
         return self.comparing.subsets
 
     @property
@@ -94,7 +94,7 @@ class Ablation:
 
 
 def ablate(chain: Chain, images: Dataset, request: Request, draws: int = DRAWS) -> Ablation:
-    """Judge a chain with everything, without each detector, each view and each cell.
+    """Judge a chain with everything, without each detector, each view and each member.
 
     Each is fitted as `d2f.evaluate.fit.fit_chain` fits, and judged on folds over whole collections. Differences are
     paired: the same images, folds and bootstrap draws of whole components. Nothing is fitted anew on a draw, so that
@@ -107,7 +107,7 @@ def ablate(chain: Chain, images: Dataset, request: Request, draws: int = DRAWS) 
 def ablate_table(
     chain: Chain, table: ScoreTable, request: Request, draws: int = DRAWS, notes: tuple[str, ...] = ()
 ) -> Ablation:
-    """Judge a chain on a set that was scored; `table` holds the chain's cells."""
+    """Judge a chain on a set that was scored; `table` holds the chain's members."""
     subsets = Subsets(chain, table, request)
     comparing = Comparing(subsets, Draws(table.components, table.labels, draws, request.seed, subsets.weights))
     whole = comparing.left("chain", chain.name, subsets.every)
@@ -115,11 +115,11 @@ def ablate_table(
 
 
 def parts(chain: Chain) -> Iterator[tuple[Kind, str, Columns]]:
-    """Yield each detector, view and cell with the places of the cells that are left without it."""
-    cells = chain.plan.cells
-    for name in dict.fromkeys(detector for detector, _ in cells):
-        yield "detector", name, tuple(place for place, cell in enumerate(cells) if cell[0] != name)
-    for name in dict.fromkeys(view for _, view in cells):
-        yield "view", name, tuple(place for place, cell in enumerate(cells) if cell[1] != name)
-    for out, cell in enumerate(cells):
-        yield "cell", "/".join(cell), tuple(place for place in range(len(cells)) if place != out)
+    """Yield each detector, view and member with the places of the members that are left without it."""
+    members = chain.plan.members
+    for name in dict.fromkeys(detector for detector, _ in members):
+        yield "detector", name, tuple(place for place, member in enumerate(members) if member[0] != name)
+    for name in dict.fromkeys(view for _, view in members):
+        yield "view", name, tuple(place for place, member in enumerate(members) if member[1] != name)
+    for out, member in enumerate(members):
+        yield "member", "/".join(member), tuple(place for place in range(len(members)) if place != out)

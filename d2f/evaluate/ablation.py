@@ -56,7 +56,7 @@ def auc_by_attack(ablation: Ablation) -> Table:
 
 def how_to_read(ablation: Ablation) -> Iterator[str]:
     """Yield what the columns are, and what they are not."""
-    distinct = len({left.cells for left in ablation.without})
+    distinct = len({left.members for left in ablation.without})
     tests = distinct * (2 if ablation.whole.worst else 1)
     yield "out of fold over whole collections; 'adds' is AUC with the part minus AUC without, with 95 % intervals"
     yield "over components; 'at worst' compares the lowest AUC over the attacks; cost is log loss over all copies, bits"
@@ -65,38 +65,38 @@ def how_to_read(ablation: Ablation) -> Iterator[str]:
     elif tests >= 10:
         yield f"of {tests} differences about {round(tests * 0.05)} leave zero out by luck alone"
     need = ablation.subsets.recipe.need
-    if need > 1 and any(len(left.cells) < need for left in ablation.without):
-        yield f"where fewer cells are left than the {need} that the chain needs, all that are left are needed"
+    if need > 1 and any(len(left.members) < need for left in ablation.without):
+        yield f"where fewer members are left than the {need} that the chain needs, all that are left are needed"
 
 
 def step_line(step: Step, first: float, tolerance: float) -> str:
     """Return one step of a selection in words; `first` is the whole chain's cost."""
     rise = f"{step.cost - first:+.4f}"
-    if not step.cell:
-        return f"cost with all {len(step.left)} cells {step.cost:.4f} bits"
+    if not step.member:
+        return f"cost with all {len(step.left)} members {step.cost:.4f} bits"
     if step.taken:
-        return f"without {step.cell}: {step.cost:.4f} bits ({rise}), {len(step.left)} left"
+        return f"without {step.member}: {step.cost:.4f} bits ({rise}), {len(step.left)} left"
     above = f"more than {tolerance:g} above the lowest"
-    return f"without {step.cell} it would be {step.cost:.4f} ({rise}), {above}: it stays"
+    return f"without {step.member} it would be {step.cost:.4f} ({rise}), {above}: it stays"
 
 
 def picked_lines(left: Left) -> Iterator[str]:
     """Yield what a selection made of the chain."""
-    yield f"kept {len(left.cells)} cells: {', '.join(left.cells)}"
+    yield f"kept {len(left.members)} members: {', '.join(left.members)}"
     gains = [f"clean {signed(left.gains[left.copies[0], 'auc'])}"]
     if left.worst:
         gains.append(f"at worst {signed(left.gains[WORST, 'auc'])}")
-    yield f"AUC of all cells minus AUC of those kept: {', '.join(gains)}"
-    yield "cells were chosen on these very folds, so these figures flatter: bench the fitted chain on other images"
+    yield f"AUC of all members minus AUC of those kept: {', '.join(gains)}"
+    yield "members were chosen on these very folds, so these figures flatter: bench the fitted chain on other images"
 
 
 def steps_table(steps: Sequence[Step]) -> Table:
     """The steps of a selection."""
     rows = tuple(
-        (step.cell or "nothing", f"{step.cost:.4f}", str(len(step.left)), "" if step.taken else "stays")
+        (step.member or "nothing", f"{step.cost:.4f}", str(len(step.left)), "" if step.taken else "stays")
         for step in steps
     )
-    return Table("What was left out", ("cell", "cost", "cells left", ""), rows)
+    return Table("What was left out", ("member", "cost", "members left", ""), rows)
 
 
 def signed(gain: Interval) -> str:
@@ -134,13 +134,14 @@ def ablation_result(ablation: Ablation, steps: Sequence[Step] = (), kept: Left |
         "folds": request.folds,
         "seed": request.seed,
         "draws": len(ablation.comparing.draws.weights) - 1,
-        "cells": list(table.cells),
+        "members": list(table.members),
         "whole": _left(ablation.whole),
         "without": [{**_left(left), **_compared(left)} for left in ablation.without],
     }
     if steps:
         result["steps"] = [
-            {"cell": step.cell, "cost": step.cost, "left_out": step.taken, "cells": len(step.left)} for step in steps
+            {"member": step.member, "cost": step.cost, "left_out": step.taken, "members": len(step.left)}
+            for step in steps
         ]
     if kept is not None:
         result["kept"] = {**_left(kept), **_compared(kept)}
@@ -170,7 +171,13 @@ def _left(left: Left) -> dict[str, Any]:
     figures: dict[str, dict[str, Any]] = {}
     for (copy, figure), value in left.figures.items():
         figures.setdefault(copy, {})[figure] = _number(value)
-    return {"kind": left.kind, "name": left.name, "cells": list(left.cells), "worst": left.worst, "figures": figures}
+    return {
+        "kind": left.kind,
+        "name": left.name,
+        "members": list(left.members),
+        "worst": left.worst,
+        "figures": figures,
+    }
 
 
 def _compared(left: Left) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Labels
-from d2f.api.rows import Cell, Failure
+from d2f.api.rows import Failure, Member
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of
 from d2f.engine.local import LocalEngine
@@ -58,8 +58,8 @@ PART_SECONDS = (2.0, 60.0)
 class Store:
     """A folder of Parquet parts: a row for each copy of each image, all copies of an image in one part."""
 
-    def __init__(self, folder: Path, run: str, names: Sequence[str], cells: Sequence[tuple[str, str]], mode: Mode):
-        self._names, self._cells, self._run = tuple(names), tuple(cells), run
+    def __init__(self, folder: Path, run: str, names: Sequence[str], members: Sequence[tuple[str, str]], mode: Mode):
+        self._names, self._members, self._run = tuple(names), tuple(members), run
         self._rows: list[dict[str, Any]] = []
         self._patience, self._since = PART_SECONDS[0], time.monotonic()
         self._parts = PartsFolder(str(folder), mode)
@@ -115,7 +115,7 @@ class Store:
 
         fields = [("image", pa.int32()), ("copy", pa.int16()), ("path", pa.string()), ("sha256", pa.string())]
         fields += [("code", pa.string()), ("message", pa.string())]
-        for detector, view in self._cells:
+        for detector, view in self._members:
             fields += [(f"{detector}/{view}", pa.float64()), (f"{detector}/{view}:why", pa.string())]
         return pa.schema(fields, metadata={"d2f.bench_run": self._run})
 
@@ -123,24 +123,26 @@ class Store:
         row: dict[str, Any] = {"image": number, "copy": copy, "path": scored.path, "sha256": scored.sha256}
         if scored.failure:
             row |= {"code": scored.failure.code, "message": scored.failure.message}
-        for cell in scored.cells:
-            row[cell.name] = cell.score
-            row[f"{cell.name}:why"] = f"{cell.error.code} {cell.error.message}" if cell.error else cell.abstained
+        for member in scored.members:
+            row[member.name] = member.score
+            row[f"{member.name}:why"] = (
+                f"{member.error.code} {member.error.message}" if member.error else member.abstained
+            )
         return row
 
     def _scored(self, row: dict[str, Any]) -> Scored:
         failure = Failure(row["code"], row["message"]) if row["code"] else None
-        cells = () if failure else tuple(self._cell(row, *names) for names in self._cells)
-        return Scored(row["path"], row["sha256"], None, None, None, cells, failure)
+        members = () if failure else tuple(self._member(row, *names) for names in self._members)
+        return Scored(row["path"], row["sha256"], None, None, None, members, failure)
 
-    def _cell(self, row: dict[str, Any], detector: str, view: str) -> Cell:
+    def _member(self, row: dict[str, Any], detector: str, view: str) -> Member:
         score, why = row[f"{detector}/{view}"], row[f"{detector}/{view}:why"]
         if score is not None and not math.isnan(score):
-            return Cell(detector, view, score)
+            return Member(detector, view, score)
         code, _, message = (why or "").partition(" ")
         if code.startswith("D2F") and code[3:].isdigit():
-            return Cell(detector, view, error=Failure(code, message))
-        return Cell(detector, view, abstained=why)
+            return Member(detector, view, error=Failure(code, message))
+        return Member(detector, view, abstained=why)
 
 
 def _another(name: str) -> D2FError:
@@ -193,9 +195,9 @@ def run_chains(
 
     if parts is None:
         with speed.running():
-            table = collect(images, names, joint.plan.cell_names, enumerate(scored(images)))
+            table = collect(images, names, joint.plan.member_names, enumerate(scored(images)))
         return Run(table, _tables(joint, table, chains), speed)
-    store = Store(parts, _identity(joint, images, attacks, protocol), names, joint.plan.cells, mode)
+    store = Store(parts, _identity(joint, images, attacks, protocol), names, joint.plan.members, mode)
     try:
         left = [number for number in range(len(images)) if number not in store.done]
         for _ in store.done:
@@ -205,7 +207,7 @@ def run_chains(
             for number, group in zip(left, scored(images.select(left)), strict=True):
                 store.add(number, group)
         store.flush()
-        table = collect(images, names, joint.plan.cell_names, store.groups())
+        table = collect(images, names, joint.plan.member_names, store.groups())
     finally:
         # What was scored before an interrupt is kept as well.
         store.flush()
@@ -215,7 +217,7 @@ def run_chains(
 
 def _tables(joint: Joint, table: ScoreTable, chains: Sequence[Chain]) -> tuple[ScoreTable, ...]:
     return tuple(
-        replace(table, cells=chain.plan.cell_names, scores=table.scores[:, :, list(columns)])
+        replace(table, members=chain.plan.member_names, scores=table.scores[:, :, list(columns)])
         for chain, columns in zip(chains, joint.columns, strict=True)
     )
 
@@ -225,8 +227,8 @@ def _identity(joint: Joint, images: Dataset, attacks: Sequence[Attack], protocol
     facts = {
         "d2f": __version__,
         "protocol": protocol,
-        "cells": list(joint.keys),
-        "names": list(joint.plan.cell_names),
+        "members": list(joint.keys),
+        "names": list(joint.plan.member_names),
         "attacks": [[attack.name, *(step.key for step in attack.steps)] for attack in attacks],
         "images": [[image.path, image.label] for image in images],
     }
@@ -234,10 +236,10 @@ def _identity(joint: Joint, images: Dataset, attacks: Sequence[Attack], protocol
 
 
 def write_rows(path: Path, run: Run, chains: Sequence[Chain], peers: Sequence[Subject] = ()) -> None:
-    """Write ``rows.parquet``, one row group for each chain, cell and attack.
+    """Write ``rows.parquet``, one row group for each chain, member and attack.
 
-    Columns: path, sha256, label, generator, source, collection, group, component, attack, chain, cell (empty for
-    the chain itself), score (a cell's own; null for a chain), llr, probability (at even prior), verdict.
+    Columns: path, sha256, label, generator, source, collection, group, component, attack, chain, member (empty for
+    the chain itself), score (a member's own; null for a chain), llr, probability (at even prior), verdict.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -270,7 +272,7 @@ def _facts(run: Run) -> dict[str, tuple[pyarrow.DataType, Any]]:
 def _own() -> list[tuple[str, Any]]:
     import pyarrow as pa
 
-    words = [(name, pa.string()) for name in ("attack", "chain", "cell")]
+    words = [(name, pa.string()) for name in ("attack", "chain", "member")]
     numbers = [(name, pa.float64()) for name in ("score", "llr", "probability")]
     return [*words, *numbers, ("verdict", pa.string())]
 
@@ -287,7 +289,7 @@ def _blocks(run: Run, chains: Sequence[Chain], peers: Sequence[Subject]) -> Iter
             yield _columns(peer, None, name, copy, peer.name, "")
 
 
-def _columns(subject: Subject, scores: Any, attack: str, copy: int, chain: str, cell: str) -> list[Any]:
+def _columns(subject: Subject, scores: Any, attack: str, copy: int, chain: str, member: str) -> list[Any]:
     import pyarrow as pa
 
     from d2f.engine.findings import expit
@@ -296,7 +298,7 @@ def _columns(subject: Subject, scores: Any, attack: str, copy: int, chain: str, 
     llr = values if subject.calibrated else np.full(count, np.nan)
     own = scores if scores is not None else (np.full(count, np.nan) if subject.calibrated else values)
     verdicts = [None] * count if subject.verdicts is None else [WORDS[int(v)] for v in subject.verdicts[:, copy]]
-    words = [pa.array([word] * count, pa.string()) for word in (attack, chain, cell)]
+    words = [pa.array([word] * count, pa.string()) for word in (attack, chain, member)]
     numbers = [pa.array(column, pa.float64(), from_pandas=True) for column in (own, llr, expit(llr))]
     return [*words, *numbers, pa.array(verdicts, pa.string())]
 

@@ -153,20 +153,20 @@ def join(chains: Sequence[Chain]) -> Joint:
     wanted: list[list[tuple[str, str]]] = []
     for chain in chains:
         named = {name: views.name(name, _view_key(steps), steps) for name, steps in chain.plan.views.items()}
-        cells = []
+        members = []
         for detector in chain.plan.detectors:
             name = detectors.name(detector.id, detector.key, detector)
             seen = looks.setdefault(name, [])
             for view in detector.views:
-                cells.append((name, named[view]))
+                members.append((name, named[view]))
                 if named[view] not in seen:
                     seen.append(named[view])
-        wanted.append(cells)
+        wanted.append(members)
     bound = tuple(BoundDetector(name, one.stage, tuple(looks[name]), one.key) for name, one in detectors.things.items())
     plan = Plan("+".join(chain.name for chain in chains), "", views.things, bound)
-    place = {cell: column for column, cell in enumerate(plan.cells)}
-    keys = tuple(f"{detectors.keys[name]} on {views.keys[view]}" for name, view in plan.cells)
-    return Joint(plan, tuple(tuple(place[cell] for cell in cells) for cells in wanted), keys)
+    place = {member: column for column, member in enumerate(plan.members)}
+    keys = tuple(f"{detectors.keys[name]} on {views.keys[view]}" for name, view in plan.members)
+    return Joint(plan, tuple(tuple(place[member] for member in members) for members in wanted), keys)
 
 
 class _Named(Generic[Thing]):

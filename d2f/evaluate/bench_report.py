@@ -48,7 +48,7 @@ def data_lines(result: Mapping[str, Any]) -> list[str]:
 def failure_lines(result: Mapping[str, Any]) -> list[str]:
     """What could not be read or scored, if anything."""
     lines = []
-    for key, what in (("unread", "images could not be read"), ("failed", "copies or cells failed")):
+    for key, what in (("unread", "images could not be read"), ("failed", "copies or members failed")):
         told = result["failures"][key]
         if told["count"]:
             first = told["first"][0]
@@ -131,7 +131,7 @@ def attack_table(result: Mapping[str, Any], subject: Mapping[str, Any]) -> Table
 
 
 def stage_table(result: Mapping[str, Any], subject: Mapping[str, Any]) -> Table:
-    """AUC of each stage cell under each attack."""
+    """AUC of each stage member under each attack."""
     names = [attack["name"] for attack in result["attacks"]]
     rows = [
         (stage["name"], *(number(stage["figures"][name]["auc"][0]) for name in names))
@@ -299,8 +299,8 @@ def _text(table: Table) -> list[str]:
     return text_table(table.headings, table.rows)
 
 
-def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _row(members: tuple[str, ...]) -> str:
+    return "| " + " | ".join(member.replace("|", "\\|") for member in members) + " |"
 
 
 JSON, ROWS, MARKDOWN, HTML, PARTS = "bench.json", "rows.parquet", "report.md", "report.html", "parts"

@@ -86,10 +86,10 @@ def chain_subjects(chain: Chain, table: ScoreTable, name: str = "") -> tuple[Sub
         return verdicts_of(probability, rule.real_below, rule.generated_above).reshape(shape)
 
     whole = Subject(name or chain.name, "chain", judged.llr.reshape(shape), verdicts(judged.probability))
-    cells = judged.cell_probabilities
+    members = judged.member_probabilities
     stages = [
-        Subject(cell, "stage", logit(cells[:, place]).reshape(shape), verdicts(np.round(cells[:, place], 4)))
-        for place, cell in enumerate(table.cells)
+        Subject(member, "stage", logit(members[:, place]).reshape(shape), verdicts(np.round(members[:, place], 4)))
+        for place, member in enumerate(table.members)
     ]
     return whole, stages
 

@@ -20,8 +20,8 @@ from d2f.plugins.catalog import canonical, code_digest
 from d2f.version import __version__
 
 
-def cell_keys(plan: Plan) -> list[str | None]:
-    """Return, for each cell, what identifies it: detector, options, weights, the view's steps, their code, d2f.
+def member_keys(plan: Plan) -> list[str | None]:
+    """Return, for each member, what identifies it: detector, options, weights, the view's steps, their code, d2f.
 
     None where something has no identity: a detector bound by hand, or a stage without a file of code.
     """
@@ -56,19 +56,19 @@ def _steps(steps: Sequence[Step]) -> list[list[str]] | None:
 
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS cells (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS members (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS copies (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS scores (
-    image BLOB, copy INTEGER, cell INTEGER, score REAL, abstained TEXT, PRIMARY KEY (image, copy, cell)
+    image BLOB, copy INTEGER, member INTEGER, score REAL, abstained TEXT, PRIMARY KEY (image, copy, member)
 ) WITHOUT ROWID;
 """
 
 
 class Finding(NamedTuple):
-    """What is kept of one cell of one copy: a score, or the reason of an abstention."""
+    """What is kept of one member of one copy: a score, or the reason of an abstention."""
 
     copy: int
-    cell: int
+    member: int
     score: float | None
     abstained: str | None
 
@@ -76,7 +76,7 @@ class Finding(NamedTuple):
 class KeptScores:
     """An SQLite file of scores; several processes may use it at once."""
 
-    def __init__(self, path: str, copies: Sequence[str | None], cells: Sequence[str | None]) -> None:
+    def __init__(self, path: str, copies: Sequence[str | None], members: Sequence[str | None]) -> None:
         self._path = path
         with self._said():
             self._file = sqlite3.connect(path, timeout=60)
@@ -84,29 +84,29 @@ class KeptScores:
                 self._file.execute("PRAGMA journal_mode=WAL")
                 self._file.execute("PRAGMA synchronous=NORMAL")
                 self._file.executescript(TABLES)
-                self._copies, self._cells = self._ids("copies", copies), self._ids("cells", cells)
+                self._copies, self._members = self._ids("copies", copies), self._ids("members", members)
             except sqlite3.Error:
                 self._file.close()
                 raise
 
     def read(self, sha256: str) -> Iterator[Finding]:
-        """Yield what is known of an image, by the run's own numbers of copies and cells."""
+        """Yield what is known of an image, by the run's own numbers of copies and members."""
         with self._said():
-            asked = "SELECT copy, cell, score, abstained FROM scores WHERE image = ?"
+            asked = "SELECT copy, member, score, abstained FROM scores WHERE image = ?"
             rows = self._file.execute(asked, (bytes.fromhex(sha256),)).fetchall()
-        known = {(copy, cell): found for copy, cell, *found in rows}
+        known = {(copy, member): found for copy, member, *found in rows}
         for number, copy in enumerate(self._copies):
-            for column, cell in enumerate(self._cells):
-                if (copy, cell) in known:
-                    yield Finding(number, column, *known[copy, cell])
+            for column, member in enumerate(self._members):
+                if (copy, member) in known:
+                    yield Finding(number, column, *known[copy, member])
 
     def write(self, sha256: str, found: Iterable[Finding]) -> None:
         """Keep what was found of an image; all of it or, where the process is killed, nothing."""
         image = bytes.fromhex(sha256)
         rows = [
-            (image, self._copies[one.copy], self._cells[one.cell], one.score, one.abstained)
+            (image, self._copies[one.copy], self._members[one.member], one.score, one.abstained)
             for one in found
-            if self._copies[one.copy] is not None and self._cells[one.cell] is not None
+            if self._copies[one.copy] is not None and self._members[one.member] is not None
         ]
         with self._said(), self._file:
             self._file.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)", rows)
@@ -131,9 +131,9 @@ class KeptScores:
 
 
 @contextmanager
-def kept_scores(path: str, copies: Sequence[str | None], cells: Sequence[str | None]) -> Iterator[KeptScores]:
+def kept_scores(path: str, copies: Sequence[str | None], members: Sequence[str | None]) -> Iterator[KeptScores]:
     """Open a file of scores while this context is; see `KeptScores`."""
-    with closing(KeptScores(path, copies, cells)) as kept:
+    with closing(KeptScores(path, copies, members)) as kept:
         yield kept
 
 
@@ -166,7 +166,7 @@ def fill_kept(
     same. Abstentions are kept with their reason; errors are not, nor what a stage without its weights says.
     """
     settled = grow(plan, load_stages(plan))[1]
-    with kept_scores(keeping.path, copy_keys(keeping.brought, attacks), cell_keys(plan)) as kept:
+    with kept_scores(keeping.path, copy_keys(keeping.brought, attacks), member_keys(plan)) as kept:
         run = _Run(collector, kept, frozenset(settled))
         parts = {number: run.left(number) for number in numbers}
         waits = Counter({number: max(1, len(left)) for number, left in parts.items()})
@@ -192,12 +192,12 @@ def fill_kept(
 class _Run:
     """A table that is filled from what is known and from what is scored.
 
-    `settled` are the cells of which the engine knows beforehand that their weights are missing.
+    `settled` are the members of which the engine knows beforehand that their weights are missing.
     """
 
     def __init__(self, collector: Collector, kept: KeptScores, settled: frozenset[int]) -> None:
         self.collector, self._kept = collector, kept
-        self._every = tuple(range(len(collector.cells)))
+        self._every = tuple(range(len(collector.members)))
         self._speaking = tuple(column for column in self._every if column not in settled)
 
     def left(self, number: int) -> list[Part]:
@@ -207,7 +207,7 @@ class _Run:
             sha256 = file_sha256(self.collector.images[number].path)
         except OSError:
             return [(tuple(copies), self._every)]
-        known = {(one.copy, one.cell): one for one in self._kept.read(sha256) if one.cell in self._speaking}
+        known = {(one.copy, one.member): one for one in self._kept.read(sha256) if one.member in self._speaking}
         if known:
             self.collector.read(number, sha256)
         for (copy, column), one in known.items():
@@ -215,7 +215,7 @@ class _Run:
         missing: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for copy in copies:
             columns = tuple(column for column in self._speaking if (copy, column) not in known)
-            # Where no cell has its weights, the image must be read all the same.
+            # Where no member has its weights, the image must be read all the same.
             if columns or not self._speaking:
                 missing[columns or self._every].append(copy)
         return [(tuple(listed), columns) for columns, listed in missing.items()]
@@ -232,10 +232,10 @@ class _Run:
     def _findings(self, part: Part, group: Sequence[Scored]) -> Iterator[Finding]:
         copies, columns = part
         for copy, scored in zip(copies, group, strict=True):
-            # A copy that failed has no cells.
-            for column, cell in zip(columns, scored.cells, strict=False):
-                if cell.error is None and column in self._speaking:
-                    yield Finding(copy, column, cell.score, cell.abstained)
+            # A copy that failed has no members.
+            for column, member in zip(columns, scored.members, strict=False):
+                if member.error is None and column in self._speaking:
+                    yield Finding(copy, column, member.score, member.abstained)
 
 
 def _by_part(parts: Mapping[int, Sequence[Part]]) -> Mapping[Part, list[int]]:

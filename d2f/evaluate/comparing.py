@@ -1,4 +1,4 @@
-"""Chains of some cells beside the chain of all: figures and paired differences on the same bootstrap draws."""
+"""Chains of some members beside the chain of all: figures and paired differences on the same bootstrap draws."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from d2f.evaluate.subsets import Columns, Subsets
 from d2f.metrics import Interval
 from d2f.metrics.weighted import Ranked, log_likelihood_ratio_cost
 
-Kind: TypeAlias = Literal["chain", "detector", "view", "cell", "picked"]
+Kind: TypeAlias = Literal["chain", "detector", "view", "member", "picked"]
 Place: TypeAlias = tuple[str, str]
 RANKING = ("auc", "tpr_at_5")
 COST = "cost"
@@ -30,7 +30,7 @@ class Left:
 
     kind: Kind
     name: str
-    cells: tuple[str, ...]
+    members: tuple[str, ...]
     copies: tuple[str, ...]
     figures: Mapping[Place, float]
     gains: Mapping[Place, Interval]
@@ -59,7 +59,7 @@ def said(gain: Interval) -> str:
 
 
 class Comparing:
-    """Compares subsets of a chain's cells with all of them."""
+    """Compares subsets of a chain's members with all of them."""
 
     def __init__(self, subsets: Subsets, draws: Draws) -> None:
         self.subsets, self.draws = subsets, draws
@@ -67,7 +67,7 @@ class Comparing:
         self._known: dict[Columns, tuple[Mapping[Place, float], Mapping[Place, Interval], Mapping[Place, float]]] = {}
 
     def left(self, kind: Kind, name: str, columns: Columns) -> Left:
-        """Return the chain of these cells beside the whole chain."""
+        """Return the chain of these members beside the whole chain."""
         if columns not in self._known:
             found = self._drawn(columns)
             gaps = {place: self._whole[place] - found[place] for place in found}
@@ -77,7 +77,7 @@ class Comparing:
                 {place: p_value(gap) if self.draws.varied else float("nan") for place, gap in gaps.items()},
             )
         table = self.subsets.table
-        return Left(kind, name, tuple(table.cells[at] for at in columns), table.copies, *self._known[columns])
+        return Left(kind, name, tuple(table.members[at] for at in columns), table.copies, *self._known[columns])
 
     def _drawn(self, columns: Columns) -> dict[Place, Floats]:
         """Return each figure on the sample and on every draw, shape (1 + draws,)."""

@@ -88,8 +88,8 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
     widths = [max(len(line[column]) for line in table) for column in range(len(headings))]
     return [
         "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            member.ljust(width) if column == 0 else member.rjust(width)
+            for column, (member, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in table
     ]

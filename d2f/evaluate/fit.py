@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 def scored_unseen(chain: Chain, images: Dataset, request: Request) -> tuple[ScoreTable, tuple[str, ...]]:
     """Score a set as a request says, by weights that did not see it."""
-    dealt = deal(chain, images, request.stand_ins)
-    notes = tuple(other_recipes(dealt, chain.plan, request.stand_ins))
+    dealt = deal(chain, images, request.oof_weights)
+    notes = tuple(other_recipes(dealt, chain.plan, request.oof_weights))
     if request.allow_overlap:
-        found = find_overlap(dealt, images, request.stand_ins)
+        found = find_overlap(dealt, images, request.oof_weights)
         notes += tuple(f"{sentence}: the fit flatters it" for sentence in found)
     else:
-        need_no_overlap(dealt, images, request.stand_ins)
-    return replace(_scored(chain, images, dealt, request), stand_ins=digests(dealt, chain.plan)), notes
+        need_no_overlap(dealt, images, request.oof_weights)
+    return replace(_scored(chain, images, dealt, request), oof_weights=digests(dealt, chain.plan)), notes
 
 
 def _scored(chain: Chain, images: Dataset, dealt: Sequence[Dealt], request: Request) -> ScoreTable:
     bring = bring_for_fitting(request.protocol, request.seed)
     attacks = read_attacks(request.attacks, chain.catalog)
-    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), chain.plan.cell_names)
+    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), chain.plan.member_names)
     workers, tick = request.workers, request.tick
     for one in dealt:
         if request.keep_scores is None:
@@ -89,7 +89,7 @@ def checked_and_scored(chain: Chain, images: Dataset, request: Request) -> tuple
 
 
 def fit_table(chain: Chain, table: ScoreTable, request: Request, notes: tuple[str, ...] = ()) -> Fit:
-    """Fit to a set that was scored; `table` holds the chain's cells."""
+    """Fit to a set that was scored; `table` holds the chain's members."""
     recipe = read_recipe(chain, request.calibrator)
     rows, rule = as_rows(table), chain.file.verdict
     judged = out_of_fold(chain.plan, recipe, rows, rule.prior, request.folds, request.seed)
@@ -123,8 +123,8 @@ def verdict_block(rule: VerdictRule, thresholds: Thresholds) -> dict[str, Any]:
 def _stages(chain: Chain, parts: Parts) -> dict[str, Any]:
     recipe, combine = parts.recipe, chain.file.combine
     calibrate = {
-        cell: {"use": recipe.calibrators[cell].name, "with": _plain(options)}
-        for cell, options in parts.calibrators.items()
+        member: {"use": recipe.calibrators[member].name, "with": _plain(options)}
+        for member, options in parts.calibrators.items()
     }
     combined: dict[str, Any] = {"use": combine.use, "with": _plain(parts.combiner)}
     if not combined["with"]:
@@ -147,7 +147,7 @@ def _fitted(chain: Chain, table: ScoreTable, request: Request) -> dict[str, Any]
             for detector in chain.plan.detectors
             for record in getattr(detector.stage, "weights", ())
         },
-        **stand_ins_block(chain, table),
+        **oof_weights_block(chain, table),
     }
 
 
@@ -163,11 +163,11 @@ def data_block(table: ScoreTable) -> dict[str, Any]:
     }
 
 
-def stand_ins_block(chain: Chain, table: ScoreTable) -> dict[str, Any]:
-    """Return the key `stand_ins`, or nothing where no weights stood in for those of the chain's detectors."""
+def oof_weights_block(chain: Chain, table: ScoreTable) -> dict[str, Any]:
+    """Return the key `oof_weights`, or nothing where no weights stood in for those of the chain's detectors."""
     known = {detector.id for detector in chain.plan.detectors}
-    found = {name: list(sha256) for name, sha256 in table.stand_ins.items() if name in known}
-    return {"stand_ins": found} if found else {}
+    found = {name: list(sha256) for name, sha256 in table.oof_weights.items() if name in known}
+    return {"oof_weights": found} if found else {}
 
 
 def _plain(options: Any) -> Mapping[str, Any]:

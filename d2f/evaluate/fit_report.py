@@ -26,7 +26,7 @@ def fit_lines(fit: Fit) -> Iterator[str]:
     """Yield the report of a whole fit; every figure is out of fold."""
     yield from head_lines(fit.table)
     yield ""
-    yield from cell_lines(fit)
+    yield from member_lines(fit)
     yield ""
     yield "the chain, out of fold, by what was laid over the images"
     yield from copy_lines(fit)
@@ -45,13 +45,13 @@ def threshold_fit_lines(fit: ThresholdFit) -> Iterator[str]:
     yield from after_lines(fit.table, fit.notes)
 
 
-def cell_lines(fit: Fit) -> list[str]:
-    """Return a line for each cell: direction, slope, and how it ranks, clean and at its worst."""
+def member_lines(fit: Fit) -> list[str]:
+    """Return a line for each member: direction, slope, and how it ranks, clean and at its worst."""
     rows = []
-    for column, cell in enumerate(fit.table.cells):
-        options = fit.parts.calibrators.get(cell)
+    for column, member in enumerate(fit.table.members):
+        options = fit.parts.calibrators.get(member)
         if options is None:
-            rows.append((cell, "no scores", "", "", "", ""))
+            rows.append((member, "no scores", "", "", "", ""))
             continue
         ranked = _auc_by_copy(fit, column)
         worst = int(np.nanargmin(ranked)) if np.isfinite(ranked).any() else 0
@@ -59,7 +59,7 @@ def cell_lines(fit: Fit) -> list[str]:
         rises = _auc(fit.rows, fit.rows.scores[:, column]) >= 0.5
         rows.append(
             (
-                cell,
+                member,
                 "rises" if rises else "falls",
                 "" if slope is None else f"{slope:.4g}",
                 f"{ranked[0]:.3f}",
@@ -67,7 +67,7 @@ def cell_lines(fit: Fit) -> list[str]:
                 fit.table.copies[worst],
             )
         )
-    return text_table(("cell", "score", "slope", "AUC", "worst AUC", "under"), rows)
+    return text_table(("member", "score", "slope", "AUC", "worst AUC", "under"), rows)
 
 
 def copy_lines(fit: Fit) -> list[str]:
@@ -134,15 +134,15 @@ def after_lines(table: ScoreTable, notes: Sequence[str]) -> Iterator[str]:
     """Yield warnings: what a user should know, and what could not be read or scored."""
     for note in notes:
         yield f"warning: {note}"
-    for what, listed in (("images could not be read", table.unread), ("copies or cells failed", table.failed)):
+    for what, listed in (("images could not be read", table.unread), ("copies or members failed", table.failed)):
         if listed:
             first, failure = listed[0][0], listed[0][-1]
             yield f"warning: {len(listed)} {what}, such as {first}: {failure.code} {failure.message}"
 
 
 def _auc_by_copy(fit: Fit, column: int) -> Floats:
-    """AUC of a cell's own calibrated probabilities, out of fold, so that a falling score ranks as it is used."""
-    found = fit.judged.cells[:, column]
+    """AUC of a member's own calibrated probabilities, out of fold, so that a falling score ranks as it is used."""
+    found = fit.judged.members[:, column]
     return np.array([_auc(fit.rows.take(_copy(fit, n)), found[_copy(fit, n)]) for n in range(len(fit.table.copies))])
 
 

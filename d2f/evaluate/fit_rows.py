@@ -60,14 +60,14 @@ def effective_count(weights: Floats) -> float:
 
 
 CALIBRATOR = "platt"
-"""Of a cell, or of the chain's own ratio, for which the file names none."""
+"""Of a member, or of the chain's own ratio, for which the file names none."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """The stages that are to be fitted."""
 
-    cells: tuple[str, ...]
+    members: tuple[str, ...]
     calibrators: Mapping[str, type[Calibrator]]
     combiner: type[Combiner]
     combiner_options: BaseModel
@@ -78,17 +78,17 @@ class Recipe:
 def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> Recipe:
     """Read off a chain what its author chose.
 
-    A calibrator that the file names, for a cell under ``calibrate`` or for the chain under ``combine.calibrate``,
+    A calibrator that the file names, for a member under ``calibrate`` or for the chain under ``combine.calibrate``,
     is fitted anew; `calibrator` serves where it names none.
     """
     named = _named(chain.text)
     combine = chain.file.combine
     above = combine.calibrate.use if combine.calibrate else calibrator
     combiner = chain.catalog.find("combiner", combine.use)
-    cells = chain.plan.cell_names
+    members = chain.plan.member_names
     return Recipe(
-        cells,
-        {cell: chain.catalog.find("calibrator", named.get(cell, calibrator)) for cell in cells},
+        members,
+        {member: chain.catalog.find("calibrator", named.get(member, calibrator)) for member in members},
         combiner,
         read_options("combiner", combiner, combine.with_),
         chain.catalog.find("calibrator", above),
@@ -97,11 +97,13 @@ def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> Recipe:
 
 
 def _named(text: str) -> dict[str, str]:
-    """Calibrators by cell, as the file names them; a chain loaded to be refitted no longer holds them."""
+    """Calibrators by member, as the file names them; a chain loaded to be refitted no longer holds them."""
     source, _ = parse(as_text("chain", text))
     calibrate: Any = source.root.data.get("calibrate") if source else None
     listed = calibrate.items() if isinstance(calibrate, Mapping) else ()
-    return {cell: use["use"] for cell, use in listed if isinstance(use, Mapping) and isinstance(use.get("use"), str)}
+    return {
+        member: use["use"] for member, use in listed if isinstance(use, Mapping) and isinstance(use.get("use"), str)
+    }
 
 
 ATTACKS = (
@@ -126,7 +128,7 @@ class Request:
     seed: int = 0
     calibrator: str = CALIBRATOR
     allow_overlap: bool = False
-    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    oof_weights: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
     keep_scores: str | None = None
     today: date = field(default_factory=date.today)
@@ -137,7 +139,7 @@ class Request:
 class Rows:
     """Scores in a table of rows; all arrays have m rows."""
 
-    scores: Floats  # (m, cells), float64
+    scores: Floats  # (m, members), float64
     labels: Labels  # (m,), int8
     weights: Floats  # (m,), float64
     images: NDArray[np.int64]  # (m,), int64

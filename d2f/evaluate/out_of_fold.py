@@ -34,7 +34,7 @@ class OutOfFold:
     """Judgements of m rows, each by parts fitted without the row's component."""
 
     fold: NDArray[np.int64]  # (m,), int64
-    cells: Floats  # (m, cells), float64
+    members: Floats  # (m, members), float64
     llr: Floats  # (m,), float64
     probability: Floats  # (m,), float64
 
@@ -48,7 +48,7 @@ def out_of_fold(plan: Plan, recipe: Recipe, rows: Rows, prior: float, k: int, se
         parts = fit_parts(recipe, rows.take(~held), k, seed)
         judge = Judge(Plan(plan.name, "", plan.views, plan.detectors, parts.decision(prior)))
         judged = judge.probabilities(rows.scores[held])
-        found.cells[held], found.llr[held] = judged.cell_probabilities, judged.llr
+        found.members[held], found.llr[held] = judged.member_probabilities, judged.llr
         found.probability[held] = judged.probability
     return found
 
@@ -81,7 +81,7 @@ def need_no_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collectio
             found[0],
             *found[1:],
             "fit on images that no weights have seen (`--part chains` of the project's own set), give weights that "
-            "did not see them (--stand-ins DETECTOR=DIR), or --allow-overlap",
+            "did not see them (--oof-weights DETECTOR=DIR), or --allow-overlap",
         )
 
 
@@ -150,11 +150,11 @@ def digests(dealt: Iterable[Dealt], plan: Plan) -> dict[str, tuple[str, ...]]:
 
 
 def other_recipes(dealt: Sequence[Dealt], plan: Plan, folders: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each detector of which another recipe made the stand-ins than its own weights."""
+    """Yield a sentence for each detector of which another recipe made the out-of-fold weights than its own weights."""
     for place, own in enumerate(plan.detectors):
         scoring = {id(one.plan.detectors[place].stage): one.plan.detectors[place].stage for one in dealt}
         if any(_by_another_recipe(stage, own.stage) for stage in scoring.values()):
-            yield f"stand-ins in '{folders[own.id]}' were made by another recipe than the weights of '{own.id}'"
+            yield f"out-of-fold weights in '{folders[own.id]}' come from another recipe than the weights of '{own.id}'"
 
 
 def _candidates(chain: Chain, place: int, folder: str | None) -> list[BoundDetector]:

@@ -36,8 +36,8 @@ class Parts:
         """Build the stages with the options that were found."""
         recipe = self.recipe
         return Decision(
-            {cell: recipe.calibrators[cell](options) for cell, options in self.calibrators.items()},
-            recipe.combiner(self.combiner, recipe.cells),
+            {member: recipe.calibrators[member](options) for member, options in self.calibrators.items()},
+            recipe.combiner(self.combiner, recipe.members),
             recipe.need,
             recipe.chain_calibrator(self.chain_calibrator),
             prior,
@@ -47,7 +47,7 @@ class Parts:
 
 
 def fit_parts(recipe: Recipe, rows: Rows, k: int, seed: int) -> Parts:
-    """Fit cells' calibrators, the combiner and the chain's calibrator, each on what the one before says out of fold.
+    """Fit members' calibrators, the combiner and the chain's calibrator, each on what the one before says out of fold.
 
     The combiner is fitted to probabilities that calibrators fitted on other folds gave, and the chain's
     calibrator to ratios that combiners fitted on other folds gave (Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1);
@@ -65,47 +65,47 @@ def fit_parts(recipe: Recipe, rows: Rows, k: int, seed: int) -> Parts:
     for number in np.unique(fold):
         held = fold == number
         options = fit_combiner(recipe, kept.take(~held), table[~held])
-        ratios[held] = recipe.combiner(options, recipe.cells).combine(table[held]).llr
+        ratios[held] = recipe.combiner(options, recipe.members).combine(table[held]).llr
     with _fitting("the chain's calibrator"):
         above = recipe.chain_calibrator.fit(ratios, kept.labels, balanced(kept.weights, kept.labels))
     return Parts(recipe, fit_calibrators(recipe, rows), fit_combiner(recipe, kept, table), above)
 
 
 def fit_calibrators(recipe: Recipe, rows: Rows) -> dict[str, BaseModel]:
-    """Fit the calibrator of every cell that has scores of both labels, at even prior among the rows it scored."""
+    """Fit the calibrator of every member that has scores of both labels, at even prior among the rows it scored."""
     found: dict[str, BaseModel] = {}
-    for column, cell in enumerate(recipe.cells):
+    for column, member in enumerate(recipe.members):
         scores, labels = rows.scores[:, column], rows.labels
         scored = np.isfinite(scores)
         if len(set(labels[scored].tolist())) == 2:
             weights = balanced(rows.weights[scored], labels[scored])
-            with _fitting(f"calibrator '{recipe.calibrators[cell].name}' of {cell}"):
-                found[cell] = recipe.calibrators[cell].fit(scores[scored], labels[scored], weights)
+            with _fitting(f"calibrator '{recipe.calibrators[member].name}' of {member}"):
+                found[member] = recipe.calibrators[member].fit(scores[scored], labels[scored], weights)
     return found
 
 
 def calibrated(recipe: Recipe, calibrators: Mapping[str, BaseModel], scores: Floats) -> Floats:
-    """Return the cells' probabilities, NaN where a cell has no score or no calibrator."""
+    """Return the members' probabilities, NaN where a member has no score or no calibrator."""
     found = np.full(scores.shape, np.nan)
-    for column, cell in enumerate(recipe.cells):
+    for column, member in enumerate(recipe.members):
         scored = np.isfinite(scores[:, column])
-        if cell in calibrators and scored.any():
-            stage = recipe.calibrators[cell](calibrators[cell])
+        if member in calibrators and scored.any():
+            stage = recipe.calibrators[member](calibrators[member])
             found[scored, column] = stage.probability(scores[scored, column])
     return clipped(found)
 
 
 def fit_combiner(recipe: Recipe, rows: Rows, probabilities: Floats) -> BaseModel:
-    """Fit the combiner's options to cells' probabilities."""
+    """Fit the combiner's options to members' probabilities."""
     weights = balanced(rows.weights, rows.labels)
     with _fitting(f"combiner '{recipe.combiner.name}'"):
-        return recipe.combiner.fit(recipe.combiner_options, recipe.cells, probabilities, rows.labels, weights)
+        return recipe.combiner.fit(recipe.combiner_options, recipe.members, probabilities, rows.labels, weights)
 
 
 def _need_both(rows: Rows, usable: NDArray[np.bool_]) -> None:
     if len(set(rows.labels[usable].tolist())) < 2:
         why = "no detector has a score for enough images of both labels"
-        raise D2FError.of("D2F603", why, "`d2f chain run` on some of the images shows why cells abstain")
+        raise D2FError.of("D2F603", why, "`d2f chain run` on some of the images shows why members abstain")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from d2f.api.inputs import Floats
 from d2f.chain.write import fitted_text
 from d2f.data.dataset import Dataset
 from d2f.engine.judge import Judge
-from d2f.evaluate.fit import data_block, scored_unseen, stand_ins_block, verdict_block
+from d2f.evaluate.fit import data_block, oof_weights_block, scored_unseen, verdict_block
 from d2f.evaluate.fit_rows import Request, Rows, as_rows
 from d2f.evaluate.parts import Thresholds, fit_thresholds
 from d2f.evaluate.score import ScoreTable
@@ -61,6 +61,6 @@ def _refitted(chain: Chain, table: ScoreTable, request: Request) -> dict[str, ob
         **data_block(table),
         "protocol": request.protocol,
         "date": request.today.isoformat(),
-        **stand_ins_block(chain, table),
+        **oof_weights_block(chain, table),
     }
     return {**(before.model_dump(mode="json", exclude_none=True) if before else {}), "thresholds": again}

@@ -144,11 +144,11 @@ class ScoreTable:
     images: Dataset
     sha256: tuple[str, ...]
     copies: tuple[str, ...]
-    cells: tuple[str, ...]
-    scores: Floats  # (images, copies, cells), float64
+    members: tuple[str, ...]
+    scores: Floats  # (images, copies, members), float64
     unread: tuple[tuple[str, Failure], ...] = ()
     failed: tuple[tuple[str, str, Failure], ...] = ()
-    stand_ins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    oof_weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def labels(self) -> Labels:
@@ -161,8 +161,8 @@ class ScoreTable:
         return components(self.images)
 
     def flat(self) -> Floats:
-        """Scores of shape (images * copies, cells): all copies of an image stand together."""
-        return self.scores.reshape(-1, len(self.cells))
+        """Scores of shape (images * copies, members): all copies of an image stand together."""
+        return self.scores.reshape(-1, len(self.members))
 
     def repeated(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Return what belongs to images, shape (images,), for each row of `flat`."""
@@ -177,9 +177,9 @@ class ScoreTable:
 class Collector:
     """A table that is being filled; what was read and what failed is told in the set's order."""
 
-    def __init__(self, images: Dataset, names: Sequence[str], cells: Sequence[str]) -> None:
-        self.images, self.names, self.cells = images, tuple(names), tuple(cells)
-        self.scores = np.full((len(images), len(names), len(cells)), np.nan)
+    def __init__(self, images: Dataset, names: Sequence[str], members: Sequence[str]) -> None:
+        self.images, self.names, self.members = images, tuple(names), tuple(members)
+        self.scores = np.full((len(images), len(names), len(members)), np.nan)
         self.sha256: list[str | None] = [None] * len(images)
         self._unread: dict[int, tuple[str, Failure]] = {}
         self._failed: dict[tuple[int, int, int], tuple[str, str, Failure]] = {}
@@ -198,11 +198,11 @@ class Collector:
         if scored.failure:
             self._failed[number, copy, -1] = (scored.path, self.names[copy], scored.failure)
             return
-        places = range(len(self.cells)) if columns is None else columns
+        places = range(len(self.members)) if columns is None else columns
         self.scores[number, copy, list(places)] = scored.scores
-        for column, cell in zip(places, scored.cells, strict=True):
-            if cell.error:
-                self._failed[number, copy, column] = (scored.path, cell.name, cell.error)
+        for column, member in zip(places, scored.members, strict=True):
+            if member.error:
+                self._failed[number, copy, column] = (scored.path, member.name, member.error)
 
     def table(self) -> ScoreTable:
         """Return the table of the images that could be read."""
@@ -216,7 +216,7 @@ class Collector:
             self._failed[place] for place in sorted(self._failed) if place[0] not in self._unread and read[place[0]]
         )
         kept = self.images.select(read)
-        return ScoreTable(kept, digests, self.names, self.cells, self.scores[read], tuple(unread), failed)
+        return ScoreTable(kept, digests, self.names, self.members, self.scores[read], tuple(unread), failed)
 
 
 def fill(
@@ -267,10 +267,10 @@ def score_groups(
 
 
 def collect(
-    images: Dataset, names: Sequence[str], cells: Sequence[str], groups: Iterable[tuple[int, Sequence[Scored]]]
+    images: Dataset, names: Sequence[str], members: Sequence[str], groups: Iterable[tuple[int, Sequence[Scored]]]
 ) -> ScoreTable:
     """Put scores into a table."""
-    collector = Collector(images, names, cells)
+    collector = Collector(images, names, members)
     for number, group in groups:
         put(collector, number, group)
     return collector.table()

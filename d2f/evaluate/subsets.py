@@ -1,4 +1,4 @@
-"""A chain judged out of fold with some of its cells only."""
+"""A chain judged out of fold with some of its members only."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Columns = tuple[int, ...]
 
 
 class Subsets:
-    """What a chain says of each row when it is fitted, out of fold, with some of its cells; each subset once."""
+    """What a chain says of each row when it is fitted, out of fold, with some of its members; each subset once."""
 
     def __init__(self, chain: Chain, table: ScoreTable, request: Request) -> None:
         recipe = read_recipe(chain, request.calibrator)
         known = {stage: remembering(stage) for stage in set(recipe.calibrators.values())}
-        self.recipe = replace(recipe, calibrators={cell: known[of] for cell, of in recipe.calibrators.items()})
+        self.recipe = replace(recipe, calibrators={member: known[of] for member, of in recipe.calibrators.items()})
         self.chain, self.table, self.request = chain, table, request
         self.rows = as_rows(table)
         self.weights: Floats = self.rows.weights.reshape(-1, len(table.copies)).sum(axis=1)
-        self.every: Columns = tuple(range(len(table.cells)))
+        self.every: Columns = tuple(range(len(table.members)))
         self._llr: dict[Columns, Floats] = {}
 
     def llr(self, columns: Columns) -> Floats:
@@ -66,14 +66,14 @@ class Subsets:
 
 
 def part(recipe: Recipe, columns: Sequence[int]) -> Recipe:
-    """Return the recipe of some cells; where they are fewer than `need`, all of them are needed."""
-    cells = tuple(recipe.cells[column] for column in columns)
-    chosen = {cell: recipe.calibrators[cell] for cell in cells}
-    return replace(recipe, cells=cells, calibrators=chosen, need=min(recipe.need, len(cells)))
+    """Return the recipe of some members; where they are fewer than `need`, all of them are needed."""
+    members = tuple(recipe.members[column] for column in columns)
+    chosen = {member: recipe.calibrators[member] for member in members}
+    return replace(recipe, members=members, calibrators=chosen, need=min(recipe.need, len(members)))
 
 
 def remembering(stage: type[Calibrator]) -> type[Calibrator]:
-    """Return a calibrator that does not fit twice to the same scores: a cell's do not change with the other cells."""
+    """Return a calibrator that does not fit twice to the same scores: they do not depend on the other members."""
     known: dict[bytes, BaseModel] = {}
 
     def fit(_: Any, scores: Floats, labels: Labels, weights: Floats) -> BaseModel:

@@ -182,10 +182,10 @@ def _start(module: nn.Module) -> None:
 
 
 def grid_average(x: mx.array, grid: int) -> mx.array:
-    """Return the means of a map over ``grid`` x ``grid`` cells.
+    """Return the means of a map over ``grid`` x ``grid`` members.
 
-    Cell i of n covers the rows from floor(i * height / n) to ceil((i + 1) * height / n), its end left out, and the
-    columns likewise: PyTorch's adaptive average pooling. Cells overlap where the size is no multiple of n.
+    Member i of n covers the rows from floor(i * height / n) to ceil((i + 1) * height / n), its end left out, and the
+    columns likewise: PyTorch's adaptive average pooling. Members overlap where the size is no multiple of n.
 
     Parameters
     ----------
@@ -198,16 +198,16 @@ def grid_average(x: mx.array, grid: int) -> mx.array:
     """
     height, width = x.shape[1:3]
     if height != grid:
-        x = mx.einsum("ih,nhwc->niwc", _cells(height, grid), x)
+        x = mx.einsum("ih,nhwc->niwc", _members(height, grid), x)
     if width != grid:
-        x = mx.einsum("jw,nhwc->nhjc", _cells(width, grid), x)
+        x = mx.einsum("jw,nhwc->nhjc", _members(width, grid), x)
     return x
 
 
-def _cells(size: int, grid: int) -> mx.array:
-    """Return the matrix (grid, size) whose product with rows gives the cells' means."""
+def _members(size: int, grid: int) -> mx.array:
+    """Return the matrix (grid, size) whose product with rows gives the members' means."""
     rows = []
-    for cell in range(grid):
-        start, end = cell * size // grid, -(-(cell + 1) * size // grid)
+    for member in range(grid):
+        start, end = member * size // grid, -(-(member + 1) * size // grid)
         rows.append([1 / (end - start) if start <= row < end else 0.0 for row in range(size)])
     return mx.array(rows)

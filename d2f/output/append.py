@@ -129,16 +129,16 @@ def _abandon(stream: IO[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The chain that an output belongs to, and the cells that its rows hold."""
+    """The chain that an output belongs to, and the members that its rows hold."""
 
     chain: str
     digest: str
-    cells: tuple[tuple[str, str], ...]
+    members: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, chain: str, digest: str, cells: Iterable[tuple[str, str]]) -> Head:
+    def of(cls, chain: str, digest: str, members: Iterable[tuple[str, str]]) -> Head:
         """Make a head of any iterable of (detector id, view)."""
-        return cls(chain, digest, tuple(cells))
+        return cls(chain, digest, tuple(members))
 
 
 Mode: TypeAlias = Literal["new", "overwrite", "resume"]

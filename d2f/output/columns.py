@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from d2f.api.errors import D2FError
-from d2f.api.rows import Cell, Failure, Row
+from d2f.api.rows import Failure, Member, Row
 
 
 def finite(value: float | None) -> float | None:
@@ -43,7 +43,7 @@ def printable(text: str) -> str:
 
 
 Value: TypeAlias = str | int | float | None
-BEFORE_CELLS: Mapping[str, type] = {
+BEFORE_MEMBERS: Mapping[str, type] = {
     "path": str,
     "sha256": str,
     "width": int,
@@ -54,7 +54,7 @@ BEFORE_CELLS: Mapping[str, type] = {
     "flips": str,
     "llr": float,
 }
-OF_A_CELL: Mapping[str, type] = {
+OF_A_MEMBER: Mapping[str, type] = {
     "score": float,
     "probability": float,
     "contribution": float,
@@ -62,17 +62,17 @@ OF_A_CELL: Mapping[str, type] = {
     "error": str,
     "evidence": str,
 }
-AFTER_CELLS: Mapping[str, type] = {"chain": str, "chain_digest": str, "error_code": str, "error_message": str}
+AFTER_MEMBERS: Mapping[str, type] = {"chain": str, "chain_digest": str, "error_code": str, "error_message": str}
 FLIPS_JOINED = "; "
 
 
-def columns(cells: Iterable[tuple[str, str]]) -> dict[str, type]:
-    """Return the name and type of each column, in order; a cell's are called ``detector/view:score`` and so on."""
-    of_cells = {f"{detector}/{view}:{key}": kind for detector, view in cells for key, kind in OF_A_CELL.items()}
-    return {**BEFORE_CELLS, **of_cells, **AFTER_CELLS}
+def columns(members: Iterable[tuple[str, str]]) -> dict[str, type]:
+    """Return the name and type of each column, in order; a member's are called ``detector/view:score`` and so on."""
+    of_members = {f"{detector}/{view}:{key}": kind for detector, view in members for key, kind in OF_A_MEMBER.items()}
+    return {**BEFORE_MEMBERS, **of_members, **AFTER_MEMBERS}
 
 
-def cells_of(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+def members_of(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Return the (detector, view) pairs that columns of these names hold, in order."""
     found = (name.removesuffix(":score").partition("/") for name in names if name.endswith(":score"))
     return tuple((detector, view) for detector, _, view in found)
@@ -96,19 +96,19 @@ def flatten(row: Row) -> dict[str, Value]:
         "error_code": error.code,
         "error_message": error.message,
     }
-    for cell in row.stages:
-        flat |= {f"{cell.name}:{key}": value for key, value in _of_cell(cell).items()}
+    for member in row.stages:
+        flat |= {f"{member.name}:{key}": value for key, value in _of_member(member).items()}
     return {name: _clean(value) for name, value in flat.items()}
 
 
-def unflatten(flat: Mapping[str, Any], cells: Iterable[tuple[str, str]]) -> Row:
-    """Return the row that `flatten` laid flat; a cell without any value is left out."""
-    found = (_cell(flat, detector, view) for detector, view in cells)
+def unflatten(flat: Mapping[str, Any], members: Iterable[tuple[str, str]]) -> Row:
+    """Return the row that `flatten` laid flat; a member without any value is left out."""
+    found = (_member(flat, detector, view) for detector, view in members)
     code, message = flat["error_code"], flat["error_message"]
     return Row(
-        **{name: flat[name] for name in BEFORE_CELLS if name != "flips"},
+        **{name: flat[name] for name in BEFORE_MEMBERS if name != "flips"},
         flips=tuple(flat["flips"].split(FLIPS_JOINED)) if flat["flips"] else (),
-        stages=tuple(cell for cell in found if cell is not None),
+        stages=tuple(member for member in found if member is not None),
         chain=flat["chain"],
         chain_digest=flat["chain_digest"],
         error=Failure(code, message or "") if code else None,
@@ -123,19 +123,19 @@ def _clean(value: Value) -> Value:
     return value
 
 
-def _of_cell(cell: Cell) -> dict[str, Value]:
-    error = f"{cell.error.code}: {cell.error.message}" if cell.error else None
-    return {key: error if key == "error" else getattr(cell, key) for key in OF_A_CELL}
+def _of_member(member: Member) -> dict[str, Value]:
+    error = f"{member.error.code}: {member.error.message}" if member.error else None
+    return {key: error if key == "error" else getattr(member, key) for key in OF_A_MEMBER}
 
 
-def _cell(flat: Mapping[str, Any], detector: str, view: str) -> Cell | None:
-    values = {key: flat[f"{detector}/{view}:{key}"] for key in OF_A_CELL}
+def _member(flat: Mapping[str, Any], detector: str, view: str) -> Member | None:
+    values = {key: flat[f"{detector}/{view}:{key}"] for key in OF_A_MEMBER}
     if all(value is None for value in values.values()):
         return None
     if values["error"] is not None:
         code, _, message = values["error"].partition(": ")
         values["error"] = Failure(code, message)
-    return Cell(detector, view, **values)
+    return Member(detector, view, **values)
 
 
 Format: TypeAlias = Literal["table", "jsonl", "csv", "parquet"]

@@ -1,4 +1,4 @@
-"""CSV: a header, then one record a row, cells laid flat."""
+"""CSV: a header, then one record a row, members laid flat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from d2f.api.rows import Row
 from d2f.output import append as refusals
 from d2f.output.append import LARGEST_RECORD, AppendFile, Head, StandardOutput
-from d2f.output.columns import cells_of, columns, flatten, unflatten
+from d2f.output.columns import columns, flatten, members_of, unflatten
 
 
 class CsvWriter:
@@ -18,7 +18,7 @@ class CsvWriter:
 
     def __init__(self, file: AppendFile | StandardOutput, head: Head, with_header: bool = True) -> None:
         self._file = file
-        self._columns = tuple(columns(head.cells))
+        self._columns = tuple(columns(head.members))
         self._header_due = with_header
 
     def write(self, row: Row) -> None:
@@ -71,18 +71,18 @@ def read(records: Iterator[bytes]) -> Iterator[tuple[Row | None, int]]:
     if header is None:
         return
     names = decode(header)
-    cells = cells_of(names)
-    kinds = columns(cells)
+    members = members_of(names)
+    kinds = columns(members)
     if names != list(kinds):
         raise ValueError("it does not begin with the columns of a result")
     yield None, len(header)
     for record in records:
-        yield _row(dict(zip(names, decode(record), strict=True)), kinds, cells), len(record)
+        yield _row(dict(zip(names, decode(record), strict=True)), kinds, members), len(record)
 
 
 def resume(file: AppendFile, head: Head) -> Iterator[Row]:
     """Yield the rows that stand in a file, then cut off a torn last record."""
-    ours = encode(tuple(columns(head.cells)))
+    ours = encode(tuple(columns(head.members)))
     end = 0
     try:
         for row, length in read(file.records(split)):
@@ -98,5 +98,5 @@ def resume(file: AppendFile, head: Head) -> Iterator[Row]:
     file.cut_torn(end)
 
 
-def _row(fields: Mapping[str, str], kinds: Mapping[str, type], cells: Sequence[tuple[str, str]]) -> Row:
-    return unflatten({name: kinds[name](text) if text else None for name, text in fields.items()}, cells)
+def _row(fields: Mapping[str, str], kinds: Mapping[str, type], members: Sequence[tuple[str, str]]) -> Row:
+    return unflatten({name: kinds[name](text) if text else None for name, text in fields.items()}, members)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from d2f.api.rows import Cell, Failure, Row
+from d2f.api.rows import Failure, Member, Row
 from d2f.output import append as refusals
 from d2f.output.append import LARGEST_RECORD, AppendFile, StandardOutput
 
@@ -48,8 +48,8 @@ def decode(line: bytes) -> Row:
     """Return the row of a line."""
     plain = json.loads(line.decode())
     try:
-        flips, cells = tuple(plain["flips"]), tuple(_cell(cell) for cell in plain["stages"])
-        return Row(**{**plain, "flips": flips, "stages": cells, "error": _failure(plain["error"])})
+        flips, members = tuple(plain["flips"]), tuple(_member(member) for member in plain["stages"])
+        return Row(**{**plain, "flips": flips, "stages": members, "error": _failure(plain["error"])})
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a row of d2f: {error}") from error
 
@@ -84,8 +84,8 @@ def _all_finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cell(plain: Mapping[str, Any]) -> Cell:
-    return Cell(**{**plain, "error": _failure(plain["error"])})
+def _member(plain: Mapping[str, Any]) -> Member:
+    return Member(**{**plain, "error": _failure(plain["error"])})
 
 
 def _failure(plain: Mapping[str, str] | None) -> Failure | None:

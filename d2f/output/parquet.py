@@ -13,7 +13,7 @@ from d2f.api.errors import D2FError
 from d2f.api.rows import Row
 from d2f.output import append as refusals
 from d2f.output.append import Head, Mode
-from d2f.output.columns import Value, cells_of, columns, flatten, unflatten
+from d2f.output.columns import Value, columns, flatten, members_of, unflatten
 
 if TYPE_CHECKING:
     import pyarrow
@@ -125,7 +125,7 @@ def schema(head: Head) -> pyarrow.Schema:
     import pyarrow
 
     kinds = {str: pyarrow.string(), int: pyarrow.int32(), float: pyarrow.float64()}
-    fields = [(name, kinds[kind]) for name, kind in columns(head.cells).items()]
+    fields = [(name, kinds[kind]) for name, kind in columns(head.members).items()]
     return pyarrow.schema(fields, metadata={"d2f.chain": head.chain, "d2f.chain_digest": head.digest})
 
 
@@ -145,6 +145,6 @@ def resume(folder: PartsFolder, head: Head) -> Iterator[Row]:
 
 
 def _rows(file: Any) -> Iterator[Row]:
-    cells = cells_of(file.schema_arrow.names)
+    members = members_of(file.schema_arrow.names)
     for batch in file.iter_batches():
-        yield from (unflatten(flat, cells) for flat in batch.to_pylist())
+        yield from (unflatten(flat, members) for flat in batch.to_pylist())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from d2f.api.errors import CODES, Exit
-from d2f.api.rows import Cell, Row
+from d2f.api.rows import Member, Row
 from d2f.output.append import Head
 from d2f.output.columns import printable
 
@@ -41,7 +41,7 @@ class Reasons:
 
 
 STRONGEST = 2
-"""How many cells are named."""
+"""How many members are named."""
 
 WEAKEST = 0.05
 """In nats; what would be shown as 0.0 is left out."""
@@ -56,39 +56,41 @@ def verdict(row: Row) -> str:
 
 
 def findings(row: Row) -> list[str]:
-    """Return the error, or the strongest cells, cells that failed and flips, a line each."""
+    """Return the error, or the strongest members, members that failed and flips, a line each."""
     if row.error is not None:
         return [printable(f"{row.error.code}: {row.error.message}")]
-    failed = [f"{cell.name} {cell.error.code}: {cell.error.message}" for cell in row.stages if cell.error]
+    failed = [f"{member.name} {member.error.code}: {member.error.message}" for member in row.stages if member.error]
     flips = [f"turns: {flip}" for flip in row.flips]
     return [printable(line) for line in [*(_strongest(row) or _silent(row)), *failed, *flips]]
 
 
 def _strongest(row: Row) -> list[str]:
-    """Return the cells that moved the verdict most; a + speaks for generated, a - for real."""
-    moved = sorted((cell for cell in row.stages if _strength(cell) >= WEAKEST), key=_strength, reverse=True)
-    return [_said(cell) for cell in moved[:STRONGEST]]
+    """Return the members that moved the verdict most; a + speaks for generated, a - for real."""
+    moved = sorted((member for member in row.stages if _strength(member) >= WEAKEST), key=_strength, reverse=True)
+    return [_said(member) for member in moved[:STRONGEST]]
 
 
-def _strength(cell: Cell) -> float:
-    return abs(cell.contribution or 0.0)
+def _strength(member: Member) -> float:
+    return abs(member.contribution or 0.0)
 
 
-def _said(cell: Cell) -> str:
-    return f"{cell.contribution:+.1f} {cell.name}{_evidence(cell)}"
+def _said(member: Member) -> str:
+    return f"{member.contribution:+.1f} {member.name}{_evidence(member)}"
 
 
-def _evidence(cell: Cell) -> str:
-    return f": {cell.evidence}" if cell.evidence else ""
+def _evidence(member: Member) -> str:
+    return f": {member.evidence}" if member.evidence else ""
 
 
 def _silent(row: Row) -> list[str]:
     """Return why nothing moved the verdict: scores that nothing calibrates yet, the first detector that abstained."""
     if row.probability is not None:
         return []
-    abstained = [f"{cell.name} abstained: {cell.abstained}" for cell in row.stages if cell.abstained]
-    uncalibrated = [cell for cell in row.stages if cell.score is not None and cell.probability is None]
-    scores = [f"{cell.name} = {cell.score:.4g}{_evidence(cell)}" for cell in uncalibrated if cell.error is None]
+    abstained = [f"{member.name} abstained: {member.abstained}" for member in row.stages if member.abstained]
+    uncalibrated = [member for member in row.stages if member.score is not None and member.probability is None]
+    scores = [
+        f"{member.name} = {member.score:.4g}{_evidence(member)}" for member in uncalibrated if member.error is None
+    ]
     return [*(scores or ["too few scores"]), *abstained[:1]]
 
 
@@ -104,7 +106,7 @@ class Summary:
         self._verdicts: Counter[str] = Counter()
         self._turned = 0
         self._earlier = 0
-        self._failed, self._failed_cells, self._abstained = Reasons(), Reasons(), Reasons()
+        self._failed, self._failed_members, self._abstained = Reasons(), Reasons(), Reasons()
 
     @property
     def images(self) -> int:
@@ -113,8 +115,8 @@ class Summary:
 
     @property
     def exit(self) -> Exit:
-        """0 where every image was scored and every cell stands, otherwise 1; abstaining is no failure."""
-        return Exit.SOME_FAILED if self._failed or self._failed_cells else Exit.OK
+        """0 where every image was scored and every member stands, otherwise 1; abstaining is no failure."""
+        return Exit.SOME_FAILED if self._failed or self._failed_members else Exit.OK
 
     def add(self, row: Row, earlier: bool = False) -> None:
         """Count a row; `earlier` says that another run has written it."""
@@ -124,11 +126,11 @@ class Summary:
         path = printable(row.path)
         if row.error:
             self._failed.add(f"{row.error.code}: {CODES.get(row.error.code, row.error.message)}", path)
-        for cell in row.stages:
-            if cell.error:
-                self._failed_cells.add(printable(f"{cell.name} {cell.error.code}: {cell.error.message}"), path)
-            if cell.abstained:
-                self._abstained.add(printable(f"{cell.name}: {cell.abstained}"), path)
+        for member in row.stages:
+            if member.error:
+                self._failed_members.add(printable(f"{member.name} {member.error.code}: {member.error.message}"), path)
+            if member.abstained:
+                self._abstained.add(printable(f"{member.name}: {member.abstained}"), path)
 
     def lines(self, seconds: float, where: str, ended: bool = True) -> Iterator[str]:
         """Yield the summary's lines."""
@@ -146,8 +148,8 @@ class Summary:
         return ", ".join(f"{self._verdicts[word]} {word}" for word in VERDICTS)
 
     def _reasons(self) -> Iterator[tuple[str, Reasons]]:
-        titles = ("failed images", "failed cells (the images' other cells stand)", "cells that abstained")
-        for title, reasons in zip(titles, (self._failed, self._failed_cells, self._abstained), strict=True):
+        titles = ("failed images", "failed members (the images' other members stand)", "members that abstained")
+        for title, reasons in zip(titles, (self._failed, self._failed_members, self._abstained), strict=True):
             if reasons:
                 yield title, reasons
 

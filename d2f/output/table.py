@@ -7,8 +7,8 @@ import textwrap
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.members import member_len, set_member_size
 from rich.text import Text
 
 from d2f.api.rows import Row
@@ -71,7 +71,7 @@ class TableWriter:
             self._line(tuple("─" * width for width in self._widths), ("dim", "dim", "dim"))
 
     def _line(self, texts: tuple[str, ...], styles: tuple[str, ...]) -> None:
-        padded = [set_cell_size(text, width) for text, width in zip(texts[:-1], self._widths, strict=False)]
+        padded = [set_member_size(text, width) for text, width in zip(texts[:-1], self._widths, strict=False)]
         line = Text(GAP).join(Text(text, style) for text, style in zip([*padded, texts[-1]], styles, strict=True))
         line.rstrip()
         with self._guarded():
@@ -92,30 +92,30 @@ def plain_console(file: IO[str] | None = None) -> Console:
 
 
 def column_widths(width: int) -> tuple[int, int, int]:
-    """Return the widths of the three columns, in terminal cells, for a terminal `width` cells wide."""
+    """Return the widths of the three columns, in terminal members, for a terminal `width` members wide."""
     left = max(width, PLAIN_WIDTH // 2) - VERDICT_WIDTH - 2 * len(GAP)
     file = max(left - max(len(HEADINGS[2]), left // 2), 12)
     return file, VERDICT_WIDTH, max(left - file, 12)
 
 
 def shortened(path: str, width: int) -> str:
-    """Return `path` in `width` terminal cells; the middle of a longer one gives way to an ellipsis.
+    """Return `path` in `width` terminal members; the middle of a longer one gives way to an ellipsis.
 
     Examples
     --------
     >>> shortened("holidays/2019/island/IMG_0001.jpg", 24)
     'holidays/2…/IMG_0001.jpg'
     """
-    if cell_len(path) <= width:
+    if member_len(path) <= width:
         return path
     folder, slash, name = path.rpartition("/")
     end = slash + name
-    if not folder or cell_len(end) > width - 4:
-        end = _last_cells(path, width // 2)
-    return set_cell_size(path, width - 1 - cell_len(end)).rstrip() + "…" + end
+    if not folder or member_len(end) > width - 4:
+        end = _last_members(path, width // 2)
+    return set_member_size(path, width - 1 - member_len(end)).rstrip() + "…" + end
 
 
-def _last_cells(text: str, width: int) -> str:
-    while cell_len(text) > width:
+def _last_members(text: str, width: int) -> str:
+    while member_len(text) > width:
         text = text[1:]
     return text

@@ -289,8 +289,8 @@ def _flips(subject: Mapping[str, Any], thumbnails: bool) -> str:
 def _table(table: Table, mark: str = "h2") -> str:
     if not table.rows:
         return ""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.headings)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    head = "".join(f"<th>{escape(member)}</th>" for member in table.headings)
+    rows = "".join("<tr>" + "".join(f"<td>{escape(member)}</td>" for member in row) + "</tr>" for row in table.rows)
     title = escape(table.title[0].upper() + table.title[1:])
     return (
         f'<{mark}>{title}</{mark}><div class="wide"><table><thead><tr>{head}</tr></thead>'

@@ -329,18 +329,18 @@ def scores_of_two_classes(count: int = 400, direction: float = 1.0, seed: int = 
     return direction * scores, labels, even_weights(labels)
 
 
-def cells_of_scores(cells: int, count: int = 300, seed: int = 4) -> tuple[Floats, Labels, Floats]:
-    """Return calibrated probabilities (n, cells), labels and weights; some cells have none (NaN), no row all.
+def members_of_scores(members: int, count: int = 300, seed: int = 4) -> tuple[Floats, Labels, Floats]:
+    """Return calibrated probabilities (n, members), labels and weights; some members have none (NaN), no row all.
 
-    Cells are independent, and each row keeps its first cell.
+    Members are independent, and each row keeps its first member.
     """
     import numpy as np
 
     rng = np.random.default_rng(seed)
     labels = (rng.random(count) < 0.6).astype(np.int8)
-    scores = rng.normal(SEPARATION * (labels[:, None] - 0.5), 1.0, (count, cells))
+    scores = rng.normal(SEPARATION * (labels[:, None] - 0.5), 1.0, (count, members))
     probabilities = 1.0 / (1.0 + np.exp(-SEPARATION * scores))
-    absent = rng.random((count, cells)) < 0.15
+    absent = rng.random((count, members)) < 0.15
     absent[:, 0] = False
     return np.where(absent, np.nan, np.clip(probabilities, 1e-6, 1 - 1e-6)), labels, even_weights(labels)
 

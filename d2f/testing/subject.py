@@ -91,8 +91,8 @@ def fail_if(found: Iterable[str], next_step: str) -> None:
         raise Failed(lines, next_step)
 
 
-CELLS = ("one/plain", "two/plain", "three/plain")
-"""The cells that combiners are tried on."""
+MEMBERS = ("one/plain", "two/plain", "three/plain")
+"""The members that combiners are tried on."""
 
 LEARNED = 1e-4
 """How far the scores of a learned detector may differ, in their own unit and relative to their size."""
@@ -134,7 +134,7 @@ class Subject:
 
     def construct(self) -> Any:
         """Return a fresh instance, without its weights; a calibrator and a combiner are fitted first."""
-        more = (CELLS,) if self.kind == "combiner" else ()
+        more = (MEMBERS,) if self.kind == "combiner" else ()
         return self.stage(self.fitted, *more)
 
     def fresh(self) -> Any:
@@ -159,13 +159,13 @@ class Subject:
     @cached_property
     def fitted(self) -> BaseModel:
         """The options that it is constructed with: those given, fitted to seeded scores where the kind is fitted."""
-        from d2f.testing.batches import cells_of_scores, scores_of_two_classes
+        from d2f.testing.batches import members_of_scores, scores_of_two_classes
 
         found: Any = self.checked_options
         if self.kind == "calibrator" and not self.options:
             found = self.stage.fit(*scores_of_two_classes())
         if self.kind == "combiner":
-            found = self.stage.fit(self.checked_options, CELLS, *cells_of_scores(len(CELLS)))
+            found = self.stage.fit(self.checked_options, MEMBERS, *members_of_scores(len(MEMBERS)))
         return found  # type: ignore[no-any-return]
 
     @property

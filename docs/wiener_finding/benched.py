@@ -1,4 +1,4 @@
-"""What a bench's folder holds, read back into the bench's own terms: every chain and cell, clean and filtered."""
+"""What a bench's folder holds, read back into the bench's own terms: every chain and member, clean and filtered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ATTACKS = {"wiener 7x7": "wiener:window=7", "wiener 7x7 + noise": "wiener:window
 COPIES = ("clean", *ATTACKS)
 
 VERDICTS = {word: value for value, word in WORDS.items()}
-COLUMNS = ("label", "component", "attack", "chain", "cell", "score", "llr", "verdict")
+COLUMNS = ("label", "component", "attack", "chain", "member", "score", "llr", "verdict")
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Judged:
     chain : Chain
     whole : Subject
         The chain's log-likelihood ratios and verdicts, shape (images, copies).
-    cells : tuple of Subject
-        The calibrated log-odds of each cell, shape (images, copies).
-    scores : numpy.ndarray, shape (images, copies, cells), float64
-        As the detectors gave them; NaN where a cell has none.
+    members : tuple of Subject
+        The calibrated log-odds of each member, shape (images, copies).
+    scores : numpy.ndarray, shape (images, copies, members), float64
+        As the detectors gave them; NaN where a member has none.
     """
 
     name: str
     chain: Chain
     whole: Subject
-    cells: tuple[Subject, ...]
+    members: tuple[Subject, ...]
     scores: Floats
 
 
@@ -108,26 +108,26 @@ def read(folder: Path, chains: Sequence[Chain]) -> Benched:
 
 def _judged(chain: Chain, name: str, blocks: _Blocks) -> Judged:
     whole = Subject(name, "chain", blocks.numbers(name, "", "llr"), blocks.verdicts(name))
-    cells = chain.plan.cell_names
-    subjects = tuple(Subject(cell, "stage", blocks.numbers(name, cell, "llr"), None) for cell in cells)
-    scores = np.stack([blocks.numbers(name, cell, "score") for cell in cells], axis=2)
+    members = chain.plan.member_names
+    subjects = tuple(Subject(member, "stage", blocks.numbers(name, member, "llr"), None) for member in members)
+    scores = np.stack([blocks.numbers(name, member, "score") for member in members], axis=2)
     return Judged(name, chain, whole, subjects, scores)
 
 
 class _Blocks:
-    """The rows by (attack, chain, cell): the images stand in one order in each."""
+    """The rows by (attack, chain, member): the images stand in one order in each."""
 
     def __init__(self, rows: Any, attacks: Sequence[str]) -> None:
         self._columns = {name: rows[name].combine_chunks() for name in rows.column_names}
         self._attacks = attacks
-        keys = [np.asarray(self._columns[name].to_pylist(), dtype=object) for name in ("attack", "chain", "cell")]
+        keys = [np.asarray(self._columns[name].to_pylist(), dtype=object) for name in ("attack", "chain", "member")]
         self._places: dict[tuple[str, ...], list[int]] = {}
         for place, key in enumerate(zip(*keys, strict=True)):
             self._places.setdefault(key, []).append(place)
 
-    def numbers(self, chain: str, cell: str, column: str) -> Floats:
+    def numbers(self, chain: str, member: str, column: str) -> Floats:
         """Return a column of numbers, shape (images, copies); NaN where there is none."""
-        taken = (self._taken(attack, chain, cell, column) for attack in self._attacks)
+        taken = (self._taken(attack, chain, member, column) for attack in self._attacks)
         found: Floats = np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in taken], axis=1)
         return found
 
@@ -142,5 +142,5 @@ class _Blocks:
         components = self._taken("none", chain, "", "component").to_numpy(zero_copy_only=False)
         return np.array([word == "generated" for word in words], dtype=np.int8), components.astype(np.int64)
 
-    def _taken(self, attack: str, chain: str, cell: str, column: str) -> Any:
-        return self._columns[column].take(self._places[attack, chain, cell])
+    def _taken(self, attack: str, chain: str, member: str, column: str) -> Any:
+        return self._columns[column].take(self._places[attack, chain, member])

@@ -21,24 +21,24 @@ def towards(push: Push) -> Towards:
     return TOWARDS[direction(push.mean)]
 
 
-def push_sentences(pushes: Sequence[Push], cells: Sequence[str]) -> Iterator[str]:
-    """Yield, for each filter, which cells go where, and whether cells of one chain disagree."""
+def push_sentences(pushes: Sequence[Push], members: Sequence[str]) -> Iterator[str]:
+    """Yield, for each filter, which members go where, and whether members of one chain disagree."""
     for copy in range(1, len(COPIES)):
-        found = {(push.cell, push.label): towards(push) for push in pushes if push.copy == copy}
+        found = {(push.member, push.label): towards(push) for push in pushes if push.copy == copy}
         groups: dict[tuple[Towards | None, Towards | None], list[str]] = {}
-        for cell in cells:
-            groups.setdefault((found.get((cell, 1)), found.get((cell, 0))), []).append(f"`{cell}`")
+        for member in members:
+            groups.setdefault((found.get((member, 1)), found.get((member, 0))), []).append(f"`{member}`")
         said = "; ".join(f"{listed(names)}: {_both(*ways)}" for ways, names in groups.items())
         yield f"Under {COPIES[copy]}: {said}."
         for label, kind in KINDS.items():
-            if {"generated", "real"} <= {found.get((cell, label)) for cell in cells}:
-                yield f"So its cells are pushed opposite ways on {kind}."
+            if {"generated", "real"} <= {found.get((member, label)) for member in members}:
+                yield f"So its members are pushed opposite ways on {kind}."
 
 
 def added_sentences(name: str, found: Sequence[Added]) -> Iterator[str]:
     """Yield which parts' absence lowers or raises a chain's AUC beyond its interval."""
     if not found:
-        yield f"`{name}` has one cell only: there is nothing to leave out."
+        yield f"`{name}` has one member only: there is nothing to leave out."
         return
     for copy, called in enumerate(COPIES):
         ways = {one.part: direction(one.adds[copy]) for one in found}

@@ -1,4 +1,4 @@
-"""What each detector, view and cell adds to a chain: the chain without it, nothing fitted again."""
+"""What each detector, view and member adds to a chain: the chain without it, nothing fitted again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wiener_finding.benched import COPIES, Judged
 
 @dataclass(frozen=True)
 class Part:
-    """Cells that are left out together."""
+    """Members that are left out together."""
 
     kind: str
     name: str
@@ -35,14 +35,14 @@ class Added:
 
 
 def parts(plan: Plan) -> list[Part]:
-    """Return the detectors, the views and the cells of a chain, each set of cells once, none of them all cells."""
-    cells = plan.cells
-    every = [Part("detector", one.id, _columns(cells, 0, one.id)) for one in plan.detectors]
-    every += [Part("view", view, _columns(cells, 1, view)) for view in dict.fromkeys(view for _, view in cells)]
-    every += [Part("cell", name, (place,)) for place, name in enumerate(plan.cell_names)]
+    """Return the detectors, the views and the members of a chain, each set of members once, none of them complete."""
+    members = plan.members
+    every = [Part("detector", one.id, _columns(members, 0, one.id)) for one in plan.detectors]
+    every += [Part("view", view, _columns(members, 1, view)) for view in dict.fromkeys(view for _, view in members)]
+    every += [Part("member", name, (place,)) for place, name in enumerate(plan.member_names)]
     found: dict[tuple[int, ...], Part] = {}
     for part in every:
-        if len(part.columns) < len(cells):
+        if len(part.columns) < len(members):
             found.setdefault(part.columns, part)
     return list(found.values())
 
@@ -60,12 +60,12 @@ def added(judged: Judged, labels: Labels, draws: Draws) -> Iterator[Added]:
 
 
 def without(judged: Judged, columns: tuple[int, ...]) -> Floats:
-    """Return the chain's log-likelihood ratios as its combiner gives them when these cells abstain.
+    """Return the chain's log-likelihood ratios as its combiner gives them when these members abstain.
 
     Returns
     -------
     numpy.ndarray, shape (images, copies), float64
-        NaN where no cell is left with a score. A chain that asks for more than one is asked for one here.
+        NaN where no member is left with a score. A chain that asks for more than one is asked for one here.
     """
     scores = judged.scores.copy()
     scores[:, :, list(columns)] = np.nan
@@ -76,8 +76,8 @@ def without(judged: Judged, columns: tuple[int, ...]) -> Floats:
     return llr.reshape(len(scores), len(COPIES))
 
 
-def _columns(cells: tuple[tuple[str, str], ...], which: int, name: str) -> tuple[int, ...]:
-    return tuple(place for place, cell in enumerate(cells) if cell[which] == name)
+def _columns(members: tuple[tuple[str, str], ...], which: int, name: str) -> tuple[int, ...]:
+    return tuple(place for place, member in enumerate(members) if member[which] == name)
 
 
 def _auc(values: Floats, labels: Labels, draws: Draws) -> Floats:

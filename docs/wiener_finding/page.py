@@ -52,12 +52,12 @@ The chains' log-odds, clean and filtered, of photographs and of generated images
 outlines are those of the clean images again. Dashed: the thresholds between `real`, `inconclusive` and `generated`."""
 
 PUSHED = """\
-The change of each cell's calibrated log-odds when the filter is laid over: greater means more generated. In nats,
-and over the deviation of the cell's clean log-odds, so that cells of a weak calibration can be compared."""
+The change of each member's calibrated log-odds when the filter is laid over: greater means more generated. In nats,
+and over the deviation of the member's clean log-odds, so that members of a weak calibration can be compared."""
 
 LEFT_OUT = """\
-The chain's AUC minus its AUC without a detector, a view, or a cell. The ratio without it is what the chain's
-combiner gives when those cells abstain; nothing is fitted again. It says how much the chain as it stands leans on
+The chain's AUC minus its AUC without a detector, a view, or a member. The ratio without it is what the chain's
+combiner gives when those members abstain; nothing is fitted again. It says how much the chain as it stands leans on
 the part: a chain fitted without it could make up for some of that, so that what a part is worth can be less, and
 where two parts say the same, neither may show."""
 
@@ -128,8 +128,8 @@ def _facts(one: Judged) -> str:
 
 
 def _pushed(one: Judged, benched: Benched) -> Iterator[str]:
-    found = list(pushes(one.cells, benched.labels, benched.draws))
-    sentences = push_sentences(found, [cell.name for cell in one.cells])
+    found = list(pushes(one.members, benched.labels, benched.draws))
+    sentences = push_sentences(found, [member.name for member in one.members])
     yield from _section(one.name, sentences, markdown_table(push_table(found)) if found else [])
 
 

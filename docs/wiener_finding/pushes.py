@@ -1,4 +1,4 @@
-"""In which direction a filter pushes each cell's calibrated log-odds, for each kind of image."""
+"""In which direction a filter pushes each member's calibrated log-odds, for each kind of image."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from wiener_finding.benched import COPIES
 
 @dataclass(frozen=True)
 class Push:
-    """The change of one cell's log-odds on one kind of images, filtered minus clean; greater is more generated.
+    """The change of one member's log-odds on one kind of images, filtered minus clean; greater is more generated.
 
     Parameters
     ----------
-    cell : str
+    member : str
     copy : int
         Place in `COPIES`.
     label : {0, 1}
@@ -29,12 +29,12 @@ class Push:
     quartiles : tuple of float
         The lower, the median and the upper, in nats.
     deviations : float
-        The mean over the deviation of the cell's clean log-odds, all images together.
+        The mean over the deviation of the member's clean log-odds, all images together.
     images : int
         Those that have log-odds clean and filtered.
     """
 
-    cell: str
+    member: str
     copy: int
     label: int
     mean: Interval
@@ -43,23 +43,23 @@ class Push:
     images: int
 
 
-def pushes(cells: Sequence[Subject], labels: Labels, draws: Draws) -> Iterator[Push]:
-    """Yield, for each cell and filter, the push on generated images and on photographs.
+def pushes(members: Sequence[Subject], labels: Labels, draws: Draws) -> Iterator[Push]:
+    """Yield, for each member and filter, the push on generated images and on photographs.
 
-    A kind of which the cell says nothing on either copy is left out.
+    A kind of which the member says nothing on either copy is left out.
     """
-    for cell in cells:
-        clean = cell.values[:, 0]
+    for member in members:
+        clean = member.values[:, 0]
         deviation = float(np.nanstd(clean)) if np.isfinite(clean).any() else 0.0
         for copy in range(1, len(COPIES)):
-            change = cell.values[:, copy] - clean
+            change = member.values[:, copy] - clean
             for label in (1, 0):
                 held = np.isfinite(change) & (labels == label)
                 if held.any():
                     mean = draws.interval(_mean(change, held, draws.weights))
                     low, middle, high = (float(one) for one in np.quantile(change[held], (0.25, 0.5, 0.75)))
                     scaled = mean.value / deviation if deviation > 0 else float("nan")
-                    yield Push(cell.name, copy, label, mean, (low, middle, high), scaled, int(held.sum()))
+                    yield Push(member.name, copy, label, mean, (low, middle, high), scaled, int(held.sum()))
 
 
 def _mean(values: Floats, held: Floats, weights: Floats) -> Floats:

@@ -40,10 +40,10 @@ def side_by_side(measured: Mapping[str, Shares], over: Laying) -> Table:
 
 
 def push_table(pushes: Sequence[Push]) -> Table:
-    """One row a cell, filter and kind."""
+    """One row a member, filter and kind."""
     rows = [
         (
-            push.cell,
+            push.member,
             COPIES[push.copy],
             KINDS[push.label],
             nats(push.mean),
@@ -55,13 +55,13 @@ def push_table(pushes: Sequence[Push]) -> Table:
         for push in pushes
     ]
     quartiles = "lower quartile / median / upper"
-    headings = ("cell", "laid over", "of", "mean, nats", quartiles, "mean, deviations", "towards", "images")
+    headings = ("member", "laid over", "of", "mean, nats", quartiles, "mean, deviations", "towards", "images")
     return Table("pushes", headings, tuple(rows))
 
 
 def added_table(found: Sequence[Added]) -> Table:
     """One row a part."""
-    rows = [tuple(_added_cells(one)) for one in found]
+    rows = [tuple(_added_members(one)) for one in found]
     headings = ["left out", *(f"{words}, {copy}" for copy in COPIES for words in ("AUC without", "adds"))]
     return Table("left out", tuple(headings), tuple(rows))
 
@@ -74,7 +74,7 @@ def _shares_row(name: str, shares: Shares, copy: int, over: Laying) -> tuple[str
     return name, COPIES[copy], figure(shares.of("auc", copy, over)), *told
 
 
-def _added_cells(one: Added) -> Iterator[str]:
+def _added_members(one: Added) -> Iterator[str]:
     yield f"{one.part.kind} {one.part.name}"
     for without, adds in zip(one.without, one.adds, strict=True):
         yield f"{without.value:.3f}"

@@ -1,4 +1,4 @@
-"""The combiners `logit-mean`, `vote`, `max`, `noisy-or` and `logistic`: cells' probabilities to one ratio."""
+"""The combiners `logit-mean`, `vote`, `max`, `noisy-or` and `logistic`: members' probabilities to one ratio."""
 
 from __future__ import annotations
 

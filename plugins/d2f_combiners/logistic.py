@@ -1,4 +1,4 @@
-"""`logistic`: a fitted weight for every cell."""
+"""`logistic`: a fitted weight for every member."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class LogisticOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     weights: dict[str, Finite] = Field(
-        default={}, description="Weight of each cell's logit, by id/view; negative where the cell speaks against."
+        default={}, description="Weight of each member's logit, by id/view; negative where the member speaks against."
     )
     absent: dict[str, Finite] = Field(
-        default={}, description="Nats added where a cell has no probability, by id/view; 0 for a cell not named."
+        default={}, description="Nats added where a member has no probability, by id/view; 0 for a member not named."
     )
     bias: Finite = Field(default=0.0, description="Nats added to every image.")
     penalty: float = Field(
@@ -35,17 +35,17 @@ class LogisticOptions(BaseModel):
 
 
 class Logistic:
-    """llr = bias + sum over cells of weight * logit, or of the cell's `absent` where it has no probability.
+    """llr = bias + sum over members of weight * logit, or of the member's `absent` where it has no probability.
 
     Fitted by logistic regression. What is minimised is the weighted mean cross-entropy plus
-    ``penalty / 2`` times the squared distance of the weights from 1 / cells and of `absent` from 0, so that with few
-    images the result nears `logit-mean`; the bias is free. Signs are free. A cell contributes weight * logit; an
+    ``penalty / 2`` times the squared distance of the weights from 1 / members and of `absent` from 0, so that with few
+    images the result nears `logit-mean`; the bias is free. Signs are free. A member contributes weight * logit; an
     absent one contributes 0, its offset counts with the bias.
 
     Raises
     ------
     D2FError
-        D2F127 without weights; D2F122 where `weights` and the chain's cells differ.
+        D2F127 without weights; D2F122 where `weights` and the chain's members differ.
 
     References
     ----------
@@ -61,22 +61,22 @@ class Logistic:
     """
 
     name = "logistic"
-    summary = "Logistic regression on the cells' logits: weights of either sign, abstentions counted."
+    summary = "Logistic regression on the members' logits: weights of either sign, abstentions counted."
     Options = LogisticOptions
 
-    def __init__(self, options: LogisticOptions, cells: Sequence[str]) -> None:
+    def __init__(self, options: LogisticOptions, members: Sequence[str]) -> None:
         if not options.weights:
             raise D2FError.of("D2F127", "combiner 'logistic' has no weights", "fit the chain: d2f chain fit")
-        _need_equal(options, cells)
+        _need_equal(options, members)
         self.options = options
-        self.cells = tuple(cells)
+        self.members = tuple(members)
 
     def combine(self, probabilities: NDArray[np.float64]) -> Combination:
-        """Combine probabilities (n, cells), NaN where a cell has none."""
+        """Combine probabilities (n, members), NaN where a member has none."""
         import numpy as np
 
-        weights = np.array([self.options.weights[cell] for cell in self.cells])
-        offsets = np.array([self.options.absent.get(cell, 0.0) for cell in self.cells])
+        weights = np.array([self.options.weights[member] for member in self.members])
+        offsets = np.array([self.options.absent.get(member, 0.0) for member in self.members])
         absent = np.isnan(probabilities)
         contributions = np.where(absent, 0.0, weights * logits(probabilities))
         return Combination(self.options.bias + (contributions + absent * offsets).sum(axis=1), contributions)
@@ -85,12 +85,12 @@ class Logistic:
     def fit(
         cls,
         options: LogisticOptions,
-        cells: Sequence[str],
+        members: Sequence[str],
         probabilities: NDArray[np.float64],
         labels: NDArray[np.int8],
         weights: NDArray[np.float64],
     ) -> LogisticOptions:
-        """Fit weights, offsets and bias; a cell that is never, or always, absent gets no offset."""
+        """Fit weights, offsets and bias; a member that is never, or always, absent gets no offset."""
         import numpy as np
 
         from d2f_combiners.penalised import fit_penalised
@@ -98,24 +98,24 @@ class Logistic:
         absent = np.isnan(probabilities)
         varies = np.logical_and(absent.any(axis=0), ~absent.all(axis=0))
         columns = np.hstack([np.where(absent, 0.0, logits(probabilities)), absent[:, varies].astype(np.float64)])
-        towards = np.concatenate([np.full(len(cells), 1 / len(cells)), np.zeros(int(varies.sum()))])
+        towards = np.concatenate([np.full(len(members), 1 / len(members)), np.zeros(int(varies.sum()))])
         bias, *found = fit_penalised(columns, labels, weights, towards, options.penalty).tolist()
-        named = [cell for cell, differs in zip(cells, varies.tolist(), strict=True) if differs]
+        named = [member for member, differs in zip(members, varies.tolist(), strict=True) if differs]
         return LogisticOptions(
-            weights=_rounded(dict(zip(cells, found, strict=False))),
-            absent=_rounded(dict(zip(named, found[len(cells) :], strict=True))),
+            weights=_rounded(dict(zip(members, found, strict=False))),
+            absent=_rounded(dict(zip(named, found[len(members) :], strict=True))),
             bias=round(bias, 6) + 0.0,
             penalty=options.penalty,
         )
 
 
 def _rounded(parameters: Mapping[str, float]) -> dict[str, float]:
-    return {cell: round(value, 6) + 0.0 for cell, value in parameters.items()}
+    return {member: round(value, 6) + 0.0 for member, value in parameters.items()}
 
 
-def _need_equal(options: LogisticOptions, cells: Sequence[str]) -> None:
-    lacking = [cell for cell in cells if cell not in options.weights]
-    strange = [cell for cell in (*options.weights, *options.absent) if cell not in cells]
+def _need_equal(options: LogisticOptions, members: Sequence[str]) -> None:
+    lacking = [member for member in members if member not in options.weights]
+    strange = [member for member in (*options.weights, *options.absent) if member not in members]
     if lacking or strange:
-        what = f"no weight for {', '.join(lacking)}" if lacking else f"a weight for {strange[0]}, not a cell"
+        what = f"no weight for {', '.join(lacking)}" if lacking else f"a weight for {strange[0]}, not a member"
         raise D2FError.of("D2F122", f"combiner 'logistic' has {what}", "fit the chain again: d2f chain fit")

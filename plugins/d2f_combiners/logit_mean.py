@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class LogitMean(Unfitted):
-    """Mean of the present cells' logits: the logarithmic opinion pool with equal weights.
+    """Mean of the present members' logits: the logarithmic opinion pool with equal weights.
 
-    Right for cells that repeat each other; too timid for cells that are independent, where logits would add.
+    Right for members that repeat each other; too timid for members that are independent, where logits would add.
 
     References
     ----------
@@ -24,11 +24,11 @@ class LogitMean(Unfitted):
     """
 
     name = "logit-mean"
-    summary = "Mean of the cells' logits; nothing to fit."
+    summary = "Mean of the members' logits; nothing to fit."
     Options = NoOptions
 
     def combine(self, probabilities: NDArray[np.float64]) -> Combination:
-        """Combine probabilities (n, cells), NaN where a cell has none; a cell contributes its logit over the count."""
+        """Combine probabilities (n, members), NaN where a member has none; each adds its logit over the count."""
         import numpy as np
 
         present = ~np.isnan(probabilities)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST = 1e-4
-"""No cell is taken to be surer than one in ten thousand: |logit| is at most 9.21 nats."""
+"""No member is taken to be surer than one in ten thousand: |logit| is at most 9.21 nats."""
 
 
 def bounded(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -22,7 +22,7 @@ def bounded(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 def logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return log(p / (1 - p)) of bounded probabilities, in nats; NaN stays NaN.
 
-    A cell's probability is at even prior, so its logit is its log-likelihood ratio.
+    A member's probability is at even prior, so its logit is its log-likelihood ratio.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""`max`: the most suspicious cell decides."""
+"""`max`: the most suspicious member decides."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Maximum(Unfitted):
-    """The greatest of the cells' logits; that cell contributes all of it.
+    """The greatest of the members' logits; that member contributes all of it.
 
-    One cell that is sure suffices, so false alarms of all cells add up: give the chain its own calibration
+    One member that is sure suffices, so false alarms of all members add up: give the chain its own calibration
     (``combine.calibrate``), as `d2f chain fit` does.
 
     References
@@ -25,11 +25,11 @@ class Maximum(Unfitted):
     """
 
     name = "max"
-    summary = "The most suspicious cell decides; nothing to fit."
+    summary = "The most suspicious member decides; nothing to fit."
     Options = NoOptions
 
     def combine(self, probabilities: NDArray[np.float64]) -> Combination:
-        """Combine probabilities (n, cells), NaN where a cell has none; of equal cells the first contributes."""
+        """Combine probabilities (n, members), NaN where a member has none; of equal members the first contributes."""
         import numpy as np
 
         ratios = np.where(np.isnan(probabilities), -np.inf, logits(probabilities))

@@ -1,4 +1,4 @@
-"""`noisy-or`: each cell is a chance to be found out."""
+"""`noisy-or`: each member is a chance to be found out."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class NoisyOrOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     leak: float = Field(
-        default=0.0, ge=0.0, lt=1.0, description="Probability of `generated` that stays when every cell says 0."
+        default=0.0, ge=0.0, lt=1.0, description="Probability of `generated` that stays when every member says 0."
     )
 
 
 class NoisyOr(Unfitted):
-    """P = 1 - (1 - leak) * product of (1 - p) over the present cells; the ratio is P's logit.
+    """P = 1 - (1 - leak) * product of (1 - p) over the present members; the ratio is P's logit.
 
-    Each cell is taken as an independent cause for the alarm. Cells that know nothing (p = 1/2) push P up, so give the
+    Each member is taken as an independent cause for the alarm. Members that know nothing (p = 1/2) raise P, so give the
     chain its own calibration (``combine.calibrate``), as `d2f chain fit` does. With s = -log(1 - p), the
     ratio rises with the sum of s and is 0 where that sum is log 2; it is shared out in proportion to each
-    cell's distance from an equal share of log 2.
+    member's distance from an equal share of log 2.
 
     References
     ----------
@@ -39,11 +39,11 @@ class NoisyOr(Unfitted):
     """
 
     name = "noisy-or"
-    summary = "One minus the product of the cells' complements, with an optional leak."
+    summary = "One minus the product of the members' complements, with an optional leak."
     Options = NoisyOrOptions
 
     def combine(self, probabilities: NDArray[np.float64]) -> Combination:
-        """Combine probabilities (n, cells), NaN where a cell has none."""
+        """Combine probabilities (n, members), NaN where a member has none."""
         import numpy as np
 
         present = ~np.isnan(probabilities)

@@ -23,15 +23,15 @@ class NoOptions(BaseModel):
 class Unfitted:
     """A combiner whose options nothing is learned for."""
 
-    def __init__(self, options: Any, cells: Sequence[str]) -> None:
+    def __init__(self, options: Any, members: Sequence[str]) -> None:
         self.options = options
-        self.cells = tuple(cells)
+        self.members = tuple(members)
 
     @classmethod
     def fit(
         cls,
         options: Given,
-        cells: Sequence[str],
+        members: Sequence[str],
         probabilities: NDArray[np.float64],
         labels: NDArray[np.int8],
         weights: NDArray[np.float64],

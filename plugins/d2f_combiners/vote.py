@@ -1,4 +1,4 @@
-"""`vote`: every cell counts the same."""
+"""`vote`: every member counts the same."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Vote(Unfitted):
-    """Cells above 1/2 vote `generated`, cells below it `real`; the ratio is log((g + 1) / (r + 1)).
+    """Members above 1/2 vote `generated`, members below it `real`; the ratio is log((g + 1) / (r + 1)).
 
-    The added ones are Laplace's rule of succession: three votes to none make 4 : 1, not certainty. A cell at exactly
+    The added ones are Laplace's rule of succession: three votes to none make 4 : 1, not certainty. A member at exactly
     1/2 does not vote. The ratio is shared out among the votes evenly, each with its sign.
 
     References
@@ -24,11 +24,11 @@ class Vote(Unfitted):
     """
 
     name = "vote"
-    summary = "One vote a cell; the ratio is that of the votes, each raised by one."
+    summary = "One vote a member; the ratio is that of the votes, each raised by one."
     Options = NoOptions
 
     def combine(self, probabilities: NDArray[np.float64]) -> Combination:
-        """Combine probabilities (n, cells), NaN where a cell has none."""
+        """Combine probabilities (n, members), NaN where a member has none."""
         import numpy as np
 
         votes = np.sign(np.where(np.isnan(probabilities), 0.5, probabilities) - 0.5)

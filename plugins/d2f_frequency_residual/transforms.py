@@ -42,8 +42,8 @@ def halved(planes: mx.array) -> mx.array:
     """Return planes (…, height, width) at half the size, (…, height // 2, width // 2): the mean of 2x2 pixels."""
     *outer, height, width = planes.shape
     down, across = height // 2, width // 2
-    cells = planes[..., : 2 * down, : 2 * across].reshape(*outer, down, 2, across, 2)
-    rows = cells[..., 0, :, :] + cells[..., 1, :, :]
+    members = planes[..., : 2 * down, : 2 * across].reshape(*outer, down, 2, across, 2)
+    rows = members[..., 0, :, :] + members[..., 1, :, :]
     return (rows[..., 0] + rows[..., 1]) * 0.25
 
 

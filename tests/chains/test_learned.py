@@ -22,7 +22,7 @@ NAMES = ("single", "triad", "deep")
 def test_it_is_fitted_with_the_weights_that_ship_or_are_fetched(name: str) -> None:
     chain = load_chain(name)
     assert chain.warnings == ()
-    assert set(chain.file.calibrate) == set(chain.plan.cell_names)
+    assert set(chain.file.calibrate) == set(chain.plan.member_names)
     announced = {record.name: record.sha256 for detector in chain.plan.detectors for record in detector.stage.weights}
     assert chain.file.fitted is not None
     assert chain.file.fitted.weights == announced
@@ -38,10 +38,10 @@ def test_it_was_fitted_on_the_part_chains_without_the_older_small_crops(name: st
 
 @pytest.mark.parametrize("name", NAMES)
 @needs_data
-def test_stand_ins_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
+def test_oof_weights_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
     chain = load_chain(name)
     assert chain.file.fitted is not None
-    assert seen_by(chain, fitted_set("chains")) == set(chain.file.fitted.stand_ins or {})
+    assert seen_by(chain, fitted_set("chains")) == set(chain.file.fitted.oof_weights or {})
 
 
 def test_deep_without_its_tower_judges_by_the_rest_and_says_how_to_fetch_it(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_deep_without_its_tower_judges_by_the_rest_and_says_how_to_fetch_it(tmp_
 
 
 def test_single_is_one_network_on_the_picture_as_it_is() -> None:
-    assert load_chain("single").plan.cell_names == ("resnet/plain",)
+    assert load_chain("single").plan.member_names == ("resnet/plain",)
 
 
 def test_triad_is_three_detectors_with_one_view_each() -> None:
-    assert load_chain("triad").plan.cell_names == ("resnet/plain", "frequency/plain", "noise/plain")
+    assert load_chain("triad").plan.member_names == ("resnet/plain", "frequency/plain", "noise/plain")

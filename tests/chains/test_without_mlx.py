@@ -24,10 +24,10 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @each
-def test_it_is_fitted_and_every_cell_calibrated(name: str) -> None:
+def test_it_is_fitted_and_every_member_calibrated(name: str) -> None:
     chain = load_chain(name)
     assert chain.warnings == ()
-    assert set(chain.file.calibrate) == set(chain.plan.cell_names)
+    assert set(chain.file.calibrate) == set(chain.plan.member_names)
     assert chain.file.combine.use == "logistic"
     assert chain.file.fitted is not None
     assert chain.file.fitted.protocol == "matched"
@@ -57,7 +57,9 @@ sys.exit(main(["chain", "run", sys.argv[1], sys.argv[2], "--format", "jsonl"]))
     scored = [row for row in rows if row["probability"] is not None]
     assert scored
     assert all(row["verdict"] in ("generated", "real", "inconclusive") for row in rows)
-    assert all(abs(cell["contribution"]) < 20 for row in scored for cell in row["stages"] if cell["score"] is not None)
+    assert all(
+        abs(member["contribution"]) < 20 for row in scored for member in row["stages"] if member["score"] is not None
+    )
 
 
 @each
@@ -79,7 +81,7 @@ def test_it_was_fitted_on_all_of_train_without_the_older_small_crops(name: str) 
 
 @each
 @needs_data
-def test_stand_ins_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
+def test_oof_weights_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
     chain = load_chain(name)
     assert chain.file.fitted is not None
-    assert seen_by(chain, fitted_set("all")) == set(chain.file.fitted.stand_ins or {})
+    assert seen_by(chain, fitted_set("all")) == set(chain.file.fitted.oof_weights or {})

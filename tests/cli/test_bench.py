@@ -62,7 +62,7 @@ def test_the_grid_core_by_default_and_every_file(distributions, place):
     rows = pyarrow.parquet.read_table(place / "out/rows.parquet").to_pylist()
     copies = len(found["attacks"])
     assert len(rows) == 20 * copies * 2
-    assert {row["cell"] for row in rows} == {"", "noise/plain"}
+    assert {row["member"] for row in rows} == {"", "noise/plain"}
     assert {row["verdict"] for row in rows} <= {"generated", "real", "inconclusive"}
     again = bench(distributions, place, "-o", str(place / "out"))
     assert again.returncode == 2

@@ -55,7 +55,7 @@ def test_fit_writes_a_chain_that_checks_and_prints_what_it_measured(distribution
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "48 images: 24 real, 24 generated, 6 components, each 3 times"
-    assert lines[2].split() == ["cell", "score", "slope", "AUC", "worst", "AUC", "under"]
+    assert lines[2].split() == ["member", "score", "slope", "AUC", "worst", "AUC", "under"]
     assert lines[3].startswith("noise-level/plain  falls")
     assert lines[-1] == f"wrote {place / 'fitted.yaml'}"
     assert done.stderr == ""
@@ -170,10 +170,10 @@ def test_ablate_says_what_each_part_adds_and_writes_the_rest_fitted(distribution
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "48 images: 24 real, 24 generated, 6 components, each 2 times"
-    assert next(line for line in lines if line.startswith("cell noise-level/plain")).endswith("adds")
-    assert "kept 1 cells: noise-level/plain" in lines
+    assert next(line for line in lines if line.startswith("member noise-level/plain")).endswith("adds")
+    assert "kept 1 members: noise-level/plain" in lines
     assert lines[-2:] == [f"wrote {place / 'picked.yaml'}", f"wrote {place / 'table.md'}"]
-    assert "| cell noise-level/noisy |" in (place / "table.md").read_text("utf-8")
+    assert "| member noise-level/noisy |" in (place / "table.md").read_text("utf-8")
     assert "noisy" not in (place / "picked.yaml").read_text("utf-8")
     assert distributions.run("chain", "check", str(place / "picked.yaml")).returncode == 0
     # The same scores serve the fit of the chain that was picked: byte for byte what was written.

@@ -59,9 +59,9 @@ SUMMARY = """
     6 images: 1 generated, 1 real, 3 inconclusive, 1 failed
     failed images
            1  D2F302: the file is empty; first: photos/empty.jpg
-    failed cells (the images' other cells stand)
+    failed members (the images' other members stand)
            1  hue/plain D2F401: ValueError: it is red; first: photos/red.png
-    cells that abstained
+    members that abstained
            1  hue/plain: it is blue; first: photos/blue.png
     N in T s, R a second
     chain toy, digest DIGEST; rows written to WHERE
@@ -118,10 +118,10 @@ class TestWhatIsPrinted:
     def test_csv(self, photos: Toy, run: Run) -> None:
         _, out, _ = run("photos/white.png", "photos/empty.jpg", "--format", "csv")
         keys = ("score", "probability", "contribution", "abstained", "error", "evidence")
-        cells = [f"{cell}:{key}" for cell in ("light/plain", "light/negative", "hue/plain") for key in keys]
+        members = [f"{member}:{key}" for member in ("light/plain", "light/negative", "hue/plain") for key in keys]
         assert out.splitlines() == [
             "path,sha256,width,height,format,probability,verdict,flips,llr,"
-            + ",".join(cells)
+            + ",".join(members)
             + ",chain,chain_digest,error_code,error_message",
             "photos/white.png,DIGEST,16,12,PNG,0.8718,generated,,1.9167,1.0,0.982,1.3333,,,,0.0,0.8808,0.6667,,,,"
             "0.25,0.4378,-0.0833,,,no colour at all,toy,DIGEST,,",
@@ -143,11 +143,11 @@ class TestWhatIsPrinted:
         parts = pyarrow.dataset.dataset("rows.parquet").to_table().to_pylist()
         for row, record, part in zip(rows, records, parts, strict=True):
             assert {name: "" if value is None else str(value) for name, value in part.items()} == record
-            for cell in row["stages"]:
-                name = f"{cell['detector']}/{cell['view']}"
-                assert part[f"{name}:score"] == cell["score"]
-                assert part[f"{name}:contribution"] == cell["contribution"]
-                assert part[f"{name}:abstained"] == cell["abstained"]
+            for member in row["stages"]:
+                name = f"{member['detector']}/{member['view']}"
+                assert part[f"{name}:score"] == member["score"]
+                assert part[f"{name}:contribution"] == member["contribution"]
+                assert part[f"{name}:abstained"] == member["abstained"]
             assert (part["path"], part["probability"], part["verdict"]) == (
                 *(row["path"], row["probability"]),
                 row["verdict"],
@@ -165,7 +165,7 @@ class TestWhatIsPrinted:
     def test_help_names_the_exit_codes(self, run: Run) -> None:
         code, out, _ = run("--help", chain="-h")
         assert code == 0
-        assert "Exit code 0    every image was scored\n            1    some image or some cell failed" in out
+        assert "Exit code 0    every image was scored\n            1    some image or some member failed" in out
         assert "engine" not in out
         assert "report" not in out
 
@@ -332,7 +332,7 @@ class TestOneImage:
         toy.picture("blue.png", "blue")
         assert run("blue.png", "-q")[0] == Exit.OK
 
-    def test_a_failed_cell_is_one(self, toy: Toy, run: Run) -> None:
+    def test_a_failed_member_is_one(self, toy: Toy, run: Run) -> None:
         toy.picture("red.png", "red")
         assert run("red.png", "-q")[0] == Exit.SOME_FAILED
 

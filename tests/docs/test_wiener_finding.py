@@ -98,7 +98,7 @@ def test_one_command_scores_once_and_writes_the_page_and_its_chart(place, capsys
     assert "(to fetch them: `d2f weights pull tall`)." in told
     assert page.count("\n| small | ") == page.count("\n| halved | ") == 3 + 2 + 2
     assert page.count("\n| noise/plain | wiener 7x7 | ") == 4
-    assert "`small` has one cell only" in page
+    assert "`small` has one member only" in page
     assert "\n| view half | " in page
     assert "![Histograms of the log-odds of small and halved, clean and filtered](page.svg)" in page
     drawn = "".join(ElementTree.parse("page.svg").getroot().itertext())

@@ -83,8 +83,8 @@ def test_shares_of_verdicts_and_sides_are_counts(made):
 def test_pushes_are_changes_of_the_calibrated_log_odds(made):
     folder, images, chains, run, _ = made
     held = benched.read(folder, chains)
-    cells = held.judged[1].cells
-    found = {(push.cell, push.copy, push.label): push for push in pushes(cells, held.labels, held.draws)}
+    members = held.judged[1].members
+    found = {(push.member, push.copy, push.label): push for push in pushes(members, held.labels, held.draws)}
     log_odds = -1.1 * run.tables[1].scores[:, :, 1] + 3.0
     change = (log_odds[:, 1] - log_odds[:, 0])[images.labels == 0]
     push = found["noise/soft", 1, 0]
@@ -96,7 +96,7 @@ def test_pushes_are_changes_of_the_calibrated_log_odds(made):
     assert found["shy/plain", 1, 1].images == (~silent & (images.labels == 1)).sum() < (images.labels == 1).sum()
 
 
-def test_without_a_cell_the_combiner_gives_what_it_gives_when_the_cell_abstains(made):
+def test_without_a_member_the_combiner_gives_what_it_gives_when_the_member_abstains(made):
     folder, _, chains, run, _ = made
     judged = benched.read(folder, chains).judged[1]
     scores = run.tables[1].scores
@@ -119,7 +119,7 @@ def test_parts_are_named_once_and_never_the_whole_chain(made):
         ("detector", "shy", (2,)),
         ("view", "plain", (0, 2)),
         ("view", "soft", (1,)),
-        ("cell", "noise/plain", (0,)),
+        ("member", "noise/plain", (0,)),
     ]
 
 

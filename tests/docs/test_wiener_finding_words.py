@@ -189,11 +189,11 @@ def test_a_chain_is_compared_with_the_first_under_the_filter(auc, lost, ranks, e
     assert escape in said
 
 
-def push(cell, label, low, high, copy=1):
-    return Push(cell, copy, label, Interval((low + high) / 2, low, high), (0, 0, 0), 0.0, 9)
+def push(member, label, low, high, copy=1):
+    return Push(member, copy, label, Interval((low + high) / 2, low, high), (0, 0, 0), 0.0, 9)
 
 
-def test_cells_that_go_one_way_are_named_together_and_opposite_ones_noticed():
+def test_members_that_go_one_way_are_named_together_and_opposite_ones_noticed():
     pushes = [push("a/plain", 1, 0.1, 0.2), push("a/plain", 0, 0.1, 0.3), push("b/plain", 1, 0.3, 0.4)]
     pushes += [push("b/plain", 0, 0.1, 0.2), push("c/plain", 1, -0.4, -0.1), push("c/plain", 0, -0.1, 0.1)]
     pushes += [push("d/plain", 1, -0.2, 0.1), push("d/plain", 0, -0.2, 0.1), push("e/plain", 1, 0.5, 0.6)]
@@ -205,7 +205,7 @@ def test_cells_that_go_one_way_are_named_together_and_opposite_ones_noticed():
         "`e/plain`: generated images towards `generated`, photographs without a word; `f/plain`: nothing to say of "
         "any image."
     )
-    assert said[1] == "So its cells are pushed opposite ways on generated images."
+    assert said[1] == "So its members are pushed opposite ways on generated images."
     assert said[2].startswith("Under wiener 7x7 + noise: `a/plain`: towards `real`, whatever the image; `b/plain`, ")
     assert len(said) == 3
 
@@ -230,7 +230,7 @@ def test_parts_that_add_or_cost_are_named_copy_by_copy():
     ]
     assert next(directions.added_sentences("robust", found[:1])) == "Clean, view `plain` adds to the ranking."
     assert list(directions.added_sentences("single", [])) == [
-        "`single` has one cell only: there is nothing to leave out."
+        "`single` has one member only: there is nothing to leave out."
     ]
 
 

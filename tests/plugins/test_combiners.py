@@ -16,19 +16,19 @@ from sklearn.linear_model import LogisticRegression
 from d2f import D2FError
 
 NAN = float("nan")
-CELLS = ("a/plain", "b/plain", "c/plain")
+MEMBERS = ("a/plain", "b/plain", "c/plain")
 LOGISTIC = LogisticOptions(
-    weights=dict(zip(CELLS, (0.8, -0.3, 0.4), strict=True)), absent={"b/plain": 0.7, "c/plain": -0.2}, bias=0.1
+    weights=dict(zip(MEMBERS, (0.8, -0.3, 0.4), strict=True)), absent={"b/plain": 0.7, "c/plain": -0.2}, bias=0.1
 )
 UNFITTED = [(LogitMean, NoOptions()), (Vote, NoOptions()), (Maximum, NoOptions()), (NoisyOr, NoisyOrOptions())]
 ALL = [*UNFITTED, (NoisyOr, NoisyOrOptions(leak=0.2)), (Logistic, LOGISTIC)]
 
-cell = st.one_of(st.just(NAN), st.floats(0, 1))
-tables = st.lists(st.tuples(cell, cell, cell).filter(lambda row: not np.isnan(row).all()), min_size=1, max_size=8)
+member = st.one_of(st.just(NAN), st.floats(0, 1))
+tables = st.lists(st.tuples(member, member, member).filter(lambda row: not np.isnan(row).all()), min_size=1, max_size=8)
 
 
 def combined(stage, options, *rows):
-    return stage(options, CELLS).combine(np.array(rows, dtype=float))
+    return stage(options, MEMBERS).combine(np.array(rows, dtype=float))
 
 
 def test_logit_mean_by_hand():
@@ -57,7 +57,7 @@ def test_noisy_or_by_hand(leak):
     assert expit(found.llr) == pytest.approx(expected)
 
 
-def test_noisy_ors_contributions_point_where_the_cells_do():
+def test_noisy_ors_contributions_point_where_the_members_do():
     (first, second, _), (a, b, _) = combined(NoisyOr, NoisyOrOptions(), (0.9, 0.05, NAN), (0.5, 0.0, NAN)).contributions
     assert first > 0 > second
     assert a + b == pytest.approx(0, abs=1e-3)
@@ -73,9 +73,9 @@ def test_logistic_by_hand():
 
 @pytest.mark.parametrize(("stage", "options"), ALL)
 @given(rows=tables)
-def test_ratios_are_finite_and_absent_cells_contribute_nothing(stage, options, rows):
+def test_ratios_are_finite_and_absent_members_contribute_nothing(stage, options, rows):
     probabilities = np.array(rows)
-    found = stage(options, CELLS).combine(probabilities)
+    found = stage(options, MEMBERS).combine(probabilities)
     assert found.llr.shape == (len(rows),)
     assert found.contributions.shape == probabilities.shape
     assert np.isfinite(found.llr).all()
@@ -86,21 +86,21 @@ def test_ratios_are_finite_and_absent_cells_contribute_nothing(stage, options, r
 @pytest.mark.parametrize(("stage", "options"), [*UNFITTED[:3], (NoisyOr, NoisyOrOptions())])
 @given(rows=tables)
 def test_contributions_of_unfitted_combiners_add_up_to_the_ratio(stage, options, rows):
-    found = stage(options, CELLS).combine(np.array(rows))
+    found = stage(options, MEMBERS).combine(np.array(rows))
     assert found.contributions.sum(axis=1) == pytest.approx(found.llr, abs=1e-6)
 
 
 @pytest.mark.parametrize(("stage", "options"), ALL)
 def test_a_row_does_not_depend_on_the_others(stage, options):
     rows = np.random.default_rng(1).uniform(size=(20, 3))
-    combiner = stage(options, CELLS)
+    combiner = stage(options, MEMBERS)
     together = combiner.combine(rows).llr
     assert np.array_equal(together, [combiner.combine(row[None]).llr[0] for row in rows])
 
 
 @pytest.mark.parametrize(("stage", "options"), UNFITTED)
 def test_there_is_nothing_to_fit(stage, options):
-    assert stage.fit(options, CELLS, np.full((2, 3), 0.5), np.array([0, 1]), np.ones(2)) is options
+    assert stage.fit(options, MEMBERS, np.full((2, 3), 0.5), np.array([0, 1]), np.ones(2)) is options
 
 
 def simulated(n, truth, seed=0):
@@ -111,10 +111,10 @@ def simulated(n, truth, seed=0):
     return expit(ratios), labels
 
 
-def test_fusion_finds_the_weights_that_the_labels_were_drawn_from_and_turns_an_inverted_cell():
+def test_fusion_finds_the_weights_that_the_labels_were_drawn_from_and_turns_an_inverted_member():
     truth = np.array([0.9, -0.5, 0.2])
     probabilities, labels = simulated(60_000, truth)
-    options = Logistic.fit(LogisticOptions(penalty=1e-6), CELLS, probabilities, labels, np.ones(len(labels)))
+    options = Logistic.fit(LogisticOptions(penalty=1e-6), MEMBERS, probabilities, labels, np.ones(len(labels)))
     assert list(options.weights.values()) == pytest.approx(truth, abs=0.03)
     assert options.bias == pytest.approx(0, abs=0.03)
     assert options.absent == {}
@@ -134,7 +134,7 @@ def test_equal_to_scikit_learns_ridge_towards_zero():
 
 def test_the_penalty_pulls_towards_the_mean_of_all_logits():
     probabilities, labels = simulated(50, np.array([1.0, -1.0, 0.0]), seed=3)
-    options = Logistic.fit(LogisticOptions(penalty=1e4), CELLS, probabilities, labels, np.ones(50))
+    options = Logistic.fit(LogisticOptions(penalty=1e4), MEMBERS, probabilities, labels, np.ones(50))
     assert list(options.weights.values()) == pytest.approx([1 / 3] * 3, abs=1e-3)
 
 
@@ -148,7 +148,7 @@ def test_the_minimum_is_the_stated_costs():
         return (weights * losses).sum() / weights.sum() + 0.02 / 2 * ((point[1:] - 1 / 3) ** 2).sum()
 
     expected = minimize(cost, np.zeros(4), method="BFGS", options={"gtol": 1e-9}).x
-    options = Logistic.fit(LogisticOptions(penalty=0.02), CELLS, probabilities, labels, weights)
+    options = Logistic.fit(LogisticOptions(penalty=0.02), MEMBERS, probabilities, labels, weights)
     assert [options.bias, *options.weights.values()] == pytest.approx(expected, abs=1e-5)
 
 
@@ -158,27 +158,27 @@ def test_silence_that_tells_the_label_gets_its_own_offset():
     probabilities = expit(random.normal(0, 1, (4000, 3)) + (labels * 2.0 - 1)[:, None])
     silent = random.uniform(size=4000) < np.where(labels == 1, 0.6, 0.1)
     probabilities[silent, 1] = NAN
-    options = Logistic.fit(LogisticOptions(penalty=1e-5), CELLS, probabilities, labels, np.ones(4000))
+    options = Logistic.fit(LogisticOptions(penalty=1e-5), MEMBERS, probabilities, labels, np.ones(4000))
     assert set(options.absent) == {"b/plain"}
     assert options.absent["b/plain"] > 0.5
-    better = Logistic(options, CELLS).combine(probabilities).llr
-    deaf = Logistic(options.model_copy(update={"absent": {}}), CELLS).combine(probabilities).llr
+    better = Logistic(options, MEMBERS).combine(probabilities).llr
+    deaf = Logistic(options.model_copy(update={"absent": {}}), MEMBERS).combine(probabilities).llr
     assert np.logaddexp(0, -(2 * labels - 1) * better).mean() < np.logaddexp(0, -(2 * labels - 1) * deaf).mean()
 
 
-def test_a_cell_that_is_always_absent_does_no_harm():
+def test_a_member_that_is_always_absent_does_no_harm():
     probabilities, labels = simulated(500, np.array([1.0, 0.0, 0.0]), seed=7)
     probabilities[:, 2] = NAN
-    options = Logistic.fit(LogisticOptions(), CELLS, probabilities, labels, np.ones(500))
+    options = Logistic.fit(LogisticOptions(), MEMBERS, probabilities, labels, np.ones(500))
     assert options.absent == {}
-    assert np.isfinite(Logistic(options, CELLS).combine(probabilities).llr).all()
+    assert np.isfinite(Logistic(options, MEMBERS).combine(probabilities).llr).all()
 
 
 def test_the_fit_does_not_depend_on_the_order_of_images():
     probabilities, labels = simulated(400, np.array([1.0, -0.5, 0.2]), seed=8)
     order = np.random.default_rng(9).permutation(400)
-    one = Logistic.fit(LogisticOptions(), CELLS, probabilities, labels, np.ones(400))
-    assert Logistic.fit(LogisticOptions(), CELLS, probabilities[order], labels[order], np.ones(400)) == one
+    one = Logistic.fit(LogisticOptions(), MEMBERS, probabilities, labels, np.ones(400))
+    assert Logistic.fit(LogisticOptions(), MEMBERS, probabilities[order], labels[order], np.ones(400)) == one
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,10 @@ def test_the_fit_does_not_depend_on_the_order_of_images():
     [
         ({}, "D2F127"),
         ({"a/plain": 1.0, "b/plain": 1.0}, "D2F122"),
-        (dict.fromkeys((*CELLS, "d/plain"), 1.0), "D2F122"),
+        (dict.fromkeys((*MEMBERS, "d/plain"), 1.0), "D2F122"),
     ],
 )
-def test_weights_must_be_those_of_the_chains_cells(weights, code):
+def test_weights_must_be_those_of_the_chains_members(weights, code):
     with pytest.raises(D2FError) as error:
-        Logistic(LogisticOptions(weights=weights), CELLS)
+        Logistic(LogisticOptions(weights=weights), MEMBERS)
     assert error.value.problems[0].code == code

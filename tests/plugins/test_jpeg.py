@@ -43,9 +43,9 @@ def segments(data: bytes) -> list[tuple[int, bytes]]:
 
 def zigzag() -> list[int]:
     """Return row * 8 + column in the order in which coefficients are written (T.81, figure A.6)."""
-    cells = [(row, column) for row in range(8) for column in range(8)]
-    cells.sort(key=lambda at: (sum(at), at[0] if sum(at) % 2 else at[1]))
-    return [row * 8 + column for row, column in cells]
+    members = [(row, column) for row in range(8) for column in range(8)]
+    members.sort(key=lambda at: (sum(at), at[0] if sum(at) % 2 else at[1]))
+    return [row * 8 + column for row, column in members]
 
 
 def tables(data: bytes) -> list[list[int]]:

@@ -137,7 +137,7 @@ def test_chains_share_what_they_have_in_common(images, tmp_path):
     other = chain(tmp_path / "two", CHAIN.replace("name: toy", "name: other").replace("-0.7", "-0.5"))
     one.plan.detectors[0].stage.score = lambda batch: [seen.append(1), *score(one.plan.detectors[0].stage, batch)][1:]
     run, found = bench([one, other], images)
-    assert run.joint.cells == ("noise/plain",)
+    assert run.joint.members == ("noise/plain",)
     assert len(seen) > 0
     assert [subject["name"] for subject in found["subjects"]] == ["toy", "other"]
     (pair,) = [pair for pair in found["comparisons"] if pair["figure"] == "auc"]

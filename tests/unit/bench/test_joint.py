@@ -14,7 +14,7 @@ calibrate: {level/plain: {use: platt, with: {slope: -0.7, bias: 5.0}}}
 """
 
 
-def test_equal_cells_are_one_and_others_keep_a_name_of_their_own(tmp_path):
+def test_equal_members_are_one_and_others_keep_a_name_of_their_own(tmp_path):
     other = (
         TWO.replace("name: two", "name: three")
         .replace("soft", "blurred")
@@ -22,7 +22,7 @@ def test_equal_cells_are_one_and_others_keep_a_name_of_their_own(tmp_path):
         .replace("id: level", "id: grain")
     )
     joint = join([chain(tmp_path / "1", CHAIN), chain(tmp_path / "2", TWO), chain(tmp_path / "3", other)])
-    assert joint.plan.cell_names == ("noise/plain", "noise/soft", "noise/again", "noise-2/plain")
+    assert joint.plan.member_names == ("noise/plain", "noise/soft", "noise/again", "noise-2/plain")
     assert joint.columns == ((0,), (1, 0, 2, 3), (1, 0, 2, 3))
     assert len(set(joint.keys)) == 4
 
@@ -30,5 +30,5 @@ def test_equal_cells_are_one_and_others_keep_a_name_of_their_own(tmp_path):
 def test_views_of_one_name_that_differ_are_two(tmp_path):
     other = TWO.replace("sigma: 0.6}", "sigma: 0.7}").replace("name: two", "name: three")
     joint = join([chain(tmp_path / "1", TWO), chain(tmp_path / "2", other)])
-    assert "level/soft-2" in joint.plan.cell_names
-    assert len(joint.plan.cells) == 5
+    assert "level/soft-2" in joint.plan.member_names
+    assert len(joint.plan.members) == 5

@@ -3,18 +3,21 @@ from pathlib import Path
 
 import pytest
 
-from d2f import Cell, D2FError, Failure
+from d2f import D2FError, Failure, Member
 from d2f.data.dataset import limited, load_dataset
 from d2f.engine.plan import Scored
 from d2f.evaluate.bench import Store
 from tests.unit.bench.toys import FORMAT_CHAIN, FileFormat, bench, chain
 
-CELLS = [("noise", "plain"), ("noise", "denoised")]
+MEMBERS = [("noise", "plain"), ("noise", "denoised")]
 
 
 def groups():
-    fine = (Cell("noise", "plain", 1.25), Cell("noise", "denoised", -3.0))
-    partly = (Cell("noise", "plain", abstained="D2 words"), Cell("noise", "denoised", error=Failure("D2F401", "no: é")))
+    fine = (Member("noise", "plain", 1.25), Member("noise", "denoised", -3.0))
+    partly = (
+        Member("noise", "plain", abstained="D2 words"),
+        Member("noise", "denoised", error=Failure("D2F401", "no: é")),
+    )
     lost = Failure("D2F404", "preprocessor 'x': no")
     return {
         4: [Scored("a.png", "aa", None, None, None, fine), Scored("a.png", "aa", None, None, None, (), lost)],
@@ -23,7 +26,7 @@ def groups():
 
 
 def opened(folder, run="r1", mode="new"):
-    return Store(folder, run, ("none", "x"), CELLS, mode)
+    return Store(folder, run, ("none", "x"), MEMBERS, mode)
 
 
 def test_what_was_kept_is_read_back_scores_abstentions_and_failures(tmp_path):

@@ -145,16 +145,16 @@ class LogitMean:
     summary = "Mean of logits."
     Options = NoOptions
 
-    def __init__(self, options: NoOptions, cells: Sequence[str]) -> None:
-        self.cells = cells
+    def __init__(self, options: NoOptions, members: Sequence[str]) -> None:
+        self.members = members
 
     def combine(self, probabilities: Any) -> Combination:
         logits = np.nan_to_num(np.log(probabilities) - np.log1p(-probabilities))
-        contributions = logits / len(self.cells)
+        contributions = logits / len(self.members)
         return Combination(contributions.sum(axis=1), contributions)
 
     @classmethod
-    def fit(cls, options: Any, cells: Any, probabilities: Any, labels: Any, weights: Any) -> Any:
+    def fit(cls, options: Any, members: Any, probabilities: Any, labels: Any, weights: Any) -> Any:
         return options
 
 
@@ -163,16 +163,16 @@ class Logistic(LogitMean):
     summary = "Weighted sum of logits."
 
     class Options(Frozen):
-        weights: dict[str, float] = Field(default={}, description="Weight of each cell.")
+        weights: dict[str, float] = Field(default={}, description="Weight of each member.")
         bias: float = Field(default=0.0, description="Added to the sum.")
 
-    def __init__(self, options: Options, cells: Sequence[str]) -> None:
+    def __init__(self, options: Options, members: Sequence[str]) -> None:
         if not options.weights:
             raise D2FError.of("D2F127", "combiner 'logistic' has no weights", "fit the chain: d2f chain fit")
-        if set(options.weights) != set(cells):
-            lacking = ", ".join(cell for cell in cells if cell not in options.weights)
+        if set(options.weights) != set(members):
+            lacking = ", ".join(member for member in members if member not in options.weights)
             raise D2FError.of("D2F122", f"combiner 'logistic' has no weight for {lacking}")
-        self.options, self.cells = options, cells
+        self.options, self.members = options, members
 
 
 STAGES = (Wiener, Jpeg, NoiseStatistics, Resnet, Provenance, Fragile, NeedsTorch, Platt, LogitMean, Logistic)

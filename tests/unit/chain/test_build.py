@@ -41,13 +41,13 @@ def test_equal_steps_have_equal_keys(triad: Plan) -> None:
     assert first.key == '{"use":"wiener","with":{"noise":null,"window":7}}'
 
 
-def test_detectors_and_cells(triad: Plan) -> None:
+def test_detectors_and_members(triad: Plan) -> None:
     assert [type(detector.stage) for detector in triad.detectors] == [
         stages.Resnet,
         stages.NoiseStatistics,
         stages.Provenance,
     ]
-    assert triad.cell_names == (
+    assert triad.member_names == (
         "net/plain",
         "net/denoised",
         "noise/plain",
@@ -60,10 +60,10 @@ def test_detectors_and_cells(triad: Plan) -> None:
 def test_decision(triad: Plan) -> None:
     decision = triad.decision
     assert decision is not None
-    assert set(decision.calibrators) == set(triad.cell_names)
+    assert set(decision.calibrators) == set(triad.member_names)
     assert decision.calibrators["net/denoised"].options == stages.Platt.Options(slope=-0.2, bias=0.1)  # type: ignore[attr-defined]
     assert isinstance(decision.combiner, stages.Logistic)
-    assert decision.combiner.cells == triad.cell_names
+    assert decision.combiner.members == triad.member_names
     assert isinstance(decision.chain_calibrator, stages.Platt)
     assert (decision.need, decision.prior, decision.real_below, decision.generated_above) == (2, 0.5, 0.3, 0.75)
 
@@ -90,7 +90,7 @@ def test_a_combiner_that_waits_for_its_weights_leaves_every_verdict_open(catalog
     plan = build_plan(file(combine={"use": "logistic"}), catalog)
     assert plan.decision is not None
     assert isinstance(plan.decision.combiner, Unfitted)
-    assert plan.decision.need > len(plan.cells)
+    assert plan.decision.need > len(plan.members)
     assert len(plan.digest) == 64
 
 

@@ -158,11 +158,11 @@ class TestCells:
     def test_need_that_cannot(self, check: Check) -> None:
         assert codes(check(f"{self.TEXT}combine: {{need: 3}}\n")) == ["D2F125"]
 
-    def test_cells_are_not_judged_while_a_detector_cannot_be_read(self, check: Check) -> None:
+    def test_members_are_not_judged_while_a_detector_cannot_be_read(self, check: Check) -> None:
         text = self.TEXT + "  - {use: 7}\ncalibrate: {seven/plain: {use: platt, with: {slope: 1, bias: 0}}}\n"
         assert codes(check(text + "combine: {need: 9}\n")) == ["D2F106"]
 
-    def test_a_combiner_s_options_that_name_no_cell_are_left_to_it(self, check: Check) -> None:
+    def test_a_combiner_s_options_that_name_no_member_are_left_to_it(self, check: Check) -> None:
         checked = check(self.TEXT + "combine: {use: logistic, with: {weights: {net: 1}}}\n")
         assert codes(checked) == ["D2F122"]
         assert checked.problems[0].message == "combiner 'logistic' has no weight for net/plain, net/a"

@@ -134,7 +134,7 @@ def test_the_order_of_detectors_enters(tmp_path: Path) -> None:
     assert digest(swapped, tmp_path) != digest(SMALL, tmp_path)
 
 
-def test_the_names_of_cells_enter(tmp_path: Path) -> None:
+def test_the_names_of_members_enter(tmp_path: Path) -> None:
     renamed = SMALL.replace("[plain, a]", "[plain, aa]").replace("n/a:", "n/aa:").replace("  a: [", "  aa: [")
     assert digest(renamed, tmp_path) != digest(SMALL, tmp_path)
 

@@ -142,7 +142,7 @@ class TestRun:
         assert [row.probability for row in rows] == [0.011, 0.5, 0.9933, None]
         assert [row.verdict for row in rows] == ["real", "inconclusive", "generated", None]
         assert [row.llr for row in rows] == [-4.5, 0.0, 5.0, None]
-        assert [cell.score for row in rows[:3] for cell in row.stages] == [10.0, 100.0, 200.0]
+        assert [member.score for row in rows[:3] for member in row.stages] == [10.0, 100.0, 200.0]
         assert {row.chain_digest for row in rows} == {chain.digest}
         assert rows[3].error is not None
         assert rows[3].error.code == "D2F303"
@@ -150,12 +150,12 @@ class TestRun:
     def test_not_fitted(self, photos: Path, tmp_path: Path, catalog: Catalog) -> None:
         rows = list(self.chain(tmp_path, catalog, "").run([str(photos / "a.png")]))
         assert [(row.verdict, row.probability, row.error) for row in rows] == [("inconclusive", None, None)]
-        assert [cell.score for cell in rows[0].stages] == [10.0]
+        assert [member.score for member in rows[0].stages] == [10.0]
 
     def test_combiner_not_fitted(self, photos: Path, tmp_path: Path, catalog: Catalog) -> None:
         rows = list(self.chain(tmp_path, catalog, f"{self.FIT}combine: {{use: logistic}}\n").run([photos / "c.png"]))
         assert [(row.verdict, row.probability) for row in rows] == [("inconclusive", None)]
-        assert [cell.probability for cell in rows[0].stages] == [0.9933]
+        assert [member.probability for member in rows[0].stages] == [0.9933]
 
     def test_the_prior_moves_the_verdict(self, photos: Path, tmp_path: Path, catalog: Catalog) -> None:
         chain = self.chain(tmp_path, catalog, f"{self.FIT}verdict: {{prior: 0.01}}\n")

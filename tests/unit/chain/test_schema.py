@@ -27,7 +27,7 @@ BEYOND = {
     # numbers that JSON does not have,
     "18-not-finite",
     # what refers from one part to another,
-    "26-unknown-view", "27-id-twice", "29-missing-cell", "30-bytes-on-a-view",
+    "26-unknown-view", "27-id-twice", "29-missing-member", "30-bytes-on-a-view",
     "31-thresholds-cross", "32-threshold-crosses-default", "33-need-too-large",
     # what only a stage knows,
     "38-requirement", "39-not-constructed", "40-unknown-weights", "41-other-weights",

@@ -55,9 +55,9 @@ def test_a_fitted_chain(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> No
           ↑ the score rises for generated images   ↓ the score falls for generated images
 
         Verdict
-          cells ─ logistic(bias=0.1) ─ platt(slope=1.1, bias=0.05) ─ prior 0.5 ─> probability
+          members ─ logistic(bias=0.1) ─ platt(slope=1.1, bias=0.05) ─ prior 0.5 ─> probability
           below 0.3 real, above 0.75 generated, else inconclusive
-          with fewer than 2 cells inconclusive
+          with fewer than 2 members inconclusive
 
         Weights
           noise-statistics/default   sha256 0123456789ab…   MIT
@@ -80,7 +80,7 @@ def test_a_chain_that_is_not_fitted(catalog: Catalog, monkeypatch: pytest.Monkey
           noise-statistics   not calibrated
 
         Verdict
-          cells ─ logit-mean ─ prior 0.5 ─> probability
+          members ─ logit-mean ─ prior 0.5 ─> probability
           below 0.35 real, above 0.65 generated, else inconclusive
 
         Weights

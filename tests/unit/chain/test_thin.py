@@ -46,7 +46,7 @@ def test_views_that_nobody_looks_at_go():
 
 
 @pytest.mark.parametrize(
-    ("text", "cells", "expected"),
+    ("text", "members", "expected"),
     [
         (
             "d2f: 1\nviews: {a: [{use: x}], b: [{use: y}]}\ndetectors: [{use: b, views: [plain, a]}, {use: c}]\n",
@@ -56,5 +56,5 @@ def test_views_that_nobody_looks_at_go():
         ("{d2f: 1, detectors: [{use: b}, {use: c}]}\n", ["c/plain"], "{d2f: 1, detectors: [{use: c}]}\n"),
     ],
 )
-def test_files_in_brackets(text, cells, expected):
-    assert thinned_text(text, cells).strip() == expected.strip()
+def test_files_in_brackets(text, members, expected):
+    assert thinned_text(text, members).strip() == expected.strip()

@@ -139,10 +139,10 @@ def test_no_chain_file() -> None:
 
 def test_the_written_file_has_the_digest_that_was_rounded(tmp_path: Path) -> None:
     """What runs is what is written: writing its own numbers once more changes nothing."""
-    cells = {"net/plain": platt(math.pi, -math.e), "net/a": platt(1e-9 / 3, 2e9 / 3)}
+    members = {"net/plain": platt(math.pi, -math.e), "net/a": platt(1e-9 / 3, 2e9 / 3)}
     combine = {"use": "logistic", "with": {"weights": {"net/plain": 1 / 3, "net/a": 2 / 3}}}
     verdict = {"real_below": 1 / 3, "generated_above": 2 / 3}
-    text = fitted_text(AUTHOR, {"calibrate": cells, "combine": combine, "verdict": verdict})
+    text = fitted_text(AUTHOR, {"calibrate": members, "combine": combine, "verdict": verdict})
     again = fitted_text(text, {key: read(text)[key] for key in ("calibrate", "combine", "verdict")})
     digests = []
     for one in (text, again):

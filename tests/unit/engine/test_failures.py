@@ -1,4 +1,4 @@
-"""What breaks costs its own cells, with a code; the rest stands."""
+"""What breaks costs its own members, with a code; the rest stands."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_detector_that_raises_costs_the_guilty_image_only(thread_safe: bool) -> 
     found = list(score_images(plan, mixed()))
     assert len(found) == 20
     for index, scored in enumerate(found):
-        assert scored.cells[1].score is not None
-        assert (scored.cells[0].error is None) == (index != 5)
-    assert found[5].cells[0].error == Failure("D2F401", "RuntimeError: too dark")
+        assert scored.members[1].score is not None
+        assert (scored.members[0].error is None) == (index != 5)
+    assert found[5].members[0].error == Failure("D2F401", "RuntimeError: too dark")
     assert math.isnan(found[5].scores[0])
 
 
@@ -59,7 +59,7 @@ def test_tile_that_raises_costs_the_guilty_image_only() -> None:
     stage.score = padded  # type: ignore[method-assign]
     found = list(score_images(plan_of({"t": (stage, ["plain"])}), mixed()))
     assert set(calls) == {7}
-    assert [index for index, scored in enumerate(found) if scored.cells[0].error is not None] == [5]
+    assert [index for index, scored in enumerate(found) if scored.members[0].error is not None] == [5]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_tile_that_raises_costs_the_guilty_image_only() -> None:
 def test_outcome_that_is_no_score(returned: Any, code: str, thread_safe: bool) -> None:
     stage = Whole(lambda p: returned if not p.any() else mean(p), thread_safe)
     found = list(score_images(plan_of({"d": (stage, ["plain"])}), mixed()))
-    errors = {index: scored.cells[0].error for index, scored in enumerate(found) if scored.cells[0].error}
+    errors = {index: scored.members[0].error for index, scored in enumerate(found) if scored.members[0].error}
     assert list(errors) == [5]
     assert errors[5].code == code
 
@@ -89,8 +89,8 @@ def test_outcome_that_is_no_score(returned: Any, code: str, thread_safe: bool) -
 def test_outcomes_that_are_scores(returned: Any) -> None:
     (scored,) = score_images(plan_of({"d": (Whole(lambda _: returned), ["plain"])}), [picture(0)])
     assert scored.scores == (0.5,)
-    assert type(scored.cells[0].score) is float
-    assert scored.cells[0].evidence == ("seen" if isinstance(returned, Score) else None)
+    assert type(scored.members[0].score) is float
+    assert scored.members[0].evidence == ("seen" if isinstance(returned, Score) else None)
 
 
 @pytest.mark.parametrize("returned", [[], [1.0] * 9, None, 3.0])
@@ -98,9 +98,9 @@ def test_wrong_number_of_scores(returned: Any) -> None:
     stage = Whole()
     stage.score = lambda batch: returned  # type: ignore[method-assign]
     (scored,) = score_images(plan_of({"d": (stage, ["plain"]), "good": (Whole(), ["plain"])}), [picture(0)])
-    assert scored.cells[0].error is not None
-    assert scored.cells[0].error.code == ("D2F402" if isinstance(returned, list) else "D2F401")
-    assert scored.cells[1].score is not None
+    assert scored.members[0].error is not None
+    assert scored.members[0].error.code == ("D2F402" if isinstance(returned, list) else "D2F401")
+    assert scored.members[1].score is not None
 
 
 def test_abstentions_of_tiles() -> None:
@@ -114,10 +114,10 @@ def test_abstentions_of_tiles() -> None:
 
     (scored,) = score_images(plan_of({"t": (TileFunction(tiles, half), ["plain"])}), [image])
     assert scored.scores == (1.0,)
-    np.testing.assert_equal(scored.cells[0].tiles, (0.0, math.nan, 2.0, math.nan))
+    np.testing.assert_equal(scored.members[0].tiles, (0.0, math.nan, 2.0, math.nan))
     silent = TileFunction(tiles, lambda _: Abstention("flat"))
     (scored,) = score_images(plan_of({"t": (silent, ["plain"])}), [image])
-    assert scored.cells[0].abstained == "flat"
+    assert scored.members[0].abstained == "flat"
 
 
 def _tiles(image: Any) -> Any:
@@ -131,13 +131,13 @@ def test_pools(pool: Any, expected: float) -> None:
     stage = TileFunction(Tiles(count=4, size=16, pick="grid", pool=pool), lambda t: values.get(t.tobytes(), 99.0))
     (scored,) = score_images(plan_of({"t": (stage, ["plain"])}), [image])
     assert scored.scores == (expected,)
-    assert scored.cells[0].tiles == (0.0, 1.0, 2.0, 7.0)
+    assert scored.members[0].tiles == (0.0, 1.0, 2.0, 7.0)
 
 
 def test_image_smaller_than_a_tile_is_abstained_on() -> None:
     stage = TileFunction(Tiles(size=224), mean)
     (scored,) = score_images(plan_of({"t": (stage, ["plain"])}), [picture(1, 200, 300)])
-    assert scored.cells[0].abstained == "the view is 300x200 pixels, smaller than a tile of 224x224"
+    assert scored.members[0].abstained == "the view is 300x200 pixels, smaller than a tile of 224x224"
 
 
 @pytest.mark.parametrize("thread_safe", [True, False])
@@ -152,7 +152,7 @@ def test_image_smaller_than_a_tile_is_abstained_on() -> None:
         (lambda p, _: np.zeros((2, 2, 4), np.uint8), "D2F405"),
     ],
 )
-def test_preprocessor_that_fails_costs_the_cells_behind_it(function: Any, code: str, thread_safe: bool) -> None:
+def test_preprocessor_that_fails_costs_the_members_behind_it(function: Any, code: str, thread_safe: bool) -> None:
     broken = step("broken", function, thread_safe)
     after = Apply(lambda p, _: p)
     plan = plan_of(
@@ -160,11 +160,11 @@ def test_preprocessor_that_fails_costs_the_cells_behind_it(function: Any, code: 
         {"v": (broken,), "w": (broken, step("x", lambda p, _: after.apply(p, 0)))},
     )
     (scored,) = score_images(plan, [picture(1)])
-    assert scored.cells[0].score is not None
-    for cell in scored.cells[1:]:
-        assert cell.error is not None
-        assert cell.error.code == code
-        assert "preprocessor 'apply' of view 'v'" in cell.error.message
+    assert scored.members[0].score is not None
+    for member in scored.members[1:]:
+        assert member.error is not None
+        assert member.error.code == code
+        assert "preprocessor 'apply' of view 'v'" in member.error.message
     assert after.calls == 0
 
 
@@ -195,9 +195,9 @@ def test_missing_weights_are_an_abstention_that_says_the_command() -> None:
     plan = plan_of({"r": (stage, ["plain"]), "g": (Whole(mean), ["plain", "v"])}, {"v": (Step("clean", cleaner),)})
     found = list(score_images(plan, [picture(1), picture(2)]))
     for scored in found:
-        assert scored.cells[0].abstained == "weights 'resnet/robust' are not here; d2f weights pull resnet"
-        assert scored.cells[1].score is not None
-        assert scored.cells[2].abstained == scored.cells[0].abstained
+        assert scored.members[0].abstained == "weights 'resnet/robust' are not here; d2f weights pull resnet"
+        assert scored.members[1].score is not None
+        assert scored.members[2].abstained == scored.members[0].abstained
     assert stage.batches == []
     assert cleaner.calls == 0
 
@@ -229,7 +229,7 @@ def test_unread_files_keep_their_place() -> None:
     assert [scored.path for scored in found] == ["0.png", "gone.jpg", "1.png", "gone.jpg"]
     assert found[1].failure == unread.failure
     assert (found[1].sha256, found[1].width, found[1].height, found[1].format) == ("ab", 3, 4, "JPEG")
-    assert found[1].cells == ()
+    assert found[1].members == ()
 
 
 def test_a_plan_that_cannot_be_run_is_refused() -> None:
@@ -257,8 +257,8 @@ def test_exit_of_a_stage_is_its_own_failure() -> None:
         raise SystemExit(4)
 
     (scored,) = score_images(plan_of({"d": (Whole(leave), ["plain"]), "g": (Whole(mean), ["plain"])}), [picture(0)])
-    assert scored.cells[0].error == Failure("D2F401", "SystemExit: 4")
-    assert scored.cells[1].score is not None
+    assert scored.members[0].error == Failure("D2F401", "SystemExit: 4")
+    assert scored.members[1].score is not None
 
 
 class Unspeakable(Exception):
@@ -280,16 +280,16 @@ def raising(_: Any) -> float:
         (Score(Unspeakable()), "D2F403", "returned '', which is not a finite number"),  # type: ignore[arg-type]
     ],
 )
-def test_what_is_not_a_score_costs_its_own_cell(said: Any, code: str, words: str) -> None:
+def test_what_is_not_a_score_costs_its_own_member(said: Any, code: str, words: str) -> None:
     plan = plan_of({"bad": (Whole(lambda _: said), ["plain"]), "good": (Whole(mean), ["plain"])})
     (found,) = score_images(plan, [picture(1)])
-    assert found.cells[0].error == Failure(code, words)
-    assert found.cells[1].score == mean(picture(1).pixels)
+    assert found.members[0].error == Failure(code, words)
+    assert found.members[1].score == mean(picture(1).pixels)
 
 
-def test_an_exception_without_words_costs_its_own_cell() -> None:
+def test_an_exception_without_words_costs_its_own_member() -> None:
     (found,) = score_images(plan_of({"bad": (Whole(raising), ["plain"])}), [picture(1)])
-    assert found.cells[0].error == Failure("D2F401", "Unspeakable")
+    assert found.members[0].error == Failure("D2F401", "Unspeakable")
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_an_exception_without_words_costs_its_own_cell() -> None:
 )
 def test_words_of_a_detector_are_one_line_of_text(said: Any, evidence: str | None, abstained: str | None) -> None:
     (found,) = score_images(plan_of({"d": (Whole(lambda _: said), ["plain"])}), [picture(1)])
-    assert (found.cells[0].evidence, found.cells[0].abstained) == (evidence, abstained)
+    assert (found.members[0].evidence, found.members[0].abstained) == (evidence, abstained)
 
 
 def test_a_stage_that_cannot_be_loaded_is_named_with_its_module_and_the_next_step() -> None:

@@ -13,32 +13,32 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from d2f import Abstention, Cell, Combination, D2FError, Failure, Row, StageFinished
+from d2f import Abstention, Combination, D2FError, Failure, Member, Row, StageFinished
 from d2f.engine.judge import Judge
 from d2f.engine.plan import Decision, Plan, Scored
 
 from .toys import Returns, Sigmoid, SumOfLogits, Whole, plan_of
 
-CELLS = {"a": (Whole(), ["plain", "v"]), "b": (Whole(), ["plain"])}
+MEMBERS = {"a": (Whole(), ["plain", "v"]), "b": (Whole(), ["plain"])}
 SLOPES = {"a/plain": 1.0, "a/v": -0.5, "b/plain": 2.0}
 
 
 def plan(**changes: Any) -> Plan:
     calibrators = {name: Sigmoid(slope) for name, slope in SLOPES.items()}
-    return plan_of(CELLS, {"v": ()}, Decision(**{"calibrators": calibrators, "combiner": SumOfLogits(), **changes}))
+    return plan_of(MEMBERS, {"v": ()}, Decision(**{"calibrators": calibrators, "combiner": SumOfLogits(), **changes}))
 
 
 def scored(*scores: float | Failure | Abstention | None, path: str = "x.jpg") -> Scored:
     names = [("a", "plain"), ("a", "v"), ("b", "plain")]
-    cells = []
+    members = []
     for (detector, view), score in zip(names, scores, strict=True):
         if isinstance(score, Failure):
-            cells.append(Cell(detector, view, error=score))
+            members.append(Member(detector, view, error=score))
         elif score is None:
-            cells.append(Cell(detector, view, abstained="nothing to say"))
+            members.append(Member(detector, view, abstained="nothing to say"))
         else:
-            cells.append(Cell(detector, view, score))  # type: ignore[arg-type]
-    return Scored(path, "ab" * 32, 640, 480, "JPEG", tuple(cells))
+            members.append(Member(detector, view, score))  # type: ignore[arg-type]
+    return Scored(path, "ab" * 32, 640, 480, "JPEG", tuple(members))
 
 
 def test_row_by_hand() -> None:
@@ -54,9 +54,9 @@ def test_row_by_hand() -> None:
         flips=("a: plain generated, v real",),
         llr=0.6,
         stages=(
-            Cell("a", "plain", 1.0, 0.7311, 1.0),
-            Cell("a", "v", 2.0, 0.2689, -1.0),
-            Cell("b", "plain", 0.3, 0.6457, 0.6),
+            Member("a", "plain", 1.0, 0.7311, 1.0),
+            Member("a", "v", 2.0, 0.2689, -1.0),
+            Member("b", "plain", 0.3, 0.6457, 0.6),
         ),
         chain="toy",
         chain_digest="digest",
@@ -75,10 +75,10 @@ def test_chain_calibrator_takes_the_ratio_as_a_score() -> None:
     row = Judge(plan(chain_calibrator=Sigmoid(0.5), prior=0.2)).row(scored(1.0, 2.0, 1.0))
     assert row.llr == 1.0  # half of 1 - 1 + 2
     assert row.probability == pytest.approx(expit(1.0 + logit(0.2)), abs=5e-5)
-    assert [cell.contribution for cell in row.stages] == [1.0, -1.0, 2.0]
+    assert [member.contribution for member in row.stages] == [1.0, -1.0, 2.0]
 
 
-def test_cells_are_kept_from_certainty() -> None:
+def test_members_are_kept_from_certainty() -> None:
     row = Judge(plan()).row(scored(1000.0, None, None))
     assert row.llr == pytest.approx(logit(1 - 1e-6), abs=5e-5)
     assert row.stages[0].probability == 1.0
@@ -102,26 +102,26 @@ def test_thresholds_are_met_by_the_rounded_probability(score: float, verdict: st
 
 
 @pytest.mark.parametrize(("need", "verdict"), [(1, "generated"), (2, "generated"), (3, "inconclusive")])
-def test_too_few_cells(need: int, verdict: str) -> None:
+def test_too_few_members(need: int, verdict: str) -> None:
     row = Judge(plan(need=need)).row(scored(3.0, None, 2.0))
     assert row.verdict == verdict
     assert row.error is None
     assert (row.probability is None) == (row.llr is None) == (verdict == "inconclusive")
     assert row.stages[0].probability == 0.9526
     assert row.stages[0].contribution == (None if verdict == "inconclusive" else 3.0)
-    assert row.stages[1] == Cell("a", "v", abstained="nothing to say")
+    assert row.stages[1] == Member("a", "v", abstained="nothing to say")
 
 
-def test_all_cells_failed_is_inconclusive_and_the_errors_are_seen() -> None:
+def test_all_members_failed_is_inconclusive_and_the_errors_are_seen() -> None:
     failure = Failure("D2F401", "RuntimeError: dark")
     row = Judge(plan()).row(scored(failure, failure, failure))
     assert (row.verdict, row.probability, row.llr, row.error) == ("inconclusive", None, None, None)
-    assert [cell.error for cell in row.stages] == [failure] * 3
+    assert [member.error for member in row.stages] == [failure] * 3
 
 
-def test_cells_without_a_calibrator_have_no_probability() -> None:
+def test_members_without_a_calibrator_have_no_probability() -> None:
     row = Judge(plan(calibrators={"b/plain": Sigmoid()})).row(scored(3.0, 2.0, 1.0))
-    assert [cell.probability for cell in row.stages] == [None, None, 0.7311]
+    assert [member.probability for member in row.stages] == [None, None, 0.7311]
     assert row.llr == 1.0
 
 
@@ -132,7 +132,7 @@ def test_file_that_was_not_read() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, -0.01, 1.01, math.inf, "x"])
-def test_calibrator_that_gives_no_probability_costs_its_cell(value: Any) -> None:
+def test_calibrator_that_gives_no_probability_costs_its_member(value: Any) -> None:
     calibrators = {"a/plain": Returns(lambda s: [value] * len(s)), "b/plain": Sigmoid()}
     row = Judge(plan(calibrators=calibrators)).row(scored(1.0, None, 1.0))
     assert row.stages[0].error is not None
@@ -179,7 +179,7 @@ def test_chains_own_calibrator_that_fails() -> None:
 
 def test_plan_without_a_decision() -> None:
     with pytest.raises(D2FError, match="D2F127"):
-        Judge(plan_of(CELLS, {"v": ()}))
+        Judge(plan_of(MEMBERS, {"v": ()}))
 
 
 def test_flips_need_both_sides() -> None:
@@ -207,12 +207,12 @@ def table(seed: int, rows: int) -> NDArray[np.float64]:
 def test_table_against_scipy() -> None:
     scores = table(0, 500)
     judged = Judge(plan(prior=0.3, need=2)).probabilities(scores)
-    cells = np.clip(expit(scores * list(SLOPES.values())), 1e-6, 1 - 1e-6)
+    members = np.clip(expit(scores * list(SLOPES.values())), 1e-6, 1 - 1e-6)
     enough = np.isfinite(scores).sum(axis=1) >= 2
-    llr = np.where(enough, np.nansum(logit(cells), axis=1), np.nan)
-    np.testing.assert_allclose(judged.cell_probabilities, cells, rtol=1e-12)
+    llr = np.where(enough, np.nansum(logit(members), axis=1), np.nan)
+    np.testing.assert_allclose(judged.member_probabilities, members, rtol=1e-12)
     np.testing.assert_allclose(judged.llr, llr, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(judged.contributions[enough], logit(cells)[enough], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(judged.contributions[enough], logit(members)[enough], rtol=1e-9, atol=1e-12)
     assert np.isnan(judged.contributions[~enough]).all()
     np.testing.assert_allclose(judged.probability, expit(llr + logit(0.3)), atol=5.1e-5)
     assert not judged.miscalibrated.any()
@@ -226,7 +226,7 @@ def test_one_row_and_a_table_agree_bit_for_bit(seed: int, rows: int) -> None:
     together = judge.probabilities(scores)
     for index in range(rows):
         alone = judge.probabilities(scores[index : index + 1])
-        for name in ("cell_probabilities", "llr", "contributions", "probability"):
+        for name in ("member_probabilities", "llr", "contributions", "probability"):
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[index], name)
         values = [None if math.isnan(score) else score for score in scores[index]]
         row = judge.row(scored(*values))

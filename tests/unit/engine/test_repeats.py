@@ -47,7 +47,7 @@ def scores(images: list[ImageFile], workers: int = 2, **options: Any) -> dict[st
 
 
 ALONE = {path: found for image in IMAGES for path, found in scores([image], workers=1).items()}
-LEARNED = [index for index, name in enumerate(plan().cell_names) if name not in HANDCRAFTED]
+LEARNED = [index for index, name in enumerate(plan().member_names) if name not in HANDCRAFTED]
 
 
 def agree(found: dict[str, tuple[float, ...]]) -> None:
@@ -60,7 +60,7 @@ def agree(found: dict[str, tuple[float, ...]]) -> None:
 def test_toys_cover_abstentions_and_scores() -> None:
     values = np.array(list(ALONE.values()))
     assert 0 < np.isnan(values).sum() < values.size / 2
-    assert plan().cell_names[-2:] == ("learned/plain", "learned/noisy")
+    assert plan().member_names[-2:] == ("learned/plain", "learned/noisy")
 
 
 @settings(max_examples=12, deadline=None)
@@ -84,5 +84,5 @@ def test_networks_see_one_shape_and_full_batches() -> None:
     list(score_images(chosen, IMAGES))
     shapes = learned.shapes  # type: ignore[attr-defined]
     assert set(shapes) == {(16, 16, 16, 3)}
-    tiles = sum(len(cell.tiles) for found in score_images(plan(), IMAGES) for cell in found.cells[6:])
+    tiles = sum(len(member.tiles) for found in score_images(plan(), IMAGES) for member in found.members[6:])
     assert len(shapes) == -(-tiles // 16)

@@ -163,7 +163,7 @@ def test_an_observer_that_raises_costs_only_itself() -> None:
         raise RuntimeError("no")
 
     rows = list(score_images(plan_of({"d": (Whole(mean), ["plain"])}), [picture(0)], observe=broken))
-    assert rows[0].cells[0].error is None
+    assert rows[0].members[0].error is None
 
 
 def test_an_observer_shared_by_a_run_is_called_by_one_thread_at_a_time(tmp_path: Path) -> None:

@@ -59,10 +59,10 @@ def test_views_cannot_be_written_to(thread_safe: bool) -> None:
 
     plan = plan_of({"bad": (Whole(spoil, thread_safe), ["plain", "v"])}, {"v": (step("copy", lambda p, _: p.copy()),)})
     (scored,) = score_images(plan, [picture(1)])
-    for cell in scored.cells:
-        assert cell.error is not None
-        assert cell.error.code == "D2F401"
-        assert "read-only" in cell.error.message
+    for member in scored.members:
+        assert member.error is not None
+        assert member.error.code == "D2F401"
+        assert "read-only" in member.error.message
 
 
 def test_array_that_a_preprocessor_keeps_stays_its_own() -> None:

@@ -37,7 +37,7 @@ detectors:
   - {id: guard, use: noise-level, with: {silent_above: 2000.0}}
 combine: {use: logistic}
 """
-CELLS = ("informed/plain", "informed/again", "guessing/plain", "guard/plain")
+MEMBERS = ("informed/plain", "informed/again", "guessing/plain", "guard/plain")
 REQUEST = Request(attacks=("jpeg:quality=60",), folds=3, today=date(2026, 11, 21), workers=1)
 DRAWS = 200
 
@@ -55,7 +55,7 @@ def table(count=240, collections=24, seed=0):
     scores[:, :, 3] = 0.7 * side[:, None] + random.normal(0, 1.5, (count, 2))
     listed = tuple(Labelled(f"{i}.png", int(labels[i]), collection=f"c{i // 2 % collections}") for i in range(count))
     digests = tuple(f"{i:064x}" for i in range(count))
-    return ScoreTable(Dataset(listed), digests, ("none", "jpeg:quality=60"), CELLS, scores)
+    return ScoreTable(Dataset(listed), digests, ("none", "jpeg:quality=60"), MEMBERS, scores)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,11 @@ def without(found):
 
 
 def plainly(chain, scored, columns):
-    """Fit some cells out of fold with nothing but the parts of a fit; return ratios (images, copies)."""
-    cells = tuple(scored.cells[column] for column in columns)
+    """Fit some members out of fold with nothing but the parts of a fit; return ratios (images, copies)."""
+    members = tuple(scored.members[column] for column in columns)
     recipe = read_recipe(chain)
-    recipe = replace(recipe, cells=cells, calibrators={cell: recipe.calibrators[cell] for cell in cells})
-    rows = as_rows(replace(scored, cells=cells, scores=scored.scores[:, :, list(columns)]))
+    recipe = replace(recipe, members=members, calibrators={member: recipe.calibrators[member] for member in members})
+    rows = as_rows(replace(scored, members=members, scores=scored.scores[:, :, list(columns)]))
     return out_of_fold(chain.plan.part(columns), recipe, rows, 0.5, 3, 0).llr.reshape(-1, 2)
 
 
@@ -88,7 +88,7 @@ def test_the_table_says_who_knows_who_guesses_and_who_repeats(without):
     assert without["detector", "guard"].says == "adds"
     assert without["view", "plain"].says == "adds"
     # Each of two that say the same can go; both cannot.
-    for part in (("view", "again"), ("cell", "informed/plain"), ("cell", "informed/again")):
+    for part in (("view", "again"), ("member", "informed/plain"), ("member", "informed/again")):
         assert without[part].says != "adds"
         assert all(abs(without[part].gains[copy, "auc"].value) < 0.02 for copy in ("none", WORST))
 
@@ -101,9 +101,9 @@ def test_a_guard_adds_at_the_worst_attack_only(without):
     assert guard.worst == "jpeg:quality=60"
 
 
-def test_a_part_of_one_cell_is_measured_once_and_listed_under_each_name(without):
-    one, other = without["detector", "guessing"], without["cell", "guessing/plain"]
-    assert one.cells == ("informed/plain", "informed/again", "guard/plain")
+def test_a_part_of_one_member_is_measured_once_and_listed_under_each_name(without):
+    one, other = without["detector", "guessing"], without["member", "guessing/plain"]
+    assert one.members == ("informed/plain", "informed/again", "guard/plain")
     assert (one.figures, one.gains) == (other.figures, other.gains)
 
 
@@ -149,17 +149,17 @@ def test_the_worst_attack_is_each_chains_own(chain):
 def test_a_chain_with_nothing_left_knows_nothing(tmp_path):
     alone = CHAIN[: CHAIN.index("  # it guesses")].replace(", views: [plain, again]", "") + "combine: {use: logistic}\n"
     scored = table()
-    scored = replace(scored, cells=CELLS[:1], scores=scored.scores[:, :, :1])
+    scored = replace(scored, members=MEMBERS[:1], scores=scored.scores[:, :, :1])
     found = ablate_table(toy_chain(tmp_path, alone), scored, REQUEST, DRAWS)
     left = found.without[0]
-    assert left.cells == ()
+    assert left.members == ()
     assert left.figures["none", "auc"] == 0.5
     assert left.figures[MEAN, "cost"] == pytest.approx(1.0)
     assert left.says == "adds"
     assert picked(list(eliminate(found.subsets, 10.0))) == (0,)
 
 
-def test_cells_that_never_speak_are_no_error_once_they_are_alone(chain):
+def test_members_that_never_speak_are_no_error_once_they_are_alone(chain):
     scored = table()
     scored.scores[:, :, 3] = np.nan
     subsets = Subsets(chain, scored, REQUEST)
@@ -167,7 +167,7 @@ def test_cells_that_never_speak_are_no_error_once_they_are_alone(chain):
     assert (subsets.llr((3,)) == 0).all()
 
 
-def test_fewer_cells_than_are_needed_are_all_needed(tmp_path):
+def test_fewer_members_than_are_needed_are_all_needed(tmp_path):
     text = CHAIN.replace("combine: {use: logistic}", "combine: {use: logistic, need: 4}")
     found = ablate_table(toy_chain(tmp_path, text), table(), REQUEST, DRAWS)
     assert found.without[0].figures["none", "auc"] > 0.5
@@ -194,8 +194,8 @@ def test_what_adds_here_and_harms_there_is_said_so(without):
 
 def test_a_selection_drops_the_guess_and_one_of_the_two_that_agree(found):
     steps = list(eliminate(found.subsets, 0.01))
-    assert steps[0].cell == ""
-    assert {step.cell for step in steps if step.taken} - {""} in (
+    assert steps[0].member == ""
+    assert {step.member for step in steps if step.taken} - {""} in (
         {"guessing/plain", "informed/plain"},
         {"guessing/plain", "informed/again"},
     )
@@ -207,7 +207,7 @@ def test_a_selection_drops_the_guess_and_one_of_the_two_that_agree(found):
     assert len(picked(list(eliminate(found.subsets, 100.0)))) == 1
 
 
-def test_each_step_drops_the_cell_whose_loss_is_least(found):
+def test_each_step_drops_the_member_whose_loss_is_least(found):
     steps = list(eliminate(found.subsets, 100.0))
     for before, step in pairwise(steps):
         costs = [found.subsets.cost(tuple(at for at in before.left if at != out)) for out in before.left]
@@ -217,7 +217,7 @@ def test_each_step_drops_the_cell_whose_loss_is_least(found):
 def test_the_report_the_page_and_the_data_hold_every_part(found):
     lines = list(ablation_lines(found))
     assert lines[0] == "240 images: 120 real, 120 generated, 24 components, each 2 times"
-    assert sum(line.startswith(("nothing", "detector ", "view ", "cell ")) for line in lines) == 1 + 3 + 2 + 4
+    assert sum(line.startswith(("nothing", "detector ", "view ", "member ")) for line in lines) == 1 + 3 + 2 + 4
     assert any(line.startswith("detector guard") and line.endswith("adds") for line in lines)
     page = ablation_markdown(found)
     assert page.count("| detector guard |") == 3
@@ -245,13 +245,13 @@ def test_the_fitted_rest_is_what_a_fit_of_its_own_file_gives(tmp_path):
     images = load_dataset(tmp_path / "set")
     chain = toy_chain(tmp_path, CHAIN)
     found = ablate(chain, images, REQUEST, 20)
-    assert found.whole.cells == CELLS
+    assert found.whole.members == MEMBERS
     fit = fit_picked(found.subsets, (1, 3))
     assert "guessing" not in fit.text
     assert "  # it knows\n  - {id: informed, use: noise-level, views: [again]}\n  # it holds\n" in fit.text
     (tmp_path / "picked.yaml").write_text(fit.text, "utf-8")
     loaded = load_chain(tmp_path / "picked.yaml", catalog=catalog())
     assert loaded.warnings == ()
-    assert loaded.plan.cell_names == ("informed/again", "guard/plain")
+    assert loaded.plan.member_names == ("informed/again", "guard/plain")
     again = load_chain(tmp_path / "picked.yaml", catalog=catalog(), refit=True)
     assert fit_chain(again, images, REQUEST).text == fit.text

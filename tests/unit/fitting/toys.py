@@ -82,23 +82,25 @@ def write_set(folder: Path, count: int = 40, collections: int = 8, seed: int = 0
         Image.fromarray(pixels).save(where / f"{number}.png")
 
 
-def simulated(count: int, cells: int, seed: int = 0, collections: int = 20, separation: float = 1.0) -> ScoreTable:
-    """Normal scores of two copies an image; the last cell points the other way."""
+def simulated(count: int, members: int, seed: int = 0, collections: int = 20, separation: float = 1.0) -> ScoreTable:
+    """Normal scores of two copies an image; the last member points the other way."""
     random = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     listed = tuple(Labelled(f"{i}.png", int(labels[i]), collection=f"c{i // 2 % collections}") for i in range(count))
-    shift = separation * (2 * labels - 1)[:, None, None] * np.where(np.arange(cells) == cells - 1, -1, 1)
-    scores = random.normal(0, 1.5, (count, 2, cells)) + shift
+    shift = separation * (2 * labels - 1)[:, None, None] * np.where(np.arange(members) == members - 1, -1, 1)
+    scores = random.normal(0, 1.5, (count, 2, members)) + shift
     digests = tuple(f"{i:064x}" for i in range(count))
-    return ScoreTable(Dataset(listed), digests, ("none", "toy"), tuple(f"d{i}/plain" for i in range(cells)), scores)
+    return ScoreTable(Dataset(listed), digests, ("none", "toy"), tuple(f"d{i}/plain" for i in range(members)), scores)
 
 
-def recipe(cells: tuple[str, ...], calibrator: type = Platt) -> Recipe:
-    return Recipe(cells, dict.fromkeys(cells, calibrator), Logistic, LogisticOptions(), Platt)
+def recipe(members: tuple[str, ...], calibrator: type = Platt) -> Recipe:
+    return Recipe(members, dict.fromkeys(members, calibrator), Logistic, LogisticOptions(), Platt)
 
 
-def plan(cells: tuple[str, ...]) -> Plan:
-    return Plan("toy", "", {"plain": ()}, tuple(BoundDetector(cell.split("/")[0], None, ("plain",)) for cell in cells))
+def plan(members: tuple[str, ...]) -> Plan:
+    return Plan(
+        "toy", "", {"plain": ()}, tuple(BoundDetector(member.split("/")[0], None, ("plain",)) for member in members)
+    )
 
 
 def rows_of(table: ScoreTable) -> Rows:

@@ -103,7 +103,7 @@ def vgg(x: Array, state: State, depth: int) -> Array:
 
 
 def adaptive_mean(x: Array, grid: int) -> Array:
-    """Average over grid x grid cells: from floor(i h / grid) to ceil((i + 1) h / grid)."""
+    """Average over grid x grid members: from floor(i h / grid) to ceil((i + 1) h / grid)."""
     height, width = x.shape[2:]
     rows = [slice(i * height // grid, int(np.ceil((i + 1) * height / grid))) for i in range(grid)]
     columns = [slice(i * width // grid, int(np.ceil((i + 1) * width / grid))) for i in range(grid)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from d2f.api.rows import Cell, Failure, Row
+from d2f.api.rows import Failure, Member, Row
 from d2f.output import Head
 
-CELLS = (("resnet", "plain"), ("resnet", "denoised"), ("provenance", "plain"))
-HEAD = Head("robust", "3f9a12c0" * 8, CELLS)
-OTHER = Head("robust", "beefbeef" * 8, CELLS)
+MEMBERS = (("resnet", "plain"), ("resnet", "denoised"), ("provenance", "plain"))
+HEAD = Head("robust", "3f9a12c0" * 8, MEMBERS)
+OTHER = Head("robust", "beefbeef" * 8, MEMBERS)
 
 GENERATED = Row(
     path="a.jpg",
@@ -22,9 +22,9 @@ GENERATED = Row(
     flips=("resnet: plain generated, denoised real", "noise: plain real, jpeg generated"),
     llr=3.5,
     stages=(
-        Cell("resnet", "plain", 3.2, 0.98, 1.9),
-        Cell("resnet", "denoised", -0.1 - 0.2, 0.31, -0.4),
-        Cell("provenance", "plain", 1.0, 0.9, 2.0, evidence="C2PA manifest signed by a generator"),
+        Member("resnet", "plain", 3.2, 0.98, 1.9),
+        Member("resnet", "denoised", -0.1 - 0.2, 0.31, -0.4),
+        Member("provenance", "plain", 1.0, 0.9, 2.0, evidence="C2PA manifest signed by a generator"),
     ),
     chain="robust",
     chain_digest=HEAD.digest,
@@ -38,9 +38,9 @@ HALF = dataclasses.replace(
     flips=(),
     llr=None,
     stages=(
-        Cell("resnet", "plain", error=Failure("D2F401", "ValueError: a, b: c")),
-        Cell("resnet", "denoised", 0.5),
-        Cell("provenance", "plain", abstained="no manifest, no metadata"),
+        Member("resnet", "plain", error=Failure("D2F401", "ValueError: a, b: c")),
+        Member("resnet", "denoised", 0.5),
+        Member("provenance", "plain", abstained="no manifest, no metadata"),
     ),
 )
 BROKEN = Row(

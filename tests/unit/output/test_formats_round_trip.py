@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2f.api.rows import Cell, Row
+from d2f.api.rows import Member, Row
 from d2f.output import Format, Head, open_writer
-from d2f.output.columns import cells_of, columns, flatten, unflatten
+from d2f.output.columns import columns, flatten, members_of, unflatten
 from d2f.output.csv import decode, encode
-from tests.unit.output.made import BROKEN, CELLS, GENERATED, HEAD, NASTY_NAMES, NOT_UTF8, ROWS, named
+from tests.unit.output.made import BROKEN, GENERATED, HEAD, MEMBERS, NASTY_NAMES, NOT_UTF8, ROWS, named
 
 RESUMABLE: tuple[Format, ...] = ("jsonl", "csv", "parquet")
 
@@ -76,7 +76,7 @@ def test_csv_through_the_standard_reader(tmp_path: Path) -> None:
     path = written((*ROWS, named("two\nlines\r.jpg")), "csv", tmp_path / "rows.csv")
     with path.open(encoding="utf-8", newline="") as file:
         records = list(csv.DictReader(file, strict=True))
-    assert list(records[0]) == list(columns(CELLS))
+    assert list(records[0]) == list(columns(MEMBERS))
     assert len(records) == 5
     first, half, broken = records[0], records[2], records[3]
     assert float(first["resnet/denoised:score"]) == -0.1 - 0.2
@@ -97,7 +97,7 @@ def test_parquet_through_pyarrow(tmp_path: Path) -> None:
     folder = written(ROWS, "parquet", tmp_path / "rows.parquet")
     assert [part.name for part in folder.iterdir()] == ["part-00000.parquet"]
     table = pyarrow.dataset.dataset(folder).to_table()
-    assert table.to_pylist() == [{name: flatten(row).get(name) for name in columns(CELLS)} for row in ROWS]
+    assert table.to_pylist() == [{name: flatten(row).get(name) for name in columns(MEMBERS)} for row in ROWS]
     kinds = {name: str(table.schema.field(name).type) for name in table.column_names}
     assert (kinds["width"], kinds["llr"], kinds["flips"], kinds["provenance/plain:evidence"]) == (
         *("int32", "double", "string"),
@@ -124,25 +124,25 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", RESUMABLE)
 def test_what_is_not_finite_is_not_written(format: Format, tmp_path: Path) -> None:
-    cells = (Cell("resnet", "plain", math.nan, 0.5, math.inf),)
-    row = dataclasses.replace(GENERATED, llr=-math.inf, stages=cells)
+    members = (Member("resnet", "plain", math.nan, 0.5, math.inf),)
+    row = dataclasses.replace(GENERATED, llr=-math.inf, stages=members)
     path = written((row,), format, tmp_path / "rows")
     (back,) = read(format, path)
-    assert (back.llr, back.stages) == (None, (Cell("resnet", "plain", None, 0.5, None),))
+    assert (back.llr, back.stages) == (None, (Member("resnet", "plain", None, 0.5, None),))
 
 
 def test_numpy_numbers_are_written_as_numbers(tmp_path: Path) -> None:
     import numpy as np
 
-    row = dataclasses.replace(GENERATED, llr=np.float64(0.1), stages=(Cell("resnet", "plain", np.float64(1) / 3),))
+    row = dataclasses.replace(GENERATED, llr=np.float64(0.1), stages=(Member("resnet", "plain", np.float64(1) / 3),))
     for format in RESUMABLE:
         (back,) = read(format, written((row,), format, tmp_path / format))
         assert (back.llr, back.stages[0].score) == (0.1, 1 / 3)
 
 
-def test_cells_of_names_every_cell() -> None:
-    assert cells_of(columns(CELLS)) == CELLS
-    assert cells_of(columns(())) == ()
+def test_members_of_names_every_member() -> None:
+    assert members_of(columns(MEMBERS)) == MEMBERS
+    assert members_of(columns(())) == ()
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=6))
@@ -154,13 +154,13 @@ def test_any_text_survives_csv(fields: list[str]) -> None:
 
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
-cells = st.builds(Cell, st.just("d"), st.just("v"), numbers, numbers, numbers, texts, st.none(), texts)
+members = st.builds(Member, st.just("d"), st.just("v"), numbers, numbers, numbers, texts, st.none(), texts)
 
 
-@given(numbers, cells)
-def test_flat_rows_come_back(llr: float | None, cell: Cell) -> None:
-    row = dataclasses.replace(GENERATED, llr=llr, stages=(cell,))
+@given(numbers, members)
+def test_flat_rows_come_back(llr: float | None, member: Member) -> None:
+    row = dataclasses.replace(GENERATED, llr=llr, stages=(member,))
     head = Head("c", "d", (("d", "v"),))
-    flat = {name: flatten(row).get(name) for name in columns(head.cells)}
-    empty = cell == Cell("d", "v")
-    assert unflatten(flat, head.cells) == (dataclasses.replace(row, stages=()) if empty else row)
+    flat = {name: flatten(row).get(name) for name in columns(head.members)}
+    empty = member == Member("d", "v")
+    assert unflatten(flat, head.members) == (dataclasses.replace(row, stages=()) if empty else row)

@@ -11,7 +11,7 @@ from d2f.api.errors import D2FError, Exit
 from d2f.api.rows import Row
 from d2f.output import Done, Format, Head, open_writer
 from d2f.output import parquet as parquet_parts
-from tests.unit.output.made import CELLS, GENERATED, HEAD, NASTY_NAMES, OTHER, ROWS, named
+from tests.unit.output.made import GENERATED, HEAD, MEMBERS, NASTY_NAMES, OTHER, ROWS, named
 
 LINES: tuple[Format, ...] = ("jsonl", "csv")
 RESUMABLE: tuple[Format, ...] = ("jsonl", "csv", "parquet")
@@ -104,7 +104,7 @@ def test_another_chain_is_refused_and_nothing_changed(format: Format, tmp_path: 
 def test_columns_of_another_chain_are_refused_without_rows(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     write(path, "csv", ())
-    assert refused(path, "csv", Head("robust", HEAD.digest, CELLS[:1])).problems[0].code == "D2F005"
+    assert refused(path, "csv", Head("robust", HEAD.digest, MEMBERS[:1])).problems[0].code == "D2F005"
     write(tmp_path / "parts", "parquet", ())
     assert refused(tmp_path / "parts", "parquet", OTHER).problems[0].code == "D2F005"
 

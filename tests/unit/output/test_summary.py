@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from d2f.api.errors import Exit
-from d2f.api.rows import Cell, Failure
+from d2f.api.rows import Failure, Member
 from d2f.output import Summary
 from d2f.output.summary import MOST_REASONS
 from tests.unit.output.made import BROKEN, GENERATED, HALF, HEAD, REAL, ROWS, named
@@ -19,9 +19,9 @@ def test_word_for_word() -> None:
         "6 images: 2 generated, 1 real, 1 inconclusive, 2 failed",
         "failed images",
         "       2  D2F304: the image is damaged or truncated; first: broken.jpg",
-        "failed cells (the images' other cells stand)",
+        "failed members (the images' other members stand)",
         "       1  resnet/plain D2F401: ValueError: a, b: c; first: half.jpg",
-        "cells that abstained",
+        "members that abstained",
         "       1  provenance/plain: no manifest, no metadata; first: half.jpg",
         "2 verdicts with a detector that turns between views",
         "5 in 2.0 s, 2.5 a second; 1 kept from an earlier run",
@@ -56,8 +56,8 @@ def test_exit_codes() -> None:
 def test_reasons_do_not_grow_with_the_images() -> None:
     summary = Summary(HEAD)
     for number in range(1000):
-        cell = Cell("resnet", "plain", error=Failure("D2F401", f"ValueError: temperature {number}"))
-        summary.add(dataclasses.replace(named(f"{number}.jpg"), stages=(cell,), flips=()))
+        member = Member("resnet", "plain", error=Failure("D2F401", f"ValueError: temperature {number}"))
+        summary.add(dataclasses.replace(named(f"{number}.jpg"), stages=(member,), flips=()))
     lines = list(summary.lines(1.0, "rows.csv"))
     assert lines[2] == f"{1000 - MOST_REASONS:>8}  other reasons; first: {MOST_REASONS}.jpg"
     assert lines[3] == "       1  resnet/plain D2F401: ValueError: temperature 0; first: 0.jpg"

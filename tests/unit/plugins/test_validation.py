@@ -127,9 +127,9 @@ def test_paths_as_a_person_writes_them() -> None:
 
 class TestBuild:
     def test_gives_the_stage_its_options(self) -> None:
-        stage = build(Catalog.of(Stage), "preprocessor", "soft", {"window": 7}, cells=("a/plain",))
+        stage = build(Catalog.of(Stage), "preprocessor", "soft", {"window": 7}, members=("a/plain",))
         assert stage.options == Options(window=7)
-        assert stage.more == {"cells": ("a/plain",)}
+        assert stage.more == {"members": ("a/plain",)}
 
     def test_all_wrong_options_at_once(self) -> None:
         with pytest.raises(D2FError) as caught:

@@ -94,13 +94,13 @@ def chain(folder, text=CHAIN):
 
 
 def score_set(plan, images, bring, attacks, **more):
-    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.cell_names)
+    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.member_names)
     fill(collector, range(len(images)), plan, bring, attacks, **more)
     return collector.table()
 
 
 def score_kept(plan, images, bring, attacks, keeping, **more):
-    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.cell_names)
+    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), plan.member_names)
     fill_kept(collector, range(len(images)), plan, bring, attacks, keeping, **more)
     return collector.table()
 
@@ -144,14 +144,14 @@ def test_the_fitted_file_is_the_same_to_the_byte(images, tmp_path):
     assert Mean.shown == 2 * 24 * 2 * 2
 
 
-def test_a_new_view_costs_only_its_own_cells(images, tmp_path):
+def test_a_new_view_costs_only_its_own_members(images, tmp_path):
     kept(tmp_path, images)
     table, shown = kept(tmp_path, images, MORE)
     assert shown == 24 * 2
     same(table, plainly(tmp_path, images, MORE))
     table, shown = kept(tmp_path, images, CHAIN.replace("{id: mean, use: mean, views: [plain, noisy]}", "{use: mean}"))
     assert shown == 0
-    assert table.cells == ("mean/plain", "shy/plain")
+    assert table.members == ("mean/plain", "shy/plain")
 
 
 def test_new_attacks_and_images_cost_only_themselves(images, tmp_path):

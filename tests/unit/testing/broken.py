@@ -313,7 +313,7 @@ class OneWay(Line):
         return found.model_copy(update={"slope": abs(found.slope)})
 
 
-@breaks("ratios are finite, whatever cells are missing", "on rows with cells missing: a ratio of nan")
+@breaks("ratios are finite, whatever members are missing", "on rows with members missing: a ratio of nan")
 class Whole(Sum):
     def combine(self, probabilities: Any) -> Any:
         parts = np.log(probabilities) - np.log1p(-probabilities)
@@ -334,7 +334,7 @@ class Misattributed(Sum):
         return Combination(made.llr, made.contributions * 0.5)
 
 
-@breaks("cells may stand in any order", "keep what is fitted by the cell's name")
+@breaks("members may stand in any order", "keep what is fitted by the member's name")
 class ByPlace(Sum):
     def combine(self, probabilities: Any) -> Any:
         parts = super().combine(probabilities).contributions * np.arange(1, probabilities.shape[1] + 1)
@@ -348,11 +348,11 @@ class Turned(Sum):
         return Combination(-made.llr, -made.contributions)
 
 
-@breaks("one cell will do", "fitted to one cell: it raised IndexError")
+@breaks("one member will do", "fitted to one member: it raised IndexError")
 class Pair(Sum):
-    def __init__(self, options: Any, cells: Any) -> None:
-        super().__init__(options, cells)
-        self.second = cells[1]
+    def __init__(self, options: Any, members: Any) -> None:
+        super().__init__(options, members)
+        self.second = members[1]
 
 
 @breaks("features are finite, one row a picture", "rows of [")

@@ -100,10 +100,10 @@ class Sum:
     """A sound combiner: the sum of all logits."""
 
     name = "sum"
-    summary = "Adds the logits of all cells."
+    summary = "Adds the logits of all members."
     Options: type[Any] = NoOptions
 
-    def __init__(self, options: Any, cells: Any) -> None:
+    def __init__(self, options: Any, members: Any) -> None:
         self.options = options
 
     def combine(self, probabilities: Any) -> Any:
@@ -112,7 +112,7 @@ class Sum:
         return Combination(parts.sum(axis=1), parts)
 
     @classmethod
-    def fit(cls, options: Any, cells: Any, probabilities: Any, labels: Any, weights: Any) -> Any:
+    def fit(cls, options: Any, members: Any, probabilities: Any, labels: Any, weights: Any) -> Any:
         return options
 
 

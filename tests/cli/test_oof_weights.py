@@ -1,4 +1,4 @@
-"""`d2f train --keep-folds` and `d2f chain fit --stand-ins`: one set for the weights and for the chain."""
+"""`d2f train --keep-folds` and `d2f chain fit --oof-weights`: one set for the weights and for the chain."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ def test_a_chain_is_fitted_to_the_images_that_its_weights_were_trained_on(place,
     assert fit("-o", "fitted.yaml") == 2
     refused = capsys.readouterr().err
     assert "error[D2F604]: 24 of 24 images trained the weights of 'noise'" in refused
-    assert "--stand-ins DETECTOR=DIR" in refused
-    assert fit("-o", "fitted.yaml", "--stand-ins", "noise=folds") == 0
+    assert "--oof-weights DETECTOR=DIR" in refused
+    assert fit("-o", "fitted.yaml", "--oof-weights", "noise=folds") == 0
     printed = capsys.readouterr()
     assert "24 images: 12 real, 12 generated" in printed.out
     assert "flatters" not in printed.out + printed.err
     digests = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in Path("folds").iterdir())
     fitted = YAML(typ="safe", pure=True).load(Path("fitted.yaml").read_text("utf-8"))["fitted"]
-    assert (len(digests), fitted["stand_ins"]) == (3, {"noise": digests})
+    assert (len(digests), fitted["oof_weights"]) == (3, {"noise": digests})
     assert main(["chain", "check", "fitted.yaml"]) == 0
     assert "D2F506" not in capsys.readouterr().err
-    assert fit("--stand-ins", "noise=folds", "--draws", "20", command="ablate") == 0
+    assert fit("--oof-weights", "noise=folds", "--draws", "20", command="ablate") == 0
 
 
 def test_a_second_run_replaces_what_the_first_one_kept(place, capsys):
@@ -117,10 +117,10 @@ def test_a_network_has_no_folds_to_keep(place, capsys):
 @pytest.mark.parametrize(
     ("given", "code", "said"),
     [
-        (("noise",), "D2F001", "--stand-ins takes DETECTOR=DIR, not 'noise'"),
-        (("=folds",), "D2F001", "--stand-ins takes DETECTOR=DIR, not '=folds'"),
-        (("noise=",), "D2F001", "--stand-ins takes DETECTOR=DIR, not 'noise='"),
-        (("noise=a", "noise=b"), "D2F001", "--stand-ins gives 'noise' two folders"),
+        (("noise",), "D2F001", "--oof-weights takes DETECTOR=DIR, not 'noise'"),
+        (("=folds",), "D2F001", "--oof-weights takes DETECTOR=DIR, not '=folds'"),
+        (("noise=",), "D2F001", "--oof-weights takes DETECTOR=DIR, not 'noise='"),
+        (("noise=a", "noise=b"), "D2F001", "--oof-weights gives 'noise' two folders"),
         (("noize=folds",), "D2F604", "chain 'own' has no detector 'noize'"),
         (("noise=nowhere",), "D2F604", "`d2f train RECIPE --keep-folds DIR` leaves them"),
     ],
@@ -128,7 +128,7 @@ def test_a_network_has_no_folds_to_keep(place, capsys):
 @pytest.mark.parametrize("command", ["fit", "ablate"])
 def test_what_a_user_can_get_wrong(place, capsys, given, code, said, command):
     Path("own.yaml").write_text(CHAIN.replace(", with: {weights: out.safetensors}", ""), "utf-8")
-    more = [word for each in given for word in ("--stand-ins", each)]
+    more = [word for each in given for word in ("--oof-weights", each)]
     assert fit(*more, *(("-o", "fitted.yaml") if command == "fit" else ()), command=command) == 2
     printed = capsys.readouterr().err
     assert f"error[{code}]" in printed

@@ -92,9 +92,9 @@ def chain(folder: Path, *ids: str, noise: bool = True):
     return toy_chain(folder, text, True, Biased)
 
 
-def biases(table, cell: str):
+def biases(table, member: str):
     """Which weights scored each image: what they added to the noise of its plain view, shape (images, copies)."""
-    added = table.scores[:, :, table.cells.index(cell)] - table.scores[:, :, table.cells.index("noise/plain")]
+    added = table.scores[:, :, table.members.index(member)] - table.scores[:, :, table.members.index("noise/plain")]
     return np.round(added, 6)
 
 
@@ -107,7 +107,7 @@ def problem(chain, images, request):
 def test_each_image_is_scored_by_the_first_weights_that_did_not_see_it(images, tmp_path):
     write(tmp_path / "one.safetensors", OWN, images, range(30))
     folds(tmp_path / "folds", images)
-    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds")})
+    request = replace(QUICK, oof_weights={"one": str(tmp_path / "folds")})
     table, notes = scored_unseen(chain(tmp_path, "one"), images, request)
     expected = [OWN if i >= 30 else FIRST + i % 3 for i in range(40)]
     assert biases(table, "one/plain").tolist() == [[bias, bias] for bias in expected]
@@ -121,7 +121,7 @@ def test_two_detectors_have_folds_of_their_own(images, tmp_path):
         write(tmp_path / f"{name}.safetensors", OWN, images, range(40))
     folds(tmp_path / "thirds", images)
     folds(tmp_path / "halves", images, 2, 300.0)
-    request = replace(QUICK, stand_ins={"two": str(tmp_path / "halves"), "one": str(tmp_path / "thirds")})
+    request = replace(QUICK, oof_weights={"two": str(tmp_path / "halves"), "one": str(tmp_path / "thirds")})
     table, _ = scored_unseen(chain(tmp_path, "one", "two"), images, request)
     assert biases(table, "one/plain")[:, 0].tolist() == [FIRST + i % 3 for i in range(40)]
     assert biases(table, "two/plain")[:, 0].tolist() == [300.0 + i % 2 for i in range(40)]
@@ -131,11 +131,11 @@ def test_scores_that_are_kept_are_the_same_and_the_chains_own_are_not_taken_for_
     write(tmp_path / "one.safetensors", OWN, images, range(40))
     folds(tmp_path / "folds", images)
     ticks: list[None] = []
-    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds")}, tick=lambda: ticks.append(None))
+    request = replace(QUICK, oof_weights={"one": str(tmp_path / "folds")}, tick=lambda: ticks.append(None))
     expected, _ = scored_unseen(chain(tmp_path, "one"), images, request)
     keeping = replace(request, keep_scores=str(tmp_path / "scores.sqlite"))
     flattered, _ = scored_unseen(
-        chain(tmp_path, "one"), images, replace(keeping, stand_ins={}, allow_overlap=True, tick=None)
+        chain(tmp_path, "one"), images, replace(keeping, oof_weights={}, allow_overlap=True, tick=None)
     )
     assert (biases(flattered, "one/plain") == OWN).all()
     for count in (2, 3):
@@ -154,7 +154,7 @@ def test_an_image_that_cannot_be_read_may_be_the_only_one_of_its_weights(images,
     folds(tmp_path / "folds", images)
     if gone:
         broken.unlink()
-    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds")}, keep_scores=keep and str(tmp_path / keep))
+    request = replace(QUICK, oof_weights={"one": str(tmp_path / "folds")}, keep_scores=keep and str(tmp_path / keep))
     table, _ = scored_unseen(chain(tmp_path, "one"), images, request)
     assert [path for path, _ in table.unread] == [str(broken)]
     assert biases(table, "one/plain")[:, 0].tolist() == [FIRST + i % 3 for i in range(40) if i != 7]
@@ -164,39 +164,39 @@ def test_the_fitted_file_names_the_weights_that_stood_in(images, tmp_path):
     own = write(tmp_path / "one.safetensors", OWN, images, range(40))
     standing = folds(tmp_path / "folds", images)
     write(tmp_path / "folds" / "unused.safetensors", 900.0, images, range(40))
-    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds")})
+    request = replace(QUICK, oof_weights={"one": str(tmp_path / "folds")})
     text = fit_chain(chain(tmp_path, "one"), images, request).text
     fitted = YAML(typ="safe", pure=True).load(text)["fitted"]
-    assert fitted["stand_ins"] == {"one": sorted(standing)}
+    assert fitted["oof_weights"] == {"one": sorted(standing)}
     assert list(fitted["weights"].values()) == [own]
     loaded = toy_chain(tmp_path, text, False, Biased)
-    assert loaded.file.fitted.stand_ins == {"one": sorted(standing)}
-    # Thresholds found once more, without stand-ins and with: what the rest was fitted with stays.
-    for stand_ins, expected in (({}, None), (request.stand_ins, {"one": sorted(standing)})):
-        again = replace(QUICK, attacks=(), stand_ins=stand_ins, allow_overlap=True)
+    assert loaded.file.fitted.oof_weights == {"one": sorted(standing)}
+    # Thresholds found once more, without out-of-fold weights and with: what the rest was fitted with stays.
+    for oof_weights, expected in (({}, None), (request.oof_weights, {"one": sorted(standing)})):
+        again = replace(QUICK, attacks=(), oof_weights=oof_weights, allow_overlap=True)
         found = YAML(typ="safe", pure=True).load(fit_only_thresholds(loaded, images, again).text)["fitted"]
-        assert found["stand_ins"] == {"one": sorted(standing)}
-        assert found["thresholds"].get("stand_ins") == expected
+        assert found["oof_weights"] == {"one": sorted(standing)}
+        assert found["thresholds"].get("oof_weights") == expected
 
 
-def test_without_stand_ins_the_file_says_nothing_of_them(images, tmp_path):
+def test_without_oof_weights_the_file_says_nothing_of_them(images, tmp_path):
     write(tmp_path / "one.safetensors", OWN, images, range(40))
     fit = fit_chain(chain(tmp_path, "one"), images, replace(QUICK, allow_overlap=True))
     assert fit.notes == (
         f"40 of 40 images trained the weights of 'one', such as {images[0].path}: the fit flatters it",
     )
-    assert "stand_ins:" not in fit.text
+    assert "oof_weights:" not in fit.text
     loaded = toy_chain(tmp_path, fit.text, False, Biased)
-    assert "stand_ins:" not in fit_only_thresholds(loaded, images, replace(QUICK, allow_overlap=True)).text
+    assert "oof_weights:" not in fit_only_thresholds(loaded, images, replace(QUICK, allow_overlap=True)).text
 
 
-def test_a_chain_that_is_picked_names_stand_ins_of_its_own_detectors_only(images, tmp_path):
+def test_a_chain_that_is_picked_names_oof_weights_of_its_own_detectors_only(images, tmp_path):
     write(tmp_path / "one.safetensors", OWN, images, range(40))
     folds(tmp_path / "folds", images)
-    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds")})
+    request = replace(QUICK, oof_weights={"one": str(tmp_path / "folds")})
     subsets = ablate(chain(tmp_path, "one"), images, request, draws=5).subsets
-    assert "stand_ins:" in fit_picked(subsets, (0, 2)).text
-    assert "stand_ins:" not in fit_picked(subsets, (0, 1)).text
+    assert "oof_weights:" in fit_picked(subsets, (0, 2)).text
+    assert "oof_weights:" not in fit_picked(subsets, (0, 1)).text
 
 
 def test_where_all_saw_an_image_it_is_refused_or_noted_once(images, tmp_path):
@@ -205,8 +205,8 @@ def test_where_all_saw_an_image_it_is_refused_or_noted_once(images, tmp_path):
     folds(tmp_path / "thirds", images)
     folds(tmp_path / "partial", images)
     write(tmp_path / "partial" / "fold-1.safetensors", FIRST, images, range(40))
-    stand_ins = {"one": str(tmp_path / "thirds"), "two": str(tmp_path / "partial")}
-    request = replace(QUICK, stand_ins=stand_ins)
+    oof_weights = {"one": str(tmp_path / "thirds"), "two": str(tmp_path / "partial")}
+    request = replace(QUICK, oof_weights=oof_weights)
     refused = problem(chain(tmp_path, "one", "two"), images, request)
     sentence = (
         f"14 of 40 images trained the weights of 'two' and of all that stand in for them, such as {images[0].path}"
@@ -226,27 +226,27 @@ def test_where_all_saw_an_image_it_is_refused_or_noted_once(images, tmp_path):
         ({}, {"recipe": "sha256:b"}, False),
     ],
 )
-def test_stand_ins_of_another_recipe_are_told(images, tmp_path, own, standing, told):
+def test_oof_weights_of_another_recipe_are_told(images, tmp_path, own, standing, told):
     for name in ("one", "two"):
         write(tmp_path / f"{name}.safetensors", OWN, images, range(40), **own)
     folds(tmp_path / "folds", images, **standing)
     folds(tmp_path / "alike", images, **own)
-    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds"), "two": str(tmp_path / "alike")})
-    sentence = f"stand-ins in '{tmp_path}/folds' were made by another recipe than the weights of 'one'"
+    request = replace(QUICK, oof_weights={"one": str(tmp_path / "folds"), "two": str(tmp_path / "alike")})
+    sentence = f"out-of-fold weights in '{tmp_path}/folds' were made by another recipe than the weights of 'one'"
     assert fit_chain(chain(tmp_path, "one", "two"), images, request).notes == ((sentence,) if told else ())
 
 
-def test_stand_ins_of_another_recipe_that_score_nothing_are_not_told(images, tmp_path):
+def test_oof_weights_of_another_recipe_that_score_nothing_are_not_told(images, tmp_path):
     write(tmp_path / "one.safetensors", OWN, images, (), recipe="sha256:a")
     folds(tmp_path / "folds", images, recipe="sha256:b")
-    request = replace(QUICK, stand_ins={"one": str(tmp_path / "folds")})
+    request = replace(QUICK, oof_weights={"one": str(tmp_path / "folds")})
     assert scored_unseen(chain(tmp_path, "one"), images, request)[1] == ()
 
 
 def test_weights_that_do_not_say_what_they_saw_do_not_stand_in(images, tmp_path):
     write(tmp_path / "one.safetensors", OWN, images, range(40))
     write(tmp_path / "folds" / "a.safetensors", FIRST, images, None)
-    refused = problem(chain(tmp_path, "one"), images, replace(QUICK, stand_ins={"one": str(tmp_path / "folds")}))
+    refused = problem(chain(tmp_path, "one"), images, replace(QUICK, oof_weights={"one": str(tmp_path / "folds")}))
     assert refused.code == "D2F604"
     assert refused.message == (
         f"'{tmp_path}/folds/a.safetensors' cannot stand in for the weights of 'one': "
@@ -258,7 +258,7 @@ def test_what_a_stand_in_lacks_is_said(images, tmp_path):
     write(tmp_path / "one.safetensors", OWN, images, range(40))
     folds(tmp_path / "folds", images)
     Biased.absent = "fold-2"
-    refused = problem(chain(tmp_path, "one"), images, replace(QUICK, stand_ins={"one": str(tmp_path / "folds")}))
+    refused = problem(chain(tmp_path, "one"), images, replace(QUICK, oof_weights={"one": str(tmp_path / "folds")}))
     assert refused.message.endswith(
         "fold-2.safetensors' cannot stand in for the weights of 'one': no tower here; fetch it"
     )
@@ -276,12 +276,12 @@ def test_what_a_stand_in_lacks_is_said(images, tmp_path):
 def test_what_cannot_stand_in_is_refused(images, tmp_path, detector, folder, code, said):
     write(tmp_path / "one.safetensors", OWN, images, range(40))
     folds(tmp_path / "folds", images)
-    refused = problem(chain(tmp_path, "one"), images, replace(QUICK, stand_ins={detector: str(tmp_path / folder)}))
+    refused = problem(chain(tmp_path, "one"), images, replace(QUICK, oof_weights={detector: str(tmp_path / folder)}))
     assert refused.code == code
     assert said in refused.message
 
 
-def test_other_detectors_are_not_built_again_for_stand_ins(images, tmp_path, monkeypatch):
+def test_other_detectors_are_not_built_again_for_oof_weights(images, tmp_path, monkeypatch):
     for name in ("one", "two"):
         write(tmp_path / f"{name}.safetensors", OWN, images, range(40) if name == "one" else [])
     folds(tmp_path / "folds", images)
@@ -294,5 +294,5 @@ def test_other_detectors_are_not_built_again_for_stand_ins(images, tmp_path, mon
     monkeypatch.setattr(Biased, "__init__", counted)
     loaded = chain(tmp_path, "one", "two")
     made.clear()
-    scored_unseen(loaded, images, replace(QUICK, stand_ins={"one": str(tmp_path / "folds")}))
+    scored_unseen(loaded, images, replace(QUICK, oof_weights={"one": str(tmp_path / "folds")}))
     assert made == ["fold-1", "fold-2", "fold-3"]
