@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.members import member_len, set_member_size
+from rich.cells import cell_len, set_member_size
 from rich.text import Text
 
 from d2f.api.rows import Row
@@ -106,16 +106,16 @@ def shortened(path: str, width: int) -> str:
     >>> shortened("holidays/2019/island/IMG_0001.jpg", 24)
     'holidays/2…/IMG_0001.jpg'
     """
-    if member_len(path) <= width:
+    if cell_len(path) <= width:
         return path
     folder, slash, name = path.rpartition("/")
     end = slash + name
-    if not folder or member_len(end) > width - 4:
+    if not folder or cell_len(end) > width - 4:
         end = _last_members(path, width // 2)
-    return set_member_size(path, width - 1 - member_len(end)).rstrip() + "…" + end
+    return set_member_size(path, width - 1 - cell_len(end)).rstrip() + "…" + end
 
 
 def _last_members(text: str, width: int) -> str:
-    while member_len(text) > width:
+    while cell_len(text) > width:
         text = text[1:]
     return text

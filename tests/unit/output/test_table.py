@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from rich.members import member_len
+from rich.cells import cell_len
 
 from d2f.api.rows import Row
 from d2f.output.columns import printable
@@ -76,7 +76,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     rows = (*ROWS, *(named(name) for name in NASTY_NAMES), named("写真" * 60), named("x" * 300))
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
     lines = printed(rows, console).splitlines()
-    assert max(member_len(line) for line in lines) <= width
+    assert max(cell_len(line) for line in lines) <= width
     assert sum(column_widths(width)) + 4 == width
 
 
@@ -105,5 +105,5 @@ def test_shortened(path: str, width: int, short: str) -> None:
 def test_shortened_fits_and_keeps_its_end(text: str, width: int) -> None:
     path = printable(text)
     short = shortened(path, width)
-    assert member_len(short) <= width
+    assert cell_len(short) <= width
     assert short == path or (short.partition("…")[2] and path.endswith(short.rpartition("…")[2]))

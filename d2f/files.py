@@ -1,0 +1,92 @@
+"""Files written whole or not at all: atomic writes, refusal to overwrite, locks between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from d2f.api.errors import D2FError, Exit
+
+OTHER_FILE = "choose another file with -o"
+
+
+@contextmanager
+def explained(name: str | os.PathLike[str], *notes: str) -> Iterator[None]:
+    """Turn an OSError met while writing into ``D2F004`` (exit 1); BrokenPipeError passes."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise cannot_write(name, error, *notes, exit=Exit.SOME_FAILED) from error
+
+
+def cannot_write(name: str | os.PathLike[str], error: OSError | str, *notes: str, exit: Exit = Exit.USAGE) -> D2FError:
+    """Return the error of an output that cannot be written, with the next step."""
+    if isinstance(error, FileNotFoundError):
+        return D2FError.of("D2F004", f"'{name}' cannot be written: its folder does not exist", "make it with mkdir -p")
+    why = error if isinstance(error, str) else error.strerror or str(error)
+    return D2FError.of("D2F004", f"'{name}' cannot be written: {why}", *(notes or (OTHER_FILE,)), exit=exit)
+
+
+def require_new_file(path: str | os.PathLike[str], overwrite: bool = False, *, writable: bool = True) -> Path:
+    """Return the path of a file to write, checked before long work: D2F004 where it exists or cannot be written."""
+    place = Path(path)
+    if place.is_dir():
+        raise D2FError.of("D2F004", f"'{path}' is a folder", "name a file")
+    if os.path.lexists(place) and not overwrite:
+        raise D2FError.of("D2F004", f"'{path}' already exists", "to replace it: --overwrite")
+    if writable:
+        folder = place.parent
+        if not folder.is_dir():
+            raise cannot_write(path, FileNotFoundError())
+        if not os.access(place if place.exists() else folder, os.W_OK):
+            raise cannot_write(path, "permission denied")
+    return place
+
+
+def require_new_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder to fill; D2F004 where it is a file or holds anything."""
+    place = Path(path)
+    if place.is_file() or (place.is_dir() and any(place.iterdir())):
+        what = "is a file" if place.is_file() else "is not empty"
+        raise D2FError.of("D2F004", f"'{path}' {what}", "name a folder that is empty or does not exist yet")
+    return place
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes | str | Callable[[BinaryIO], object]) -> None:
+    """Write a file under another name and rename it: a reader sees the old content or the new, never a part.
+
+    `data` is bytes, text (UTF-8, line ends as given) or a function that writes to the open file.
+    """
+    place = Path(path)
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    with explained(path):
+        try:
+            with open(part, "wb") as file:
+                if callable(data):
+                    data(file)
+                else:
+                    file.write(data.encode("utf-8") if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, place)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+
+
+@contextmanager
+def file_lock(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on ``PATH.lock`` between processes; without `wait`: BlockingIOError if held."""
+    with open(f"{os.fspath(path)}.lock", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
