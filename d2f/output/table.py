@@ -7,8 +7,8 @@ import textwrap
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.cells import cell_len, set_member_size
 from rich.text import Text
 
 from d2f.api.rows import Row
@@ -71,7 +71,7 @@ class TableWriter:
             self._line(tuple("─" * width for width in self._widths), ("dim", "dim", "dim"))
 
     def _line(self, texts: tuple[str, ...], styles: tuple[str, ...]) -> None:
-        padded = [set_member_size(text, width) for text, width in zip(texts[:-1], self._widths, strict=False)]
+        padded = [set_cell_size(text, width) for text, width in zip(texts[:-1], self._widths, strict=False)]
         line = Text(GAP).join(Text(text, style) for text, style in zip([*padded, texts[-1]], styles, strict=True))
         line.rstrip()
         with self._guarded():
@@ -112,7 +112,7 @@ def shortened(path: str, width: int) -> str:
     end = slash + name
     if not folder or cell_len(end) > width - 4:
         end = _last_members(path, width // 2)
-    return set_member_size(path, width - 1 - cell_len(end)).rstrip() + "…" + end
+    return set_cell_size(path, width - 1 - cell_len(end)).rstrip() + "…" + end
 
 
 def _last_members(text: str, width: int) -> str:

@@ -7,8 +7,8 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from rich.cells import cell_len
+from rich.console import Console
 
 from d2f.api.rows import Row
 from d2f.output.columns import printable
