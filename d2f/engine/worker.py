@@ -1,0 +1,328 @@
+"""A supervised worker process: it answers requests, is limited in time and memory, and is replaced when it fails.
+
+The child is a fresh interpreter (never a fork) that imports ``module:function``, calls it once with the given
+arguments, and calls what that returned with each request. `d2f.engine.worker_child` is the child's side.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from d2f.api.errors import D2FError, Exit, Problem
+from d2f.engine.worker_child import ERROR
+from d2f.engine.worker_process import Ended, SharedMemory, WorkerProcess
+
+KEPT_MEMORY = 64 * 2**20
+"""Bytes of shared memory that are kept for the next request; more is given back after each."""
+
+DEATHS = 3
+"""Worker processes that a stage may end before it is switched off."""
+
+CODES = {"time": "D2F410", "died": "D2F411", "memory": "D2F412", "raised": "D2F414"}
+
+
+class WorkerFailure(D2FError):
+    """A request without an answer; the worker's next request works.
+
+    Parameters
+    ----------
+    code : str
+        D2F410 (time limit), D2F411 (died), D2F412 (memory limit), D2F413 (switched off) or D2F414 (raised).
+    message : str
+        What happened, on one line.
+    stage : str
+        The label that `d2f.engine.worker_child.running` had set at that moment; empty where none was.
+    output : str
+        The end of what the worker wrote to its standard output and error.
+    """
+
+    def __init__(self, code: str, message: str, stage: str = "", output: str = "") -> None:
+        self.code, self.message, self.stage, self.output = code, message, stage, output
+        super().__init__(Problem(code, message, notes=_last_words(output)), Exit.SOME_FAILED)
+
+
+class Deaths:
+    """How many worker processes each stage has ended; may be shared by several workers."""
+
+    def __init__(self, most: int = DEATHS) -> None:
+        self._most = most
+        self._count: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, stage: str) -> None:
+        """Count a worker process that ended while `stage` was running; empty stands for the target itself."""
+        with self._lock:
+            self._count[stage] += 1
+
+    @property
+    def switched_off(self) -> frozenset[str]:
+        """The stages that are not to run any more."""
+        with self._lock:
+            return frozenset(stage for stage, count in self._count.items() if count >= self._most)
+
+
+class Worker:
+    """A worker process, started with the first request, replaced when it fails; may be asked from several threads.
+
+    Parameters
+    ----------
+    target : str
+        ``module:function``, importable in a fresh interpreter. Called once with `arguments`; what it returns is
+        called with each request. A request's arrays are read-only and stand until its answer only.
+    arguments : object
+        Anything that can be pickled.
+    time_limit : float, optional
+        Seconds of wall time for a request. A stage may have a limit of its own: `worker_child.running`.
+    memory_limit : int, optional
+        Bytes of memory that the process may use, without what it shares with others.
+    threads : int, optional
+        Threads of the process's linear algebra libraries, and cores that d2f counts in it.
+    start_limit : float
+        Seconds for the start, in which `target` may load weights.
+    deaths : Deaths, optional
+        Where worker processes that ended are counted.
+
+    Attributes
+    ----------
+    replaced : int
+        Processes that ended otherwise than by `close`.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        arguments: Any = None,
+        *,
+        time_limit: float | None = None,
+        memory_limit: int | None = None,
+        threads: int | None = None,
+        start_limit: float = 300.0,
+        deaths: Deaths | None = None,
+    ) -> None:
+        self.target, self.time_limit, self.memory_limit = target, time_limit, memory_limit
+        self.deaths = deaths or Deaths()
+        self.replaced = 0
+        self._arguments = pickle.dumps(arguments, 5)
+        self._threads, self._start_limit = threads, start_limit
+        self._memory = SharedMemory()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._process: list[WorkerProcess] = []
+        weakref.finalize(self, _end_all, self._process, os.getpid())
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process; None while there is none."""
+        return self._process[0].pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process, where there is none; see `ask` for what is raised."""
+        with self._lock:
+            self._ready()
+
+    def ask(self, request: Any, time_limit: float | None = None) -> Any:
+        """Return the worker's answer.
+
+        Parameters
+        ----------
+        request : object
+            Anything that can be pickled; arrays in it travel through shared memory, uncopied on the child's side.
+        time_limit : float, optional
+            Seconds, instead of the worker's own limit.
+
+        Raises
+        ------
+        WorkerFailure
+            The request has no answer: see its codes.
+        D2FError
+            Whatever the target raised of this kind.
+        """
+        with self._lock:
+            self._ready()
+            return self._exchange(request, time_limit or self.time_limit)
+
+    def abort(self) -> None:
+        """End the request that is under way in another thread, which gets a failure; the next one works."""
+        for process in list(self._process) if self._lock.locked() else ():
+            process.aborted = True
+            process.kill()
+
+    def close(self) -> None:
+        """End the process; a request that is under way in another thread gets a failure."""
+        self._closed = True
+        if not self._lock.acquire(blocking=False):
+            self.abort()
+            self._lock.acquire()
+        try:
+            for process in self._process:
+                process.close()
+            self._process.clear()
+            self._memory.drop()
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ready(self) -> None:
+        """Have a process that waits for a request."""
+        if self._closed:
+            raise WorkerFailure("D2F411", "the worker was closed")
+        if "" in self.deaths.switched_off:
+            raise WorkerFailure("D2F413", f"{self.target} is switched off: it ended {DEATHS} worker processes")
+        if self._process and not self._process[0].is_alive():
+            self._replace()
+        if not self._process:
+            self._process.append(WorkerProcess(self._threads, self.memory_limit))
+            try:
+                self._exchange((sys.path, self.target, self._arguments, self.memory_limit), self._start_limit, True)
+            except BaseException as error:
+                if isinstance(error, WorkerFailure):
+                    self.deaths.add("")
+                self._replace()
+                raise
+
+    def _exchange(self, request: Any, time_limit: float | None, starting: bool = False) -> Any:
+        """Send a request to the process and return its answer; what does not answer is replaced."""
+        place = self._memory.put(request)
+        process = self._process[0]
+        try:
+            process.send(self._memory, place)
+            kind, value = process.receive(time_limit)
+            if starting:
+                process.check_memory()
+        except Ended as ended:
+            output = self._replace()
+            if process.aborted:
+                raise WorkerFailure("D2F411", "the request was given up", ended.stage, output) from None
+            if not starting:
+                self.deaths.add(ended.stage)
+            raise WorkerFailure(CODES[ended.reason], str(ended), ended.stage, output) from None
+        except BaseException:  # the answer to this request may not become the answer to the next
+            self._replace()
+            raise
+        if self._memory.size > KEPT_MEMORY:
+            self._memory.drop()
+        if kind == ERROR:
+            _raise(process, *value)
+        if not starting and process.has_grown():
+            self._replace()
+        return value
+
+    def _replace(self) -> str:
+        """End the process, so that the next request starts another; return its last output."""
+        self.replaced += len(self._process)
+        return "".join(_end_all(self._process))
+
+
+class WorkerPool:
+    """Several workers with one target, which answer requests in order.
+
+    Parameters
+    ----------
+    count : int
+        Workers.
+    target, arguments, **settings
+        Of each `Worker`.
+    """
+
+    def __init__(self, count: int, target: str, arguments: Any = None, **settings: Any) -> None:
+        self.deaths = Deaths()
+        self.workers = [Worker(target, arguments, deaths=self.deaths, **settings) for _ in range(count)]
+
+    def map(
+        self, requests: Iterable[Any], ask: Callable[[Worker, Any], Any] = Worker.ask, ahead: int | None = None
+    ) -> Iterator[Any]:
+        """Answer requests in order, while later ones are being worked on.
+
+        Parameters
+        ----------
+        requests : iterable
+            Taken lazily, in the caller's thread.
+        ask : callable
+            Called in a thread with a free worker and a request; by default asks the one for the other.
+        ahead : int, optional
+            Requests that may be under way or answered and not yet taken; by default twice the number of workers.
+
+        Yields
+        ------
+        object
+            What `ask` returned; a `WorkerFailure` that it raised. Anything else that it raised is raised.
+        """
+        idle: SimpleQueue[Worker] = SimpleQueue()
+        for worker in self.workers:
+            idle.put(worker)
+
+        def answer(request: Any) -> Any:
+            worker = idle.get()
+            try:
+                return ask(worker, request)
+            except WorkerFailure as failure:
+                return failure
+            finally:
+                idle.put(worker)
+
+        source = iter(requests)
+        threads = ThreadPoolExecutor(len(self.workers), "d2f-worker")
+        window: deque[Future[Any]] = deque()
+        try:
+            window += (threads.submit(answer, one) for one in islice(source, ahead or 2 * len(self.workers)))
+            while window:
+                found = window.popleft().result()
+                window += (threads.submit(answer, one) for one in islice(source, 1))
+                yield found
+        finally:
+            busy = {future for future in window if not future.cancel()}
+            while wait(busy, timeout=0.1).not_done:
+                for worker in self.workers:
+                    worker.abort()
+            threads.shutdown()
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self.workers:
+            worker.close()
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _raise(process: WorkerProcess, reason: str, *what: Any) -> NoReturn:
+    """Raise what the target raised, as the child wrote it."""
+    if reason == "problems":
+        problems, exit_code = what
+        raise D2FError(problems, Exit(exit_code))
+    message, trace = what
+    raise WorkerFailure(CODES[reason], f"the worker raised {message}", output=process.output() + trace)
+
+
+def _last_words(output: str) -> tuple[str, ...]:
+    """Return the line of an output that says most: where Python was, or the last one."""
+    _, _, frames = output.rpartition("(most recent call first):")
+    lines = frames.strip().splitlines()
+    return (f"its last output: {lines[0 if frames != output else -1].strip()}",) if lines else ()
+
+
+def _end_all(processes: list[WorkerProcess], owner: int = 0) -> list[str]:
+    """End processes and forget them, but not in a fork of the process that started them; return their output."""
+    if owner not in (0, os.getpid()):
+        return []
+    output = [process.end() for process in processes]
+    processes.clear()
+    return output
