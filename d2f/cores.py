@@ -8,14 +8,27 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+THREADS = "D2F_THREADS"
+"""Environment variable: the most cores to count, such as a worker process's share of the machine."""
+
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Environment variables that linear algebra libraries read when they are loaded."""
+
+
+def thread_variables(count: int) -> dict[str, str]:
+    """Return the environment variables of a process that is to work in `count` threads."""
+    return dict.fromkeys((*BLAS_THREADS, THREADS), str(count))
+
 
 def usable_cores(membership: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> int:
     """Return the number of cores, at least 1.
 
-    The smallest of the machine's cores, the process's affinity mask and, on Linux, the processor quota
+    The smallest of the machine's cores, the process's affinity mask, `THREADS` and, on Linux, the processor quota
     of its control groups (version 2: ``cpu.max``; version 1: ``cpu.cfs_quota_us``), rounded up.
     """
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    if (most := os.environ.get(THREADS, "")).isdecimal():
+        cores = min(cores, int(most))
     for folder in _groups(membership, mount):
         cores = min(cores, _quota(folder))
     return max(1, math.ceil(cores))
@@ -28,7 +41,7 @@ def one_blas_thread() -> bool:
     make them wait for each other. What the user has set in the environment stands. Returns whether it
     is in time to have an effect.
     """
-    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    for variable in BLAS_THREADS:
         os.environ.setdefault(variable, "1")
     return "numpy" not in sys.modules
 

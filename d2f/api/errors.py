@@ -136,6 +136,11 @@ CODES: dict[str, str] = {
     "D2F405": "a preprocessor returned something that is not a view",
     "D2F406": "a calibrator returned something that is not a probability",
     "D2F407": "a combiner raised, or returned something that is not a finite ratio",
+    "D2F410": "a stage, or a worker process, took longer than its time limit",
+    "D2F411": "a worker process died",
+    "D2F412": "a worker process used more memory than its limit",
+    "D2F413": "a stage is switched off: it ended three worker processes",
+    "D2F414": "a worker process raised",
     # 5xx weights
     "D2F501": "unknown weights",
     "D2F502": "the weights are not on this machine",

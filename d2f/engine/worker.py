@@ -260,7 +260,8 @@ class WorkerPool:
         Yields
         ------
         object
-            What `ask` returned; a `WorkerFailure` that it raised. Anything else that it raised is raised.
+            What `ask` returned; a `WorkerFailure` that it raised. Anything else that it raised is raised, and
+            what `requests` raises is raised after the answers to those before it.
         """
         idle: SimpleQueue[Worker] = SimpleQueue()
         for worker in self.workers:
@@ -275,7 +276,10 @@ class WorkerPool:
             finally:
                 idle.put(worker)
 
-        source = iter(requests)
+        from d2f.engine.local import until_broken
+
+        broken: list[Exception] = []
+        source = until_broken(requests, broken)
         threads = ThreadPoolExecutor(len(self.workers), "d2f-worker")
         window: deque[Future[Any]] = deque()
         try:
@@ -284,6 +288,8 @@ class WorkerPool:
                 found = window.popleft().result()
                 window += (threads.submit(answer, one) for one in islice(source, 1))
                 yield found
+            if broken:
+                raise broken[0]
         finally:
             busy = {future for future in window if not future.cancel()}
             while wait(busy, timeout=0.1).not_done:

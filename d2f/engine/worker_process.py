@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from d2f.cores import thread_variables
 from d2f.engine import worker_child as child
 
 TICK = 0.05
@@ -30,14 +31,6 @@ GROWN = 0.75
 
 KEPT_OUTPUT = 4000
 """Bytes of a process's standard output and error that are kept: the last ones."""
-
-THREAD_VARIABLES = (
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "D2F_THREADS",
-)
 
 _PROGRAM = "import sys; sys.path.insert(0, {!r}); from d2f.engine.worker_child import main; main()"
 
@@ -132,7 +125,7 @@ class WorkerProcess:
     Parameters
     ----------
     threads : int or None
-        For the environment: `THREAD_VARIABLES`.
+        For the environment.
     memory_limit : int or None
         Bytes.
 
@@ -155,7 +148,7 @@ class WorkerProcess:
         self._status = mmap.mmap(status, child.STATUS_SIZE)
         passed = (channel.fileno(), lifeline, status)
         program = _PROGRAM.format(str(Path(__file__).parents[2]))
-        count = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+        count = {} if threads is None else thread_variables(threads)
         try:
             # In a session of its own: a terminal's Ctrl-C does not reach it, and what it starts can be ended with it.
             self._popen = subprocess.Popen(

@@ -64,3 +64,11 @@ def test_blas_threads_are_asked_for_and_the_users_word_stands(monkeypatch: pytes
     assert one_blas_thread() is False, "numpy is loaded here, so it is too late"
     assert environment["OPENBLAS_NUM_THREADS"] == "7"
     assert environment["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(("said", "cores"), [("3", 3), ("99", 16), ("", 16), ("many", 16), ("0", 1)])
+def test_the_environment_bounds_the_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, cores: int
+) -> None:
+    monkeypatch.setenv("D2F_THREADS", said)
+    assert usable_cores(tmp_path / "none", tmp_path) == cores
