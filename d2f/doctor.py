@@ -118,14 +118,14 @@ def backends(names: Iterable[str]) -> Finding:
 
 def _cpu() -> Iterator[Finding]:
     from d2f.mlx_cpu import blas
-    from d2f.mlx_cpu import hook as allocator
+    from d2f.mlx_cpu.hook import allocator_in_force
     from d2f.mlx_cpu.parallel import on_this_cpu, streams
 
     chosen = blas.in_force()
     if chosen is not None:
         remedy = "pip install scipy-openblas32" if chosen.slow else ""
         yield Finding("mlx", "BLAS", f"{chosen.name}: {chosen.reason}", "warning" if chosen.slow else "fine", remedy)
-    memory = allocator.in_force()
+    memory = allocator_in_force()
     yield Finding("mlx", "allocator", memory.reason)
     layers = "d2f's for a CPU" if on_this_cpu() else "mlx.nn's own"
     yield Finding("mlx", "layers", f"{layers}; {len(streams())} stream(s), one BLAS thread each")

@@ -7,14 +7,23 @@ gradients within rounding. What no form covers is left to MLX.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
 from typing import NamedTuple
 
 import mlx.core as mx
 
-from d2f.mlx_cpu import patches, rows, shifted, strided_gradient, tiles, unfolded
-from d2f.mlx_cpu.hook import OUTPUTS
-from d2f.mlx_cpu.window import Window, sum_of_channels
+from d2f.mlx_cpu.direct import (
+    PATCHES,
+    UNFOLDED,
+    Form,
+    Shifted,
+    Window,
+    patches_input_gradient,
+    strided_input_gradient,
+    sum_of_channels,
+)
+from d2f.mlx_cpu.filtering import OUTPUTS, Rows, Tiles
+
+SHIFTED, ROWS, TILES = Shifted(), Rows(), Tiles()
 
 CHANNELS_TO_MULTIPLY = 16
 """From here on, the channels alone are wide enough for products; below, windows are unfolded."""
@@ -29,7 +38,7 @@ TILES_TO_MULTIPLY = 8
 class Prepared(NamedTuple):
     """Weights as a form wants them."""
 
-    form: ModuleType
+    form: Form
     weights: Sequence[mx.array]
 
 
@@ -40,34 +49,34 @@ def covered(x: mx.array, weight: mx.array, window: Window) -> bool:
     return plain and fits and x.size > 0 and min(window.places(*x.shape[1:3])) > 0
 
 
-def choose(shape: tuple[int, ...], out: int, window: Window) -> ModuleType:
-    """Return the form, a module of this room, for maps of a shape (n, height, width, in)."""
+def choose(shape: tuple[int, ...], out: int, window: Window) -> Form:
+    """Return the form, for maps of a shape (n, height, width, in)."""
     images, height, width, channels = shape
     if window.padding == (0, 0) and all(k <= s for k, s in zip(window.kernel, window.stride, strict=True)):
-        return patches
+        return PATCHES
     fewest = min(channels, out)
     if window.stride != (1, 1) or fewest < CHANNELS_TO_MULTIPLY:
-        return unfolded
+        return UNFOLDED
     if window.kernel != (3, 3):
-        return shifted
+        return SHIFTED
     if fewest < CHANNELS_TO_TILE:
-        return rows
+        return ROWS
     return _tiles_if_many(images, *window.places(height, width))
 
 
-def choose_for_weights(shape: tuple[int, ...], out: int, window: Window) -> ModuleType:
+def choose_for_weights(shape: tuple[int, ...], out: int, window: Window) -> Form:
     """Return the form that computes the gradient of the weights, for maps of a shape (n, height, width, in)."""
     form = choose(shape, out, window)
-    if form is not rows:
+    if form is not ROWS:
         return form
     images, height, width, channels = shape
     # By rows, a product (out, in) is stored for each strip of rows: more than the map itself where that is narrow.
     narrow = width * (channels + out) < channels * out
-    return _tiles_if_many(images, *window.places(height, width)) if narrow else rows
+    return _tiles_if_many(images, *window.places(height, width)) if narrow else ROWS
 
 
-def _tiles_if_many(images: int, down: int, across: int) -> ModuleType:
-    return tiles if images * -(-down // OUTPUTS) * -(-across // OUTPUTS) >= TILES_TO_MULTIPLY else unfolded
+def _tiles_if_many(images: int, down: int, across: int) -> Form:
+    return TILES if images * -(-down // OUTPUTS) * -(-across // OUTPUTS) >= TILES_TO_MULTIPLY else UNFOLDED
 
 
 def convolve(
@@ -104,9 +113,9 @@ def convolve(
 def input_gradient(gradient: mx.array, weight: mx.array, window: Window, height: int, width: int) -> mx.array:
     """Return the gradient (n, height, width, in) of a convolution's input, given that of its output."""
     if window.padding == (0, 0) and all(k <= s for k, s in zip(window.kernel, window.stride, strict=True)):
-        return patches.input_gradient(gradient, weight, window, height, width)
+        return patches_input_gradient(gradient, weight, window, height, width)
     if window.stride != (1, 1):
-        return strided_gradient.input_gradient(gradient, weight, window, height, width)
+        return strided_input_gradient(gradient, weight, window, height, width)
     # With stride 1 it is a convolution again: kernel turned round, channels exchanged.
     margins = (window.kernel[0] - 1 - window.padding[0], window.kernel[1] - 1 - window.padding[1])
     turned = Window(window.kernel, padding=margins)

@@ -1,19 +1,18 @@
-"""max(x, 0) with a gradient in two passes over memory instead of three."""
+"""The layers of `d2f.layers`: mlx.nn's, with fewer passes over memory on a Linux CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
 from d2f.mlx_cpu.convolution import Prepared, choose, convolve, covered
+from d2f.mlx_cpu.direct import Form, Window, spread, sum_of_channels
 from d2f.mlx_cpu.parallel import Pieces, on_this_cpu, piecewise
 from d2f.mlx_cpu.pooling import average_pool, max_pool
-from d2f.mlx_cpu.window import Window, spread, sum_of_channels
 
 
 def normalise(pieces: Pieces, weight: mx.array, bias: mx.array, epsilon: float) -> tuple[Pieces, mx.array, mx.array]:
@@ -63,7 +62,7 @@ class _Kept:
 
     def __init__(self, weight: mx.array) -> None:
         self.weight = weight
-        self.by_form: dict[ModuleType, list[mx.array]] = {}
+        self.by_form: dict[Form, list[mx.array]] = {}
 
     def prepared_for(self, x: mx.array, window: Window) -> Prepared:
         """Return them for a map."""

@@ -41,7 +41,7 @@ def test_off_means_mlx_own_blas_without_a_warning() -> None:
     ("breakage", "reason", "remedy"),
     [
         (
-            "openblas._library_file = lambda: (_ for _ in ()).throw(OSError('it is not installed'))",
+            "blas._library_file = lambda: (_ for _ in ()).throw(OSError('it is not installed'))",
             "it is not installed",
             "pip install scipy-openblas32",
         ),
@@ -55,7 +55,7 @@ def test_off_means_mlx_own_blas_without_a_warning() -> None:
 )
 def test_what_goes_wrong_costs_one_warning_and_mlx_works(breakage: str, reason: str, remedy: str) -> None:
     code = (
-        f"import d2f; from d2f.mlx_cpu import blas, openblas; {breakage}; import mlx.core as mx; "
+        f"import d2f; from d2f.mlx_cpu import blas; {breakage}; import mlx.core as mx; "
         f"blas.take_up(); assert (mx.ones((2, 3)) @ mx.ones((3, 2))).sum().item() == 12; {STATE}"
     )
     done = run_python(code)
@@ -68,7 +68,7 @@ def test_what_goes_wrong_costs_one_warning_and_mlx_works(breakage: str, reason: 
 @ON_LINUX
 def test_a_blas_loaded_for_the_whole_process_is_left_in_force() -> None:
     code = (
-        "import ctypes, d2f; from d2f.mlx_cpu import blas, openblas; "
+        "import ctypes, d2f; from d2f.mlx_cpu import blas; "
         "blas._preloaded = lambda: 'MKL'; import mlx.core; " + STATE
     )
     assert printed(code) == ["MKL", False]
@@ -77,7 +77,7 @@ def test_a_blas_loaded_for_the_whole_process_is_left_in_force() -> None:
 def test_a_wrong_function_is_noticed() -> None:
     import ctypes
 
-    from d2f.mlx_cpu.hook import wrong_functions
+    from d2f.mlx_cpu.blas import wrong_functions
 
     kinds = [*[ctypes.c_int] * 6, ctypes.c_float, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
     kinds += [ctypes.c_float, ctypes.c_void_p, ctypes.c_int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import mlx.core as mx
@@ -13,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f.layers import Conv2d
-from d2f.mlx_cpu import convolution, patches, rows, shifted, tiles, unfolded
-from d2f.mlx_cpu.convolution import choose, choose_for_weights, convolve, covered
-from d2f.mlx_cpu.window import Window
+from d2f.mlx_cpu import convolution
+from d2f.mlx_cpu.convolution import ROWS, SHIFTED, TILES, choose, choose_for_weights, convolve, covered
+from d2f.mlx_cpu.direct import PATCHES, UNFOLDED, Form, Window
 from tests.unit.mlx_cpu.nearness import assert_near
 
-FORMS = {module.__name__.rpartition(".")[2]: module for module in (patches, rows, shifted, tiles, unfolded)}
+FORMS = {"patches": PATCHES, "rows": ROWS, "shifted": SHIFTED, "tiles": TILES, "unfolded": UNFOLDED}
 
 
 def _numbers(shape: tuple[int, ...], seed: int = 0) -> Any:
@@ -101,12 +100,12 @@ def test_the_gradient_of_weights_has_a_form_of_its_own(shape: tuple[int, ...], o
         assert_near(found, expected)
 
 
-@pytest.mark.parametrize("form", [rows, tiles, shifted, unfolded], ids=lambda form: form.__name__)
+@pytest.mark.parametrize("form", [ROWS, TILES, SHIFTED, UNFOLDED], ids=["rows", "tiles", "shifted", "unfolded"])
 @pytest.mark.parametrize(
     ("size", "margin"),
     [((1, 1), (1, 1)), ((1, 3), (2, 0)), ((2, 3), (2, 2)), ((4, 4), (0, 0)), ((5, 9), (1, 1)), ((13, 8), (2, 0))],
 )
-def test_forms_of_3x3_are_scipys(form: ModuleType, size: tuple[int, int], margin: tuple[int, int]) -> None:
+def test_forms_of_3x3_are_scipys(form: Form, size: tuple[int, int], margin: tuple[int, int]) -> None:
     from scipy.signal import correlate
 
     window = Window((3, 3), padding=margin)

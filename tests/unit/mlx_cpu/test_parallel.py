@@ -88,8 +88,8 @@ def test_processes_end_cleanly() -> None:
     code = """
 import threading
 import d2f, mlx.core as mx, mlx.nn as nn
-from d2f.mlx_cpu import streams
-streams.usable_cores = lambda: 3
+from d2f.mlx_cpu import parallel as module
+module.usable_cores = lambda: 3
 from d2f.layers import Conv2d, join, parallel, split
 layer, x = Conv2d(3, 20, 3, padding=1), mx.random.normal((7, 12, 12, 3))
 parallel(layer, x, images=1)

@@ -19,7 +19,7 @@ import json, os, platform
 import mlx.core
 from d2f.mlx_cpu import blas, elf
 from d2f.mlx_cpu.blas import OpenBLAS
-from d2f.mlx_cpu.blas import MAPPINGS, read_slot
+from d2f.mlx_cpu.elf import MAPPINGS, read_slot
 del os.environ["D2F_BLAS"]
 blas._state = None
 rights = lambda: [line.split()[:2] for line in MAPPINGS.read_text().splitlines() if "libmlx" in line]
@@ -48,13 +48,13 @@ print(json.dumps(sorted(name.split("-")[0] for name in elf.needed(elf.loaded_lib
 
 
 def test_a_library_that_is_not_loaded_is_not_found() -> None:
-    from d2f.mlx_cpu.blas import loaded_library
+    from d2f.mlx_cpu.elf import loaded_library
 
     assert loaded_library("libnothing-of-this-name.so") is None
 
 
 def test_a_read_only_page_is_written_and_locked_again() -> None:
-    from d2f.mlx_cpu.blas import MAPPINGS, point_slots, read_slot
+    from d2f.mlx_cpu.elf import MAPPINGS, point_slots, read_slot
 
     page = mmap.mmap(-1, mmap.PAGESIZE)
     address = ctypes.addressof(ctypes.c_char.from_buffer(page))
