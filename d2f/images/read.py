@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from io import BytesIO
-from typing import cast
-
-from PIL import Image
+from typing import TYPE_CHECKING, cast
 
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import ImageFile, Pixels
 from d2f.api.rows import Failure
-from d2f.images.colour import join_bytes, low_byte_tiles, orientation, srgb_pixels, upright
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Bounds", "ImageError", "Unread", "decode", "load_image", "read_image"]
 
@@ -194,7 +194,7 @@ def open_as(name: str, data: bytes) -> Image.Image:
     """
     module, attribute = _CLASSES[name]
     opener = getattr(import_module(module), attribute)
-    return cast(Image.Image, opener(BytesIO(data)))
+    return cast("Image.Image", opener(BytesIO(data)))
 
 
 Reserve = Callable[[int], None]
@@ -366,6 +366,8 @@ def _check_header(image: Image.Image, unread: Unread, bounds: Bounds) -> None:
 
 
 def _pixels(name: str, data: bytes, image: Image.Image) -> Pixels:
+    from d2f.images.colour import join_bytes, low_byte_tiles, orientation, srgb_pixels, upright
+
     picture, tiles = image, low_byte_tiles(image)
     image.load()
     if tiles:
@@ -377,7 +379,9 @@ def _pixels(name: str, data: bytes, image: Image.Image) -> Pixels:
 
 
 def _damaged(unread: Unread, error: Exception) -> ImageError:
-    if isinstance(error, Image.DecompressionBombError):
+    from PIL.Image import DecompressionBombError
+
+    if isinstance(error, DecompressionBombError):
         return _error(unread, "D2F306", str(error))
     said = " ".join(str(error).split())[:200] or "no reason given"
     return _error(unread, "D2F304", f"{unread.format} is damaged or truncated: {type(error).__name__}: {said}")

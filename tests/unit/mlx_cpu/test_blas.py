@@ -68,8 +68,7 @@ def test_what_goes_wrong_costs_one_warning_and_mlx_works(breakage: str, reason: 
 @ON_LINUX
 def test_a_blas_loaded_for_the_whole_process_is_left_in_force() -> None:
     code = (
-        "import ctypes, d2f; from d2f.mlx_cpu import blas; "
-        "blas._preloaded = lambda: 'MKL'; import mlx.core; " + STATE
+        "import ctypes, d2f; from d2f.mlx_cpu import blas; blas._preloaded = lambda: 'MKL'; import mlx.core; " + STATE
     )
     assert printed(code) == ["MKL", False]
 

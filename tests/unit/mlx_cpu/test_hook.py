@@ -66,7 +66,7 @@ def test_a_child_forked_after_the_import_can_use_mlx() -> None:
 
 @ON_LINUX
 def test_the_allocator_is_set_in_processes_that_d2f_starts_only() -> None:
-    state = "import json; from d2f.mlx_cpu.hook import allocator_in_force; print(json.dumps(allocator_in_force().keeps_memory))"
+    state = "import json; from d2f.mlx_cpu.hook import allocator_in_force as now; print(json.dumps(now().keeps_memory))"
     claimed = f"from d2f.mlx_cpu.hook import claim_process; claim_process(); import d2f, mlx.core; {state}"
     late = f"import d2f, mlx.core; from d2f.mlx_cpu.hook import claim_process; claim_process(); {state}"
     assert printed(f"import d2f, mlx.core; {state}") is False
