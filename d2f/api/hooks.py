@@ -33,8 +33,6 @@ API_VERSION = "1.0"
 GROUP = "d2f"
 """Entry-point group in which plugins register."""
 
-COMMANDS_GROUP = "d2f.commands"
-"""Entry-point group of extra commands: the name is the command's, the object a click command."""
 
 hookspec = pluggy.HookspecMarker("d2f")
 hookimpl = pluggy.HookimplMarker("d2f")

@@ -11,7 +11,6 @@ import click
 from d2f.api.errors import Exit
 from d2f.chain.chain import Chain, load_chain
 from d2f.cli.main import Interruption, RememberingCommand, called_with
-from d2f.cli.run_progress import ticking
 from d2f.data.dataset import Dataset, limited, load_dataset
 from d2f.evaluate.bench import Asked, Run, result, run_chains, write_rows
 from d2f.evaluate.bench_report import (
@@ -28,6 +27,7 @@ from d2f.evaluate.bench_report import (
 from d2f.evaluate.bench_systems import Laid, Laying, Subject, as_found, lay_out
 from d2f.evaluate.external import read_peer
 from d2f.features import keeping
+from d2f.progress import Progress
 from d2f.report.page import page
 
 
@@ -164,7 +164,7 @@ def _images(data: str, limit: int | None, seed: int) -> Dataset:
 
 
 def _scored(chains: Sequence[Chain], images: Dataset, laid: Laid, parts: Path | None, mode: Any, **options: Any) -> Run:
-    with keeping(options["features"]), ticking("images", len(images)) as tick:
+    with keeping(options["features"]), Progress("images", total=len(images)) as progress:
         return run_chains(
             chains,
             images,
@@ -173,7 +173,7 @@ def _scored(chains: Sequence[Chain], images: Dataset, laid: Laid, parts: Path | 
             parts=parts,
             mode=mode,
             workers=options["workers"],
-            tick=tick,
+            tick=progress.advance,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing, redirect_stdout, suppress
+from contextlib import closing, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +13,11 @@ from rich.console import Console
 
 from d2f.cli.main import Interruption, LazyGroup, RememberingCommand, Table, called_with
 from d2f.cli.options import Destination, Quantity
-from d2f.cli.run_progress import Meter, meter
+from d2f.images.files import STANDARD_INPUT, find_images
 from d2f.images.read import Bounds
 from d2f.output import Done, Head, Summary, Writer
 from d2f.output.append import guarded
+from d2f.progress import BackgroundCount, Progress
 
 if TYPE_CHECKING:
     from d2f.api.rows import Row
@@ -139,13 +140,13 @@ class RunRows:
 
     def _write(self, rows: Any, writer: Writer, interruption: Interruption) -> None:
         self._begun = time.monotonic()
-        with self._meter() as meter:
-            meter.start(self._summary.images)
+        with self._progress() as progress, self._count(progress):
+            progress.start(self._summary.images)
             for row in rows:
                 with interruption.afterwards():
                     writer.write(row)
                     self._summary.add(row)
-                meter.step()
+                progress.advance()
         with interruption.afterwards():
             writer.close()
 
@@ -161,11 +162,18 @@ class RunRows:
         self._done.add(row.path)
         self._summary.add(row, earlier=True)
 
-    def _meter(self) -> AbstractContextManager[Meter]:
-        wanted = self._options["progress"]
-        if wanted is None:
-            wanted = sys.stderr.isatty() and not self._options["quiet"]
-        return meter(wanted, self._console or Console(stderr=True), self._images)
+    def _progress(self) -> Progress:
+        shown = self._options["progress"]
+        if shown is None:
+            shown = sys.stderr.isatty() and not self._options["quiet"]
+        return Progress(console=self._console or Console(stderr=True), lines=True, shown=shown)
+
+    def _count(self, progress: Progress) -> BackgroundCount:
+        """Count the images meanwhile, where they can be listed twice."""
+        listed = () if STANDARD_INPUT in self._images else self._images
+        return BackgroundCount(
+            lambda: find_images(listed), lambda total: progress.update(total=total) if listed else None
+        )
 
     def _report(self, ended: bool = True) -> None:
         if self._options["quiet"]:

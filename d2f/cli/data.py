@@ -99,12 +99,12 @@ def _repair(seen: Inspection, silent: bool, **options: Any) -> dict[str, Any]:
     from pathlib import Path
 
     from d2f.cli.options import look_at
-    from d2f.cli.run_progress import ticking
     from d2f.data.audit import audit_lines
     from d2f.data.review import repair
+    from d2f.progress import Progress
 
-    with ticking("repairing", len(seen.images)) as tick:
-        made = repair(seen, Path(options["repair"]), options["window"], options["seed"], tick)
+    with Progress("repairing", total=len(seen.images)) as progress:
+        made = repair(seen, Path(options["repair"]), options["window"], options["seed"], progress.advance)
     left = (
         f"left out: {made.small[0]} photographs and {made.small[1]} generated images smaller than "
         f"{options['window']} pixels, {made.repeated} repeated files, {made.contradictory} files under both labels"
@@ -122,14 +122,14 @@ def _review(found: Audit, **options: Any) -> None:
     from pathlib import Path
 
     from d2f.cli.main import print_problems
-    from d2f.cli.run_progress import ticking
     from d2f.data.review import review, write_gallery
     from d2f.plugins.build import build
     from d2f.plugins.catalog import Catalog
+    from d2f.progress import Progress
 
     trainable = build(Catalog.discover(), "trainable", options["trainable"], {})
-    with ticking("reviewing", len(found.images)) as tick:
-        made = review(found.images, found.independent, trainable, options["folds"], options["seed"], tick)
+    with Progress("reviewing", total=len(found.images)) as progress:
+        made = review(found.images, found.independent, trainable, options["folds"], options["seed"], progress.advance)
     print_problems(made.problems)
     shown = made.doubts[: options["top"]]
     write_gallery(Path(options["review"]), shown)
@@ -298,14 +298,14 @@ def tile(data: str, output: str, limit: int | None, **options: Any) -> int:
     from d2f.api.errors import Exit
     from d2f.cli.main import print_problems
     from d2f.cli.options import need_new_folder, read_set
-    from d2f.cli.run_progress import ticking
     from d2f.data.tiles import Cut
     from d2f.data.tiles import tile as cut_tiles
+    from d2f.progress import Progress
 
     folder = need_new_folder(output)
     images = read_set(data, limit, options["seed"])
-    with ticking("cutting", len(images)) as tick:
-        made = cut_tiles(images, folder, Cut(**options), tick)
+    with Progress("cutting", total=len(images)) as progress:
+        made = cut_tiles(images, folder, Cut(**options), progress.advance)
     print_problems(made.problems)
     click.echo("\n".join(_lines_of_data_tile(made, len(images), options["balance"])))
     click.echo(f"wrote {folder / 'manifest.csv'}")

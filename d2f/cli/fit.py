@@ -32,16 +32,16 @@ def fit(chain: str, data: str, output: str, overwrite: bool, only: str | None, *
     from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
     from d2f.cli.options import keeping_both, need_writable, read_images, read_request, write_output
-    from d2f.cli.run_progress import ticking
     from d2f.evaluate.fit import fit_chain
     from d2f.evaluate.fit_report import fit_lines, threshold_fit_lines
     from d2f.evaluate.refit import fit_only_thresholds
+    from d2f.progress import Progress
 
     need_writable(output, overwrite)
     loaded = load_chain(chain, refit=only is None)
     images = read_images(data, **options)
-    with keeping_both(options["keep_scores"], options["features"]), ticking("scoring", len(images)) as tick:
-        request = read_request(tick, only is not None, **options)
+    with keeping_both(options["keep_scores"], options["features"]), Progress("scoring", total=len(images)) as progress:
+        request = read_request(progress.advance, only is not None, **options)
         found = fit_only_thresholds(loaded, images, request) if only else fit_chain(loaded, images, request)
     write_output(output, found.text)
     lines = threshold_fit_lines(found) if only else fit_lines(found)  # type: ignore[arg-type]
@@ -83,9 +83,9 @@ def ablate(
     from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
     from d2f.cli.options import keeping_both, need_writable, read_images, read_request
-    from d2f.cli.run_progress import ticking
     from d2f.evaluate.ablate import ablate as ablated
     from d2f.evaluate.ablation import ablation_lines
+    from d2f.progress import Progress
 
     if output is not None and not output.endswith(SUFFIXES):
         raise click.UsageError(f"-o takes a file that ends in {' or '.join(SUFFIXES)}")
@@ -94,8 +94,8 @@ def ablate(
             need_writable(path, overwrite)
     loaded = load_chain(chain, refit=True)
     images = read_images(data, **options)
-    with keeping_both(options["keep_scores"], options["features"]), ticking("scoring", len(images)) as tick:
-        found = ablated(loaded, images, read_request(tick, **options), options["draws"])
+    with keeping_both(options["keep_scores"], options["features"]), Progress("scoring", total=len(images)) as progress:
+        found = ablated(loaded, images, read_request(progress.advance, **options), options["draws"])
     for line in ablation_lines(found):
         click.echo(line)
     steps, kept = _picked(found, pick, tolerance) if pick is not None else ([], None)

@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 import click
 
 from d2f.api.errors import D2FError, Exit, Place, Problem
-from d2f.api.hooks import COMMANDS_GROUP
 from d2f.mlx_cpu.hook import claim_process
-from d2f.plugins.entries import Origin, found
 from d2f.version import __version__
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    pass
 
 
 Table: TypeAlias = Mapping[str, tuple[str, str]]
@@ -190,41 +188,6 @@ def fit_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def extra_commands(
-    built_in: Collection[str],
-) -> tuple[dict[str, tuple[Origin, EntryPoint]], list[Problem]]:
-    """Return the extra commands by name, and a warning for each whose name is taken."""
-    commands: dict[str, tuple[Origin, EntryPoint]] = {}
-    refused = []
-    for origin, entry_point in found(COMMANDS_GROUP):
-        name = origin.entry_point
-        if name in built_in or name in commands:
-            keeper = "is d2f's own" if name in built_in else f"is taken by {commands[name][0].package}"
-            refused.append(_refused(origin, f"command '{name}' is refused: the name {keeper}"))
-        else:
-            commands[name] = origin, entry_point
-    return commands, refused
-
-
-def load_command(origin: Origin, entry_point: EntryPoint) -> click.Command:
-    """Import an extra command."""
-    from d2f.plugins.errors import raised
-
-    asked = f"command '{origin.entry_point}' is not usable"
-    try:
-        command = entry_point.load()
-    except (Exception, SystemExit) as error:
-        raise D2FError(raised("D2F201", f"{asked}: it failed to load", origin, error).problem, Exit.PLUGIN) from error
-    if not isinstance(command, click.Command):
-        message = f"{asked}: it is no click command but {command!r:.60}"
-        raise D2FError(Problem("D2F201", message, origin.place), Exit.PLUGIN)
-    return command
-
-
-def _refused(origin: Origin, message: str) -> Problem:
-    return Problem("D2F204", message, origin.place, severity="warning")
-
-
 def print_notices(told: Collection[Problem] = ()) -> None:
     """Print one line on stderr for each problem of a plugin that was discovered and is not among `told`."""
     # Where no command has asked for plugins, none is loaded now.
@@ -270,7 +233,7 @@ def run(group: click.Group, arguments: list[str]) -> int:
     except BrokenPipeError:
         return _nobody_reads()
     except Exception as error:
-        return _ended(ctx, (bug_problem(error, _giver(ctx)),), Exit.BUG)
+        return _ended(ctx, (bug_problem(error),), Exit.BUG)
 
 
 def usage_problem(error: click.ClickException) -> Problem:
@@ -284,19 +247,19 @@ def usage_problem(error: click.ClickException) -> Problem:
     return Problem("D2F001", message[:1].lower() + message[1:].removesuffix("."), notes=tuple(notes))
 
 
-def bug_problem(error: Exception, giver: str = "d2f") -> Problem:
+def bug_problem(error: Exception) -> Problem:
     """Return an exception that nobody foresaw as a problem; its traceback is shown or kept in a file."""
     import traceback
 
     text = "".join(traceback.format_exception(error))
     line = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
-    message = f"{giver} failed in a way that it should not: {line}"
+    message = f"d2f failed in a way that it should not: {line}"
     kept = None if os.environ.get(DEBUG) else _keep(text)
     if kept is None:
         click.echo(text, err=True)
-        return Problem("D2F000", message, notes=(f"this is a bug in {giver}; please report it with the traceback",))
+        return Problem("D2F000", message, notes=("this is a bug in d2f; please report it with the traceback",))
     notes = (
-        f"this is a bug in {giver}; please report it with that file",
+        "this is a bug in d2f; please report it with that file",
         f"to see the traceback here: {DEBUG}=1 before the command, or d2f --debug",
     )
     return Problem("D2F000", message, Place(kept), notes=notes)
@@ -307,16 +270,6 @@ def _ended(ctx: click.Context | None, problems: tuple[Problem, ...], exit_code: 
         print_notices(problems)
     print_problems(problems)
     return int(exit_code)
-
-
-def _giver(ctx: click.Context | None) -> str:
-    """Return who gave the command that was running: d2f, or the distribution that added it."""
-    name = ctx.invoked_subcommand if ctx is not None else None
-    if ctx is None or name is None or name in getattr(ctx.command, "table", ()):
-        return "d2f"
-
-    found = extra_commands(ctx.command.table)[0].get(name)  # type: ignore[attr-defined]
-    return found[0].package if found else "d2f"
 
 
 def _keep(text: str) -> str | None:
@@ -350,46 +303,13 @@ COMMANDS: Table = {
 """Every command that is built: its module and object, and its line of help."""
 
 
-class RootGroup(LazyGroup):
-    """d2f's own commands, and those that other distributions add."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return d2f's own commands, then the others."""
-
-        return [*self.table, *extra_commands(self.table)[0]]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; only the one that is called is imported."""
-        if cmd_name in self.table:
-            return super().get_command(ctx, cmd_name)
-
-        found = extra_commands(self.table)[0].get(cmd_name)
-        try:
-            return load_command(*found) if found else None
-        except D2FError:
-            # A shell that completes a word has nobody to tell.
-            if ctx.resilient_parsing:
-                return None
-            raise
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands and where the extra ones come from; warn of those that are refused."""
-
-        super().format_commands(ctx, formatter)
-        extra, refused = extra_commands(self.table)
-        if extra:
-            with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, f"from {origin.package}") for name, (origin, _) in extra.items()])
-        print_problems(refused)
-
-
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
         click.echo(f"d2f {__version__}")
         ctx.exit()
 
 
-@click.group(cls=RootGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of a bug (also: D2F_DEBUG=1).")
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."

@@ -147,11 +147,11 @@ def look_at(images: Dataset, decode: bool = False, workers: int | None = None) -
     """Look at every file with a progress bar; print the problems of those that cannot be read."""
     from d2f.api.errors import D2FError, Exit
     from d2f.cli.main import print_problems
-    from d2f.cli.run_progress import ticking
     from d2f.data.facts import inspect
+    from d2f.progress import Progress
 
-    with ticking("reading", len(images)) as tick:
-        seen = inspect(images, decode, workers or _workers(), tick)
+    with Progress("reading", total=len(images)) as progress:
+        seen = inspect(images, decode, workers or _workers(), progress.advance)
     if not len(seen.images):
         raise D2FError(seen.problems, Exit.SOME_FAILED)
     print_problems(seen.problems)

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ import click
 
 from d2f.api.errors import D2FError, Exit, Problem, did_you_mean
 from d2f.api.hooks import API_VERSION
-from d2f.cli.main import LazyGroup, counted, extra_commands, load_command, painted, print_problems, wants_colour
+from d2f.cli.main import LazyGroup, counted, painted, print_problems, wants_colour
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.describe import Diagnosis, diagnose, options_of
 from d2f.plugins.entries import KINDS, Origin
@@ -39,21 +38,17 @@ def plugin() -> None:
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, problems included.")
-@click.pass_context
-def list_(ctx: click.Context, as_json: bool) -> None:
+def list_(as_json: bool) -> None:
     """Show every stage, where it comes from and its options, and what is wrong with what is installed."""
     catalog = Catalog.discover()
-    commands, refused = extra_commands(ctx.find_root().command.table)  # type: ignore[attr-defined]
-    problems = (*catalog.problems, *refused)
-    origins = {name: origin for name, (origin, _) in commands.items()}
     if as_json:
-        click.echo(json.dumps(as_data(catalog, origins, problems), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(as_data(catalog), indent=2, ensure_ascii=False))
         return
-    click.echo(as_text_of_plugin_list(catalog, origins), nl=False)
-    print_problems(problems)
+    click.echo(list_text(catalog), nl=False)
+    print_problems(catalog.problems)
 
 
-def as_data(catalog: Catalog, commands: dict[str, Origin], problems: Iterable[Problem]) -> dict[str, Any]:
+def as_data(catalog: Catalog) -> dict[str, Any]:
     """Return the list as plain data."""
     stages = [
         {
@@ -73,12 +68,11 @@ def as_data(catalog: Catalog, commands: dict[str, Origin], problems: Iterable[Pr
         "api": API_VERSION,
         "stages": stages,
         "weights": weights,
-        "commands": [{"name": name, **_from(origin)} for name, origin in commands.items()],
-        "problems": [asdict(problem) for problem in problems],
+        "problems": [asdict(problem) for problem in catalog.problems],
     }
 
 
-def as_text_of_plugin_list(catalog: Catalog, commands: dict[str, Origin]) -> str:
+def list_text(catalog: Catalog) -> str:
     """Return the list for a person."""
     formatter = click.HelpFormatter(max_width=100)
     for kind in KINDS.values():
@@ -88,9 +82,6 @@ def as_text_of_plugin_list(catalog: Catalog, commands: dict[str, Origin]) -> str
     if catalog.weights:
         with formatter.section(WEIGHTS):
             formatter.write_dl([(one.name, _weights_line(catalog, one)) for one in catalog.weights])
-    if commands:
-        with formatter.section("commands"):
-            formatter.write_dl([(name, f"({origin.package})") for name, origin in commands.items()])
     return formatter.getvalue().removeprefix("\n") + "\n"
 
 
@@ -245,15 +236,14 @@ def _marks() -> dict[str, str]:
 @click.argument("name", required=False)
 @click.option("--load-only", is_flag=True, help="See whether it loads; leave out the checks of its stages.")
 @click.option("--with", "options", multiple=True, metavar="KEY=VALUE", help="An option of the stage, for its checks.")
-@click.pass_context
-def check(ctx: click.Context, name: str | None, load_only: bool, options: Sequence[str]) -> Exit:
+def check(name: str | None, load_only: bool, options: Sequence[str]) -> Exit:
     """Diagnose the plugin NAME, or see whether all of them load.
 
     NAME is an entry point's, a distribution's, a stage's or an extra command's. Its stages are held to their
     contract by the checks of d2f.testing. Exit code 0: nothing is broken; 3: something is; 2: there is no such plugin.
     """
     catalog = Catalog.discover()
-    everything = [*diagnose(catalog, strict=name is not None), *_commands(ctx.find_root().command.table)]  # type: ignore[attr-defined]
+    everything = diagnose(catalog, strict=name is not None)
     wanted = everything if name is None else [one for one in everything if one.about(name)]
     if name is not None and not wanted:
         known = {one.origin.entry_point for one in everything}
@@ -291,20 +281,6 @@ def _offer(catalog: Catalog, kind: str, name: str) -> str:
         return name
     stage = next(stage for stage in catalog.stages(kind) if stage.name == name)
     return f"{name}: {', '.join(stage.Options.model_fields)}".removesuffix(": ")
-
-
-def _commands(built_in: Sequence[str]) -> list[Diagnosis]:
-    commands, _ = extra_commands(built_in)
-    found = []
-    for origin, entry_point in commands.values():
-        try:
-            load_command(origin, entry_point)
-        except D2FError as error:
-            trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
-            found.append(Diagnosis(origin, "not loaded", problems=((error.problems[0], trace),)))
-        else:
-            found.append(Diagnosis(origin, "loaded", offers=(("command", origin.entry_point),)))
-    return found
 
 
 def _total(wanted: Sequence[Diagnosis], reports: Sequence[Report]) -> str:

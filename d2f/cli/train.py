@@ -1,7 +1,8 @@
-"""`d2f train kfold`, `sweep` and `ablate`: several runs of a recipe, one table."""
+"""`d2f train`: one recipe, or several runs of it: k-fold, a sweep, an ablation."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from d2f.cli.main import LazyGroup, Table
+from d2f.progress import Progress
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from d2f.plugins.catalog import Catalog
     from d2f.train.figures import Figures
+    from d2f.train.measuring import Measured
     from d2f.train.network_recipe import NetworkRecipe
     from d2f.train.recipe import Recipe
     from d2f.train.trials import Trial
@@ -116,12 +121,36 @@ def run(
     _estimator(read, catalog, output, data, workers, cache, keep_folds)
 
 
+class TrainingProgress(Progress):
+    """Shows a network's training: a live bar with loss and rate on a terminal, a line an epoch elsewhere."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__("tiles", console=console)
+
+    def images(self, done: int, total: int) -> None:
+        """Show how many images were decoded."""
+        self.update(done, total, "tiles")
+        if not sys.stderr.isatty() and total >= 200 and done % (total // 20) == 0:
+            self.say(f"tiles of {done} of {total} images")
+
+    def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
+        """Show an epoch's updates, its loss and the learning rate."""
+        self.update(done, total, f"epoch {epoch + 1}", f"loss {loss:.4f}  rate {rate:.2g}")
+
+    def epoch(self, epoch: int, loss: float, figures: Measured, best: bool) -> None:
+        """Print an epoch's figures."""
+        mark = ", best so far" if best else ""
+        self.say(
+            f"epoch {epoch + 1}: loss {loss:.4f}; validation loss {figures.loss:.4f}, "
+            f"accuracy {figures.accuracy:.3f}, AUC {figures.auc:.3f}{mark}"
+        )
+
+
 def _network(recipe: NetworkRecipe, catalog: Catalog, request: Request) -> None:
-    from d2f.cli.train_progress import meter
     from d2f.train.network import train_network
     from d2f.train.report import figures_table
 
-    with meter() as watcher:
+    with TrainingProgress() as watcher:
         trained = train_network(recipe, catalog, request, watcher)
     if trained.sha256:
         click.echo(figures_table(trained.figures))
@@ -243,7 +272,6 @@ def _run(
     recipe: str, data: str | None, output: Path, workers: int, trials: Callable[[NetworkRecipe, Catalog], list[Trial]]
 ) -> int:
     from d2f.api.errors import D2FError, Exit
-    from d2f.cli.train_progress import meter
     from d2f.plugins.catalog import Catalog
     from d2f.train.network_recipe import NetworkRecipe
     from d2f.train.read import read_recipe
@@ -254,7 +282,7 @@ def _run(
     if not isinstance(read, NetworkRecipe):
         raise D2FError.of("D2F607", f"'{read.train}' is an estimator, which `d2f train` cross-validates by itself")
     wanted = trials(read, catalog)
-    with meter() as watcher:
+    with TrainingProgress() as watcher:
         rows = Study(catalog, output, data, workers, watcher).run(wanted)
     click.echo(table(rows))
     return Exit.SOME_FAILED if any("error" in row for row in rows) else Exit.OK

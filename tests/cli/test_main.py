@@ -48,9 +48,10 @@ def expect(text: str) -> str:
 
 
 @pytest.fixture
-def frob(distributions: Distributions) -> Distributions:
-    """A distribution with the extra command ``frob``."""
-    distributions.add("d2f-frob", {"d2f_frob.py": COMMAND}, {"frob": "d2f_frob:command"}, "d2f.commands")
+def frob(distributions: Distributions, monkeypatch: pytest.MonkeyPatch) -> Distributions:
+    """A command ``frob`` in the table, for what becomes of what commands do."""
+    distributions.add("d2f-frob", {"d2f_frob.py": COMMAND}, {})
+    monkeypatch.setitem(COMMANDS, "frob", ("d2f_frob:command", "Do what WORD says."))  # type: ignore[arg-type]
     return distributions
 
 
@@ -78,17 +79,6 @@ class TestHelp:
         assert main([name, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"Usage: d2f {name} ")
 
-    def test_lists_extra_commands_from_metadata(
-        self, distributions: Distributions, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        distributions.add(
-            "d2f-frob", {"d2f_frob.py": "raise RuntimeError"}, {"frob": "d2f_frob:command"}, "d2f.commands"
-        )
-        assert main(["--help"]) == 0
-        out, err = capsys.readouterr()
-        assert out.endswith("\n\nCommands of plugins:\n  frob  from d2f-frob 1.2\n")
-        assert err == ""
-
     def test_alone_it_shows_the_help_and_is_a_usage_error(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([]) == Exit.USAGE
         out, err = capsys.readouterr()
@@ -114,7 +104,6 @@ class TestHelp:
     def test_shell_completion(
         self, frob: Distributions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        frob.add("broken", {"broken.py": "raise RuntimeError"}, {"frown": "broken:command"}, "d2f.commands")
         monkeypatch.setenv("_D2F_COMPLETE", "zsh_source")
         assert main([]) == 0
         assert "_D2F_COMPLETE=zsh_complete" in capsys.readouterr().out
@@ -169,56 +158,6 @@ class TestUsage:
         assert capsys.readouterr() == ("", expect(text))
 
 
-class TestExtraCommands:
-    def test_runs(self, frob: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["frob", "hello"]) == 0
-        assert capsys.readouterr() == ("hello\n", "")
-
-    def test_a_broken_one_is_one_located_error(
-        self, distributions: Distributions, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        source = {"d2f_frob.py": "\nimport no_such_module"}
-        distributions.add("d2f-frob", source, {"frob": "d2f_frob:command"}, "d2f.commands")
-        assert main(["frob"]) == Exit.PLUGIN
-        assert capsys.readouterr() == (
-            "",
-            expect("""
-            error[D2F201]: command 'frob' is not usable: it failed to load
-              --> entry point  frob = d2f_frob:command  (d2f-frob 1.2)
-               = ModuleNotFoundError: No module named 'no_such_module'   at d2f_frob.py:2
-               = to see the traceback: d2f plugin check frob
-
-            1 error
-            """),
-        )
-        assert main(["plugin", "check", "frob"]) == Exit.PLUGIN
-        assert "  | ModuleNotFoundError: No module named 'no_such_module'\n" in capsys.readouterr().out
-
-    def test_one_that_is_no_command(self, distributions: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
-        distributions.add("d2f-frob", {"d2f_frob.py": "command = 3"}, {"frob": "d2f_frob:command"}, "d2f.commands")
-        assert main(["frob"]) == Exit.PLUGIN
-        assert "command 'frob' is not usable: it is no click command but 3\n" in capsys.readouterr().err
-
-    def test_a_name_that_is_taken_is_refused_with_a_warning(
-        self, frob: Distributions, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        frob.add("z-shadow", {"z_shadow.py": ""}, {"plugin": "z_shadow:a", "frob": "z_shadow:b"}, "d2f.commands")
-        assert main(["--help"]) == 0
-        out, err = capsys.readouterr()
-        assert out.endswith("\n  frob  from d2f-frob 1.2\n")
-        assert err == expect("""
-            warning[D2F204]: command 'frob' is refused: the name is taken by d2f-frob 1.2
-              --> entry point  frob = z_shadow:b  (z-shadow 1.2)
-
-            warning[D2F204]: command 'plugin' is refused: the name is d2f's own
-              --> entry point  plugin = z_shadow:a  (z-shadow 1.2)
-
-            2 warnings
-            """)
-        assert main(["frob", "mine"]) == 0
-        assert capsys.readouterr().out == "mine\n"
-
-
 class TestEnd:
     def test_an_error_of_the_user(self, frob: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["frob", "wrong"]) == Exit.USAGE
@@ -243,9 +182,9 @@ class TestEnd:
         assert capsys.readouterr() == (
             "",
             expect(f"""
-            error[D2F000]: d2f-frob 1.2 failed in a way that it should not: ZeroDivisionError: division by zero
+            error[D2F000]: d2f failed in a way that it should not: ZeroDivisionError: division by zero
               --> {kept}
-               = this is a bug in d2f-frob 1.2; please report it with that file
+               = this is a bug in d2f; please report it with that file
                = to see the traceback here: D2F_DEBUG=1 before the command, or d2f --debug
 
             1 error

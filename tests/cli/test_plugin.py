@@ -359,7 +359,6 @@ class TestList:
                 return [d2f.Weights("soft/default", "0" * 64, "MIT", ("https://example.org/a",), "Made up.")]
             """
         distributions.add_plugin("soft", stage_module("soft", more))
-        distributions.add("d2f-more", {"d2f_more.py": ""}, {"frobnicate": "d2f_more:command"}, "d2f.commands")
         assert main(["plugin", "list", "--json"]) == Exit.OK
         found = json.loads(capsys.readouterr().out)
         origin = {"plugin": "soft", "distribution": "d2f-soft", "version": "1.2"}
@@ -390,9 +389,6 @@ class TestList:
             "untested": [],
             **origin,
         } in found["weights"]
-        assert found["commands"] == [
-            {"name": "frobnicate", "plugin": "frobnicate", "distribution": "d2f-more", "version": "1.2"}
-        ]
         assert found["problems"] == []
         assert found["api"] == "1.0"
 

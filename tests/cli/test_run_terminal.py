@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -13,8 +14,9 @@ import threading
 
 import pytest
 
-from d2f.cli import run_progress as run_meter
+from d2f import progress
 from d2f.cli.main import main
+from d2f.images.files import find_images
 from tests.cli.toy import Toy, toy
 
 __all__ = ["toy"]
@@ -115,7 +117,7 @@ def test_no_colour_where_none_is_wanted(slow: Toy) -> None:
 def test_lines_in_a_log_where_they_are_wanted(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run_meter, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     for number in range(3):
         toy.picture(f"photos/{number}.png")
     assert main(["chain", "run", "toy.yaml", "photos", "-o", "rows.csv", "-q", "--progress"]) == 0
@@ -125,19 +127,21 @@ def test_lines_in_a_log_where_they_are_wanted(
     ]
 
 
-def test_nothing_is_counted_on_standard_input() -> None:
-    told: list[int] = []
-    counting = run_meter.Counting(["photos", "-"], told.append)
-    counting.start()
-    counting.join(10)
-    assert told == []
+def test_nothing_is_counted_on_standard_input(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    toy.picture("photos/a.png")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"photos/a.png\n")))
+    assert main(["chain", "run", "toy.yaml", "-", "-o", "rows.csv", "-q", "--progress"]) == 0
+    assert capfd.readouterr().err.startswith("1 images, ")
 
 
 def test_a_count_that_cannot_be_made_is_no_error(toy: Toy) -> None:
-    told: list[int] = []
+    counted: list[int] = []
     toy.picture("photos/a.png")
     for paths in (["photos", "photos/a.png"], ["missing"]):
-        counting = run_meter.Counting(paths, told.append)
+        counting = progress.BackgroundCount(lambda paths=paths: find_images(paths), counted.append)
         counting.start()
         counting.join(10)
-    assert told == [2]
+    assert counted == [2]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from d2f.cli.main import main
-from d2f.cli.train_progress import Bar, Lines
+from d2f.cli.train import TrainingProgress
 from d2f.train.measuring import Measured
 from tests.unit.training.gradient.toy import write_pictures
 
@@ -137,23 +137,22 @@ def figures() -> Measured:
 
 def test_a_bar_shows_loss_and_rate() -> None:
     from rich.console import Console
-    from rich.progress import Progress, TextColumn
 
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with Progress(TextColumn("{task.description} {task.fields[words]}"), console=console) as progress:
-        bar = Bar(progress)
-        bar.images(3, 9)
-        bar.step(0, 2, 7, 0.61234, 0.01)
+    with TrainingProgress(console) as progress:
+        progress.images(3, 9)
+        progress.step(0, 2, 7, 0.61234, 0.01)
         progress.refresh()
-        bar.epoch(0, 0.6, figures(), True)
+        progress.epoch(0, 0.6, figures(), True)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    assert "epoch 1 loss 0.6123  rate 0.01" in shown
+    assert "epoch 1" in shown
+    assert "loss 0.6123  rate 0.01" in shown
     assert "epoch 1: loss 0.6000; validation loss 0.5000, accuracy 0.750, AUC 0.875, best so far" in shown
 
 
 def test_without_a_terminal_there_is_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = TrainingProgress()
     lines.step(0, 1, 2, 0.5, 0.1)
     for done in range(1, 401):
         lines.images(done, 400)

@@ -12,7 +12,7 @@ import pytest
 
 from d2f import D2FError, Exit, Weights
 from d2f.weights import read_weights, write_weights
-from d2f.weights.fetch import Watcher, pull
+from d2f.weights.fetch import Silent, pull
 from tests.unit.weights.fetching.server import Server
 
 DATA = np.random.default_rng(6).bytes(300_000)
@@ -69,7 +69,7 @@ class TestFetched:
 
     def test_progress(self, server: Server, cache: Path) -> None:
         seen: list[tuple[int, int | None]] = []
-        watcher = Watcher()
+        watcher = Silent()
         watcher.bytes = lambda done, total: seen.append((done, total))  # type: ignore[method-assign]
         server.files["/a"] = DATA
         pull(record(server.url("/a")), watcher)
