@@ -28,7 +28,16 @@ KEPT_MEMORY = 64 * 2**20
 DEATHS = 3
 """Worker processes that a stage may end before it is switched off."""
 
-CODES = {"time": "D2F410", "died": "D2F411", "memory": "D2F412", "raised": "D2F414"}
+CODES = {
+    "time": "D2F410",
+    "died": "D2F411",
+    "killed": "D2F411",
+    "closed": "D2F411",
+    "memory": "D2F412",
+    "off": "D2F413",
+    "raised": "D2F414",
+}
+"""Code of each reason why a request has no answer."""
 
 
 class WorkerFailure(D2FError):
@@ -36,8 +45,9 @@ class WorkerFailure(D2FError):
 
     Parameters
     ----------
-    code : str
-        D2F410 (time limit), D2F411 (died), D2F412 (memory limit), D2F413 (switched off) or D2F414 (raised).
+    reason : str
+        A key of `CODES`: the time limit, died by itself, killed by a signal such as SIGKILL, closed or aborted by its
+        owner, the memory limit, switched off, raised.
     message : str
         What happened, on one line.
     stage : str
@@ -46,9 +56,18 @@ class WorkerFailure(D2FError):
         The end of what the worker wrote to its standard output and error.
     """
 
-    def __init__(self, code: str, message: str, stage: str = "", output: str = "") -> None:
-        self.code, self.message, self.stage, self.output = code, message, stage, output
-        super().__init__(Problem(code, message, notes=_last_words(output)), Exit.SOME_FAILED)
+    def __init__(self, reason: str, message: str, stage: str = "", output: str = "") -> None:
+        self.reason, self.message, self.stage, self.output = reason, message, stage, output
+        self.code = CODES[reason]
+        notes = tuple(f"its last output: {line}" for line in (self.last_line,) if line)
+        super().__init__(Problem(self.code, message, notes=notes), Exit.SOME_FAILED)
+
+    @property
+    def last_line(self) -> str:
+        """The line of the output that says most: where Python was, or the last one."""
+        _, dumped, frames = self.output.rpartition("(most recent call first):")
+        lines = frames.strip().splitlines()
+        return lines[0 if dumped else -1].strip() if lines else ""
 
 
 class Deaths:
@@ -130,7 +149,7 @@ class Worker:
         with self._lock:
             self._ready()
 
-    def ask(self, request: Any, time_limit: float | None = None) -> Any:
+    def ask(self, request: Any, time_limit: float | None = None, *, blame: bool = True) -> Any:
         """Return the worker's answer.
 
         Parameters
@@ -139,6 +158,8 @@ class Worker:
             Anything that can be pickled; arrays in it travel through shared memory, uncopied on the child's side.
         time_limit : float, optional
             Seconds, instead of the worker's own limit.
+        blame : bool
+            Whether `deaths` counts a process that this request ends.
 
         Raises
         ------
@@ -149,7 +170,10 @@ class Worker:
         """
         with self._lock:
             self._ready()
-            return self._exchange(request, time_limit or self.time_limit)
+            value = self._exchange(request, time_limit or self.time_limit, blame)
+            if self._process[0].has_grown():
+                self._replace()
+            return value
 
     def abort(self) -> None:
         """End the request that is under way in another thread, which gets a failure; the next one works."""
@@ -180,37 +204,35 @@ class Worker:
     def _ready(self) -> None:
         """Have a process that waits for a request."""
         if self._closed:
-            raise WorkerFailure("D2F411", "the worker was closed")
+            raise WorkerFailure("closed", "the worker was closed")
         if "" in self.deaths.switched_off:
-            raise WorkerFailure("D2F413", f"{self.target} is switched off: it ended {DEATHS} worker processes")
+            raise WorkerFailure("off", f"{self.target} is switched off: it ended {DEATHS} worker processes")
         if self._process and not self._process[0].is_alive():
             self._replace()
         if not self._process:
             self._process.append(WorkerProcess(self._threads, self.memory_limit))
             try:
-                self._exchange((sys.path, self.target, self._arguments, self.memory_limit), self._start_limit, True)
+                self._exchange((sys.path, self.target, self._arguments, self.memory_limit), self._start_limit)
             except BaseException as error:
                 if isinstance(error, WorkerFailure):
                     self.deaths.add("")
                 self._replace()
                 raise
 
-    def _exchange(self, request: Any, time_limit: float | None, starting: bool = False) -> Any:
-        """Send a request to the process and return its answer; what does not answer is replaced."""
+    def _exchange(self, request: Any, time_limit: float | None, blame: bool = False) -> Any:
+        """Send a request to the process and return its answer; a process that does not answer is ended."""
         place = self._memory.put(request)
         process = self._process[0]
         try:
             process.send(self._memory, place)
             kind, value = process.receive(time_limit)
-            if starting:
-                process.check_memory()
         except Ended as ended:
             output = self._replace()
             if process.aborted:
-                raise WorkerFailure("D2F411", "the request was given up", ended.stage, output) from None
-            if not starting:
+                raise WorkerFailure("closed", "the request was given up", ended.stage, output) from None
+            if blame:
                 self.deaths.add(ended.stage)
-            raise WorkerFailure(CODES[ended.reason], str(ended), ended.stage, output) from None
+            raise WorkerFailure(ended.reason, str(ended), ended.stage, output) from None
         except BaseException:  # the answer to this request may not become the answer to the next
             self._replace()
             raise
@@ -218,8 +240,6 @@ class Worker:
             self._memory.drop()
         if kind == ERROR:
             _raise(process, *value)
-        if not starting and process.has_grown():
-            self._replace()
         return value
 
     def _replace(self) -> str:
@@ -315,14 +335,7 @@ def _raise(process: WorkerProcess, reason: str, *what: Any) -> NoReturn:
         problems, exit_code = what
         raise D2FError(problems, Exit(exit_code))
     message, trace = what
-    raise WorkerFailure(CODES[reason], f"the worker raised {message}", output=process.output() + trace)
-
-
-def _last_words(output: str) -> tuple[str, ...]:
-    """Return the line of an output that says most: where Python was, or the last one."""
-    _, _, frames = output.rpartition("(most recent call first):")
-    lines = frames.strip().splitlines()
-    return (f"its last output: {lines[0 if frames != output else -1].strip()}",) if lines else ()
+    raise WorkerFailure(reason, f"the worker raised {message}", output=process.output() + trace)
 
 
 def _end_all(processes: list[WorkerProcess], owner: int = 0) -> list[str]:

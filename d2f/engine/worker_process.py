@@ -32,11 +32,14 @@ GROWN = 0.75
 KEPT_OUTPUT = 4000
 """Bytes of a process's standard output and error that are kept: the last ones."""
 
+_FROM_OUTSIDE = tuple(-number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM))
+"""Ends of a process that may not be its own fault."""
+
 _PROGRAM = "import sys; sys.path.insert(0, {!r}); from d2f.engine.worker_child import main; main()"
 
 
 class Ended(Exception):
-    """A process that is of no more use: why (``time``, ``memory`` or ``died``), and the label of its stage."""
+    """A process that is of no more use: why (a key of `d2f.engine.worker.CODES`), and the label of its stage."""
 
     def __init__(self, reason: str, message: str, stage: str = "") -> None:
         super().__init__(message)
@@ -217,6 +220,8 @@ class WorkerProcess:
             if self._channel.fileno() in ready:
                 data += self._chunk()
                 if (reply := _reply(data)) is not None:
+                    if reply[0] == child.READY:
+                        self.check_memory()
                     return self._unpickled(*reply)
             elif not alive:
                 raise self.ended()
@@ -236,8 +241,8 @@ class WorkerProcess:
             how = "closed its channel"
         else:
             how = f"ended with exit code {status}" if status >= 0 else f"was ended by {_signal_name(-status)}"
-        stage = self.mark()[2]
-        return Ended("died", f"the worker process {how}" + _during(stage), stage)
+        stage, reason = self.mark()[2], "killed" if status in _FROM_OUTSIDE else "died"
+        return Ended(reason, f"the worker process {how}" + _during(stage), stage)
 
     def output(self) -> str:
         """Return the end of what the process has written."""
