@@ -20,6 +20,11 @@ else:
 
 __all__ = ["Floats", "Labels", "Pixels"]
 
+ProtocolName: TypeAlias = Literal["whole", "crop", "as-found"]
+"""How a labelled set's images are brought alike: see `d2f.data.protocol`."""
+
+PROTOCOLS: tuple[ProtocolName, ...] = ("whole", "crop", "as-found")
+
 
 @dataclass(frozen=True, slots=True)
 class WholeImage:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
+from d2f.api.inputs import ProtocolName
 from d2f.engine.plan import PLAIN
 from d2f.plugins.catalog import Catalog
 
@@ -103,7 +104,7 @@ class RefittedThresholds(ChainModel):
     real: int = Field(default=0, ge=0, description="How many of them are photographs.")
     generated: int = Field(default=0, ge=0, description="How many of them are generated.")
     collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
-    protocol: Literal["matched", "as-is"] = Field(default="as-is", description="How images were brought alike.")
+    protocol: ProtocolName = Field(default="as-found", description="How images were brought alike.")
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
     oof_weights: OofWeights = None
 
@@ -116,7 +117,7 @@ class Fitted(ChainModel):
     real: int = Field(default=0, ge=0, description="How many of them are photographs.")
     generated: int = Field(default=0, ge=0, description="How many of them are generated.")
     collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
-    protocol: Literal["matched", "as-is"] = Field(default="matched", description="How images were brought alike.")
+    protocol: ProtocolName = Field(default="whole", description="How images were brought alike.")
     attacks: list[str] = Field(default=[], description="Laundered copies that were added.")
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
     d2f: str = Field(description="Version of d2f.")

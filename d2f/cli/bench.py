@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from d2f.api.errors import Exit
+from d2f.api.inputs import PROTOCOLS
 from d2f.chain.chain import Chain, load_chain
 from d2f.cli.main import Interruption, RememberingCommand, called_with
 from d2f.data.dataset import Dataset, limited, load_dataset
@@ -49,10 +50,10 @@ class BenchCommand(RememberingCommand):
 @click.option("-o", "--output", metavar="DIR", help="Write bench.json, rows.parquet, report.md and report.html there.")
 @click.option(
     "--protocol",
-    type=click.Choice(["matched", "as-is"]),
-    default="matched",
+    type=click.Choice(PROTOCOLS),
+    default="whole",
     show_default=True,
-    help="matched: the centre 320 pixels, encoded alike; as-is: files as they came.",
+    help="whole: short side brought to a drawn length; crop: the centre 320 pixels; as-found: files as they came.",
 )
 @click.option(
     "--grid",

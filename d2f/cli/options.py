@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from d2f.api.inputs import PROTOCOLS
 from d2f.output import Format, Head, Mode, Writer, choose_format, open_writer
 from d2f.output.append import NAME
 from d2f.output.columns import RESUMABLE
@@ -198,7 +199,7 @@ OPTIONS = (
         callback=_columns,
         help="Leave out images with a value in a column of the manifest; repeatable.",
     ),
-    click.option("--protocol", type=click.Choice(["matched", "as-is"]), help="How images are brought alike."),
+    click.option("--protocol", type=click.Choice(PROTOCOLS), help="How images are brought alike."),
     click.option("--calibrator", default="platt", show_default=True, help="For members for which the file names none."),
     click.option("--folds", type=click.IntRange(3, 50), default=5, show_default=True, help="Of cross-validation."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of crops, qualities and folds."),
@@ -234,7 +235,7 @@ def read_request(tick: Callable[[], None] | None, thresholds_only: bool = False,
     return Request(
         attacks=tuple(options["attacks"]) or default,
         # A user's own threshold is for files as they come in, a whole fit for what tells classes apart.
-        protocol=options["protocol"] or ("as-is" if thresholds_only else "matched"),
+        protocol=options["protocol"] or ("as-found" if thresholds_only else "whole"),
         folds=options["folds"],
         seed=options["seed"],
         calibrator=options["calibrator"],

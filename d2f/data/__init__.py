@@ -1,1 +1,1 @@
-"""Labelled images: sets read from disk, connected components, splits and folds, the matched protocol."""
+"""Labelled images: sets read from disk, connected components, splits and folds, protocols."""

@@ -1,21 +1,33 @@
-"""The matched protocol: both classes brought alike, so that format, size and quality cannot tell the label.
+"""Protocols: both labels brought alike before anything is learnt or measured, so that the file tells nothing.
 
-`judging` is for measuring: the centre, one quality. `fitting` is for fitting chains and training weights: a seeded
-window, scale and quality. Both decode, crop and encode to JPEG with 4:2:0 chroma; an image smaller than the
-window keeps its whole extent, whatever its label. What detectors are given is the matched file: `pixels` are decoded
-from it, `data` is it, and the metadata is gone. `path` and `sha256` stay those of the file as it was found: the seed
-of random stages, the check against training images and any cache go by the picture, not by its copy.
+`whole` (the default) keeps the picture and brings its short side to a drawn length; `crop` cuts a fragment out of it:
+the centre where detectors are judged (`judging`), a drawn window where they are fitted (`fitting`). Both encode to JPEG
+with 4:2:0 chroma. What detectors are given is that file: `pixels` are decoded from it, `data` is it, and the metadata
+is gone. `path` and `sha256` stay those of the file as it was found: the seed of random stages, the check against
+training images and any cache go by the picture, not by its copy. Every draw is blind to the label.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from d2f.api.inputs import ImageFile, Pixels
+from d2f.api.inputs import ImageFile, Pixels, ProtocolName
+
+Bring: TypeAlias = Callable[[ImageFile], ImageFile]
+Interval: TypeAlias = tuple[int, int]
+
+SHORT_SIDES = (320, 480)
+"""Lengths that `whole` draws the short side from, uniformly, both included, in pixels."""
+
+WHOLE_QUALITIES = (80, 95)
+"""JPEG qualities that `whole` draws from, uniformly, both included."""
 
 WINDOW = 320
 """Side of the judging window, in pixels."""
@@ -31,8 +43,53 @@ CHROMA_420 = 2
 """Pillow's number for 4:2:0 subsampling."""
 
 
+def for_judging(protocol: ProtocolName) -> Bring:
+    """Return what a bench or an audit does to each image."""
+    return {"whole": whole, "crop": judging, "as-found": as_found}[protocol]
+
+
+def for_fitting(protocol: ProtocolName, seed: int) -> Bring:
+    """Return what a fit does to each image; `seed` is at least 0, and another seed draws another copy."""
+    brings: dict[ProtocolName, Bring] = {"whole": partial(whole, seed=seed), "crop": partial(fitting, seed=seed)}
+    return brings.get(protocol, as_found)
+
+
+def drawn_copies(
+    protocol: ProtocolName, image: ImageFile, seeds: Sequence[int], windows: Interval, qualities: Interval, scale: bool
+) -> list[Pixels]:
+    """Return a copy of an image for each seed; windows, qualities and scale are those of `crop`'s `fitting`."""
+    if protocol == "crop":
+        return [fitting(image, seed, windows, qualities, scale).pixels for seed in seeds]
+    return [for_fitting(protocol, seed)(image).pixels for seed in seeds]
+
+
+def as_found(image: ImageFile) -> ImageFile:
+    """Return the image with its file's own bytes."""
+    return image
+
+
+def whole(image: ImageFile, seed: int = 0) -> ImageFile:
+    """Return the whole picture, its short side brought to a drawn length and encoded at a drawn quality.
+
+    Short side and quality are drawn from `seed` and the file's bytes. The short side, not the long one: generated
+    pictures are squarer, so that a common long side would leave them a longer short side, and every later resampling to
+    a square would tell the label. A picture whose short side is no longer keeps its size.
+
+    Parameters
+    ----------
+    image : ImageFile
+        As read.
+    seed : int, default 0
+        At least 0; 0 is the copy that is judged.
+    """
+    random = np.random.default_rng((seed, image.seed))
+    short = int(random.integers(SHORT_SIDES[0], SHORT_SIDES[1], endpoint=True))
+    quality = int(random.integers(WHOLE_QUALITIES[0], WHOLE_QUALITIES[1], endpoint=True))
+    return _encoded(image, _reduced(image.pixels, short), quality)
+
+
 def judging(image: ImageFile) -> ImageFile:
-    """Return the centre `WINDOW` of an image, encoded at `JUDGING_QUALITY`.
+    """Return the centre `WINDOW` of an image, encoded at `JUDGING_QUALITY`; a smaller image keeps its extent.
 
     The window's corner is rounded down, to (width - side) // 2 and (height - side) // 2.
     """
@@ -45,8 +102,8 @@ def judging(image: ImageFile) -> ImageFile:
 def fitting(
     image: ImageFile,
     seed: int,
-    windows: tuple[int, int] = FITTING_WINDOWS,
-    qualities: tuple[int, int] = FITTING_QUALITIES,
+    windows: Interval = FITTING_WINDOWS,
+    qualities: Interval = FITTING_QUALITIES,
     scale: bool = True,
 ) -> ImageFile:
     """Return a random window of an image, scaled at random and encoded at a random quality.
@@ -76,7 +133,17 @@ def _scaled(pixels: Pixels, window: int, random: np.random.Generator) -> Pixels:
     if shorter <= window or not taken:
         return pixels
     factor = (window / shorter) ** place
-    height, width = (max(window, round(side * factor)) for side in pixels.shape[:2])
+    return _resized(pixels, factor, window)
+
+
+def _reduced(pixels: Pixels, short: int) -> Pixels:
+    """Return the picture with this short side, in pixels; one that has no longer side as it is."""
+    factor = short / min(pixels.shape[:2])
+    return pixels if factor >= 1 else _resized(pixels, factor, short)
+
+
+def _resized(pixels: Pixels, factor: float, least: int) -> Pixels:
+    height, width = (max(least, round(side * factor)) for side in pixels.shape[:2])
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
 
 

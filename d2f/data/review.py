@@ -21,7 +21,7 @@ from d2f.api.inputs import Floats, ImageFile
 from d2f.data.dataset import SPLITS, Dataset, Labelled, labelled_path, write_manifest
 from d2f.data.facts import Inspection
 from d2f.data.groups import Duplicates, duplicates, with_groups
-from d2f.data.protocol import FITTING_QUALITIES, fitting, judging
+from d2f.data.protocol import FITTING_QUALITIES, fitting, whole
 from d2f.data.shortcuts import STATED, fit_logistic, original_facts
 from d2f.data.split import folds
 from d2f.data.weights import label_weights
@@ -62,7 +62,7 @@ def review(
 ) -> Review:
     """Rank a set's images by how much cross-validated models disagree with their label.
 
-    Each image passes `d2f.data.protocol.judging`, so that format and size have no say; a model is fitted to
+    Each image passes `d2f.data.protocol.whole`, so that format and size have no say; a model is fitted to
     all folds but one and asked of that one. A wrong label ranks high; so does a picture that is hard.
 
     `components` shape (n,), int64.
@@ -92,7 +92,7 @@ def _features(
         try:
             picture = read_image(image.path)
             digests.append(picture.sha256)
-            rows.append(trainable.features(judging(picture).pixels))
+            rows.append(trainable.features(whole(picture).pixels))
         except ImageError as error:
             digests.append("")
             rows.append(None)
@@ -206,7 +206,7 @@ class Repaired:
 def repair(
     seen: Inspection, folder: Path, window: int = WINDOW, seed: int = 0, tick: Callable[[], None] | None = None
 ) -> Repaired:
-    """Write every image anew by the matched protocol, `d2f.data.protocol.fitting`, and a manifest.
+    """Write every image anew by the protocol `crop`'s `d2f.data.protocol.fitting`, and a manifest.
 
     Each becomes a window at a random place, at times of the reduced picture, encoded to JPEG 4:2:0 at a quality drawn
     uniformly from 70 to 98: sizes, formats, qualities and metadata of both labels are alike. The manifest keeps

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Labels
+from d2f.api.inputs import Labels, ProtocolName
 from d2f.api.rows import Failure, Member
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of
+from d2f.data.protocol import for_judging
 from d2f.engine.local import LocalEngine
 from d2f.engine.plan import Scored
 from d2f.evaluate.bench_curves import WORDS, Joint, comparisons, curves, flips, join
@@ -37,7 +38,7 @@ from d2f.evaluate.bench_figures import (
 )
 from d2f.evaluate.bench_systems import LAYINGS, Laid, Laying, Speed, Subject, chain_subjects, described, told_names
 from d2f.evaluate.delong import auc_error
-from d2f.evaluate.score import CLEAN, Attack, Protocol, ScoreTable, bring_for_judging, collect, score_groups
+from d2f.evaluate.score import CLEAN, Attack, ScoreTable, collect, score_groups
 from d2f.output import append as refusals
 from d2f.output.append import Mode
 from d2f.output.parquet import PartsFolder
@@ -173,7 +174,7 @@ def run_chains(
     chains: Sequence[Chain],
     images: Dataset,
     attacks: Sequence[Attack],
-    protocol: Protocol = "matched",
+    protocol: ProtocolName = "whole",
     *,
     parts: Path | None = None,
     mode: Mode = "new",
@@ -190,7 +191,7 @@ def run_chains(
     speed = Speed()
 
     def scored(which: Dataset) -> Iterator[list[Scored]]:
-        bring = bring_for_judging(protocol)
+        bring = for_judging(protocol)
         return score_groups(joint.plan, which, bring, attacks, workers=workers, tick=tick, observe=speed.observe)
 
     if parts is None:
@@ -222,7 +223,7 @@ def _tables(joint: Joint, table: ScoreTable, chains: Sequence[Chain]) -> tuple[S
     )
 
 
-def _identity(joint: Joint, images: Dataset, attacks: Sequence[Attack], protocol: Protocol) -> str:
+def _identity(joint: Joint, images: Dataset, attacks: Sequence[Attack], protocol: ProtocolName) -> str:
     """A digest of everything that the scores depend on, but for the images' bytes."""
     facts = {
         "d2f": __version__,
@@ -313,7 +314,7 @@ FAILURES_LISTED = 20
 class Asked:
     """How a bench was asked for, as far as its report says so."""
 
-    protocol: Protocol
+    protocol: ProtocolName
     laid: Laid
     over: Laying = "both"
     limit: int | None = None

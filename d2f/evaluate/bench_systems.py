@@ -108,7 +108,7 @@ CORE = {
 """The grid that decides targets, besides the clean images; SPECs by short name.
 
 `hard` and `web` scale and compress as an upload does. Their cap on the longest side takes effect on images larger
-than the matched window only.
+than the window of `crop` only.
 """
 
 FULL = {

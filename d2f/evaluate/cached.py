@@ -12,10 +12,11 @@ from typing import NamedTuple, TypeAlias
 
 from d2f.api.errors import D2FError
 from d2f.data.groups import file_sha256
+from d2f.data.protocol import Bring
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import Plan, Scored, Step
 from d2f.engine.views import grow
-from d2f.evaluate.score import Attack, Bring, Collector, score_groups
+from d2f.evaluate.score import Attack, Collector, score_groups
 from d2f.plugins.catalog import canonical, code_digest
 from d2f.version import __version__
 

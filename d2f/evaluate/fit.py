@@ -10,6 +10,7 @@ from d2f.api.errors import D2FError
 from d2f.chain.write import fitted_text
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of
+from d2f.data.protocol import for_fitting
 from d2f.evaluate.cached import Keeping, fill_kept
 from d2f.evaluate.fit_rows import Request, Rows, as_rows, read_recipe
 from d2f.evaluate.out_of_fold import (
@@ -23,7 +24,7 @@ from d2f.evaluate.out_of_fold import (
     out_of_fold,
 )
 from d2f.evaluate.parts import Parts, Thresholds, fit_parts, fit_thresholds
-from d2f.evaluate.score import CLEAN, Collector, ScoreTable, bring_for_fitting, fill, fitting_key, read_attacks
+from d2f.evaluate.score import CLEAN, Collector, ScoreTable, fill, fitting_key, read_attacks
 from d2f.version import __version__
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def scored_unseen(chain: Chain, images: Dataset, request: Request) -> tuple[Scor
 
 
 def _scored(chain: Chain, images: Dataset, dealt: Sequence[Dealt], request: Request) -> ScoreTable:
-    bring = bring_for_fitting(request.protocol, request.seed)
+    bring = for_fitting(request.protocol, request.seed)
     attacks = read_attacks(request.attacks, chain.catalog)
     collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), chain.plan.member_names)
     workers, tick = request.workers, request.tick

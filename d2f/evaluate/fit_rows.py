@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Floats, Labels
+from d2f.api.inputs import Floats, Labels, ProtocolName
 from d2f.api.stages import Calibrator, Combiner
 from d2f.chain.yaml import as_text, parse
 from d2f.data.dataset import Labelled
 from d2f.data.split import folds
-from d2f.evaluate.score import Protocol, ScoreTable
+from d2f.evaluate.score import ScoreTable
 from d2f.plugins.build import read_options
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Request:
     """How a chain is to be fitted."""
 
     attacks: tuple[str, ...] = ATTACKS
-    protocol: Protocol = "matched"
+    protocol: ProtocolName = "whole"
     folds: int = 5
     seed: int = 0
     calibrator: str = CALIBRATOR

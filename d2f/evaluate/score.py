@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Floats, ImageFile, Labels
+from d2f.api.inputs import Floats, ImageFile, Labels, ProtocolName
 from d2f.api.rows import Failure
 from d2f.data.dataset import Dataset
 from d2f.data.groups import components
+from d2f.data.protocol import Bring
 from d2f.engine.findings import Observe, Watch
 from d2f.engine.loading import load_once
 from d2f.engine.local import load_ahead, score_images
@@ -71,31 +71,9 @@ def lay(attack: Attack, image: ImageFile) -> ImageFile:
     return replace(image, pixels=pixels, height=pixels.shape[0], width=pixels.shape[1], sha256=digest)
 
 
-Protocol: TypeAlias = Literal["matched", "as-is"]
-Bring: TypeAlias = Callable[[ImageFile], ImageFile]
-
-
-def bring_for_fitting(protocol: Protocol, seed: int) -> Bring:
-    """Return what a fit does to each image: `d2f.data.protocol.fitting` under ``matched``, nothing as it is."""
-    from d2f.data.protocol import fitting
-
-    return partial(fitting, seed=seed) if protocol == "matched" else _as_it_is
-
-
-def fitting_key(protocol: Protocol, seed: int) -> str:
-    """Return what tells one way of bringing images for a fit from another; as they are, no seed is drawn from."""
-    return f"fitting, seed {seed}" if protocol == "matched" else protocol
-
-
-def bring_for_judging(protocol: Protocol) -> Bring:
-    """Return what the bench does to each image: `d2f.data.protocol.judging` under ``matched``, nothing as it is."""
-    from d2f.data.protocol import judging
-
-    return judging if protocol == "matched" else _as_it_is
-
-
-def _as_it_is(image: ImageFile) -> ImageFile:
-    return image
+def fitting_key(protocol: ProtocolName, seed: int) -> str:
+    """Return what tells one way of bringing images for a fit from another; as found, no seed is drawn from."""
+    return protocol if protocol == "as-found" else f"{protocol}, fitting, seed {seed}"
 
 
 CLEAN = "none"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from d2f.api.inputs import ProtocolName
 from d2f.chain.model import ChainModel
 from d2f.train.recipe import Having, Interval, Options, Qualities
 
@@ -120,9 +121,9 @@ class Tiles(ChainModel):
 class Copies(ChainModel):
     """Which copies of an image tiles are cut from."""
 
-    matched: bool = Field(default=True, description="Bring both classes alike by the matched protocol; else as found.")
-    fitting: int = Field(default=1, ge=0, description="Matched copies with a window, scale and JPEG quality at random.")
-    judging: int = Field(default=0, ge=0, le=1, description="Matched copies of the central window at one quality.")
+    protocol: ProtocolName = Field(default="whole", description="How images are brought alike.")
+    fitting: int = Field(default=1, ge=0, description="Copies at random: scale, JPEG quality, and a window of `crop`.")
+    judging: int = Field(default=0, ge=0, le=1, description="Copies as they are judged.")
     windows: Interval | None = Field(
         default=None, description="Least and greatest random window; tile to 320 by default."
     )
@@ -131,7 +132,7 @@ class Copies(ChainModel):
 
     @model_validator(mode="after")
     def _some(self) -> Copies:
-        if self.matched and not self.fitting + self.judging:
+        if self.protocol != "as-found" and not self.fitting + self.judging:
             raise ValueError("at least one copy is needed: `fitting` or `judging` above 0")
         return self
 

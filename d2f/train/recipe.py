@@ -77,10 +77,13 @@ class DataPart(ChainModel):
 
 
 class Copies(ChainModel):
-    """Which copies of each image the model is fitted to, all made by the matched protocol."""
+    """Which copies of each image the model is fitted to."""
 
-    fitting: int = Field(default=3, ge=0, description="Copies with a window, scale and JPEG quality drawn at random.")
-    judging: int = Field(default=1, ge=0, description="Copies of the central window at one quality.")
+    protocol: Literal["whole", "crop"] = Field(
+        default="whole", description="How images are brought alike: the whole picture, or a fragment of it."
+    )
+    fitting: int = Field(default=3, ge=0, description="Copies at random: scale, JPEG quality, and a window of `crop`.")
+    judging: int = Field(default=1, ge=0, description="Copies as they are judged.")
     measured: int = Field(
         default=0,
         ge=0,
@@ -92,9 +95,9 @@ class Copies(ChainModel):
         description="Images fitted to as `measured` says and in no random copy: for those whose laundered copies teach "
         "something that is true of this set only.",
     )
-    windows: Interval = Field(default=[224, 320], description="Least and greatest side of a random window, in pixels.")
-    qualities: Qualities = Field(default=[70, 98], description="Least and greatest random JPEG quality.")
-    scale: bool = Field(default=True, description="Whether larger images are at times reduced towards the window.")
+    windows: Interval = Field(default=[224, 320], description="Least and greatest side of `crop`'s window, in pixels.")
+    qualities: Qualities = Field(default=[70, 98], description="Least and greatest random JPEG quality of `crop`.")
+    scale: bool = Field(default=True, description="Whether `crop` at times reduces larger images towards the window.")
 
     @model_validator(mode="after")
     def _fitted_somehow(self) -> Self:
@@ -130,9 +133,11 @@ class Recipe(ChainModel):
 
 def without_newer_keys(plain: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe's plain data without keys that say nothing and are younger than digests of recipes."""
-    newer = {"data": "leave_out", "copies": "measured_only"}
+    newer = {("data", "leave_out"): [], ("copies", "measured_only"): [], ("copies", "protocol"): "crop"}
     return {
-        block: {key: value for key, value in said.items() if key != newer[block] or value} if block in newer else said
+        block: {key: value for key, value in said.items() if newer.get((block, key), ...) != value}
+        if isinstance(said, dict)
+        else said
         for block, said in plain.items()
     }
 

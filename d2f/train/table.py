@@ -23,7 +23,7 @@ from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, ImageFile, Pixels
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of, file_sha256
-from d2f.data.protocol import fitting, judging
+from d2f.data.protocol import drawn_copies, for_judging
 from d2f.features import keeping
 from d2f.images.read import read_image
 from d2f.plugins.build import build
@@ -51,14 +51,17 @@ class CopyMaker:
         copies = self.recipe.copies
         seeds = [self.recipe.seed * 1000 + number for number in range(copies.fitting)]
         windows, qualities = (copies.windows[0], copies.windows[1]), (copies.qualities[0], copies.qualities[1])
-        made = [fitting(image, seed, windows, qualities, copies.scale).pixels for seed in seeds]
-        made += [judging(image).pixels for _ in range(copies.judging)]
+        made = drawn_copies(copies.protocol, image, seeds, windows, qualities, copies.scale)
+        made += [self._judged(image)] * copies.judging
         return [self._augmented(pixels, image, number) for number, pixels in enumerate(made)]
 
     def measuring(self, image: ImageFile) -> list[Pixels]:
         """Return the clean judging copy and the same under each attack."""
-        clean = judging(image).pixels
+        clean = self._judged(image)
         return [clean, *(attack.apply(clean, image.seed) for attack in self.attacks)]
+
+    def _judged(self, image: ImageFile) -> Pixels:
+        return for_judging(self.recipe.copies.protocol)(image).pixels
 
     def _augmented(self, pixels: Pixels, image: ImageFile, number: int) -> Pixels:
         if not self.augmentations:

@@ -17,7 +17,7 @@ from d2f.api.inputs import ImageFile, Labels, Pixels
 from d2f.api.inputs import Tiles as Wanted
 from d2f.data.dataset import Dataset, Labelled
 from d2f.data.facts import perceptual_hash
-from d2f.data.protocol import WINDOW, fitting, judging
+from d2f.data.protocol import WINDOW, drawn_copies, for_judging
 from d2f.engine.plan import Step
 from d2f.engine.tiles import Corner, corners, cut
 from d2f.engine.views import apply_steps
@@ -46,15 +46,14 @@ class TileCutter:
 
     def _copies(self, image: ImageFile) -> list[Pixels]:
         copies = self.recipe.copies
-        if not copies.matched:
-            return [image.pixels]
-        if not self.training:
-            return [judging(image).pixels]
+        judged = for_judging(copies.protocol)(image).pixels
+        if not self.training or copies.protocol == "as-found":
+            return [judged]
         low, high = copies.windows or (self.side, max(self.side, WINDOW))
         qualities = copies.qualities[0], copies.qualities[1]
         seeds = [self.recipe.seed * 1000 + number for number in range(copies.fitting)]
-        made = [fitting(image, seed, (low, high), qualities, copies.scale).pixels for seed in seeds]
-        return made + [judging(image).pixels] * copies.judging
+        made = drawn_copies(copies.protocol, image, seeds, (low, high), qualities, copies.scale)
+        return made + [judged] * copies.judging
 
     def _attacked(self, pixels: Pixels, image: ImageFile) -> Pixels:
         return apply_steps(replace(image, pixels=pixels), self.attack) if self.attack else pixels

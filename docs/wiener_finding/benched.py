@@ -62,8 +62,8 @@ class Benched:
 
 def refusal(result: Mapping[str, Any], chains: Sequence[Chain], images: Dataset | None = None) -> str:
     """Return why a finished bench does not serve, empty where it does; without `images`, any set will do."""
-    if result["protocol"] != "matched":
-        return "it was not made under the matched protocol"
+    if result["protocol"] != "crop":
+        return "it was not made under the protocol crop"
     specs = {attack["spec"] for attack in result["attacks"]}
     if lacking := [spec for spec in ATTACKS.values() if spec not in specs]:
         return f"it was made without the attack {lacking[0]}"

@@ -30,7 +30,7 @@ def test_it_is_fitted_and_every_member_calibrated(name: str) -> None:
     assert set(chain.file.calibrate) == set(chain.plan.member_names)
     assert chain.file.combine.use == "logistic"
     assert chain.file.fitted is not None
-    assert chain.file.fitted.protocol == "matched"
+    assert chain.file.fitted.protocol == "crop"
     assert len(chain.file.fitted.attacks) >= 7
 
 

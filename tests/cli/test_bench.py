@@ -37,7 +37,7 @@ def bench(distributions, place, *more, chain="toy.yaml"):
 
 
 def test_bench_prints_figures_with_intervals(distributions, place):
-    done = bench(distributions, place, "--protocol", "as-is", "--attack", "noise:2", "--limit", "40")
+    done = bench(distributions, place, "--protocol", "as-found", "--attack", "noise:2", "--limit", "40")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("40 images of ")

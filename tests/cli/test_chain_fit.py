@@ -90,7 +90,7 @@ def test_thresholds_alone(distributions, place):
     done = distributions.run("chain", "fit", str(place / "fitted.yaml"), *arguments)
     assert done.returncode == 0, done.stderr
     assert "thresholds before:" in done.stdout
-    assert "protocol: as-is" in (place / "own.yaml").read_text("utf-8")
+    assert "protocol: as-found" in (place / "own.yaml").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

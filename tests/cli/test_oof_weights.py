@@ -17,7 +17,7 @@ d2f: 1
 train: noise-statistics
 with: {strength: 0.01}
 data: {part: all}
-copies: {fitting: 1, judging: 1, windows: [72, 96]}
+copies: {protocol: crop, fitting: 1, judging: 1, windows: [72, 96]}
 folds: 3
 seed: 3
 """
@@ -45,7 +45,7 @@ def train(*more: str, output: str = "out.safetensors") -> int:
 
 
 def fit(*more: str, command: str = "fit") -> int:
-    common = ("--data", "images", "--protocol", "as-is", "--no-attack", "--folds", "3")
+    common = ("--data", "images", "--protocol", "as-found", "--no-attack", "--folds", "3")
     return main(["chain", command, "own.yaml", *common, *more])
 
 

@@ -20,7 +20,7 @@ d2f: 1
 train: noise-statistics
 with: {strength: 0.01}
 data: {part: all}
-copies: {fitting: 1, judging: 1, windows: [72, 96]}
+copies: {protocol: crop, fitting: 1, judging: 1, windows: [72, 96]}
 augment:
   - {share: 1}
   - {share: 1, steps: [{use: jpeg, with: {quality: 80}}]}

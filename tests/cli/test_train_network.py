@@ -20,7 +20,7 @@ train: resnet
 with: {depth: 20, stem: early}
 data: {part: all, validation: 0.25}
 tiles: {size: 16, count: 2, pick: grid}
-copies: {matched: false}
+copies: {protocol: as-found}
 batch: 8
 epochs: 1
 """

@@ -43,7 +43,7 @@ def made(tmp_path_factory):
     write_set(folder / "set", 24, collections=6)
     images = load_dataset(folder / "set")
     chains = [chain(folder / "toy", CHAIN), chain(folder / "wide", WIDE)]
-    run, found = bench(chains, images, ATTACKS, "matched")
+    run, found = bench(chains, images, ATTACKS, "crop")
     write_rows(folder / ROWS, run, chains)
     write_json(folder / JSON, found)
     return folder, images, chains, run, found
@@ -52,7 +52,7 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("over", ["both", "generated", "real"])
 def test_every_laying_gives_the_figures_of_a_bench_with_only(made, over):
     folder, images, chains, _, _ = made
-    _, expected = bench(chains, images, ATTACKS, "matched", over=over)
+    _, expected = bench(chains, images, ATTACKS, "crop", over=over)
     held = benched.read(folder, chains)
     for one, told in zip(held.judged, expected["subjects"], strict=True):
         found = shares.measured(one.whole, held.labels, held.draws)
@@ -138,7 +138,7 @@ def test_a_bench_that_does_not_serve_is_refused_by_what_it_lacks(made, tmp_path)
     assert benched.refusal(found, chains, images) == ""
     other = chain(tmp_path, CHAIN.replace("bias: 5.0", "bias: 4.0"))
     assert benched.refusal(found, [other]) == "it holds no scores of the chain 'toy' as it is now"
-    assert benched.refusal({**found, "protocol": "as-is"}, chains) == "it was not made under the matched protocol"
+    assert benched.refusal({**found, "protocol": "as-found"}, chains) == "it was not made under the protocol crop"
     lacking = {**found, "attacks": found["attacks"][:2]}
     assert benched.refusal(lacking, chains) == "it was made without the attack wiener:window=7+noise:sigma=2"
     assert benched.refusal(found, chains, images.select(range(10))) == "it was made of other images"
@@ -150,9 +150,9 @@ def test_a_bench_of_a_grid_serves_whatever_it_calls_its_attacks(made, tmp_path):
     _, images, chains, _, found = made
     named = {name: spec for name, spec in CORE.items() if name in ("noise-5", "wiener-7", "wiener-7+noise-2")}
     laid = Laid(tuple(read_attack(spec, chains[0].catalog, name) for name, spec in named.items()))
-    run = run_chains(chains[1:], images, laid.attacks, "matched", workers=1)
+    run = run_chains(chains[1:], images, laid.attacks, "crop", workers=1)
     write_rows(tmp_path / ROWS, run, chains[1:])
-    write_json(tmp_path / JSON, result(run, chains[1:], Asked("matched", laid, draws=20)))
+    write_json(tmp_path / JSON, result(run, chains[1:], Asked("crop", laid, draws=20)))
     held = benched.read(tmp_path, chains[1:])
     assert held.judged[0].name == "wide"
     figures = shares.measured(held.judged[0].whole, held.labels, held.draws)

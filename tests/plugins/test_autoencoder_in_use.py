@@ -43,7 +43,7 @@ train: resnet
 with: {depth: 20, stem: early}
 data: {part: all, validation: 0.25}
 tiles: {size: 16, count: 1, pick: grid}
-copies: {matched: false}
+copies: {protocol: as-found}
 batch: 4
 epochs: 2
 """
@@ -122,7 +122,7 @@ class TestBench:
         distributions.add_plugin("toy", PLUGIN)
         write_set(tmp_path / "set", 4, collections=2)
         (tmp_path / "toy.yaml").write_text(CHAIN, "utf-8")
-        arguments = ["--data", str(tmp_path / "set"), "--protocol", "as-is", "--draws", "20"]
+        arguments = ["--data", str(tmp_path / "set"), "--protocol", "as-found", "--draws", "20"]
         assert main(["bench", str(tmp_path / "toy.yaml"), *arguments, "-o", str(tmp_path / "out")]) == Exit.OK
         result = json.loads((tmp_path / "out" / "bench.json").read_text("utf-8"))
         rows = [attack["name"] for attack in result["attacks"] if attack["apart"]]

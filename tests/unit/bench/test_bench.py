@@ -77,7 +77,7 @@ def test_a_detector_of_the_format_is_perfect_as_is_and_blind_under_matched(tmp_p
         Image.fromarray(pixels).save(where / f"{number}.{'png' if number % 2 else 'jpg'}")
     judged = chain(tmp_path / "chain", FORMAT_CHAIN, FileFormat)
     dataset = load_dataset(tmp_path / "set")
-    for protocol, expected in (("as-is", 1.0), ("matched", 0.5)):
+    for protocol, expected in (("as-found", 1.0), ("crop", 0.5)):
         _, found = bench([judged], dataset, protocol=protocol)
         assert found["subjects"][0]["figures"]["none"]["auc"][0] == expected
 

@@ -11,7 +11,7 @@ def result(name="a", **figures):
     told = {figure: [None, None, None] for figure in FIGURES} | figures
     return {
         "data": {"digest": "sha256:1"},
-        "protocol": "matched",
+        "protocol": "crop",
         "laid_over": "both",
         "subjects": [{"name": name, "figures": {"none": told}}],
     }

@@ -69,6 +69,6 @@ def test_on_real_images_the_format_tells_as_they_came_and_nothing_when_matched(t
     images = limited(load_dataset(Path(os.environ["D2F_DATA"]) / "train"), 40, seed=3)
     webp = type("Webp", (FileFormat,), {"score": lambda self, batch: [float(i.data[:4] == b"RIFF") for i in batch]})
     judged = chain(tmp_path, FORMAT_CHAIN, webp)
-    for protocol, low, high in (("as-is", 0.55, 1.0), ("matched", 0.5, 0.5)):
+    for protocol, low, high in (("as-found", 0.55, 1.0), ("crop", 0.5, 0.5)):
         _, found = bench([judged], images, protocol=protocol)
         assert low <= found["subjects"][0]["figures"]["none"]["auc"][0] <= high

@@ -56,7 +56,7 @@ def chain(folder: Path, text: str = CHAIN, *more: type) -> Chain:
 
 
 def bench(
-    chains: list[Chain], images: Dataset, attacks: tuple[str, ...] = (), protocol: str = "as-is", **asked: Any
+    chains: list[Chain], images: Dataset, attacks: tuple[str, ...] = (), protocol: str = "as-found", **asked: Any
 ) -> tuple[Run, dict[str, Any]]:
     laid = lay_out("none", attacks, chains[0].catalog)
     run = run_chains(chains, images, laid.attacks, protocol, workers=1)

@@ -63,7 +63,7 @@ def test_a_fitted_chain(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> No
           noise-statistics/default   sha256 0123456789ab…   MIT
 
         Fitted on 2631 images
-          2026-11-21 with d2f 0.1.0, protocol matched, data sha256:0f0e""")
+          2026-11-21 with d2f 0.1.0, protocol crop, data sha256:0f0e""")
 
 
 def test_a_chain_that_is_not_fitted(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,12 +95,12 @@ def test_a_view_that_nobody_looks_at(tmp_path: Path, catalog: Catalog) -> None:
 
 
 def test_all_that_a_fit_tells(tmp_path: Path, catalog: Catalog) -> None:
-    facts = "data: x, images: 9, real: 4, generated: 5, collections: 3, protocol: as-is"
+    facts = "data: x, images: 9, real: 4, generated: 5, collections: 3, protocol: as-found"
     more = "attacks: [jpeg, 'wiener:window=7'], date: 2026-11-21, d2f: 0.1.0"
     text = drawn(f"detectors: [{{use: resnet}}]\nfitted: {{{facts}, {more}}}\n", tmp_path, catalog)
     assert text.endswith(
         "Fitted on 9 images, 4 real, 5 generated, 3 collections\n"
-        "  2026-11-21 with d2f 0.1.0, protocol as-is, data x\n"
+        "  2026-11-21 with d2f 0.1.0, protocol as-found, data x\n"
         "  with copies under jpeg, wiener:window=7"
     )
 

@@ -132,7 +132,7 @@ def test_thresholds_alone_are_refitted_and_the_rest_stays(fit, tmp_path):
     write_set(tmp_path / "own", 30, seed=9)
     chain = toy_chain(tmp_path, fit.text, refit=False)
     found = fit_only_thresholds(
-        chain, load_dataset(tmp_path / "own"), Request(attacks=(), protocol="as-is", today=date(2026, 12, 1))
+        chain, load_dataset(tmp_path / "own"), Request(attacks=(), protocol="as-found", today=date(2026, 12, 1))
     )
     before, after = data(fit.text), data(found.text)
     assert after["calibrate"] == before["calibrate"]
@@ -140,7 +140,7 @@ def test_thresholds_alone_are_refitted_and_the_rest_stays(fit, tmp_path):
     assert after["verdict"] != before["verdict"]
     assert after["fitted"]["data"] == before["fitted"]["data"]
     assert after["fitted"]["thresholds"]["images"] == 60
-    assert toy_chain(tmp_path, found.text, refit=False).file.fitted.thresholds.protocol == "as-is"
+    assert toy_chain(tmp_path, found.text, refit=False).file.fitted.thresholds.protocol == "as-found"
     lines = list(threshold_fit_lines(found))
     assert lines[0].startswith("60 images: 30 real, 30 generated")
     assert any(line.startswith("real below") and "[" in line for line in lines)

@@ -6,8 +6,9 @@ from d2f_jpeg.stage import Jpeg
 from d2f_noise.stage import Noise, NoiseOptions
 
 from d2f import D2FError, Failure, ImageFile
+from d2f.data.protocol import for_fitting, for_judging
 from d2f.engine.plan import Step, step_seed
-from d2f.evaluate.score import CLEAN, Attack, bring_for_fitting, bring_for_judging, copies, lay, read_attacks
+from d2f.evaluate.score import CLEAN, Attack, copies, lay, read_attacks
 from d2f.images.read import Unread
 from d2f.plugins.catalog import Catalog
 
@@ -51,7 +52,7 @@ def test_an_attack_repeats_and_a_view_of_the_same_steps_draws_anew():
 def test_every_image_comes_clean_first_and_then_under_each_attack():
     attacks = read_attacks(["jpeg:60", "noise:2"], CATALOG)
     unread = Unread("gone.png", Failure("D2F301", "gone"))
-    found = list(copies([picture(0), unread, picture(1)], bring_for_judging("as-is"), attacks))
+    found = list(copies([picture(0), unread, picture(1)], for_judging("as-found"), attacks))
     assert [image.path for image in found] == ["0.png"] * 3 + ["gone.png"] * 3 + ["1.png"] * 3
     assert found[0].pixels is not None
     assert np.array_equal(found[0].pixels, picture(0).pixels)
@@ -61,7 +62,7 @@ def test_every_image_comes_clean_first_and_then_under_each_attack():
 
 def test_an_attack_that_fails_costs_its_own_copy():
     good, bad = read_attacks(["jpeg:60"], CATALOG)[0], Attack("breaks", (Step("breaks", Breaks()),))
-    clean, broken, fine = copies([picture()], bring_for_judging("as-is"), [bad, good])
+    clean, broken, fine = copies([picture()], for_judging("as-found"), [bad, good])
     assert isinstance(broken, Unread)
     assert broken.failure.code == "D2F404"
     assert clean.pixels.shape == fine.pixels.shape
@@ -69,7 +70,7 @@ def test_an_attack_that_fails_costs_its_own_copy():
 
 def test_protocols_bring_images_alike_or_leave_them():
     image = picture()
-    assert bring_for_judging("as-is")(image) is image
-    assert bring_for_fitting("as-is", 0)(image) is image
-    assert bring_for_judging("matched")(image).pixels.shape == (320, 320, 3)
-    assert bring_for_fitting("matched", 1)(image).data != bring_for_fitting("matched", 2)(image).data
+    assert for_judging("as-found")(image) is image
+    assert for_fitting("as-found", 0)(image) is image
+    assert for_judging("crop")(image).pixels.shape == (320, 320, 3)
+    assert for_fitting("crop", 1)(image).data != for_fitting("crop", 2)(image).data

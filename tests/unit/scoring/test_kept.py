@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from d2f import Abstention, D2FError, Weights, WholeImage
 from d2f.api.errors import WeightsMissing
 from d2f.data.dataset import load_dataset
+from d2f.data.protocol import for_fitting
 from d2f.evaluate.cached import Keeping, fill_kept
 from d2f.evaluate.fit import fit_chain
 from d2f.evaluate.fit_rows import Request
-from d2f.evaluate.score import CLEAN, Collector, bring_for_fitting, fill, fitting_key, read_attacks
+from d2f.evaluate.score import CLEAN, Collector, fill, fitting_key, read_attacks
 from tests.unit.fitting.toys import toy_chain, write_set
 
 CHAIN = """\
@@ -105,20 +106,20 @@ def score_kept(plan, images, bring, attacks, keeping, **more):
     return collector.table()
 
 
-def kept(folder, images, text=CHAIN, attacks=ATTACKS, seed=0, protocol="matched", tick=None):
+def kept(folder, images, text=CHAIN, attacks=ATTACKS, seed=0, protocol="crop", tick=None):
     """Return the table by way of the file, and how many views the detector `mean` was shown for it."""
     loaded, before = chain(folder, text), Mean.shown
     keeping = Keeping(str(folder / "scores.sqlite"), fitting_key(protocol, seed))
-    bring = bring_for_fitting(protocol, seed)
+    bring = for_fitting(protocol, seed)
     laid = read_attacks(attacks, loaded.catalog)
     table = score_kept(loaded.plan, images, bring, laid, keeping, workers=1, tick=tick)
     return table, Mean.shown - before
 
 
-def plainly(folder, images, text=CHAIN, attacks=ATTACKS, seed=0, protocol="matched"):
+def plainly(folder, images, text=CHAIN, attacks=ATTACKS, seed=0, protocol="crop"):
     loaded = chain(folder, text)
     laid = read_attacks(attacks, loaded.catalog)
-    return score_set(loaded.plan, images, bring_for_fitting(protocol, seed), laid, workers=1)
+    return score_set(loaded.plan, images, for_fitting(protocol, seed), laid, workers=1)
 
 
 def same(one, other):
@@ -188,7 +189,7 @@ def test_what_a_run_that_was_ended_has_scored_is_not_scored_again(images, tmp_pa
     "change",
     [
         {"seed": 1},
-        {"protocol": "as-is"},
+        {"protocol": "as-found"},
         {"text": CHAIN.replace("sigma: 3", "sigma: 4")},
         {"attacks": ("noise:sigma=2.5",)},
     ],
@@ -214,8 +215,8 @@ def test_other_weights_or_another_file_of_the_same_name_are_not_the_same(images,
 
 
 def test_without_a_seed_in_the_protocol_the_seed_is_no_matter(images, tmp_path):
-    kept(tmp_path, images, protocol="as-is", seed=0)
-    assert kept(tmp_path, images, protocol="as-is", seed=1)[1] == 0
+    kept(tmp_path, images, protocol="as-found", seed=0)
+    assert kept(tmp_path, images, protocol="as-found", seed=1)[1] == 0
 
 
 def test_errors_are_not_kept(images, tmp_path):
@@ -250,20 +251,20 @@ def test_damaged_files_and_failing_attacks_are_told_as_without(tmp_path):
     attacks = ("breaks", *ATTACKS)
     loaded = toy_chain(tmp_path, CHAIN, True, Mean, Breaks)
     laid = read_attacks(attacks, loaded.catalog)
-    expected = score_set(loaded.plan, images, bring_for_fitting("as-is", 0), laid, workers=1)
+    expected = score_set(loaded.plan, images, for_fitting("as-found", 0), laid, workers=1)
     assert (len(expected.unread), len(expected.failed)) == (1, 23)
-    keeping = Keeping(str(tmp_path / "scores.sqlite"), fitting_key("as-is", 0))
+    keeping = Keeping(str(tmp_path / "scores.sqlite"), fitting_key("as-found", 0))
     for _ in range(2):
-        table = score_kept(loaded.plan, images, bring_for_fitting("as-is", 0), laid, keeping, workers=1)
+        table = score_kept(loaded.plan, images, for_fitting("as-found", 0), laid, keeping, workers=1)
         same(table, expected)
 
 
 def test_a_stage_without_identity_is_scored_each_time(images, tmp_path):
     loaded = chain(tmp_path)
     plan = replace(loaded.plan, detectors=tuple(replace(one, key="") for one in loaded.plan.detectors))
-    keeping = Keeping(str(tmp_path / "scores.sqlite"), fitting_key("as-is", 0))
+    keeping = Keeping(str(tmp_path / "scores.sqlite"), fitting_key("as-found", 0))
     for count in (1, 2):
-        score_kept(plan, images, bring_for_fitting("as-is", 0), (), keeping, workers=1)
+        score_kept(plan, images, for_fitting("as-found", 0), (), keeping, workers=1)
         assert Mean.shown == count * 24 * 2
 
 

@@ -27,7 +27,10 @@ INSTALLED = f"d2f: 1\ntrain: noise-statistics\nwith: {{}}\ndata: {{part: all}}\n
 
 def recipe(folder, copies):
     return read_recipe(
-        write_recipe(folder, RECIPE.replace("copies: {fitting: 2, judging: 1, windows: [64, 96]}", copies)), CATALOG
+        write_recipe(
+            folder, RECIPE.replace("copies: {protocol: crop, fitting: 2, judging: 1, windows: [64, 96]}", copies)
+        ),
+        CATALOG,
     )
 
 

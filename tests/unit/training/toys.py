@@ -119,7 +119,7 @@ RECIPE = """
     d2f: 1
     train: roughness
     data: {part: all}
-    copies: {fitting: 2, judging: 1, windows: [64, 96]}
+    copies: {protocol: crop, fitting: 2, judging: 1, windows: [64, 96]}
     augment:
       - {share: 1}
       - {share: 1, steps: [{use: shift, with: {by: 3}}]}

@@ -20,7 +20,7 @@ RECIPE: dict[str, Any] = {
     "train": "toy-network",
     "data": {"part": "all", "validation": 0.25},
     "tiles": {"size": SIZE, "count": 2, "pick": "grid"},
-    "copies": {"matched": False},
+    "copies": {"protocol": "as-found"},
     "optimiser": {"rate": 0.05},
     "batch": 8,
     "epochs": 2,

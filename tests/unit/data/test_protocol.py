@@ -8,7 +8,17 @@ from PIL import Image, JpegImagePlugin
 
 from d2f import ImageFile
 from d2f.data.dataset import limited, load_dataset
-from d2f.data.protocol import FITTING_QUALITIES, FITTING_WINDOWS, fitting, judging
+from d2f.data.protocol import (
+    FITTING_QUALITIES,
+    FITTING_WINDOWS,
+    SHORT_SIDES,
+    drawn_copies,
+    fitting,
+    for_fitting,
+    for_judging,
+    judging,
+    whole,
+)
 from d2f.images.read import read_image
 
 
@@ -105,3 +115,42 @@ def test_real_and_generated_files_are_alike_but_for_their_pixels():
             decoders.append((str(decoded.quantization), JpegImagePlugin.get_sampling(decoded), tuple(decoded.info)))
     assert len(set(decoders)) == 1
     assert [one.sha256 for one in matched] == [one.sha256 for one in found]
+
+
+@pytest.mark.parametrize("sides", [(900, 640), (640, 900), (481, 2000)])
+def test_whole_brings_the_short_side_to_a_drawn_length_and_keeps_the_aspect(sides):
+    brought = [whole(image(*sides, seed=seed)) for seed in range(12)]
+    shorts = {min(one.height, one.width) for one in brought}
+    assert SHORT_SIDES[0] <= min(shorts) < max(shorts) <= SHORT_SIDES[1]
+    for one in brought:
+        assert one.width / one.height == pytest.approx(sides[1] / sides[0], rel=0.01)
+        assert one.format == "JPEG"
+
+
+@pytest.mark.parametrize("sides", [(320, 500), (300, 200), (1, 1)])
+def test_whole_never_enlarges(sides):
+    assert whole(image(*sides)).pixels.shape[:2] == sides
+
+
+def test_whole_draws_by_the_files_bytes_and_the_seed_alone():
+    found = image(700, 900)
+    other = ImageFile("b.jpg", found.data, found.sha256, "JPEG", found.width, found.height, found.pixels)
+    assert whole(found).data == whole(other).data == for_judging("whole")(found).data
+    assert len({whole(found, seed).width for seed in range(8)}) > 4
+    assert for_fitting("whole", 5)(found).data == whole(found, 5).data
+
+
+def test_every_protocol_has_a_copy_for_judging_and_one_for_fitting():
+    found = image(700, 900)
+    assert for_judging("as-found")(found) is for_fitting("as-found", 3)(found) is found
+    assert for_judging("crop")(found).data == judging(found).data
+    assert for_fitting("crop", 3)(found).data == fitting(found, 3).data
+
+
+def test_drawn_copies_are_those_of_the_seeds():
+    found = image(700, 900)
+    (first, second) = drawn_copies("whole", found, [3, 4], (224, 320), (70, 98), True)
+    assert np.array_equal(first, whole(found, 3).pixels)
+    assert np.array_equal(second, whole(found, 4).pixels)
+    (window,) = drawn_copies("crop", found, [3], (256, 256), (90, 90), False)
+    assert window.shape == (256, 256, 3)
