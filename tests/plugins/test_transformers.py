@@ -1,0 +1,146 @@
+"""The detector `transformers` as far as it goes without PyTorch: files found, labels read, hostile folders refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from d2f_transformers.files import check_config, folder_of, records
+from d2f_transformers.labels import Places, guessed, places
+from d2f_transformers.options import TransformersOptions
+from d2f_transformers.stage import TransformersDetector
+
+from d2f import D2FError, WeightsMissing
+from d2f.weights import write_weights
+
+CONFIG = {"model_type": "vit", "num_hidden_layers": 2, "id2label": {"0": "fake", "1": "real"}}
+
+
+def folder(path: Path, config: Any = CONFIG, processor: Any = None) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "preprocessor_config.json").write_text(json.dumps(processor or {"do_resize": True}))
+    write_weights(path / "model.safetensors", {name: np.zeros(2, np.float32) for name in "abc"})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["artificial", "human"], Places((0,), (1,))),
+        (["REAL", "FAKE"], Places((1,), (0,))),
+        (["real", "ai_generated", "deepfake"], Places((1, 2), (0,))),
+        (["AiArtData", "RealArt"], Places((0,), (1,))),
+        (["LABEL_0", "LABEL_1"], None),
+        (["fake", "fake human"], None),
+        (["fake", "deepfake"], None),
+    ],
+)
+def test_the_guess(labels: list[str], expected: Places | None) -> None:
+    assert guessed(labels) == expected
+
+
+def test_a_guess_is_said_and_taken_only_when_asked() -> None:
+    with pytest.raises(D2FError, match="which labels of model mean generated") as caught:
+        places(["human", "artificial"], ())
+    assert caught.value.problems[0].notes == (
+        "its labels: 'human', 'artificial'",
+        "a guess by their words: generated: [artificial]; set that, or guess: true",
+    )
+    assert places(["human", "artificial"], (), guess=True) == Places((1,), (0,))
+    with pytest.raises(D2FError) as caught:
+        places(["LABEL_0", "LABEL_1"], (), guess=True)
+    assert "their words do not say it" in caught.value.problems[0].notes[1]
+
+
+def test_named_labels() -> None:
+    assert places(["a", "b", "c"], ["b"]) == Places((1,), (0, 2))
+    assert places(["a", "b", "c"], ["b"], ["c"]) == Places((1,), (2,))
+    assert places(["only"], ()) == Places((0,), ())
+    for generated, real, said in (
+        (["d"], (), "has no label 'd'"),
+        (["a"], ["a"], "stand for generated and for real"),
+        (["a", "b", "c"], (), "all labels"),
+    ):
+        with pytest.raises(D2FError, match=said):
+            places(["a", "b", "c"], generated, real)
+
+
+def test_a_folder_is_recorded_file_by_file(tmp_path: Path) -> None:
+    where = folder(tmp_path / "own")
+    stage = TransformersDetector(TransformersOptions(model=str(where)))
+    assert [record.name.rpartition("/")[2] for record in stage.weights] == [
+        "config.json",
+        "preprocessor_config.json",
+        "model.safetensors",
+    ]
+    assert len({record.sha256 for record in stage.weights}) == 3
+
+
+def test_a_model_of_the_hub_is_looked_for_in_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(WeightsMissing) as caught:
+        TransformersDetector(TransformersOptions(model="org/name", revision="v2"))
+    assert caught.value.problems[0].notes[0] == "to fetch it: hf download org/name --revision v2"
+    where = folder(tmp_path / "models--org--name" / "snapshots" / "0123abcd")
+    (tmp_path / "models--org--name" / "refs").mkdir()
+    (tmp_path / "models--org--name" / "refs" / "main").write_text("0123abcd")
+    assert folder_of("org/name", "main") == folder_of("org/name", "0123abcd") == where
+    assert records("org/name", where)[0].name == "org/name/config.json"
+    (tmp_path / "models--org--name" / "refs" / "main").write_text("../../../x")
+    with pytest.raises(WeightsMissing):
+        folder_of("org/name", "main")
+
+
+def test_without_a_model() -> None:
+    with pytest.raises(WeightsMissing, match="none is named"):
+        TransformersDetector(TransformersOptions()).load()
+    with pytest.raises(WeightsMissing, match="there is no folder"):
+        TransformersDetector(TransformersOptions(model="./nowhere/at/all"))
+    with pytest.raises(ValueError, match="revision"):
+        TransformersOptions(revision="../main")
+
+
+def test_pickles_are_refused_by_name(tmp_path: Path) -> None:
+    where = folder(tmp_path / "own")
+    (where / "model.safetensors").rename(where / "pytorch_model.bin")
+    with pytest.raises(D2FError, match=r"holds no \.safetensors") as caught:
+        TransformersDetector(TransformersOptions(model=str(where)))
+    assert "pytorch_model.bin" in caught.value.problems[0].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "processor", "said"),
+    [
+        ({**CONFIG, "auto_map": {"AutoConfig": "evil.Config"}}, None, "asks for code of its own"),
+        (CONFIG, {"auto_map": {"AutoImageProcessor": "org/evil--code.P"}}, "asks for code of its own"),
+        ({**CONFIG, "num_hidden_layers": 10**9}, None, "asks for 1000000000 of 'num_hidden_layers'"),
+        ({**CONFIG, "vision_config": {"depths": [2, 4000]}}, None, "asks for 4000 of 'depths'"),
+        ([1, 2], None, "cannot be read"),
+    ],
+)
+def test_hostile_configurations_are_refused(tmp_path: Path, config: Any, processor: Any, said: str) -> None:
+    where = folder(tmp_path / "own", config, processor)
+    with pytest.raises(D2FError, match=said) as caught:
+        TransformersDetector(TransformersOptions(model=str(where))).load()
+    assert caught.value.problems[0].code == "D2F505"
+
+
+def test_truncated_weights_are_refused(tmp_path: Path) -> None:
+    where = folder(tmp_path / "own")
+    data = (where / "model.safetensors").read_bytes()
+    (where / "model.safetensors").write_bytes(data[:-3])
+    with pytest.raises(D2FError, match="not safetensors, or damaged"):
+        check_config(where, "model 'own'")
+
+
+def test_the_card_says_the_options() -> None:
+    import d2f_transformers
+
+    card = (Path(d2f_transformers.__file__).parent / "README.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in card.splitlines() if line.startswith("| `")]
+    stated = {row[0].strip("| `"): row[2].removesuffix(" |") for row in rows}
+    assert stated == {name: field.description for name, field in TransformersOptions.model_fields.items()}
