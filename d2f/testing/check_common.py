@@ -41,7 +41,8 @@ def cheap_construction(subject: Subject) -> str:
         raise subject.raised("constructing it", error, "take whatever its options model accepts") from error
     _quiet(seen)
     given = _given_paths(options.model_dump())
-    fail_if([f"it opened {path}" for path in seen.opened if path not in given], "read files in load(), not in __init__")
+    strange = [path for path in seen.opened if not given & {path, os.path.dirname(path)}]
+    fail_if([f"it opened {path}" for path in strange], "read files in load(), not in __init__")
     if seconds > SECONDS:
         raise Failed(f"it took {seconds:.2f} s of processor time", "leave to load() what takes long")
     return f"{1000 * seconds:.1f} ms"
@@ -87,7 +88,7 @@ def _quiet(seen: Seen) -> None:
 
 
 def _given_paths(options: Mapping[str, Any]) -> set[str]:
-    """Return the texts among options: a file that the user names may be looked at, for its digest."""
+    """Return the texts among options: a file that the user names, or one in a folder, may be looked at, for its digest."""
     return {text for value in options.values() for text in _texts(value)}
 
 

@@ -72,29 +72,30 @@ def read_onnx(data: bytes, name: str = "file") -> OnnxFile:
         D2F505: not an ONNX file, damaged, or its tensors lie in another file or in a type that is not read.
     """
     try:
-        graph = [value for number, value in _fields(memoryview(data)) if number == GRAPH]
+        graph = [value for number, value in fields_of(memoryview(data)) if number == GRAPH]
         if len(graph) != 1:
             raise ValueError(f"it holds {len(graph)} graphs, not one")
-        parts = list(_fields(_bytes(graph[0])))
-        tensors = dict(_tensor(_bytes(value)) for number, value in parts if number == INITIALIZER)
-        nodes = tuple(_node(_bytes(value)) for number, value in parts if number == NODE)
+        parts = list(fields_of(message(graph[0])))
+        tensors = dict(_tensor(message(value)) for number, value in parts if number == INITIALIZER)
+        nodes = tuple(_node(message(value)) for number, value in parts if number == NODE)
     except (ValueError, IndexError, UnicodeDecodeError) as error:
         raise D2FError.of("D2F505", f"{name} is no ONNX file whose tensors can be read", str(error)) from error
     return OnnxFile(tensors, nodes)
 
 
-def _fields(data: memoryview) -> Iterator[Field]:
+def fields_of(data: memoryview) -> Iterator[Field]:
+    """Yield the number and value of each field of a message; ValueError or IndexError where it is none."""
     place = 0
     while place < len(data):
-        key, place = _varint(data, place)
+        key, place = varint(data, place)
         number, wire = key >> 3, key & 7
         if wire == VARINT:
-            value, place = _varint(data, place)
+            value, place = varint(data, place)
             yield number, value
             continue
         size = {FIXED64: 8, FIXED32: 4}.get(wire)
         if wire == BYTES:
-            size, place = _varint(data, place)
+            size, place = varint(data, place)
         if size is None:
             raise ValueError(f"byte {place} is not a field's")
         if place + size > len(data):
@@ -103,7 +104,8 @@ def _fields(data: memoryview) -> Iterator[Field]:
         place += size
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
+def varint(data: memoryview, place: int) -> tuple[int, int]:
+    """Return the number at a place, unsigned, and the place after it."""
     value = shift = 0
     while True:
         byte = data[place]
@@ -115,23 +117,25 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
             raise ValueError(f"byte {place} goes on with a number of more than 64 bits")
 
 
-def _bytes(value: int | memoryview) -> memoryview:
+def message(value: int | memoryview) -> memoryview:
+    """Return a field's value as a message."""
     if isinstance(value, int):
         raise ValueError("a number stands where a message should")
     return value
 
 
-def _text(value: int | memoryview) -> str:
-    return str(_bytes(value), "utf-8")
+def text(value: int | memoryview) -> str:
+    """Return a field's value as text."""
+    return str(message(value), "utf-8")
 
 
 def _node(data: memoryview) -> OnnxNode:
-    fields = list(_fields(data))
-    operator = "".join(_text(value) for number, value in fields if number == OPERATOR)
-    return OnnxNode(operator, tuple(_text(value) for number, value in fields if number == INPUT))
+    fields = list(fields_of(data))
+    operator = "".join(text(value) for number, value in fields if number == OPERATOR)
+    return OnnxNode(operator, tuple(text(value) for number, value in fields if number == INPUT))
 
 
-def _numbers(values: list[int | memoryview]) -> list[int]:
+def numbers_of(values: list[int | memoryview]) -> list[int]:
     """Return repeated integers, packed or one by one."""
     found: list[int] = []
     for value in values:
@@ -140,7 +144,7 @@ def _numbers(values: list[int | memoryview]) -> list[int]:
             continue
         place = 0
         while place < len(value):
-            number, place = _varint(value, place)
+            number, place = varint(value, place)
             found.append(number)
     return found
 
@@ -149,21 +153,21 @@ def _tensor(data: memoryview) -> tuple[str, NDArray[Any]]:
     import numpy as np
 
     held: dict[int, list[int | memoryview]] = {}
-    for number, value in _fields(data):
+    for number, value in fields_of(data):
         held.setdefault(number, []).append(value)
-    name = "".join(map(_text, held.get(NAME, [])))
-    shape = _numbers(held.get(DIMS, []))
-    kind = _numbers(held.get(DATA_TYPE, [0]))[-1]
-    if any(_numbers(held.get(LOCATION, []))):
+    name = "".join(map(text, held.get(NAME, [])))
+    shape = numbers_of(held.get(DIMS, []))
+    kind = numbers_of(held.get(DATA_TYPE, [0]))[-1]
+    if any(numbers_of(held.get(LOCATION, []))):
         raise ValueError(f"tensor '{name}' lies in another file")
     if kind not in DTYPES:
         raise ValueError(f"tensor '{name}' is of data type {kind}, which is not read")
     if RAW in held:
-        flat = np.frombuffer(b"".join(map(_bytes, held[RAW])), DTYPES[kind])
+        flat = np.frombuffer(b"".join(map(message, held[RAW])), DTYPES[kind])
     elif FLOATS in held:
-        flat = np.frombuffer(b"".join(map(_bytes, held[FLOATS])), "<f4")
+        flat = np.frombuffer(b"".join(map(message, held[FLOATS])), "<f4")
     else:
-        whole = np.array(_numbers(held.get(INT32S, []) + held.get(INT64S, [])), np.uint64)
+        whole = np.array(numbers_of(held.get(INT32S, []) + held.get(INT64S, [])), np.uint64)
         flat = whole.astype(np.int64).astype(DTYPES[kind])
     if flat.size != math.prod(shape):
         raise ValueError(f"tensor '{name}' has {flat.size} numbers for shape {tuple(shape)}")

@@ -10,8 +10,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from d2f import D2FError, Exit, Problem
-from d2f_onnx.checking import Refused, check_onnx
-from d2f_onnx.framing import NORMALISATIONS, Framing
+from d2f.framing import NORMALISATIONS, Framing
+from d2f.weights import check_onnx
 
 if TYPE_CHECKING:
     from d2f_onnx.options import OnnxOptions
@@ -48,10 +48,7 @@ class Classifier:
 
     def __init__(self, data: bytes, options: OnnxOptions, name: str) -> None:
         self._name, self._options = name, options
-        try:
-            check_onnx(data)
-        except Refused as error:
-            raise _fault("D2F505", f"{name} is refused", str(error), "nothing in it was run") from error
+        check_onnx(data, name)
         self._session = _session(data, options.provider, name)
         self._input = self._only_input()
         self._output = self._chosen_output()

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2f import D2FError, Exit, FileBytes, Problem, Tiles, Weights, WeightsMissing, WholeImage
 from d2f.weights import as_record, checked_bytes
-from d2f_onnx.options import OnnxOptions
-from d2f_onnx.reading import Reading
+from d2f_onnx.options import OnnxOptions, Reading
 
 if TYPE_CHECKING:
     from d2f_onnx.session import Classifier

@@ -16,9 +16,10 @@ from tests.plugins import onnx_models as models
 
 pytest.importorskip("onnxruntime")
 
-from d2f_onnx.framing import NORMALISATIONS, Framing
 from d2f_onnx.options import OnnxOptions
 from d2f_onnx.stage import OnnxDetector
+
+from d2f.framing import NORMALISATIONS, Framing
 
 RNG = np.random.default_rng(27)
 WEIGHT = RNG.standard_normal((3, 3)).astype(np.float32)

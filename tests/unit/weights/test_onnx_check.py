@@ -6,14 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from d2f_onnx.checking import DEPTH, Refused, check_onnx
 
 from d2f import D2FError
+from d2f.weights import check_onnx
+from d2f.weights.onnx_check import DEPTH
 from tests.onnx_writer import field
 from tests.plugins import onnx_models as models
 
 WEIGHT, BIAS = np.ones((3, 1), np.float32), np.zeros(1, np.float32)
 GOOD = models.classifier(WEIGHT, BIAS)
+
+
+def refusal(data: bytes) -> str:
+    """Return why a file is refused."""
+    with pytest.raises(D2FError, match="file is refused") as caught:
+        check_onnx(data)
+    return caught.value.problems[0].notes[0]
 
 
 def around(*nodes: bytes, tensors: tuple[bytes, ...] = (), more: bytes = b"") -> bytes:
@@ -38,14 +46,12 @@ def test_external_data_is_refused_wherever_it_stands() -> None:
         models.model(models.graph([relu], [], [], []) + field(15, field(1, outside))),
     ]
     for data in files:
-        with pytest.raises(Refused, match=r"tensor 'secret' lies in another file \('\.\./\.\./etc/passwd'\)"):
-            check_onnx(data)
+        assert refusal(data) == "tensor 'secret' lies in another file ('../../etc/passwd')"
 
 
 def test_custom_domains_are_refused_unless_the_file_defines_them() -> None:
     custom = models.node("Evil", ["x"], ["y"], domain="com.example")
-    with pytest.raises(Refused, match=r"operator 'Evil' is of the custom domain 'com\.example'"):
-        check_onnx(around(custom))
+    assert "operator 'Evil' is of the custom domain 'com.example'" in refusal(around(custom))
     function = field(1, "Evil") + field(10, "com.example") + field(7, models.node("Relu", ["a"], ["b"]))
     check_onnx(around(custom, more=field(25, function)))
     check_onnx(around(models.node("FusedGelu", ["x"], ["y"], domain="com.microsoft")))
@@ -59,10 +65,8 @@ def test_graphs_within_graphs_are_bounded() -> None:
         return models.model(graph)
 
     check_onnx(nested(DEPTH - 1))
-    with pytest.raises(Refused, match="deep"):
-        check_onnx(nested(DEPTH))
-    with pytest.raises(Refused, match="deep"):
-        check_onnx(nested(400))
+    assert "deep" in refusal(nested(DEPTH))
+    assert "deep" in refusal(nested(400))
 
 
 def test_tensors_that_grow_out_of_a_number_are_bounded() -> None:
@@ -76,8 +80,7 @@ def test_tensors_that_grow_out_of_a_number_are_bounded() -> None:
         around(listed, filled),
         around(models.node("Expand", ["x", "shape"], ["y"]), tensors=(models.tensor("shape", shape),)),
     ):
-        with pytest.raises(Refused, match="makes a tensor of 536870912 numbers"):
-            check_onnx(data)
+        assert "makes a tensor of 536870912 numbers" in refusal(data)
     check_onnx(around(filled, tensors=(models.tensor("shape", shape // 64),)))
 
 
@@ -94,8 +97,7 @@ def test_tensors_that_grow_out_of_a_number_are_bounded() -> None:
     ],
 )
 def test_what_is_no_model_is_refused(data: bytes) -> None:
-    with pytest.raises(Refused):
-        check_onnx(data)
+    assert refusal(data)
 
 
 def test_a_truncated_file_is_refused_at_every_length(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from d2f_onnx.framing import Framing, centre
 from PIL import Image
+
+from d2f.framing import Framing, centre
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (60, 101, 3), dtype=np.uint8)
 
