@@ -88,7 +88,7 @@ def _quiet(seen: Seen) -> None:
 
 
 def _given_paths(options: Mapping[str, Any]) -> set[str]:
-    """Return the texts among options: a file that the user names, or one in a folder, may be looked at, for its digest."""
+    """Return the texts among options: files and folders that the user names may be looked at, for digests."""
     return {text for value in options.values() for text in _texts(value)}
 
 
