@@ -56,7 +56,7 @@ class Progress:
         on_terminal = self._console.is_terminal if self._console is not None else sys.stderr.isatty()
         if self._shown and on_terminal:
             self._bar = self._make_bar()
-            self._bar.add_task(self.what, total=self.total, words="")
+            self._bar.add_task(self.what, total=self.total, words="", count=self._count())
             self._bar.start()
         return self
 
@@ -83,7 +83,8 @@ class Progress:
         self.what = what or self.what
         if self._bar is not None:
             task = self._bar.task_ids[0]
-            self._bar.update(task, description=self.what, completed=self._done, total=self.total, words=words)
+            facts = {"completed": self._done, "total": self.total, "words": words, "count": self._count()}
+            self._bar.update(task, description=self.what, **facts)  # type: ignore[arg-type]
         elif self._lines and self._shown:
             self._line_if_due()
 
@@ -104,16 +105,18 @@ class Progress:
         if self._done <= self._earlier or now - self._printed < LINE_EVERY:
             return
         self._printed = now
-        of = "" if self.total is None else f" of {self.total}"
         rate = (self._done - self._earlier) / (now - self._begun)
-        print(f"{self._done}{of} {self.unit}, {rate:.1f} a second", file=sys.stderr)
+        print(f"{self._count()}, {rate:.1f} a second", file=sys.stderr)
+
+    def _count(self) -> str:
+        """Return ``512 of 1204 images``."""
+        return f"{self._done}{'' if self.total is None else f' of {self.total}'} {self.unit}"
 
     def _make_bar(self) -> RichProgress:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
             DownloadColumn,
-            MofNCompleteColumn,
             ProgressColumn,
             TextColumn,
             TimeRemainingColumn,
@@ -121,7 +124,7 @@ class Progress:
         )
 
         console = self._console or Console(stderr=True)
-        counted: tuple[ProgressColumn, ...] = (MofNCompleteColumn(" of "), TextColumn(self.unit))
+        counted: tuple[ProgressColumn, ...] = (TextColumn("{task.fields[count]}"),)
         if self.unit == "bytes":
             counted = (DownloadColumn(), TransferSpeedColumn())
         columns = (TextColumn("{task.description}"), BarColumn(24), *counted, TextColumn("{task.fields[words]}"))

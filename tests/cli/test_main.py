@@ -203,10 +203,12 @@ class TestEnd:
         assert "please report it with the traceback\n" in err
         assert list(tmp_path.glob("d2f-bug-*")) == []
 
-    def test_debug_option(self, frob: Distributions) -> None:
-        done = frob.run("--debug", "frob", "raise")
-        assert done.returncode == Exit.BUG
-        assert done.stderr.startswith("Traceback (most recent call last):\n")
+    def test_debug_option(
+        self, frob: Distributions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("D2F_DEBUG", "")
+        assert main(["--debug", "frob", "raise"]) == Exit.BUG
+        assert capsys.readouterr().err.startswith("Traceback (most recent call last):\n")
 
     def test_a_bug_of_our_own(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setenv("D2F_DEBUG", "1")
