@@ -1,4 +1,4 @@
-"""Weights as plugins announce them: a name, where they come from, a digest, a licence."""
+"""Inputs of stages: images and the bounds they are read within, what a detector asks for, weights records."""
 
 from __future__ import annotations
 
@@ -24,6 +24,29 @@ ProtocolName: TypeAlias = Literal["whole", "crop", "as-found"]
 """How a labelled set's images are brought alike: see `d2f.data.protocol`."""
 
 PROTOCOLS: tuple[ProtocolName, ...] = ("whole", "crop", "as-found")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits that are checked before a file is read and before it is decoded.
+
+    The defaults take a photograph of 100 megapixels, be it a JPEG, an 8-bit TIFF (300 MB) or a
+    16-bit TIFF (600 MB).
+
+    Parameters
+    ----------
+    bytes : int
+        The most bytes a file may hold, at least 1.
+    pixels : int
+        The most pixels (width times height) an image may hold, at least 1.
+    """
+
+    bytes: int = 640 * 2**20
+    pixels: int = 128 * 2**20
+
+    def __post_init__(self) -> None:
+        if self.bytes < 1 or self.pixels < 1:
+            raise ValueError(f"bounds must be at least 1, not bytes={self.bytes}, pixels={self.pixels}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +92,22 @@ class FileBytes:
 Input: TypeAlias = WholeImage | Tiles | FileBytes
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A caveat that a reader of a result must know.
+
+    Parameters
+    ----------
+    code : str
+        Kebab-case, for programs: the name of the precondition that failed, ``too-few-scores``, ``partly-seen``, …
+    message : str
+        One line for a person.
+    """
+
+    code: str
+    message: str
+
+
 # Compared by identity: equality of arrays is not one answer.
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFile:
@@ -90,6 +129,10 @@ class ImageFile:
         The picture in sRGB: the view `plain`.
     info : mapping
         What Pillow's ``Image.info`` held (text chunks, EXIF and XMP as bytes).
+    frames : int
+        How many frames or pages the file holds, at least 1.
+    notes : tuple of Note
+        Caveats of reading, such as a picture that was reduced; they stand in the row.
     """
 
     path: str
@@ -100,6 +143,8 @@ class ImageFile:
     height: int
     pixels: Pixels = field(repr=False)
     info: Mapping[str, object] = field(default_factory=dict, repr=False)
+    frames: int = 1
+    notes: tuple[Note, ...] = ()
 
     @property
     def seed(self) -> int:

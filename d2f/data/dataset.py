@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.inputs import Labels
-from d2f.images.read import SUFFIXES
+from d2f.images.formats import SUFFIXES
 
 REAL, GENERATED = 0, 1
 

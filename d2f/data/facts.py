@@ -17,7 +17,8 @@ from d2f.api.errors import Problem
 from d2f.api.inputs import Pixels
 from d2f.api.rows import Failure
 from d2f.data.dataset import Dataset, Labelled
-from d2f.images.read import Bounds, ImageError, Unread, open_as, quiet_pillow, read_bytes, sniff
+from d2f.images.formats import open_as, sniff
+from d2f.images.read import Bounds, ImageError, Unread, quiet_pillow, read_bytes
 
 _NAMES = {(1, 1): "4:4:4", (2, 1): "4:2:2", (1, 2): "4:4:0", (2, 2): "4:2:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 

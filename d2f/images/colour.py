@@ -1,4 +1,4 @@
-"""The rotation that a camera noted in EXIF, laid over the pixels."""
+"""Loaded images of every mode to upright uint8 sRGB: depth, profiles, transparency, orientation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from d2f.api.inputs import Pixels
+from d2f.images.tiff import sample_bits, to_16_bits, unsigned_32, white_is_zero
+from d2f.images.transfer import Encoding, to_srgb_light
 
 _NATIVE, _OTHER = (";16L", ";16B") if sys.byteorder == "little" else (";16B", ";16L")
 _SWAPPED = {";16L": ";16B", ";16B": ";16L", ";16N": _OTHER}
@@ -22,22 +24,17 @@ def from_16_bits(values: NDArray[Any]) -> Pixels:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def grey_8_bit(image: Image.Image) -> Image.Image:
-    """Bring a grey image of mode ``I;16*``, ``I`` or ``F`` to mode ``L``.
-
-    Integers of 32 bits and floats state no white: it is taken as 1 for floats within [0, 1], else as
-    255 or 65535 where all values fit; otherwise the values' own range becomes 0..255. What is not
-    finite is black.
-    """
+def grey_16_bits(image: Image.Image, swapped: bool = False) -> NDArray[np.uint16]:
+    """Return the samples of a grey image of mode ``I;16*``, ``I`` or ``F``, scaled to 0 (black) to 65535."""
     values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray(from_16_bits(values))
-    plane = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(plane.min()), float(plane.max())
-    white = 1.0 if image.mode == "F" and high <= 1.0 else 255.0 if high <= 255.0 else 65535.0
-    if low < 0.0 or high > white:
-        plane, white = plane - low, (high - low) or 1.0
-    return Image.fromarray(np.rint(plane / white * 255.0).astype(np.uint8))
+    if swapped:
+        values = values.byteswap() if image.mode == "F" else values.astype(np.int16).byteswap()
+    if image.mode.startswith("I;16") and (bits := sample_bits(image)) < 16:
+        values = np.rint(values * (65535.0 / (2**bits - 1))).astype(np.uint16)
+    if image.mode == "I" and unsigned_32(image):
+        values = values.view(np.uint32)
+    grey = to_16_bits(values)
+    return 65535 - grey if white_is_zero(image) else grey
 
 
 def low_byte_tiles(image: Image.Image) -> list[Any] | None:
@@ -57,13 +54,20 @@ def low_byte_tiles(image: Image.Image) -> list[Any] | None:
     return tiles or None
 
 
-def join_bytes(high: Image.Image, low: Image.Image) -> Image.Image:
-    """Return the 8-bit image of 16-bit samples whose bytes came apart by `low_byte_tiles`."""
-    samples = np.asarray(high).astype(np.uint32) << 8 | np.asarray(low)
-    joined = Image.fromarray(from_16_bits(samples))
-    # A transparent colour is stated in 16 bits, which Pillow's conversion does not expect.
-    joined.info = {key: value for key, value in high.info.items() if key != "transparency"}
-    return joined
+def srgb_from_16_bits(high: Image.Image, low: Image.Image, encoding: Encoding | None = None) -> Pixels:
+    """Return uint8 sRGB of 16-bit samples, high and low bytes apart; transparent parts over mid-grey."""
+    samples = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
+    alpha = from_16_bits(samples[..., 3]) if high.mode == "RGBA" else None
+    clear = high.info.get("transparency")
+    if alpha is None and isinstance(clear, tuple) and len(clear) == 3:
+        # One colour of 16 bits is transparent (PNG, tRNS), which Pillow's conversion does not expect.
+        alpha = np.where((samples[..., :3] == np.array(clear)).all(axis=-1), 0, 255).astype(np.uint8)
+    colours = samples[..., :3]
+    if encoding is not None:
+        pixels = to_srgb_light(colours, encoding)
+    else:
+        pixels = _array(to_srgb(Image.fromarray(from_16_bits(colours)), high.info.get("icc_profile")))
+    return pixels if alpha is None else over_grey(pixels, alpha)
 
 
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
@@ -128,11 +132,28 @@ _ROWS = 256  # worked on at a time, so that what is needed in between stays smal
 _SMALL = 2**24  # pixels; their second copy is 48 MiB
 
 
-def srgb_pixels(image: Image.Image) -> Pixels:
+def srgb_pixels(image: Image.Image, encoding: Encoding | None = None, swapped: bool = False) -> Pixels:
     """Return a loaded image as uint8 (height, width, 3) in sRGB, transparent parts over mid-grey."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _grey_pixels(image, encoding, swapped)
     colours, alpha = _split(image)
-    pixels = _array(to_srgb(colours, image.info.get("icc_profile")))
+    if encoding is not None:
+        pixels = to_srgb_light(np.asarray(colours.convert("RGB")), encoding)
+    else:
+        pixels = _array(to_srgb(colours, image.info.get("icc_profile")))
     return pixels if alpha is None else over_grey(pixels, np.asarray(alpha))
+
+
+def _grey_pixels(image: Image.Image, encoding: Encoding | None, swapped: bool) -> Pixels:
+    grey = grey_16_bits(image, swapped)
+    if encoding is not None:
+        pixels = to_srgb_light(grey[..., None].repeat(3, axis=2), encoding)
+    else:
+        pixels = _array(to_srgb(Image.fromarray(from_16_bits(grey)), image.info.get("icc_profile")))
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return pixels
+    return over_grey(pixels, np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8))
 
 
 def over_grey(pixels: Pixels, alpha: Pixels) -> Pixels:
@@ -170,8 +191,6 @@ def _array(image: Image.Image) -> Pixels:
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Part colours, in a mode that profiles know where there is one, from alpha."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return grey_8_bit(image), None
     if image.mode in ("La", "LA"):
         both = image if image.mode == "LA" else image.convert("LA")
         return both.getchannel("L"), both.getchannel("A")

@@ -12,7 +12,7 @@ from fnmatch import translate
 from itertools import chain
 
 from d2f.api.errors import D2FError, Problem
-from d2f.images.read import SUFFIXES
+from d2f.images.formats import SUFFIXES
 
 AT_ONCE = 65_536
 """How many names of one folder are held at a time; a larger folder is read again for the next ones."""

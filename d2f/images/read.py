@@ -14,13 +14,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import import_module
-from io import BytesIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from d2f.api.errors import D2FError, Exit, Problem
-from d2f.api.inputs import ImageFile, Pixels
+from d2f.api.inputs import ImageFile, Note, Pixels
 from d2f.api.rows import Failure
+from d2f.images.formats import open_as, sniff, what_it_is
+from d2f.images.frames import select_frame
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -98,6 +98,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 # warnings.catch_warnings swaps the whole list of filters and is not safe in threads: two that overlap
 # can leave the wrong list behind. One entry, put in by the first reader and taken out by the last, is.
 _lock = threading.Lock()
+_stderr_lock = threading.RLock()
 _readers = 0
 _MODULES = r"(PIL|pillow_heif)(\.|$)"
 
@@ -122,79 +123,33 @@ def quiet_pillow() -> Iterator[None]:
                 _forget()
 
 
+@contextmanager
+def quiet_libtiff(name: str) -> Iterator[None]:
+    """Keep libtiff's own messages off file descriptor 2 while a TIFF is decoded; d2f's errors say the same."""
+    if name != "TIFF":
+        yield
+        return
+    with _stderr_lock:
+        try:
+            kept = os.dup(2)
+        except OSError:  # nobody listens
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+
+
 def _forget() -> None:
     for entry in list(warnings.filters):
         module = entry[3]
         if getattr(module, "pattern", module) == _MODULES:
             warnings.filters.remove(entry)  # type: ignore[attr-defined]
-
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".dib"}
-    | {".heic", ".heif", ".hif", ".avif"}
-)
-"""Suffixes, in lower case, by which files are picked from a folder."""
-
-_CLASSES = {
-    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
-    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
-    "WEBP": ("PIL.WebPImagePlugin", "WebPImageFile"),
-    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
-    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
-    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
-    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "HEIF": ("pillow_heif", "HeifImageFile"),
-}
-_MAGIC = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-}
-
-# Sizes of the header that follows a BMP's 14 bytes; "BM" alone begins many a text.
-_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-
-
-def sniff(data: bytes) -> str | None:
-    """Return the format that a file's first bytes announce, under Pillow's name, or None."""
-    for magic, name in _MAGIC.items():
-        if data.startswith(magic):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
-        return "BMP"
-    return _sniff_boxes(data) if data[4:8] == b"ftyp" else None
-
-
-def _sniff_boxes(data: bytes) -> str | None:
-    """Tell AVIF from HEIF by the brands of the file type box (ISO/IEC 14496-12, 4.3)."""
-    end = min(int.from_bytes(data[:4], "big"), 512)
-    brands = {data[at : at + 4] for at in (8, *range(16, end, 4))}
-    if brands & {b"avif", b"avis"}:
-        return "AVIF"
-    return "HEIF" if brands & _HEIF_BRANDS else None
-
-
-def open_as(name: str, data: bytes) -> Image.Image:
-    """Read the header of `data` with the decoder for `name`; pixels stay packed until ``load``.
-
-    Raises
-    ------
-    ImportError
-        Where this installation has no decoder for the format.
-    Exception
-        Whatever the decoder raises on a damaged header.
-    """
-    module, attribute = _CLASSES[name]
-    opener = getattr(import_module(module), attribute)
-    return cast("Image.Image", opener(BytesIO(data)))
 
 
 Reserve = Callable[[int], None]
@@ -250,9 +205,6 @@ def _refused(path: str, code: str, message: str) -> ImageError:
     return ImageError(Unread(path, Failure(code, message)))
 
 
-_REDUCED_COPY = 254  # TIFF tag NewSubfileType; its lowest bit marks a reduced copy (TIFF 6.0, section 8)
-
-
 def read_image(path: str, bounds: Bounds | None = None) -> ImageFile:
     """Read and decode one file.
 
@@ -296,7 +248,7 @@ def decode(data: bytes, path: str = "", bounds: Bounds | None = None, reserve: R
     Parameters
     ----------
     data : bytes
-        The whole file. Its format is told by its first bytes; a wrong suffix does not matter.
+        The whole file. Its first bytes tell its format; a wrong suffix does not matter.
     path : str
         For messages and for `ImageFile.path`.
     bounds : Bounds, optional
@@ -306,76 +258,171 @@ def decode(data: bytes, path: str = "", bounds: Bounds | None = None, reserve: R
     Returns
     -------
     ImageFile
-        Its pixels are read-only. Of several frames or pages the first is taken.
+        Its pixels are read-only. Of several frames or pages one is taken (`d2f.images.frames`), which `notes` say.
 
     Raises
     ------
     ImageError
-        D2F302, or D2F303 where the bytes are no format that d2f opens; D2F304 where the image is
-        damaged; D2F305 and D2F306 where a bound is passed.
+        D2F302, or D2F303 where the bytes are no image, or one of a kind that d2f does not read; D2F304 where the
+        image is damaged; D2F305 and D2F306 where a bound is passed.
     """
     bounds = bounds or Bounds()
     unread = Unread(path, Failure("D2F303", "not an image in a format that d2f reads"))
     if not data:
         raise _error(unread, "D2F302", "the file is empty")
     if len(data) > bounds.bytes:
-        raise _error(unread, "D2F305", f"{len(data)} bytes, more than the {bounds.bytes} allowed")
+        raise _error(unread, "D2F305", f"{len(data)} bytes, more than the {bounds.bytes} allowed (--max-bytes)")
     name, sha256 = sniff(data), hashlib.sha256(data).hexdigest()
     unread = replace(unread, sha256=sha256, format=name)
     if name is None:
-        raise ImageError(unread)
-    with quiet_pillow():
-        pixels, info = _decode(name, data, unread, bounds, reserve)
-    height, width = pixels.shape[:2]
-    return ImageFile(path, data, sha256, name, width, height, pixels, info)
+        raise _error(unread, "D2F303", what_it_is(data))
+    with quiet_pillow(), quiet_libtiff(name):
+        picture = _decode(name, data, unread, bounds, reserve)
+    height, width = picture.pixels.shape[:2]
+    frames, notes = picture.frames, tuple(picture.notes)
+    return ImageFile(path, data, sha256, name, width, height, picture.pixels, picture.info, frames=frames, notes=notes)
 
 
-def _decode(
-    name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Reserve | None
-) -> tuple[Pixels, dict[str, object]]:
-    image = _open(name, data, unread)
+@dataclass(slots=True)
+class _Picture:
+    """What was decoded of a file."""
+
+    pixels: Pixels
+    info: dict[str, object]
+    frames: int
+    notes: list[Note]
+
+
+def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Reserve | None) -> _Picture:
+    notes: list[Note] = []
+    if name == "JPEG":
+        _check_jpeg(data, unread, notes)
+    image = _open(name, data, unread, bounds)
+    if image is None:
+        pixels, frames = _deep_tiff(data, 0, unread, bounds), 1
+        return _Picture(pixels, {}, frames, notes)
     unread = replace(unread, width=image.width, height=image.height)
-    _check_header(image, unread, bounds)
+    _check_size(image, unread, bounds)
+    try:
+        number, frames, said = select_frame(image, name)
+    except Exception as error:
+        raise _damaged(unread, error) from None
+    unread = replace(unread, width=image.width, height=image.height)
+    _check_size(image, unread, bounds)
+    notes += said
     if reserve is not None:
         reserve(3 * image.width * image.height)
+    info = {str(key): value for key, value in image.info.items()}
+    if name == "TIFF":
+        _check_tiff(image, data, unread)
     try:
-        pixels = _pixels(name, data, image)
+        pixels = _pixels(name, data, image, number, unread, bounds, notes)
+    except ImageError:
+        raise
     except Exception as error:
         raise _damaged(unread, error) from None
     pixels.flags.writeable = False
-    return pixels, {str(key): value for key, value in image.info.items()}
+    return _Picture(pixels, info | {str(key): value for key, value in image.info.items()}, frames, notes)
 
 
-def _open(name: str, data: bytes, unread: Unread) -> Image.Image:
+def _open(name: str, data: bytes, unread: Unread, bounds: Bounds) -> Image.Image | None:
+    """Return the opened image; None for a TIFF that only tifffile may know."""
     try:
         return open_as(name, data)
     except ImportError as error:
         raise _error(unread, "D2F303", f"{name} cannot be decoded here: {error}") from None
     except Exception as error:
+        if name == "TIFF" and isinstance(error, SyntaxError):
+            return None
         raise _damaged(unread, error) from None
 
 
-def _check_header(image: Image.Image, unread: Unread, bounds: Bounds) -> None:
+def _check_size(image: Image.Image, unread: Unread, bounds: Bounds) -> None:
     width, height = image.size
     if width * height > bounds.pixels:
-        raise _error(unread, "D2F306", f"{width}x{height} pixels, more than the {bounds.pixels} allowed")
+        message = f"{width}x{height} pixels, more than the {bounds.pixels} allowed; to allow more: --max-pixels"
+        raise _error(unread, "D2F306", message)
     if width < 1 or height < 1:
         raise _error(unread, "D2F304", f"the header states {width}x{height} pixels")
-    if getattr(image, "tag_v2", {}).get(_REDUCED_COPY) in (1, 3, 5, 7):
-        raise _error(unread, "D2F303", "holds a reduced copy first, as camera raw files do; develop it first")
 
 
-def _pixels(name: str, data: bytes, image: Image.Image) -> Pixels:
-    from d2f.images.colour import join_bytes, low_byte_tiles, orientation, srgb_pixels, upright
+def _check_jpeg(data: bytes, unread: Unread, notes: list[Note]) -> None:
+    """Refuse a JPEG whose coded data break off or are broken: libjpeg fills in the rest without an error."""
+    from d2f.images.damage import HARMLESS, frame_header, jpeg_warning
 
-    picture, tiles = image, low_byte_tiles(image)
+    header = frame_header(data)
+    if header is not None and header[1] != 8:
+        raise _error(unread, "D2F303", f"JPEG of {header[1]} bits a sample is not read, only of 8")
+    warning = jpeg_warning(data)
+    if warning is None:
+        return
+    if HARMLESS in warning:
+        notes.append(Note("damaged-file", f"the JPEG data have errors ({warning}); every block was decoded"))
+    else:
+        raise _error(unread, "D2F304", f"JPEG is damaged or truncated: {warning}")
+
+
+def _check_tiff(image: Image.Image, data: bytes, unread: Unread) -> None:
+    from d2f.images.damage import HARMLESS, jpeg_warning
+    from d2f.images.frames import REDUCED_COPY
+    from d2f.images.tiff import UnsupportedTiff, jpeg_strips, refuse_unsupported
+
+    raw = data[8:10] == b"CR" or image.tag_v2.get(REDUCED_COPY) in (1, 3, 5, 7)  # type: ignore[attr-defined]
+    if raw:
+        raise _error(unread, "D2F303", "holds a reduced copy only, as camera raw files do; develop it first")
+    try:
+        refuse_unsupported(image)
+    except UnsupportedTiff as error:
+        raise _error(unread, "D2F303", str(error)) from None
+    for strip in jpeg_strips(image, data):
+        warning = jpeg_warning(strip)
+        if warning is not None and HARMLESS not in warning:
+            raise _error(unread, "D2F304", f"TIFF is damaged or truncated: {warning}")
+
+
+def _pixels(
+    name: str, data: bytes, image: Image.Image, number: int, unread: Unread, bounds: Bounds, notes: list[Note]
+) -> Pixels:
+    from d2f.images.colour import low_byte_tiles, orientation, srgb_from_16_bits, srgb_pixels, upright
+    from d2f.images.tiff import misread, swapped
+    from d2f.images.transfer import stated_encoding
+
+    if name == "TIFF" and misread(image):
+        return upright(_deep_tiff(data, number, unread, bounds), orientation(image))
+    encoding = stated_encoding(name, data, image.info)
+    if encoding is not None:
+        notes.append(
+            Note("colours-converted", f"the file states {encoding.words}; converted to sRGB as on an SDR screen")
+        )
+    tiles, swap = low_byte_tiles(image), swapped(image)
     image.load()
-    if tiles:
-        low = open_as(name, data)
-        low.tile = tiles  # type: ignore[attr-defined]
-        low.load()
-        picture = join_bytes(image, low)
-    return upright(srgb_pixels(picture), orientation(image))
+    if not tiles:
+        return upright(srgb_pixels(image, encoding, swap), orientation(image))
+    low = open_as(name, data)
+    low.seek(number)
+    low.tile = tiles  # type: ignore[attr-defined]
+    low.load()
+    return upright(srgb_from_16_bits(image, low, encoding), orientation(image))
+
+
+def _deep_tiff(data: bytes, number: int, unread: Unread, bounds: Bounds) -> Pixels:
+    from d2f.images.colour import from_16_bits, over_grey
+    from d2f.images.tiff import UnsupportedTiff, samples
+
+    try:
+        colours, alpha = samples(data, number, bounds.pixels)
+    except UnsupportedTiff as error:
+        raise _error(unread, "D2F303", str(error)) from None
+    except Exception as error:
+        raise _damaged(unread, error) from None
+    pixels = from_16_bits(colours if colours.shape[2] == 3 else colours.repeat(3, axis=2))
+    pixels = pixels if alpha is None else over_grey(pixels, from_16_bits(alpha))
+    pixels.flags.writeable = False
+    return pixels
+
+
+KINDS_NOT_READ = ("cannot handle", "unknown pixel mode", "not supported", "unsupported", "not implemented")
+"""Words by which Pillow refuses a sound file of a kind that it does not read."""
 
 
 def _damaged(unread: Unread, error: Exception) -> ImageError:
@@ -384,6 +431,8 @@ def _damaged(unread: Unread, error: Exception) -> ImageError:
     if isinstance(error, DecompressionBombError):
         return _error(unread, "D2F306", str(error))
     said = " ".join(str(error).split())[:200] or "no reason given"
+    if isinstance(error, NotImplementedError) or any(words in said.lower() for words in KINDS_NOT_READ):
+        return _error(unread, "D2F303", f"{unread.format} of a kind that is not read: {said}")
     return _error(unread, "D2F304", f"{unread.format} is damaged or truncated: {type(error).__name__}: {said}")
 
 

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from d2f.images.colour import from_16_bits, grey_8_bit
+from d2f.images.colour import from_16_bits, grey_16_bits
 from d2f.images.read import decode
-from tests.unit.reading.pictures import packed
+from tests.unit.images.pictures import packed
 
 
 def png_16(samples: NDArray[np.uint16]) -> bytes:
@@ -96,19 +96,19 @@ def test_float_tiff_takes_white_from_its_range(white: float) -> None:
 
 def test_float_beyond_every_white_is_spread_over_its_own_range() -> None:
     image = Image.fromarray(np.array([[-5.0, 0.0, 5.0]], dtype=np.float32))
-    assert np.asarray(grey_8_bit(image)).tolist() == [[0, 128, 255]]
+    assert from_16_bits(grey_16_bits(image)).tolist() == [[0, 128, 255]]
 
 
 def test_what_is_not_finite_is_black() -> None:
     image = Image.fromarray(np.array([[np.nan, np.inf, 1.0, -np.inf]], dtype=np.float32))
-    assert np.asarray(grey_8_bit(image)).tolist() == [[0, 0, 255, 0]]
+    assert from_16_bits(grey_16_bits(image)).tolist() == [[0, 0, 255, 0]]
 
 
 def test_flat_planes_have_no_range_to_divide_by() -> None:
     for value in (0.0, -3.0, 1e9):
-        assert np.asarray(grey_8_bit(Image.fromarray(np.full((2, 2), value, dtype=np.float32)))).max() <= 255
+        assert from_16_bits(grey_16_bits(Image.fromarray(np.full((2, 2), value, dtype=np.float32)))).max() <= 255
 
 
 def test_32_bit_integers() -> None:
     image = Image.fromarray(np.array([[0, 257, 65535]], dtype=np.int32))
-    assert np.asarray(grey_8_bit(image)).tolist() == [[0, 1, 255]]
+    assert from_16_bits(grey_16_bits(image)).tolist() == [[0, 1, 255]]

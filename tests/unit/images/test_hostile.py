@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from d2f.images.read import ImageError, decode
-from tests.unit.reading.pictures import packed, smooth
+from tests.unit.images.pictures import packed, smooth
 
 CODES = {"D2F302", "D2F303", "D2F304", "D2F306"}
 

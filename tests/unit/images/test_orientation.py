@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from d2f.images.colour import TAG, upright
 from d2f.images.read import decode
-from tests.unit.reading.pictures import packed, smooth
+from tests.unit.images.pictures import packed, smooth
 
 
 def tagged(orientation: int) -> Image.Exif:

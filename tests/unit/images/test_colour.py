@@ -12,7 +12,7 @@ from PIL import Image
 
 from d2f.images.colour import over_grey
 from d2f.images.read import decode
-from tests.unit.reading.pictures import packed, smooth
+from tests.unit.images.pictures import packed, smooth
 
 
 def exact_over_grey(colour: int, alpha: int) -> int:

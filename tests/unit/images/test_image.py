@@ -14,7 +14,7 @@ import skimage
 from PIL import Image, ImageFile, ImageOps
 
 from d2f.images.read import Bounds, ImageError, Unread, decode, load_image, read_image
-from tests.unit.reading.pictures import packed, smooth, written
+from tests.unit.images.pictures import packed, smooth, written
 
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from d2f.images.read import decode, read_image
-from tests.unit.reading.pictures import packed, smooth
+from tests.unit.images.pictures import packed, smooth
 
 DATA = Path(skimage.__file__).parent / "data"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from d2f.images.read import Bounds, ImageError, Unread, decode, load_image, read_image
-from tests.unit.reading.pictures import packed, smooth, written
+from tests.unit.images.pictures import packed, smooth, written
 
 
 def code_of(path: str, bounds: Bounds | None = None) -> str:
