@@ -77,7 +77,10 @@ class Bfloat16Tower:
             qkv = (
                 functional.linear(inner, *block["qkv"]).reshape(1, -1, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4)
             )
-            mixed = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+            asked = qkv[0]
+            if number == len(self._blocks):
+                asked, x = asked[:, :, :1], x[:1]  # nothing reads the patches after the last block
+            mixed = functional.scaled_dot_product_attention(asked, qkv[1], qkv[2])
             x = x + functional.linear(mixed.permute(0, 2, 1, 3).reshape(-1, WIDTH), *block["out"]).float()
             inner = functional.layer_norm(x, (WIDTH,), *block["norm2"], EPSILON).bfloat16()
             inner = functional.linear(inner, *block["fc1"])
