@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
 
 COMMANDS: Table = {
+    "fetch": ("d2f.cli.data:fetch", "Bring the images that a source list names."),
     "stats": ("d2f.cli.data:stats", "Count images by label, generator, size, format, quality."),
     "tile": ("d2f.cli.data:tile", "Cut large pictures into tiles."),
     "split": ("d2f.cli.data:split", "Deal images to train, validation and test, or to folds."),
@@ -39,6 +40,36 @@ def data() -> None:
 
     DATA is a folder (real/**, generated/GENERATOR/**) or a manifest with the columns path and label.
     """
+
+
+@click.command()
+@click.argument("sources", metavar="SOURCES.csv")
+@click.argument("folder", metavar="DIR")
+@click.option("--mirror", metavar="FOLDER", help="Read git directories OWNER+NAME/repo there; no network.")
+@click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Files under way at once.")
+def fetch(sources: str, folder: str, mirror: str | None, workers: int) -> int:
+    """Bring the images that SOURCES.csv names into DIR, and write DIR/manifest.csv.
+
+    SOURCES.csv has a row for each image of a public repository: repo, commit, path, sha256, label, and the columns of a
+    manifest. Each file is checked by its digest; one that is there is not fetched again, so that the same command
+    goes on after an interruption. What is gone or differs is counted and stands in DIR/gone.csv; then the exit code
+    is 1.
+    """
+    from d2f.api.errors import Exit
+    from d2f.data.fetch import GONE, fetch_images, read_sources
+    from d2f.progress import Progress
+
+    listed = read_sources(sources)
+    with Progress("fetching", total=len(listed)) as progress:
+        found = fetch_images(
+            listed, Path(folder), Path(mirror) if mirror else None, workers=workers, tick=progress.advance
+        )
+    click.echo(f"{folder}: {found.images.describe()}; {found.fresh} fetched now")
+    for reason, count in found.reasons.items():
+        click.echo(f"{count} not there: {reason}")
+    if found.gone:
+        click.echo(f"the list of them: {Path(folder, GONE)}")
+    return Exit.SOME_FAILED if found.gone else Exit.OK
 
 
 @click.command()
