@@ -129,8 +129,8 @@ def errors_page() -> str:
 def preprocessors_page() -> str:
     """Return docs/reference/preprocessors.md: what all of them share, and the card of each that d2f brings."""
     parts = [PREPROCESSORS]
-    for stage in Catalog.discover().stages("preprocessor"):
-        card = DOCS.parent / "plugins" / stage.__module__.partition(".")[0] / "README.md"
+    owners = dict.fromkeys(stage.__module__.partition(".")[0] for stage in Catalog.discover().stages("preprocessor"))
+    for card in (DOCS.parent / "plugins" / owner / "README.md" for owner in owners):
         if card.is_file():
             parts.append(re.sub(r"^#", "##", card.read_text("utf-8"), flags=re.MULTILINE))
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Pictures that no camera took: charts, pages of text, screens, codes, drawings, ramps, noise. All drawn from a seed."""
+"""Pictures that no camera took: charts, pages of text, screens, codes, drawings, ramps, noise; all from a seed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 Random = np.random.Generator
 Picture = Image.Image
 
-WORDS = (
-    "the of and a to in is it for as was with his they be at one have this from or had by hot word but what some we can "
-    "out other were all there when up use your how said an each she which do their time if will way about many then "
-    "them write would like so these her long make thing see him two has look more day could go come did number sound"
-).split()
+WORDS = """the of and a to in is it for as was with his they be at one have this from or had by hot word but what some
+we can out other were all there when up use your how said an each she which do their time if will way about many then
+them write would like so these her long make thing see him two has look more day could go come did number sound"""
 """Common words to fill lines with."""
 
 
@@ -49,8 +47,9 @@ def _font(random: Random, size: int) -> Any:
     return ImageFont.truetype(str(folder / names[random.integers(len(names))]), size)
 
 
-def _line(random: Random, words: int) -> str:
-    return " ".join(WORDS[at] for at in random.integers(len(WORDS), size=max(1, words)))
+def _line(random: Random, count: int) -> str:
+    words = WORDS.split()
+    return " ".join(words[at] for at in random.integers(len(words), size=max(1, count)))
 
 
 def _write(
@@ -121,7 +120,7 @@ def scanned_page(random: Random) -> Picture:
     image = image.rotate(angle, resample=Image.Resampling.BICUBIC, fillcolor=(235, 235, 235))
     image = image.filter(ImageFilter.GaussianBlur(float(random.uniform(0.3, 1.2))))
     levels = np.asarray(image, np.float64)
-    down, across = np.mgrid[0:1:complex(levels.shape[0]), 0:1:complex(levels.shape[1])]  # type: ignore[misc]
+    down, across = np.mgrid[0 : 1 : complex(levels.shape[0]), 0 : 1 : complex(levels.shape[1])]  # type: ignore[misc]
     light = 1 - random.uniform(0, 0.25) * down - random.uniform(0, 0.25) * across
     tint = np.array([1.0, random.uniform(0.94, 1), random.uniform(0.85, 1)])
     levels = levels * light[..., None] * tint + random.normal(0, random.uniform(1, 6), levels.shape)
@@ -292,7 +291,7 @@ def cartoon_map(random: Random) -> Picture:
 def ramp(random: Random) -> Picture:
     """A gradient, straight or round, sometimes of several waves."""
     width, height = _size(random)
-    down, across = np.mgrid[0:1:complex(height), 0:1:complex(width)]  # type: ignore[misc]
+    down, across = np.mgrid[0 : 1 : complex(height), 0 : 1 : complex(width)]  # type: ignore[misc]
     turn = random.uniform(0, 7)
     along = (np.cos(turn) * down + np.sin(turn) * across) * random.uniform(0.3, 3)
     if random.random() < 0.4:

@@ -1,4 +1,4 @@
-"""Preprocessors for everyday edits (scan, messenger, caption, frame, screenshot, …) and for four sold as "humanizers"."""
+"""Preprocessors: everyday edits (scan, messenger, caption, …), and four that remake a picture's statistics."""
 
 from __future__ import annotations
 

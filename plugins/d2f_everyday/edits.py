@@ -20,7 +20,8 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 def levels(values: NDArray[np.floating]) -> Pixels:
     """Return real levels rounded half to even and clipped to uint8."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8, order="C")
+    rounded: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8, order="C")
+    return rounded
 
 
 def picture(pixels: Pixels) -> Image.Image:
@@ -42,7 +43,7 @@ def reduce(pixels: Pixels, longest: int) -> Pixels:
     if max(height, width) <= longest:
         return pixels.copy()
     size = tuple(max(1, round(side * longest / max(height, width))) for side in (width, height))
-    return np.array(picture(pixels).resize(size, Image.Resampling.BICUBIC))  # type: ignore[arg-type]
+    return np.array(picture(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
 def scan(pixels: Pixels, tilt: float, noise: float, colour: bool, seed: int) -> Pixels:
@@ -107,7 +108,7 @@ def frame(pixels: Pixels, width: float, colour: Colour) -> Pixels:
     border = max(1, round(min(pixels.shape[:2]) * width))
     rows, columns = (side + 2 * border for side in pixels.shape[:2])
     framed = np.empty((rows, columns, 3), np.uint8)
-    framed[:] = np.clip(colour, 0, 255)
+    framed[:] = colour
     framed[border:-border, border:-border] = pixels
     return framed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
+Level = Annotated[int, Field(ge=0, le=255)]
 FROZEN = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -108,7 +109,9 @@ class FrameOptions(BaseModel):
     model_config = FROZEN
 
     width: float = Field(default=0.08, gt=0, le=1, description="Width of the border as a share of the shorter side.")
-    colour: tuple[int, int, int] = Field(default=(255, 255, 255), description="[red, green, blue], each 0 to 255.")
+    colour: tuple[Level, Level, Level] = Field(
+        default=(255, 255, 255), description="[red, green, blue], each 0 to 255."
+    )
 
 
 class Frame:

@@ -32,7 +32,26 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("crop", {"size": 4, "at": "random"}),
     ("noise", {"sigma": 5}),
     ("greyscale", {}),
+    ("scan", {}),
+    ("scan", {"tilt": -3, "colour": True}),
+    ("messenger", {"longest": 16}),
+    ("caption", {}),
+    ("caption", {"at": "outside", "text": ""}),
+    ("frame", {"width": 0.1, "colour": [0, 0, 255]}),
+    ("screenshot", {}),
+    ("screenshot", {"dark": True}),
+    ("enlarge", {}),
+    ("thumbnail", {"longest": 16}),
+    ("shift", {"pixels": 7}),
+    ("sepia", {}),
+    ("camera", {}),
+    ("spectrum-transfer", {}),
+    ("histogram-match", {}),
+    ("sharpen", {}),
+    ("sharpen", {"factor": 1.5, "steps": 0}),
 ]
+RESHAPED = ("crop", "resize", "scan", "messenger", "caption", "frame", "screenshot", "enlarge", "thumbnail", "shift")
+"""Preprocessors whose result is of another size, or not of the same scene at the same place."""
 ids = [name + "".join(f" {key}={value}" for key, value in options.items()) for name, options in CASES]
 every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=ids)
 
@@ -80,7 +99,7 @@ def test_only_what_is_random_looks_at_the_seed(name: str, options: dict[str, Any
     picture = noise_picture(64, 64)
     made = stage(name, **options)
     outs = [made.apply(picture, seed) for seed in (0, 1, 2**64 - 1)]
-    random = name == "noise" or options.get("at") == "random"
+    random = name in ("noise", "scan", "camera") or options.get("at") == "random"
     assert all(np.array_equal(outs[0], out) for out in outs[1:]) is not random
 
 
@@ -120,7 +139,7 @@ def test_channels_are_filtered_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("photo", PHOTOGRAPHS)
-@pytest.mark.parametrize(("name", "options"), [case for case in CASES if case[0] not in ("crop", "resize")])
+@pytest.mark.parametrize(("name", "options"), [case for case in CASES if case[0] not in RESHAPED])
 def test_a_photograph_is_still_recognised(name: str, options: dict[str, Any], photo: str) -> None:
     picture = photograph(photo)[:256, :256]
     out = stage(name, **options).apply(picture, 5)
