@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from d2f.api.errors import CODES, D2FError, Exit, Place, Problem, WeightsMissing
 from d2f.api.hooks import API_VERSION, hookimpl
-from d2f.api.inputs import FileBytes, ImageFile, Tiles, Weights, WholeImage
+from d2f.api.inputs import Bounds, FileBytes, ImageFile, Note, Tiles, Weights, WholeImage
 from d2f.api.outcomes import Abstention, Combination, Evidence, Outcome, Score, StageFinished
-from d2f.api.rows import Failure, Member, Row
+from d2f.api.rows import Failure, Member, Missing, Row
 from d2f.api.stages import (
     Calibrator,
     Combiner,
@@ -23,7 +23,6 @@ from d2f.api.stages import (
     Stage,
 )
 from d2f.chain.chain import Chain, load_chain
-from d2f.images.read import Bounds
 from d2f.mlx_cpu import hook as _mlx_hook
 from d2f.version import __version__
 
@@ -47,6 +46,8 @@ __all__ = [
     "GradientTrainable",
     "ImageFile",
     "Member",
+    "Missing",
+    "Note",
     "Outcome",
     "Place",
     "Precondition",

@@ -136,6 +136,7 @@ CODES: dict[str, str] = {
     "D2F405": "a preprocessor returned something that is not a view",
     "D2F406": "a calibrator returned something that is not a probability",
     "D2F407": "a combiner raised, or returned something that is not a finite ratio",
+    "D2F408": "a precondition or an evidence reader raised, or returned what it should not",
     "D2F410": "a stage, or a worker process, took longer than its time limit",
     "D2F411": "a worker process died",
     "D2F412": "a worker process used more memory than its limit",

@@ -21,11 +21,15 @@ class Score:
         The score of each tile, in the order they were given, where the detector works on tiles.
     evidence : str
         One line for a person, such as ``"C2PA manifest signed by a generator"``.
+    seen : float, optional
+        Share of the view's pixels that the score depends on, in (0, 1], of a detector that looks at a window of a
+        whole view. d2f fills it in for detectors that work on tiles.
     """
 
     value: float
     tiles: tuple[float, ...] = ()
     evidence: str = ""
+    seen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
+
+from d2f.api.inputs import Note
+from d2f.api.outcomes import Evidence
+
+NOT_RUN = "not run: "
+"""Beginning of `Member.abstained` where a precondition failed, so that no detector was run."""
 
 Verdict: TypeAlias = Literal["generated", "real", "inconclusive"]
 
@@ -25,8 +32,24 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A stage of the chain that gave no answer for an image because it is not usable, not because it abstained.
+
+    Parameters
+    ----------
+    detector : str
+        The detector's id in the chain; the stage's name where it is a precondition or an evidence reader.
+    reason : str
+        One line for a person, with the next step where there is one.
+    """
+
+    detector: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
-    """What one detector said of one view.
+    """The result of one detector on one view.
 
     Parameters
     ----------
@@ -45,7 +68,9 @@ class Member:
     error : Failure or None
         What went wrong in this member only.
     evidence : str or None
-        What the detector found, where it says so in words.
+        The detector's finding in words, where it gives one.
+    seen : float or None
+        Share of the view's pixels that the detector looked at, in [0, 1], 4 decimals; None where it does not say.
     tiles : tuple of float
         The score of each tile, kept for maps; not part of the written row.
     """
@@ -58,6 +83,7 @@ class Member:
     abstained: str | None = None
     error: Failure | None = None
     evidence: str | None = None
+    seen: float | None = None
     tiles: tuple[float, ...] = ()
 
     @property
@@ -74,49 +100,73 @@ class Row:
     ----------
     path, sha256, width, height, format
         Of the file; None where it could not be read so far.
+    frames : int or None
+        How many frames or pages the file holds; where there are several, `notes` says which was judged.
     probability : float or None
         Probability that the image is generated at the chain's prior, in [0, 1], rounded to 4 decimals.
     verdict : {'generated', 'real', 'inconclusive'} or None
         None where the image could not be scored.
-    flips : tuple of str
-        Detectors whose finding turns between views, in words.
     llr : float or None
-        Log-likelihood ratio of generated over real in nats, before the prior, 4 decimals.
+        Log-likelihood ratio of generated over real in nats, of the pixels alone, before the prior, 4 decimals.
+    notes : tuple of Note
+        Caveats of this result: failed preconditions, too few scores, a reduced or damaged picture.
+    missing : tuple of Missing
+        Stages of the chain that gave no answer here, and why. Where one was lost during the run, the verdict is
+        ``inconclusive``.
+    disagreements : tuple of str
+        Detectors that find ``generated`` in one view and ``real`` in another, in words.
+    evidence : tuple of Evidence
+        What the file says about itself, by the chain's evidence readers.
+    llr_provenance : float or None
+        Log-likelihood ratio of the evidence in nats, 4 decimals; None where no evidence has a ratio other than 0.
+    probability_with_provenance : float or None
+        Probability from prior, `llr` (0 where it is None) and `llr_provenance`, in [0, 1], 4 decimals; None where
+        `llr_provenance` is.
     stages : tuple of Member
         One for each (detector, view), in the chain's order.
     chain, chain_digest : str
         Name and digest of the chain.
+    plugins : mapping of str to str
+        Version of each distribution that the chain's stages come from.
     error : Failure or None
         Why there is no result.
     """
 
     path: str
-    sha256: str | None
-    width: int | None
-    height: int | None
-    format: str | None
-    probability: float | None
-    verdict: Verdict | None
-    flips: tuple[str, ...]
-    llr: float | None
-    stages: tuple[Member, ...]
-    chain: str
-    chain_digest: str
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    frames: int | None = None
+    probability: float | None = None
+    verdict: Verdict | None = None
+    llr: float | None = None
+    notes: tuple[Note, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    disagreements: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    llr_provenance: float | None = None
+    probability_with_provenance: float | None = None
+    stages: tuple[Member, ...] = ()
+    chain: str = ""
+    chain_digest: str = ""
+    plugins: Mapping[str, str] = field(default_factory=dict)
     error: Failure | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as plain data, keys in the order of the row format; tile scores are left out."""
-        row = _plain(self)
-        row["flips"] = list(self.flips)
-        row["stages"] = [_plain(member) for member in self.stages]
+        row: dict[str, Any] = _plain(self)
         for member in row["stages"]:
             del member["tiles"]
         return row
 
 
-def _plain(part: Row | Member | Failure) -> dict[str, Any]:
-    """Return the fields of one dataclass; ``asdict`` copies deeply, which took longer than writing the row."""
-    values = {field.name: getattr(part, field.name) for field in fields(part)}
-    if values.get("error") is not None:
-        values["error"] = _plain(values["error"])
-    return values
+def _plain(part: Any) -> Any:
+    """Return plain data; ``dataclasses.asdict`` copies deeply, which took longer than writing the row."""
+    if isinstance(part, str | int | float | None):
+        return part
+    if isinstance(part, tuple):
+        return [_plain(one) for one in part]
+    if isinstance(part, Mapping):
+        return dict(part)
+    return {field.name: _plain(getattr(part, field.name)) for field in fields(part)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -11,9 +12,9 @@ from d2f.api.outcomes import Combination
 from d2f.api.stages import Calibrator, Combiner
 from d2f.chain.chain import chain_digest
 from d2f.chain.model import ChainFile, Combine, DetectorUse, StageUse
-from d2f.engine.plan import PLAIN, BoundDetector, Decision, Plan, Step
+from d2f.engine.plan import PLAIN, BoundDetector, Decision, FileCheck, Plan, Step
 from d2f.plugins.build import build, read_options
-from d2f.plugins.catalog import Catalog, canonical, stage_facts
+from d2f.plugins.catalog import Catalog, canonical, code_digest, stage_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +59,14 @@ def build_plan(file: ChainFile, catalog: Catalog, *, decision: bool = True) -> P
     builder = _Builder(catalog)
     views = {PLAIN: (), **{name: builder.steps(name, steps) for name, steps in file.views.items()}}
     detectors = tuple(builder.detector(index, one) for index, one in enumerate(file.detectors))
+    require = builder.checks("precondition", "require", file.require)
+    evidence = builder.checks("evidence", "evidence", file.evidence)
+    plan = Plan(file.name, "", views, detectors, None, require, evidence, plugins=builder.plugins)
     if not decision:
-        return Plan(file.name, "", views, detectors)
-    made = builder.decision(file, Plan(file.name, "", views, detectors).member_names)
-    return Plan(file.name, chain_digest(file, builder.facts), views, detectors, made)
+        return plan
+    made = builder.decision(file, plan.member_names)
+    facts = {path: known | builder.code.get(path, {}) for path, known in builder.facts.items()}
+    return replace(plan, digest=chain_digest(file, facts), decision=made)
 
 
 class _Builder:
@@ -70,13 +75,19 @@ class _Builder:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self.facts: dict[tuple[str | int, ...], dict[str, Any]] = {}
+        self.code: dict[tuple[str | int, ...], dict[str, Any]] = {}
+        self.plugins: dict[str, str] = {}
 
     def stage(self, kind: str, path: tuple[str | int, ...], use: StageUse, **more: Any) -> Any:
         options = read_options(kind, self.catalog.find(kind, use.use), use.with_)
         plain = options.model_dump(mode="json", by_alias=True)
         self.facts[path] = stage_facts(use.use, plain)
         stage = build(self.catalog, kind, use.use, use.with_, **more)
+        owner = self.catalog.owner(kind, use.use)
+        if owner is not None:
+            self.plugins[owner.distribution] = owner.version
         self.facts[path] = stage_facts(use.use, plain, getattr(stage, "weights", ()))
+        self.code[path] = {"code": code_digest(stage), "version": owner.version if owner is not None else None}
         return stage
 
     def detector(self, index: int, use: DetectorUse) -> BoundDetector:
@@ -91,6 +102,10 @@ class _Builder:
             stage = self.stage("preprocessor", path, use)
             built.append(Step(canonical(self.facts[path]), stage))
         return tuple(built)
+
+    def checks(self, kind: str, key: str, uses: list[StageUse]) -> tuple[FileCheck, ...]:
+        stages = (self.stage(kind, (key, index), use) for index, use in enumerate(uses))
+        return tuple(FileCheck(kind, use.use, stage) for use, stage in zip(uses, stages, strict=True))
 
     def decision(self, file: ChainFile, members: tuple[str, ...]) -> Decision:
         verdict, above = file.verdict, file.combine.calibrate

@@ -1,11 +1,11 @@
-"""The digest of a chain: equal where results are equal, however the file is written."""
+"""A chain: loaded by name or path, run over images, and identified by its digest."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from d2f.api.errors import D2FError, Problem
 from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Row
-from d2f.plugins.catalog import canonical
 
 if TYPE_CHECKING:
     from d2f.chain.model import ChainFile
@@ -40,9 +39,9 @@ class Chain:
     plan : Plan
         Its stages, built.
     catalog : Catalog
-        Where its stages came from; its observers are told of finished stages.
+        Where its stages came from; its observers are notified of finished stages.
     warnings : tuple of Problem
-        What the check of the file had to say that stops nothing.
+        Warnings of the check of the file.
     """
 
     origin: str
@@ -70,7 +69,7 @@ class Chain:
 
     def run(
         self,
-        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
         *,
         workers: int | None = None,
         bounds: Bounds | None = None,
@@ -82,15 +81,15 @@ class Chain:
         Parameters
         ----------
         paths : str or path, or sequence of them
-            Files, folders, globs and manifests; those that the chain file names by default.
+            Files, folders, globs and manifests. None: those that the chain file names. An empty sequence: no image.
         workers : int, optional
             Threads; by default the cores that the process may use. Rows do not depend on it.
         bounds : d2f.Bounds, optional
             Limits on the bytes and pixels of a file.
         only : callable, optional
-            Asked of each path that was found, when its turn comes; where it says no, the file is left out.
+            Called with each path that was found, in order; where it returns False, the file is left out.
         on_event : callable, optional
-            Told of every stage that has finished, besides the plugins that observe.
+            Called after every stage that has finished, besides the plugins that observe.
 
         Returns
         -------
@@ -100,8 +99,8 @@ class Chain:
         Raises
         ------
         D2FError
-            At the call: a path is not there, or no image was found (exit code 2); a stage could not be
-            loaded (exit code 3).
+            At the call: a path does not exist, or no image was found (exit code 2); a stage cannot score any image
+            here, such as one whose weights are missing (exit code 3; see `load_chain` for `allow_missing`).
 
         Examples
         --------
@@ -114,8 +113,8 @@ class Chain:
         from d2f.engine.local import LocalEngine
         from d2f.images.files import find_images
 
-        named = (paths,) if isinstance(paths, str | os.PathLike) else paths
-        found = find_images([os.fspath(path) for path in named] or self.images)
+        named = self.images if paths is None else (paths,) if isinstance(paths, str | os.PathLike) else paths
+        found = find_images([os.fspath(path) for path in named]) if paths is None or named else iter(())
         observe = self._observer(on_event)
         engine = LocalEngine(self.plan, workers, observe)
         engine.load()
@@ -130,9 +129,9 @@ class Chain:
         bounds: Bounds | None,
         observe: Callable[[StageFinished], None],
     ) -> Iterator[Row]:
-        from d2f.engine.local import load_ahead
+        from d2f.engine.prefetch import prefetch
 
-        images = load_ahead(files, bounds, engine.workers, observe)
+        images = prefetch(files, bounds, engine.workers, observe)
         yield from map(judge.row, engine.score(images))
 
     def _observer(self, on_event: Callable[[StageFinished], object] | None) -> Callable[[StageFinished], None]:
@@ -144,7 +143,13 @@ class Chain:
         return observe
 
 
-def load_chain(name_or_path: str | os.PathLike[str], *, catalog: Catalog | None = None, refit: bool = False) -> Chain:
+def load_chain(
+    name_or_path: str | os.PathLike[str],
+    *,
+    catalog: Catalog | None = None,
+    refit: bool = False,
+    allow_missing: bool = False,
+) -> Chain:
     """Load a chain.
 
     Parameters
@@ -157,11 +162,15 @@ def load_chain(name_or_path: str | os.PathLike[str], *, catalog: Catalog | None 
     refit : bool
         Whether the chain is about to be fitted: what an earlier fit wrote is then left out, and
         `Chain.plan` holds no decision.
+    allow_missing : bool
+        Whether stages that cannot score any image here (weights missing, unreadable or of a wrong digest) are left
+        out instead of ending the run. Stages are loaded at once to find them; they enter the chain's digest, and
+        every row names them in `missing`.
 
     Returns
     -------
     Chain
-        Ready to run; no weights are loaded yet.
+        Ready to run; no weights are loaded yet, unless `allow_missing`.
 
     Raises
     ------
@@ -180,7 +189,22 @@ def load_chain(name_or_path: str | os.PathLike[str], *, catalog: Catalog | None 
     """
     from d2f.plugins.catalog import Catalog
 
-    return chain_of(chain_text(name_or_path), catalog or Catalog.discover(), refit)
+    chain = chain_of(chain_text(name_or_path), catalog or Catalog.discover(), refit)
+    return without_missing(chain) if allow_missing else chain
+
+
+def without_missing(chain: Chain) -> Chain:
+    """Return a chain whose stages that cannot be loaded are left out; its digest names them."""
+    from d2f.engine.loading import load_stages
+    from d2f.plugins.catalog import canonical
+
+    plan = replace(chain.plan, allow_missing=True)
+    missing = load_stages(plan)
+    left_out = sorted({called for called, stage in plan.stages if id(stage) in missing})
+    if left_out and plan.digest:
+        text = canonical({"digest": plan.digest, "missing": left_out})
+        plan = replace(plan, digest=hashlib.sha256(text.encode()).hexdigest())
+    return replace(chain, plan=plan)
 
 
 def chain_of(text: Text, catalog: Catalog, refit: bool = False) -> Chain:
@@ -256,6 +280,8 @@ def chain_digest(file: ChainFile, facts: Mapping[tuple[str | int, ...], Mapping[
     facts : mapping
         `stage_facts` of every stage, by its path in the file.
     """
+    from d2f.plugins.catalog import canonical
+
     used = {view for detector in file.detectors for view in detector.views}
     verdict = file.verdict
     document = {
@@ -265,6 +291,8 @@ def chain_digest(file: ChainFile, facts: Mapping[tuple[str | int, ...], Mapping[
             for name, steps in file.views.items()
             if name in used
         },
+        "require": [facts["require", index] for index in range(len(file.require))],
+        "evidence": [facts["evidence", index] for index in range(len(file.evidence))],
         "detectors": [
             {"id": detector.id, "views": detector.views, **facts["detectors", index]}
             for index, detector in enumerate(file.detectors)

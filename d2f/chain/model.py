@@ -33,7 +33,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class ChainModel(BaseModel):
-    """What all parts of a chain file share: frozen, no unknown key, text is no number and a number no text."""
+    """Base of all parts of a chain file: frozen, no unknown key, text is no number and a number no text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -104,7 +104,7 @@ class RefittedThresholds(ChainModel):
     real: int = Field(default=0, ge=0, description="How many of them are photographs.")
     generated: int = Field(default=0, ge=0, description="How many of them are generated.")
     collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
-    protocol: ProtocolName = Field(default="as-found", description="How images were brought alike.")
+    protocol: ProtocolName = Field(default="as-found", description="Protocol that standardised the images.")
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
     oof_weights: OofWeights = None
 
@@ -117,8 +117,8 @@ class Fitted(ChainModel):
     real: int = Field(default=0, ge=0, description="How many of them are photographs.")
     generated: int = Field(default=0, ge=0, description="How many of them are generated.")
     collections: int = Field(default=0, ge=0, description="How many connected components of (collection, group).")
-    protocol: ProtocolName = Field(default="whole", description="How images were brought alike.")
-    attacks: list[str] = Field(default=[], description="Laundered copies that were added.")
+    protocol: ProtocolName = Field(default="whole", description="Protocol that standardised the images.")
+    attacks: list[str] = Field(default=[], description="Attacks whose variants of the images were added.")
     date: Annotated[datetime.date, Field(strict=False)] = Field(description="When.")
     d2f: str = Field(description="Version of d2f.")
     weights: dict[str, str] = Field(default={}, description="sha256 of each weights file that was in use, by name.")
@@ -138,7 +138,14 @@ class ChainFile(ChainModel):
         default=[], description="Images, folders or globs, relative to this file, that a run without any takes."
     )
     views: dict[str, Annotated[list[StageUse], Field(min_length=1)]] = Field(
-        default={}, description="Each view is a list of preprocessors, laid over the decoded image in order."
+        default={}, description="Each view is a list of preprocessors, applied to the decoded image in order."
+    )
+    require: list[StageUse] = Field(
+        default=[],
+        description="Preconditions; where one fails, no detector is run and the verdict is `inconclusive`.",
+    )
+    evidence: list[StageUse] = Field(
+        default=[], description="Evidence readers: what each file says about itself, reported beside the verdict."
     )
     detectors: list[DetectorUse] = Field(min_length=1, description="The detectors, each over one or more views.")
     calibrate: dict[str, StageUse] = Field(
@@ -152,7 +159,14 @@ class ChainFile(ChainModel):
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MEMBER = f"^{IDENTIFIER.pattern}/{IDENTIFIER.pattern}$"
 Schema = dict[str, Any]
-STAGES = {"preprocessor": "StageUse", "detector": "DetectorUse", "combiner": "Combine", "calibrator": "StageUse"}
+STAGES = {
+    "preprocessor": "StageUse",
+    "precondition": "StageUse",
+    "evidence": "StageUse",
+    "detector": "DetectorUse",
+    "combiner": "Combine",
+    "calibrator": "StageUse",
+}
 """The model that each kind of stage is written as."""
 
 
@@ -176,6 +190,8 @@ def chain_schema(catalog: Catalog) -> Schema:
 def _point(properties: Schema) -> None:
     """Point the places where stages stand at the definition of their kind."""
     properties["detectors"]["items"] = {"$ref": "#/$defs/detector"}
+    properties["require"]["items"] = {"$ref": "#/$defs/precondition"}
+    properties["evidence"]["items"] = {"$ref": "#/$defs/evidence"}
     views = properties["views"]
     views["additionalProperties"]["items"] = {"$ref": "#/$defs/preprocessor"}
     views["propertyNames"] = {"pattern": f"^{IDENTIFIER.pattern}$", "not": {"const": PLAIN}}

@@ -42,6 +42,7 @@ class Outline:
     """What can be read of a chain file; its members are all known where it is `complete`."""
 
     views: dict[str, list[StagePart]] = field(default_factory=dict)
+    checks: list[StagePart] = field(default_factory=list)
     detectors: list[DetectorPart] = field(default_factory=list)
     calibrate: dict[str, StagePart] = field(default_factory=dict)
     combine: StagePart | None = None
@@ -58,6 +59,7 @@ class Outline:
         """Every stage but the combiner, which is built for the members."""
         for steps in self.views.values():
             yield from steps
+        yield from self.checks
         yield from (detector.stage for detector in self.detectors)
         yield from self.calibrate.values()
         if self.combine_calibrate is not None:
@@ -70,6 +72,12 @@ def outline(root: Pairs, combiner: str) -> Outline:
         name: [part for at, step in _items(steps, ("views", name)) if (part := _stage("preprocessor", at, step))]
         for name, steps in _pairs(root.get("views"))
     }
+    checks = [
+        part
+        for key, kind in (("require", "precondition"), ("evidence", "evidence"))
+        for at, node in _items(root.get(key), (key,))
+        if (part := _stage(kind, at, node))
+    ]
     listed = _items(root.get("detectors"), ("detectors",))
     detectors = [detector for at, node in listed if (detector := _detector(at, node))]
     calibrate = {
@@ -81,6 +89,7 @@ def outline(root: Pairs, combiner: str) -> Outline:
     above = combine.get("calibrate") if isinstance(combine, Pairs) else None
     return Outline(
         views,
+        checks,
         detectors,
         calibrate,
         _stage("combiner", ("combine",), combine if combine is not None else Pairs(root.span), combiner),

@@ -143,12 +143,10 @@ def _lay_over(steps: Sequence[Step], pairs: Iterator[tuple[str, str]], overwrite
 
 
 def _load(steps: Sequence[Step]) -> None:
-    from d2f.api.errors import D2FError, Exit
     from d2f.engine.loading import load_stages
     from d2f.engine.plan import Plan
 
-    for reason in load_stages(Plan("attack", "", {"attack": tuple(steps)}, ())).values():
-        raise D2FError.of("D2F502", reason, exit=Exit.PLUGIN)
+    load_stages(Plan("attack", "", {"attack": tuple(steps)}, ()))
 
 
 def _warn_of_loss(format: Format) -> None:

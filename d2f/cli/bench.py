@@ -12,6 +12,7 @@ from d2f.api.errors import Exit
 from d2f.api.inputs import PROTOCOLS
 from d2f.chain.chain import Chain, load_chain
 from d2f.cli.main import Interruption, RememberingCommand, called_with
+from d2f.cli.options import ALLOW_MISSING
 from d2f.data.dataset import Dataset, limited, load_dataset
 from d2f.evaluate.bench import Asked, Run, result, run_chains, write_rows
 from d2f.evaluate.bench_report import (
@@ -74,6 +75,7 @@ class BenchCommand(RememberingCommand):
 @click.option("--features", metavar="FILE", help="Keep expensive features there; a later bench reads them back.")
 @click.option("--thumbnails", is_flag=True, help="Show the images whose verdict flips in report.html.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the figures do not depend on it.")
+@ALLOW_MISSING
 def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
     """Run each CHAIN over labelled images, clean and under attacks; print its figures with intervals.
 
@@ -134,7 +136,7 @@ def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool) -> int
 def run_bench(ctx: click.Context, names: Sequence[str], data: str, **options: Any) -> int:
     """Run `d2f bench` with its options; return the exit code."""
     mode = _mode(**options)
-    chains = [load_chain(name) for name in names]
+    chains = [load_chain(name, allow_missing=options["allow_missing"]) for name in names]
     laid = lay_out(options["grid"] or ("none" if options["attacks"] else "core"), options["attacks"], chains[0].catalog)
     images = _images(data, options["limit"], options["seed"])
     folder = Path(options["output"]) if options["output"] else None

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from d2f.api.inputs import Bounds
 from d2f.cli.main import Interruption, LazyGroup, RememberingCommand, Table, called_with
-from d2f.cli.options import Destination, Quantity
-from d2f.images.files import STANDARD_INPUT, find_images
-from d2f.images.read import Bounds
+from d2f.cli.options import ALLOW_MISSING, Destination, Quantity
 from d2f.output import Done, Head, Summary, Writer
 from d2f.output.append import guarded
 from d2f.progress import BackgroundCount, Progress
@@ -57,6 +56,7 @@ FORMATS = ("table", "jsonl", "csv", "parquet")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; rows do not depend on it.")
 @click.option("--max-bytes", type=Quantity(), metavar="N", help="Refuse larger files. Default: 640Mi.")
 @click.option("--max-pixels", type=Quantity(), metavar="N", help="Refuse larger images. Default: 128Mi.")
+@ALLOW_MISSING
 @click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
 @click.option("--progress/--no-progress", default=None, help="Default: where stderr is a terminal.")
 @click.pass_context
@@ -69,9 +69,9 @@ def run(ctx: click.Context, /, chain: str, images: tuple[str, ...], **options: A
 
     \b
     Exit code 0    every image was scored
-              1    some image or some member failed
+              1    some image or some stage failed
               2    the command line or the chain file is wrong
-              3    a plugin that the chain needs is broken
+              3    a stage of the chain cannot score any image here
               130  interrupted; rows written so far can be continued with --resume
     """
     from d2f.cores import one_blas_thread
@@ -82,7 +82,7 @@ def run(ctx: click.Context, /, chain: str, images: tuple[str, ...], **options: A
     from d2f.cli.options import Destination
 
     destination = Destination.of(options["output"], options["format"], options["resume"], options["overwrite"])
-    loaded = load_chain(chain)
+    loaded = load_chain(chain, allow_missing=options["allow_missing"])
     print_problems(loaded.warnings)
     rows = RunRows(loaded, images or _named_in_file(loaded, chain), destination, options)
     return rows.finish(ctx)
@@ -170,6 +170,8 @@ class RunRows:
 
     def _count(self, progress: Progress) -> BackgroundCount:
         """Count the images meanwhile, where they can be listed twice."""
+        from d2f.images.files import STANDARD_INPUT, find_images
+
         listed = () if STANDARD_INPUT in self._images else self._images
         return BackgroundCount(
             lambda: find_images(listed), lambda total: progress.update(total=total) if listed else None

@@ -38,7 +38,7 @@ def fit(chain: str, data: str, output: str, overwrite: bool, only: str | None, *
     from d2f.progress import Progress
 
     need_writable(output, overwrite)
-    loaded = load_chain(chain, refit=only is None)
+    loaded = load_chain(chain, refit=only is None, allow_missing=options["allow_missing"])
     images = read_images(data, **options)
     with keeping_both(options["keep_scores"], options["features"]), Progress("scoring", total=len(images)) as progress:
         request = read_request(progress.advance, only is not None, **options)
@@ -92,7 +92,7 @@ def ablate(
     for path in (output, pick):
         if path is not None:
             need_writable(path, overwrite)
-    loaded = load_chain(chain, refit=True)
+    loaded = load_chain(chain, refit=True, allow_missing=options["allow_missing"])
     images = read_images(data, **options)
     with keeping_both(options["keep_scores"], options["features"]), Progress("scoring", total=len(images)) as progress:
         found = ablated(loaded, images, read_request(progress.advance, **options), options["draws"])

@@ -187,6 +187,11 @@ def _columns(context: click.Context, parameter: click.Parameter, given: tuple[st
     return tuple((column, value) for column, _, value in pairs)
 
 
+ALLOW_MISSING = click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Go on without stages that cannot score any image here; it changes the digest.",
+)
 PARTS = click.Choice(["all", "chains", "weights"])
 OPTIONS = (
     click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="A laundered copy to add; repeatable."),
@@ -214,6 +219,7 @@ OPTIONS = (
         callback=_folders,
         help="Score images that its weights were trained on by those in DIR that did not see them; repeatable.",
     ),
+    ALLOW_MISSING,
     click.option("--allow-overlap", is_flag=True, help="Let in images that the weights were trained on."),
 )
 

@@ -1,4 +1,4 @@
-"""Probability to log-odds and back, with bounds that keep both finite."""
+"""Outcomes of stages checked and pooled, observers notified, and the log-odds of probabilities."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ STAGE_ERRORS = (Exception, SystemExit)
 """What a stage may raise without ending the run; an interrupt passes."""
 
 
-def ask(stage: Detector, batch: Sequence[Pixels] | Pixels | Sequence[ImageFile]) -> list[Finding] | Failure:
+def score_batch(stage: Detector, batch: Sequence[Pixels] | Pixels | Sequence[ImageFile]) -> list[Finding] | Failure:
     """Score a batch; a failure stands for the whole of it."""
     try:
         outcomes = list(stage.score(batch))
     except STAGE_ERRORS as error:
-        return Failure("D2F401", said(error))
+        return Failure("D2F401", described(error))
     if len(outcomes) != len(batch):
         return Failure("D2F402", f"returned {len(outcomes)} scores for a batch of {len(batch)}")
-    return [finding(outcome) for outcome in outcomes]
+    return [checked_outcome(outcome) for outcome in outcomes]
 
 
-def finding(outcome: Any) -> Finding:
-    """Make sure of one outcome: D2F403 where it, or a tile of it, is no number; its words are brought to one line."""
+def checked_outcome(outcome: Any) -> Finding:
+    """Check one outcome: D2F403 where it, or a tile of it, is no number; its texts are brought to one line."""
     if isinstance(outcome, Abstention):
         return Abstention(one_line(outcome.reason) or "it gave no reason")
     score = outcome if isinstance(outcome, Score) else Score(outcome)
@@ -42,7 +42,8 @@ def finding(outcome: Any) -> Finding:
         return Failure("D2F403", f"returned {one_line(score.value)[:60]!r}, which is not a finite number")
     if tiles is None:
         return Failure("D2F403", f"returned {one_line(score.tiles)[:60]!r} as scores of tiles, which are not numbers")
-    return Score(value, tiles, one_line(score.evidence))
+    seen = _number(score.seen) if score.seen is not None else math.nan
+    return Score(value, tiles, one_line(score.evidence), seen if 0.0 < seen <= 1.0 else None)
 
 
 def _number(value: Any) -> float:
@@ -62,7 +63,7 @@ def _numbers(values: Any) -> tuple[float, ...] | None:
 
 
 def pooled(findings: Sequence[Finding], pool: str) -> Finding:
-    """Make one finding of an image's tiles.
+    """Return one finding for an image's tiles.
 
     A failed tile fails the image; tiles that abstained are left out (NaN among `Score.tiles`), and
     where all did, so does the image.
@@ -85,17 +86,18 @@ def as_member(detector: str, view: str, finding: Finding) -> Member:
         return Member(detector, view, error=finding)
     if isinstance(finding, Abstention):
         return Member(detector, view, abstained=finding.reason)
-    return Member(detector, view, finding.value, evidence=finding.evidence or None, tiles=finding.tiles)
+    seen = None if finding.seen is None else round(finding.seen, 4)
+    return Member(detector, view, finding.value, evidence=finding.evidence or None, seen=seen, tiles=finding.tiles)
 
 
-def said(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """Return an exception's class and message on one line."""
     words = one_line(error)[:200]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def one_line(words: Any) -> str:
-    """Return what a stage says, on one line; nothing where it is None or cannot be put into words."""
+    """Return a stage's text on one line; empty where it is None or has no text."""
     try:
         return "" if words is None else " ".join(str(words).split())
     except STAGE_ERRORS:  # the stage's own __str__
@@ -105,28 +107,28 @@ def one_line(words: Any) -> str:
 Observe = Callable[[StageFinished], None]
 
 # One for the process: readers, workers and the judge of a run each have a watch, and share an observer.
-_telling = threading.RLock()
+_notifying = threading.RLock()
 
 
 class Watch:
-    """Times stages and tells an observer; without one it does nothing."""
+    """Times stages and notifies an observer; without one it does nothing."""
 
     def __init__(self, observe: Observe | None = None) -> None:
         self._observe = observe
 
     @contextmanager
     def timed(self, kind: str, name: str, view: str = "", images: int = 1) -> Iterator[None]:
-        """Tell of what runs within this context, once it has ended."""
+        """Notify the observer of what runs within this context, once it has ended."""
         begun = time.perf_counter()
         try:
             yield
         finally:
-            self.tell(StageFinished(kind, name, view, images, time.perf_counter() - begun))
+            self.notify(StageFinished(kind, name, view, images, time.perf_counter() - begun))
 
-    def tell(self, event: StageFinished) -> None:
-        """Tell the observer."""
+    def notify(self, event: StageFinished) -> None:
+        """Notify the observer."""
         if self._observe is not None:
-            with _telling, suppress(Exception):
+            with _notifying, suppress(Exception):
                 self._observe(event)
 
 

@@ -15,31 +15,95 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Exit, Problem
-from d2f.api.inputs import Floats
-from d2f.api.outcomes import StageFinished
-from d2f.api.rows import Failure, Member, Row, Verdict
+from d2f.api.inputs import Floats, Note
+from d2f.api.outcomes import Evidence, StageFinished
+from d2f.api.rows import Failure, Member, Missing, Row, Verdict
 from d2f.api.stages import Calibrator
-from d2f.engine.findings import STAGE_ERRORS, Observe, Watch, clipped, expit, logit, said
+from d2f.engine.findings import STAGE_ERRORS, Observe, Watch, clipped, described, expit, logit
 from d2f.engine.loading import load_each
 from d2f.engine.plan import Decision, Plan, Scored
+
+PARTLY_SEEN = 0.5
+"""A row says so where no detector looked at this share of the picture's pixels."""
 
 DECIMALS = 4
 """Probabilities, ratios and contributions are rounded to this many decimals; scores are not."""
 
 
 def row(plan: Plan, scored: Scored, judged: Judged | None = None, problem: Problem | None = None) -> Row:
-    """Write the row of one image."""
+    """Return the row of one image."""
     failure = Failure(problem.code, problem.message) if problem is not None else scored.failure
     members, probability, llr = scored.members, None, None
     verdict: Verdict | None = None
-    flips: tuple[str, ...] = ()
+    disagreements: tuple[str, ...] = ()
+    lost = scored.lost
+    notes = list(scored.notes)
     if judged is not None and plan.decision is not None:
         members = tuple(_member(member, judged, index) for index, member in enumerate(members))
+        lost = (*scored.lost, *_lost(members))
         probability, llr = rounded(judged.probability[0]), rounded(judged.llr[0])
-        verdict = verdict_of(probability, plan.decision)
-        flips = flips_of(members, plan.decision)
-    facts = (scored.path, scored.sha256, scored.width, scored.height, scored.format)
-    return Row(*facts, probability, verdict, flips, llr, members, plan.name, plan.digest, failure)
+        verdict = "inconclusive" if lost else verdict_of(probability, plan.decision)
+        disagreements = disagreements_of(members, plan.decision)
+        notes += _notes(members, plan.decision, scored.refused, probability)
+    from_evidence = evidence_llr(scored.evidence)
+    prior = plan.decision.prior if plan.decision is not None else 0.5
+    return Row(
+        scored.path,
+        scored.sha256,
+        scored.width,
+        scored.height,
+        scored.format,
+        scored.frames,
+        probability,
+        verdict,
+        llr,
+        tuple(notes),
+        (*scored.missing, *lost),
+        disagreements,
+        scored.evidence,
+        from_evidence,
+        None if from_evidence is None else _with_evidence(judged, from_evidence, prior),
+        members,
+        plan.name,
+        plan.digest,
+        plan.plugins,
+        failure,
+    )
+
+
+def _lost(members: Sequence[Member]) -> Iterator[Missing]:
+    """Yield the detectors that failed on an image, each with its first error."""
+    for detector in dict.fromkeys(member.detector for member in members if member.error is not None):
+        error = next(member.error for member in members if member.detector == detector and member.error is not None)
+        yield Missing(detector, f"{error.code}: {error.message}")
+
+
+def _notes(members: Sequence[Member], decision: Decision, refused: bool, probability: float | None) -> Iterator[Note]:
+    """Yield the caveats of a verdict that preconditions let pass."""
+    if refused:
+        return
+    if decision.unfitted:
+        yield Note("not-fitted", "the chain is not fitted: it gives scores, and every verdict is inconclusive")
+    elif probability is None:
+        count = sum(member.probability is not None for member in members)
+        yield Note("too-few-scores", f"{count} of the {max(1, decision.need)} scores that a verdict needs")
+    shares = [1.0 if member.seen is None else member.seen for member in members if member.score is not None]
+    if shares and max(shares) < PARTLY_SEEN:
+        yield Note("partly-seen", f"the detectors looked at {max(shares):.1%} of the picture's pixels, at most")
+
+
+def evidence_llr(evidence: Sequence[Evidence]) -> float | None:
+    """Return the log-likelihood ratio of a file's evidence in nats; None where none has a ratio other than 0.
+
+    Findings of one file are not independent of each other: of those on one side only the strongest counts.
+    """
+    ratios = [one.llr for one in evidence if math.isfinite(one.llr) and one.llr]
+    return rounded(max(0.0, *ratios) + min(0.0, *ratios)) if ratios else None
+
+
+def _with_evidence(judged: Judged | None, from_evidence: float, prior: float) -> float | None:
+    pixels = float(judged.llr[0]) if judged is not None and math.isfinite(judged.llr[0]) else 0.0
+    return rounded(float(expit(np.array(pixels + from_evidence + math.log(prior) - math.log1p(-prior)))))
 
 
 def rounded(value: float) -> float | None:
@@ -56,8 +120,8 @@ def verdict_of(probability: float | None, decision: Decision) -> Verdict:
     return "real" if probability < decision.real_below else "inconclusive"
 
 
-def flips_of(members: Sequence[Member], decision: Decision) -> tuple[str, ...]:
-    """Name the detectors that find `generated` in one view and `real` in another, at even prior.
+def disagreements_of(members: Sequence[Member], decision: Decision) -> tuple[str, ...]:
+    """Return the detectors that find `generated` in one view and `real` in another, at even prior.
 
     Each is one line such as ``"resnet: plain generated, denoised real"``: the views that are past a
     threshold, in the chain's order.
@@ -84,7 +148,7 @@ def _member(member: Member, judged: Judged, index: int) -> Member:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a decision makes of n images."""
+    """The probabilities of n images under a decision."""
 
     member_probabilities: Floats  # (n, members), float64
     miscalibrated: NDArray[np.bool_]  # (n, members), bool
@@ -159,10 +223,10 @@ class Judge:
             llr = np.asarray(combination.llr, dtype=np.float64)
             contributions = np.asarray(combination.contributions, dtype=np.float64)
         except STAGE_ERRORS as error:
-            raise _broken("D2F407", f"the combiner raised {said(error)}") from error
+            raise _broken("D2F407", f"the combiner raised {described(error)}") from error
         if not _is_combination(llr, contributions, members):
             raise _broken("D2F407", "the combiner returned something that is not one finite ratio an image")
-        self._watch.tell(StageFinished("combiner", "combiner", "", len(members), time.perf_counter() - begun))
+        self._watch.notify(StageFinished("combiner", "combiner", "", len(members), time.perf_counter() - begun))
         return self._recalibrated(llr), contributions
 
     def _recalibrated(self, llr: Floats) -> Floats:

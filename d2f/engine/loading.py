@@ -4,41 +4,68 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
-from d2f.engine.findings import STAGE_ERRORS, said
+from d2f.engine.findings import STAGE_ERRORS, described
 from d2f.engine.plan import Plan
 from d2f.plugins.errors import last_frame
 
 # By identity: stages may compare equal by value, or not be hashable at all.
 _loaded: dict[int, weakref.ref[Any]] = {}
-_lock = threading.Lock()
+# Reentrant: a stage's `load` may load another stage.
+_lock = threading.RLock()
+
+
+ALLOW = "to go on without, and have every row say so: --allow-missing"
 
 
 def load_stages(plan: Plan) -> dict[int, str]:
-    """Load the plan's preprocessors and detectors."""
-    return load_each(_stages(plan))
+    """Load the plan's stages but those of its decision.
+
+    A stage that cannot be loaded is an error (exit code 3, all of them at once), unless the plan allows missing
+    stages: then the reason is returned by the stage's ``id``.
+    """
+    missing, problems = _loaded_or_not(plan.stages)
+    if plan.allow_missing or not missing:
+        return missing
+    if all(problem.code.startswith("D2F50") for problem in problems):
+        problems[-1] = replace(problems[-1], notes=(*problems[-1].notes, ALLOW))
+    raise D2FError(problems, Exit.PLUGIN)
 
 
-def load_each(stages: Iterable[tuple[str, Any]]) -> dict[int, str]:
-    """Load stages, each given with what messages call it; see `load_stages`."""
+def load_each(stages: Iterable[tuple[str, Any]]) -> None:
+    """Load stages, each given with its name in messages; those that cannot be loaded are one error, exit code 3."""
+    problems = _loaded_or_not(stages)[1]
+    if problems:
+        raise D2FError(problems, Exit.PLUGIN)
+
+
+def _loaded_or_not(stages: Iterable[tuple[str, Any]]) -> tuple[dict[int, str], list[Problem]]:
+    """Return the reason of each stage that cannot be loaded, by its ``id``, and all problems."""
     missing: dict[int, str] = {}
     problems: list[Problem] = []
     for called, stage in stages:
         try:
             load_once(stage)
-        except WeightsMissing as error:
-            missing[id(stage)] = _reason(error)
+            continue
         except D2FError as error:
-            problems += error.problems
+            found = [_without_answer(called, problem, error) for problem in error.problems]
         except STAGE_ERRORS as error:
-            problems.append(_not_loaded(called, stage, error))
-    if problems:
-        raise D2FError(problems, Exit.PLUGIN)
-    return missing
+            found = [_not_loaded(called, stage, error)]
+        missing[id(stage)] = _reason(found[0])
+        problems += found
+    return missing, list(dict.fromkeys(problems))
+
+
+def _without_answer(called: str, problem: Problem, error: D2FError) -> Problem:
+    """Return a problem of missing weights with the stage that needs them."""
+    if not isinstance(error, WeightsMissing):
+        return problem
+    return replace(problem, notes=(f"without them {called} cannot score any image", *problem.notes))
 
 
 def load_once(stage: Any) -> None:
@@ -57,7 +84,7 @@ def _not_loaded(called: str, stage: Any, error: BaseException) -> Problem:
     module = type(stage).__module__
     where = last_frame(error, module.partition(".")[0])
     notes = (
-        said(error) + (f"   at {where}" if where else ""),
+        described(error) + (f"   at {where}" if where else ""),
         f"it comes from module {module}",
         f"to see what is wrong with it: d2f plugin check {getattr(stage, 'name', '')}".rstrip(),
     )
@@ -68,14 +95,5 @@ def _forget(key: int) -> None:
     _loaded.pop(key, None)
 
 
-def _stages(plan: Plan) -> Iterator[tuple[str, Any]]:
-    for view, steps in plan.views.items():
-        for step in steps:
-            yield f"preprocessor {step.stage.name!r} of view {view!r}", step.stage
-    for detector in plan.detectors:
-        yield f"detector {detector.id!r}", detector.stage
-
-
-def _reason(error: WeightsMissing) -> str:
-    problem = error.problems[0]
+def _reason(problem: Problem) -> str:
     return "; ".join((problem.message, *problem.notes[-1:]))

@@ -1,4 +1,9 @@
-"""A plan run over images in one call."""
+"""The engine of one machine: images go through the views in worker threads, then through detectors in batches.
+
+An image becomes a `Task`. A worker thread walks the tree of views for it: it applies the steps and scores the members
+whose stages are thread-safe. What is left, steps and members of stages that are not, is done in the thread that called
+`LocalEngine.score`: tiles and whole views wait in a `Batch` for each detector until it is full. Rows leave in order.
+"""
 
 from __future__ import annotations
 
@@ -7,148 +12,260 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from itertools import groupby, islice
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 
-from d2f.api.inputs import ImageFile, Pixels, Tiles
-from d2f.api.outcomes import Abstention, StageFinished
-from d2f.api.rows import Failure
+from d2f.api.inputs import FileBytes, ImageFile, Pixels, Tiles
+from d2f.api.outcomes import Abstention, Score, StageFinished
+from d2f.api.rows import NOT_RUN, Failure, Member
 from d2f.api.stages import Detector
 from d2f.cores import usable_cores
-from d2f.engine.findings import Finding, Observe, Watch, ask
+from d2f.engine.examine import Examined, Examiner
+from d2f.engine.findings import Finding, Observe, Watch, as_member, pooled, score_batch
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import Plan, Scored
-from d2f.engine.views import Job, Node, Reader, Slot, Walk, Walker, grow
-from d2f.images.read import Bounds, Unread, load_image
+from d2f.engine.prefetch import defer_errors
+from d2f.engine.tiles import corners, covered, cut
+from d2f.engine.views import MemberStage, ViewNode, apply_step, read_only, view_tree
+from d2f.images.read import Unread
 
-__all__ = ["LocalEngine", "Scored", "Unread", "load_ahead", "score_images"]
 IMAGES_AT_ONCE = 8
-"""Whole images, or files, that a detector is given in one call."""
+"""Whole views, or files, that a detector is given in one call."""
 
 BYTES_AT_ONCE = 128 * 2**20
-"""A batch of whole images, or files, is called early once it holds this many bytes."""
+"""A batch of whole views, or files, is scored early once it holds this many bytes."""
 
-Entry = tuple[Slot, Any]
-"""A part to be scored (tile, view or file) and whose it is."""
+IN_FLIGHT = 64
+"""Images that may wait for a batch to fill, besides two batches' worth; then batches are scored as they are."""
+
+BYTES_IN_FLIGHT = 512 * 2**20
+"""Bytes of files and pixels that workers may hold; a larger image is worked on alone."""
 
 
-class Queue:
+class Task:
+    """One image on its way: its members so far, and what is left to do once a worker had it."""
+
+    def __init__(self, image: ImageFile | Unread, plan: Plan) -> None:
+        self._facts = (image.path, image.sha256, image.width, image.height, image.format)
+        self._failure = image.failure if isinstance(image, Unread) else None
+        self._image_notes = image.notes if isinstance(image, ImageFile) else ()
+        self._frames = image.frames if isinstance(image, ImageFile) else None
+        self._members = [Member(*names) for names in plan.members] if isinstance(image, ImageFile) else []
+        self._left = len(self._members)
+        self.examined = Examined()
+        self.waiting: list[tuple[MemberStage, Any, float | None]] = []
+        self.deferred: list[tuple[ViewNode, Pixels]] = []
+
+    def settle(self, index: int, finding: Finding) -> None:
+        """Write the finding of one member; called once for each."""
+        member = self._members[index]
+        self._members[index] = as_member(member.detector, member.view, finding)
+        self._left -= 1
+
+    @property
+    def finished(self) -> bool:
+        """Whether every member is settled."""
+        return self._left == 0
+
+    def scored(self) -> Scored:
+        """Return the finished image."""
+        found = self.examined
+        return Scored(
+            *self._facts,
+            members=tuple(self._members),
+            failure=self._failure,
+            frames=self._frames,
+            notes=(*self._image_notes, *found.notes),
+            missing=found.missing,
+            lost=found.lost,
+            evidence=found.evidence,
+            refused=found.refused,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """One member of a task, waiting for the findings of its `expected` parts; `seen`: share of the view in them."""
+
+    task: Task
+    member: MemberStage
+    expected: int
+    seen: float | None
+    found: tuple[Finding, ...] = ()
+
+    def add(self, finding: Finding) -> None:
+        """Add the next part's finding; the last one settles the member."""
+        self.found += (finding,)
+        if len(self.found) < self.expected:
+            return
+        wants = self.member.wants
+        whole = pooled(self.found, wants.pool) if isinstance(wants, Tiles) else self.found[0]
+        if isinstance(whole, Score) and self.seen is not None:
+            whole = replace(whole, seen=self.seen)
+        self.task.settle(self.member.index, whole)
+
+
+Part = tuple[Pending, Any]
+"""A tile, view or file to be scored, and the member that it belongs to."""
+
+
+class Batch:
     """Parts waiting for a full batch of one detector, whatever image and view they come from."""
 
-    pool = ""
+    def __init__(self, detector: str, stage: Detector, watch: Watch) -> None:
+        self._detector, self._stage, self._watch = detector, stage, watch
+        self._tiles = stage.wants if isinstance(stage.wants, Tiles) else None
+        self._size = self._tiles.batch if self._tiles else IMAGES_AT_ONCE
+        self._waiting: list[Part] = []
 
-    def __init__(self, detector: str, stage: Detector, size: int, watch: Watch) -> None:
-        self._detector = detector
-        self._stage = stage
-        self._size = size
-        self._watch = watch
-        self._waiting: list[Entry] = []
-
-    def add(self, job: Job, reader: Reader, parts: Sequence[Any]) -> None:
+    def add(self, task: Task, member: MemberStage, parts: Any, seen: float | None) -> None:
         """Take one member's parts; score what fills a batch."""
-        slot = Slot(job, reader.index, reader.view, len(parts), self.pool)
-        self._waiting += [(slot, part) for part in parts]
+        pending = Pending(task, member, len(parts), seen)
+        self._waiting += [(pending, part) for part in parts]
         while self._is_full():
-            self._run(self._taken())
+            self._score_next()
 
     def flush(self) -> None:
         """Score what is left, in a batch that is not full."""
         while self._waiting:
-            self._run(self._taken())
+            self._score_next()
 
     def _is_full(self) -> bool:
-        return len(self._waiting) >= self._size
+        if len(self._waiting) >= self._size:
+            return True
+        return self._tiles is None and sum(_bytes(part) for _, part in self._waiting) >= BYTES_AT_ONCE
 
-    def _taken(self) -> list[Entry]:
-        taken, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
-        return taken
-
-    def _run(self, entries: list[Entry]) -> None:
-        found = self._asked(entries)
+    def _score_next(self) -> None:
+        parts, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
+        found = self._score(parts)
         if not isinstance(found, Failure):
-            _give(entries, found)
+            _settle(parts, found)
             return
-        # The guilty image is found by asking again for each alone; the others' scores stand.
-        groups = [list(group) for _, group in groupby(entries, key=lambda entry: id(entry[0]))]
+        # The image at fault is found by scoring each alone; the others' scores stand.
+        groups = [list(group) for _, group in groupby(parts, key=lambda part: id(part[0]))]
         for group in groups:
-            again = found if len(groups) == 1 else self._asked(group)
-            _give(group, [again] * len(group) if isinstance(again, Failure) else again)
+            again = found if len(groups) == 1 else self._score(group)
+            _settle(group, [again] * len(group) if isinstance(again, Failure) else again)
 
-    def _asked(self, entries: list[Entry]) -> list[Finding] | Failure:
+    def _score(self, parts: list[Part]) -> list[Finding] | Failure:
         begun = time.perf_counter()
-        found = ask(self._stage, self._batch([part for _, part in entries]))
-        self._tell(entries, time.perf_counter() - begun)
-        return found if isinstance(found, Failure) else found[: len(entries)]
+        found = score_batch(self._stage, self._stacked([part for _, part in parts]))
+        self._notify(parts, time.perf_counter() - begun)
+        return found if isinstance(found, Failure) else found[: len(parts)]
 
-    def _tell(self, entries: list[Entry], seconds: float) -> None:
-        """Tell of each view by itself, with its share of the time."""
-        parts = Counter(slot.view for slot, _ in entries)
-        images = Counter(view for view, _ in {(slot.view, id(slot)) for slot, _ in entries})
-        for view, count in parts.items():
-            share = seconds * count / len(entries)
-            self._watch.tell(StageFinished("detector", self._detector, view, images[view], share))
-
-    def _batch(self, parts: list[Any]) -> Any:
-        raise NotImplementedError
-
-
-class TileQueue(Queue):
-    """Tiles, called in one fixed shape: what is left over is padded with black."""
-
-    def __init__(self, detector: str, stage: Detector, tiles: Tiles, watch: Watch) -> None:
-        super().__init__(detector, stage, tiles.batch, watch)
-        self._shape = (tiles.batch, tiles.size, tiles.size, 3)
-        self.pool = tiles.pool
-
-    def _batch(self, parts: list[Pixels]) -> Pixels:
-        block = np.zeros(self._shape, dtype=np.uint8)
+    def _stacked(self, parts: list[Any]) -> Any:
+        """Return what the detector is given: a list, or tiles in one fixed shape, padded with black."""
+        if self._tiles is None:
+            return parts
+        block = np.zeros((self._tiles.batch, self._tiles.size, self._tiles.size, 3), dtype=np.uint8)
         block[: len(parts)] = parts
         block.flags.writeable = False
         return block
 
-
-class WholeQueue(Queue):
-    """Whole views, or files, called in lists."""
-
-    def __init__(self, detector: str, stage: Detector, watch: Watch) -> None:
-        super().__init__(detector, stage, IMAGES_AT_ONCE, watch)
-
-    def _is_full(self) -> bool:
-        return len(self._waiting) >= self._size or sum(_size(part) for _, part in self._waiting) >= BYTES_AT_ONCE
-
-    def _batch(self, parts: list[Pixels | ImageFile]) -> list[Pixels | ImageFile]:
-        return parts
+    def _notify(self, parts: list[Part], seconds: float) -> None:
+        """Notify the observer of each view by itself, with its share of the time."""
+        counts = Counter(pending.member.view for pending, _ in parts)
+        images = Counter(view for view, _ in {(pending.member.view, id(pending)) for pending, _ in parts})
+        for view, count in counts.items():
+            share = seconds * count / len(parts)
+            self._watch.notify(StageFinished("detector", self._detector, view, images[view], share))
 
 
-def _size(part: Pixels | ImageFile) -> int:
-    """Return how many bytes a waiting part keeps in memory."""
+def _bytes(part: Pixels | ImageFile) -> int:
     return len(part.data) + part.pixels.nbytes if isinstance(part, ImageFile) else part.nbytes
 
 
-def _give(entries: list[Entry], found: Sequence[Finding]) -> None:
-    for (slot, _), one in zip(entries, found, strict=True):
-        slot.take((one,))
+def _settle(parts: list[Part], found: Sequence[Finding]) -> None:
+    for (pending, _), one in zip(parts, found, strict=True):
+        pending.add(one)
 
 
-Item = TypeVar("Item")
+class RunStopped(BaseException):
+    """The run has ended; no image is waited for any more."""
 
 
-def until_broken(source: Iterable[Item], broken: list[Exception]) -> Iterator[Item]:
-    """Yield the items of a source; an exception that it raises ends them and is put into `broken`."""
-    try:
-        yield from source
-    except Exception as error:
-        broken.append(error)
+class Traversal:
+    """Walks the tree of views for one image after another."""
+
+    def __init__(self, root: ViewNode, unusable: dict[int, str], examiner: Examiner, watch: Watch) -> None:
+        self._root, self._unusable = root, unusable
+        self._examiner, self._watch = examiner, watch
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Make images under way raise `RunStopped` at their next stage."""
+        self._stopped.set()
+
+    def begin(self, task: Task, image: ImageFile) -> ImageFile:
+        """Do all that may be done in a worker thread."""
+        task.examined = self._examiner.examine(image)
+        for index, reason in self._unusable.items():
+            task.settle(index, Abstention(reason))
+        if task.examined.refused:
+            names = ", ".join(f"'{note.code}'" for note in task.examined.notes)
+            for member in self._root.all_members():
+                task.settle(member.index, Abstention(f"{NOT_RUN}the image fails precondition {names}"))
+        else:
+            self._visit(self._root, read_only(image.pixels), task, image, in_worker=True)
+        return image
+
+    def finish(self, task: Task, image: ImageFile) -> None:
+        """Apply the deferred steps, in the engine's own thread."""
+        while task.deferred:
+            node, above = task.deferred.pop(0)
+            self._apply(node, above, task, image, in_worker=False)
+
+    def _visit(self, node: ViewNode, pixels: Pixels, task: Task, image: ImageFile, in_worker: bool) -> None:
+        for member in node.members:
+            self._score(member, pixels, task, image)
+        for child in node.children.values():
+            if in_worker and not child.thread_safe:
+                task.deferred.append((child, pixels))
+            else:
+                self._apply(child, pixels, task, image, in_worker)
+
+    def _apply(self, node: ViewNode, above: Pixels, task: Task, image: ImageFile, in_worker: bool) -> None:
+        self._check_running()
+        step = node.step
+        assert step is not None
+        with self._watch.timed("preprocessor", step.stage.name, node.view):
+            made = apply_step(step, node.place, above, image.seed, f" of view {node.view!r}")
+        if not isinstance(made, Failure):
+            self._visit(node, made, task, image, in_worker)
+            return
+        for member in node.all_members():
+            task.settle(member.index, made)
+
+    def _score(self, member: MemberStage, pixels: Pixels, task: Task, image: ImageFile) -> None:
+        self._check_running()
+        wants = member.wants
+        if isinstance(wants, Tiles):
+            places = corners(pixels, wants)
+            if places:
+                seen = covered(places, wants.size, pixels.shape[0], pixels.shape[1])
+                task.waiting.append((member, cut(pixels, places, wants.size), seen))
+            else:
+                task.settle(member.index, _too_small(pixels, wants.size))
+            return
+        given = image if isinstance(wants, FileBytes) else pixels
+        if not member.at_once:
+            task.waiting.append((member, (given,), None))
+            return
+        with self._watch.timed("detector", member.detector, member.view):
+            found = score_batch(member.stage, [given])  # type: ignore[arg-type]
+        task.settle(member.index, found if isinstance(found, Failure) else found[0])
+
+    def _check_running(self) -> None:
+        if self._stopped.is_set():
+            raise RunStopped
 
 
-IN_FLIGHT = 64
-"""Images that may wait for a batch to fill, besides two batches' worth; then batches are called as they are."""
-
-BYTES_IN_FLIGHT = 512 * 2**20
-"""Bytes of files and pixels that workers may hold; a larger image is worked on alone."""
+def _too_small(pixels: Pixels, size: int) -> Abstention:
+    height, width = pixels.shape[:2]
+    return Abstention(f"the view is {width}x{height} pixels, smaller than a tile of {size}x{size}")
 
 
 class LocalEngine:
@@ -158,12 +275,14 @@ class LocalEngine:
         self.plan = plan
         self.workers = max(1, workers or usable_cores())
         self.watch = Watch(observe)
-        self._tree: tuple[Node, dict[int, Abstention]] | None = None
+        self._missing: dict[int, str] | None = None
 
     def load(self) -> None:
-        """Load every stage, once."""
-        if self._tree is None:
-            self._tree = grow(self.plan, load_stages(self.plan))
+        """Load every stage, once; see `load_stages` for those that cannot be loaded."""
+        if self._missing is None:
+            missing = load_stages(self.plan)
+            self._tree = view_tree(self.plan, missing)
+            self._missing = missing
 
     def score(self, images: Iterable[ImageFile | Unread]) -> Iterator[Scored]:
         """Score images, in order. Closing the iterator early stops the workers.
@@ -171,9 +290,9 @@ class LocalEngine:
         An exception that `images` raises is raised again after the rows of the images before it.
         """
         self.load()
-        assert self._tree is not None
-        root, settled = self._tree
-        run = _Run(self, root, settled)
+        root, unusable = self._tree
+        examiner = Examiner(self.plan, self._missing or {}, unusable, self.watch)
+        run = _Run(self, examiner, Traversal(root, unusable, examiner, self.watch))
         try:
             yield from run.over(images)
         finally:
@@ -183,169 +302,72 @@ class LocalEngine:
 class _Run:
     """One pass over images."""
 
-    def __init__(self, engine: LocalEngine, root: Node, settled: dict[int, Abstention]) -> None:
-        self._members = engine.plan.members
-        self._settled = settled
-        self._stopped = threading.Event()
-        self._walker = Walker(root, engine.watch, self._stopped)
+    def __init__(self, engine: LocalEngine, examiner: Examiner, traversal: Traversal) -> None:
+        self._plan, self._examiner, self._traversal = engine.plan, examiner, traversal
         self._pool = ThreadPoolExecutor(engine.workers, "d2f-view")
-        self._queues = _queues(engine.plan, engine.watch)
+        detectors = engine.plan.detectors
+        self._batches = {one.id: Batch(one.id, one.stage, engine.watch) for one in detectors}
         self._window = 2 * engine.workers + 16
-        self._in_flight = IN_FLIGHT + 2 * max(_batches(engine.plan), default=0)
-        self._jobs: deque[Job] = deque()
-        self._walks: deque[tuple[Future[Walk], int]] = deque()
+        sizes = [one.stage.wants.batch for one in detectors if isinstance(one.stage.wants, Tiles)]
+        self._in_flight = IN_FLIGHT + 2 * max(sizes, default=0)
+        self._tasks: deque[Task] = deque()
+        self._working: deque[tuple[Task, Future[ImageFile], int]] = deque()
         self._bytes = 0
 
     def over(self, images: Iterable[ImageFile | Unread]) -> Iterator[Scored]:
         """Yield the images' scores, in order."""
-        broken: list[Exception] = []
-        for image in until_broken(images, broken):
+        errors: list[Exception] = []
+        for image in defer_errors(images, errors):
             self._take(image)
             yield from self._finished()
         self._drain()
         yield from self._finished()
-        if broken:
-            raise broken[0]
+        if errors:
+            raise errors[0]
 
     def stop(self) -> None:
-        """End the workers; those under way give up at their next stage."""
-        self._stopped.set()
+        """End the workers; images under way are given up at their next stage."""
+        self._traversal.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _take(self, image: ImageFile | Unread) -> None:
-        job = Job(image, self._members)
-        self._jobs.append(job)
+        task = Task(image, self._plan)
+        self._tasks.append(task)
         if isinstance(image, ImageFile):
-            self._send(job, image)
-        while self._walks and self._walks[0][0].done():
+            self._submit(task, image)
+        else:
+            task.examined = self._examiner.examine(image)
+        while self._working and self._working[0][1].done():
             self._receive()
-        if len(self._jobs) >= self._in_flight:
+        if len(self._tasks) >= self._in_flight:
             self._drain()
 
-    def _send(self, job: Job, image: ImageFile) -> None:
-        for index, abstention in self._settled.items():
-            job.settle(index, abstention)
+    def _submit(self, task: Task, image: ImageFile) -> None:
         held = len(image.data) + image.pixels.nbytes
-        while self._walks and (len(self._walks) >= self._window or self._bytes + held > BYTES_IN_FLIGHT):
+        while self._working and (len(self._working) >= self._window or self._bytes + held > BYTES_IN_FLIGHT):
             self._receive()
         self._bytes += held
-        self._walks.append((self._pool.submit(self._walker.begin, Walk(job, image)), held))
+        self._working.append((task, self._pool.submit(self._traversal.begin, task, image), held))
 
     def _receive(self) -> None:
-        """Take the oldest image from the workers, and queue what is to be scored in batches."""
-        future, held = self._walks.popleft()
+        """Take the oldest image from the workers, and put its parts into batches."""
+        task, future, held = self._working.popleft()
         self._bytes -= held
-        walk = self._walker.finish(future.result())
-        for reader, part in walk.waiting:
-            parts = part if isinstance(reader.wants, Tiles) else (part,)
-            self._queues[reader.detector].add(walk.job, reader, parts)  # type: ignore[arg-type]
+        self._traversal.finish(task, future.result())
+        waiting, task.waiting = task.waiting, []
+        for member, parts, seen in waiting:
+            self._batches[member.detector].add(task, member, parts, seen)
 
     def _drain(self) -> None:
         """Finish every image that is under way."""
-        while self._walks:
+        while self._working:
             self._receive()
-        for queue in self._queues.values():
-            queue.flush()
+        for batch in self._batches.values():
+            batch.flush()
 
     def _finished(self) -> Iterator[Scored]:
-        while self._jobs and self._jobs[0].finished:
-            yield self._jobs.popleft().scored()
-
-
-def _queues(plan: Plan, watch: Watch) -> dict[str, Queue]:
-    queues: dict[str, Queue] = {}
-    for detector in plan.detectors:
-        wants = detector.stage.wants
-        if isinstance(wants, Tiles):
-            queues[detector.id] = TileQueue(detector.id, detector.stage, wants, watch)
-        else:
-            queues[detector.id] = WholeQueue(detector.id, detector.stage, watch)
-    return queues
-
-
-def _batches(plan: Plan) -> list[int]:
-    return [detector.stage.wants.batch for detector in plan.detectors if isinstance(detector.stage.wants, Tiles)]
-
-
-BYTES_AHEAD = 256 * 2**20
-"""Bytes of files and pixels that are decoded and not yet taken; one larger image is let through alone."""
-
-
-def load_ahead(
-    paths: Iterable[str],
-    bounds: Bounds | None = None,
-    workers: int | None = None,
-    observe: Observe | None = None,
-    held: int = BYTES_AHEAD,
-) -> Iterator[ImageFile | Unread]:
-    """Read and decode files while earlier ones are being worked on."""
-    workers = max(1, workers or usable_cores())
-    room = Room(held)
-    load = partial(_load, bounds or Bounds(), room, Watch(observe))
-    pool = ThreadPoolExecutor(workers, "d2f-read")
-    broken: list[Exception] = []
-    turns = enumerate(until_broken(paths, broken))
-    window: deque[Future[ImageFile | Unread]] = deque()
-    try:
-        for turn, path in islice(turns, 4 * workers + 4):
-            window.append(pool.submit(load, turn, path))
-        while window:
-            image = window.popleft().result()
-            room.leave()
-            window.extend(pool.submit(load, turn, path) for turn, path in islice(turns, 1))
-            yield image
-        if broken:
-            raise broken[0]
-    finally:
-        room.close()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _load(bounds: Bounds, room: Room, watch: Watch, turn: int, path: str) -> ImageFile | Unread:
-    with watch.timed("decode", "decode"):
-        return load_image(path, bounds, partial(room.reserve, turn))
-
-
-class Closed(BaseException):
-    """Nobody waits for this file any more."""
-
-
-class Room:
-    """Memory shared out among files by turn: whose turn it is always gets what it asks for.
-
-    So the bound may be passed by one file, and readers never wait for each other in a circle.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._turn = 0
-        self._used: dict[int, int] = {}
-        self._closed = False
-        self._changed = threading.Condition()
-
-    def reserve(self, turn: int, size: int) -> None:
-        """Wait until `size` bytes more are free for file number `turn`."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._is_free(turn, size))
-            if self._closed:
-                raise Closed
-            self._used[turn] = self._used.get(turn, 0) + size
-
-    def leave(self) -> None:
-        """Give back what the file whose turn it is holds, and go on to the next."""
-        with self._changed:
-            self._used.pop(self._turn, None)
-            self._turn += 1
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Send everybody home."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _is_free(self, turn: int, size: int) -> bool:
-        return turn == self._turn or sum(self._used.values()) + size <= self._limit
+        while self._tasks and self._tasks[0].finished:
+            yield self._tasks.popleft().scored()
 
 
 def score_images(

@@ -1,14 +1,16 @@
-"""What the engine hands to the judge: an image's facts and its members, still without probabilities."""
+"""A chain made ready to run, and an image's scores: what engine and judge share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
-from d2f.api.rows import Failure, Member
+from d2f.api.inputs import Note
+from d2f.api.outcomes import Evidence
+from d2f.api.rows import Failure, Member, Missing
 from d2f.api.stages import Calibrator, Combiner, Detector, Preprocessor
 from d2f.plugins.build import build, read_options
 from d2f.plugins.catalog import Catalog, canonical, stage_facts
@@ -36,6 +38,15 @@ class BoundDetector:
 
 
 @dataclass(frozen=True, slots=True)
+class FileCheck:
+    """A precondition or an evidence reader, built."""
+
+    kind: str
+    name: str
+    stage: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """From scores to a verdict."""
 
@@ -47,16 +58,40 @@ class Decision:
     real_below: float = 0.35
     generated_above: float = 0.65
 
+    @property
+    def unfitted(self) -> bool:
+        """Whether no member has a calibrator, so that no image can have a probability."""
+        return not self.calibrators
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A chain made ready to run."""
+    """A chain made ready to run.
+
+    `allow_missing`: stages that cannot be loaded are left out and named in every row, instead of ending the run.
+    `plugins`: version of each distribution that stages come from.
+    """
 
     name: str
     digest: str
     views: Mapping[str, tuple[Step, ...]]
     detectors: tuple[BoundDetector, ...]
-    decision: Decision | None = field(default=None)
+    decision: Decision | None = None
+    require: tuple[FileCheck, ...] = ()
+    evidence: tuple[FileCheck, ...] = ()
+    allow_missing: bool = False
+    plugins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stages(self) -> Iterator[tuple[str, Any]]:
+        """Every stage that is loaded before the first image, with its name in messages; not those of the decision."""
+        for view, steps in self.views.items():
+            for step in steps:
+                yield f"preprocessor {step.stage.name!r} of view {view!r}", step.stage
+        for detector in self.detectors:
+            yield f"detector {detector.id!r}", detector.stage
+        for check in (*self.require, *self.evidence):
+            yield f"{check.kind} {check.name!r}", check.stage
 
     @property
     def members(self) -> tuple[tuple[str, str], ...]:
@@ -104,7 +139,11 @@ def step_seed(image_seed: int, place: int, key: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One image's scores."""
+    """One image's scores and findings.
+
+    `missing`: stages left out of the whole run; `lost`: preconditions and evidence readers that failed on this file;
+    `refused`: a precondition failed, so no detector was run.
+    """
 
     path: str
     sha256: str | None
@@ -113,6 +152,12 @@ class Scored:
     format: str | None
     members: tuple[Member, ...] = ()
     failure: Failure | None = None
+    frames: int | None = None
+    notes: tuple[Note, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    lost: tuple[Missing, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    refused: bool = False
 
     @property
     def scores(self) -> tuple[float, ...]:

@@ -16,8 +16,20 @@ def cut(pixels: Pixels, corners: list[Corner], size: int) -> Pixels:
     return np.stack([pixels[top : top + size, left : left + size] for top, left in corners])
 
 
+def covered(corners: list[Corner], size: int, height: int, width: int) -> float:
+    """Return the share of a view's pixels that lie in at least one tile, in (0, 1]."""
+    rows = np.unique([edge for top, _ in corners for edge in (top, top + size)])
+    columns = np.unique([edge for _, left in corners for edge in (left, left + size)])
+    inside = np.zeros((len(rows), len(columns)), dtype=bool)
+    for top, left in corners:
+        down, right = np.searchsorted(rows, (top, top + size)), np.searchsorted(columns, (left, left + size))
+        inside[down[0] : down[1], right[0] : right[1]] = True
+    area = inside[:-1, :-1] * np.outer(np.diff(rows), np.diff(columns))
+    return float(area.sum() / (height * width))
+
+
 def corners(pixels: Pixels, tiles: Tiles) -> list[Corner]:
-    """Say where a view's tiles lie, row by row; none where the view is smaller than a tile.
+    """Return the corners of a view's tiles, row by row; none where the view is smaller than a tile.
 
     Depends on the pixels and on `tiles` only. Tiles that would lie in the same place are taken once.
 

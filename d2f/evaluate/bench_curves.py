@@ -163,7 +163,8 @@ def join(chains: Sequence[Chain]) -> Joint:
                     seen.append(named[view])
         wanted.append(members)
     bound = tuple(BoundDetector(name, one.stage, tuple(looks[name]), one.key) for name, one in detectors.things.items())
-    plan = Plan("+".join(chain.name for chain in chains), "", views.things, bound)
+    allow_missing = any(chain.plan.allow_missing for chain in chains)
+    plan = Plan("+".join(chain.name for chain in chains), "", views.things, bound, allow_missing=allow_missing)
     place = {member: column for column, member in enumerate(plan.members)}
     keys = tuple(f"{detectors.keys[name]} on {views.keys[view]}" for name, view in plan.members)
     return Joint(plan, tuple(tuple(place[member] for member in members) for members in wanted), keys)

@@ -15,7 +15,7 @@ from d2f.data.groups import file_sha256
 from d2f.data.protocol import Bring
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import Plan, Scored, Step
-from d2f.engine.views import grow
+from d2f.engine.views import view_tree
 from d2f.evaluate.score import Attack, Collector, score_groups
 from d2f.plugins.catalog import canonical, code_digest
 from d2f.version import __version__
@@ -166,7 +166,7 @@ def fill_kept(
     A score is read back where image, protocol, attack, view, detector, weights, their code and d2f's version are the
     same. Abstentions are kept with their reason; errors are not, nor what a stage without its weights says.
     """
-    settled = grow(plan, load_stages(plan))[1]
+    settled = view_tree(plan, load_stages(plan))[1]
     with kept_scores(keeping.path, copy_keys(keeping.brought, attacks), member_keys(plan)) as kept:
         run = _Run(collector, kept, frozenset(settled))
         parts = {number: run.left(number) for number in numbers}

@@ -19,8 +19,9 @@ from d2f.data.groups import components
 from d2f.data.protocol import Bring
 from d2f.engine.findings import Observe, Watch
 from d2f.engine.loading import load_once
-from d2f.engine.local import load_ahead, score_images
+from d2f.engine.local import score_images
 from d2f.engine.plan import Plan, Scored, Step
+from d2f.engine.prefetch import prefetch
 from d2f.engine.views import apply_steps
 from d2f.images.read import Unread
 
@@ -236,7 +237,7 @@ def score_groups(
     Parameters are those of `fill`; `observe` is told of every stage, and of protocol and attacks. Without
     `clean`, that copy is left out.
     """
-    files = load_ahead((image.path for image in images), workers=workers, observe=observe)
+    files = prefetch((image.path for image in images), workers=workers, observe=observe)
     every = score_images(plan, copies(files, bring, attacks, observe, clean), workers=workers, observe=observe)
     for group in _groups(every, clean + len(attacks)):
         yield group

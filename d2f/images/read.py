@@ -13,11 +13,11 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from d2f.api.errors import D2FError, Exit, Problem
-from d2f.api.inputs import ImageFile, Note, Pixels
+from d2f.api.inputs import Bounds, ImageFile, Note, Pixels
 from d2f.api.rows import Failure
 from d2f.images.formats import open_as, sniff, what_it_is
 from d2f.images.frames import select_frame
@@ -26,29 +26,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["Bounds", "ImageError", "Unread", "decode", "load_image", "read_image"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Limits that are checked before a file is read and before it is decoded.
-
-    The defaults take a photograph of 100 megapixels, be it a JPEG, an 8-bit TIFF (300 MB) or a
-    16-bit TIFF (600 MB).
-
-    Parameters
-    ----------
-    bytes : int
-        The most bytes a file may hold, at least 1.
-    pixels : int
-        The most pixels (width times height) an image may hold, at least 1.
-    """
-
-    bytes: int = 640 * 2**20
-    pixels: int = 128 * 2**20
-
-    def __post_init__(self) -> None:
-        if self.bytes < 1 or self.pixels < 1:
-            raise ValueError(f"bounds must be at least 1, not bytes={self.bytes}, pixels={self.pixels}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +43,9 @@ class Unread:
     width, height : int or None
         As the file's header states them, in pixels, before any rotation.
     format : str or None
-        Pillow's name of the format, where the first bytes give it away.
+        Pillow's name of the format, where the first bytes state it.
+    data : bytes
+        The file's bytes where they were read, for evidence readers; else empty.
     """
 
     path: str
@@ -75,6 +54,7 @@ class Unread:
     width: int | None = None
     height: int | None = None
     format: str | None = None
+    data: bytes = field(default=b"", repr=False)
 
 
 class ImageError(D2FError):
@@ -273,7 +253,7 @@ def decode(data: bytes, path: str = "", bounds: Bounds | None = None, reserve: R
     if len(data) > bounds.bytes:
         raise _error(unread, "D2F305", f"{len(data)} bytes, more than the {bounds.bytes} allowed (--max-bytes)")
     name, sha256 = sniff(data), hashlib.sha256(data).hexdigest()
-    unread = replace(unread, sha256=sha256, format=name)
+    unread = replace(unread, sha256=sha256, format=name, data=data)
     if name is None:
         raise _error(unread, "D2F303", what_it_is(data))
     with quiet_pillow(), quiet_libtiff(name):

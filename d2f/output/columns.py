@@ -1,14 +1,17 @@
-"""What a writer of rows is."""
+"""The columns of flat rows, and the formats that rows are written in."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from d2f.api.errors import D2FError
-from d2f.api.rows import Failure, Member, Row
+from d2f.api.inputs import Note
+from d2f.api.outcomes import Evidence
+from d2f.api.rows import Failure, Member, Missing, Row
 
 
 def finite(value: float | None) -> float | None:
@@ -49,10 +52,16 @@ BEFORE_MEMBERS: Mapping[str, type] = {
     "width": int,
     "height": int,
     "format": str,
+    "frames": int,
     "probability": float,
     "verdict": str,
-    "flips": str,
     "llr": float,
+    "notes": str,
+    "missing": str,
+    "disagreements": str,
+    "evidence": str,
+    "llr_provenance": float,
+    "probability_with_provenance": float,
 }
 OF_A_MEMBER: Mapping[str, type] = {
     "score": float,
@@ -61,9 +70,20 @@ OF_A_MEMBER: Mapping[str, type] = {
     "abstained": str,
     "error": str,
     "evidence": str,
+    "seen": float,
 }
-AFTER_MEMBERS: Mapping[str, type] = {"chain": str, "chain_digest": str, "error_code": str, "error_message": str}
-FLIPS_JOINED = "; "
+AFTER_MEMBERS: Mapping[str, type] = {
+    "chain": str,
+    "chain_digest": str,
+    "plugins": str,
+    "error_code": str,
+    "error_message": str,
+}
+AS_JSON: Mapping[str, type] = {"notes": Note, "missing": Missing, "evidence": Evidence}
+"""Columns that hold a JSON list of records, as `plugins` holds a JSON mapping; empty where there is none."""
+
+JOINED = "; "
+"""Between two disagreements."""
 
 
 def columns(members: Iterable[tuple[str, str]]) -> dict[str, type]:
@@ -79,38 +99,35 @@ def members_of(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def flatten(row: Row) -> dict[str, Value]:
-    """Return a row as one mapping of column to value; what a row has not is not in it."""
-    error = row.error or Failure("", "")
-    flat: dict[str, Value] = {
-        "path": row.path,
-        "sha256": row.sha256,
-        "width": row.width,
-        "height": row.height,
-        "format": row.format,
-        "probability": row.probability,
-        "verdict": row.verdict,
-        "flips": FLIPS_JOINED.join(row.flips),
-        "llr": row.llr,
-        "chain": row.chain,
-        "chain_digest": row.chain_digest,
-        "error_code": error.code,
-        "error_message": error.message,
-    }
+    """Return a row as one mapping of column to value; columns without a value are left out or None."""
+    plain = row.to_dict()
+    flat: dict[str, Value] = {name: plain[name] for name in BEFORE_MEMBERS}
+    flat |= {name: json.dumps(plain[name], ensure_ascii=False) if plain[name] else None for name in AS_JSON}
+    flat["disagreements"] = JOINED.join(row.disagreements)
     for member in row.stages:
-        flat |= {f"{member.name}:{key}": value for key, value in _of_member(member).items()}
+        error = f"{member.error.code}: {member.error.message}" if member.error else None
+        values = {key: error if key == "error" else getattr(member, key) for key in OF_A_MEMBER}
+        flat |= {f"{member.name}:{key}": value for key, value in values.items()}
+    flat |= {"chain": row.chain, "chain_digest": row.chain_digest}
+    flat["plugins"] = json.dumps(plain["plugins"], ensure_ascii=False) if row.plugins else None
+    if row.error is not None:
+        flat |= {"error_code": row.error.code, "error_message": row.error.message}
     return {name: _clean(value) for name, value in flat.items()}
 
 
 def unflatten(flat: Mapping[str, Any], members: Iterable[tuple[str, str]]) -> Row:
-    """Return the row that `flatten` laid flat; a member without any value is left out."""
+    """Return the row that `flatten` made flat; a member without any value is left out."""
     found = (_member(flat, detector, view) for detector, view in members)
     code, message = flat["error_code"], flat["error_message"]
+    lists = {name: tuple(record(**one) for one in json.loads(flat[name] or "[]")) for name, record in AS_JSON.items()}
+    disagreements = tuple(flat["disagreements"].split(JOINED)) if flat["disagreements"] else ()
+    values = {name: flat[name] for name in BEFORE_MEMBERS} | lists | {"disagreements": disagreements}
     return Row(
-        **{name: flat[name] for name in BEFORE_MEMBERS if name != "flips"},
-        flips=tuple(flat["flips"].split(FLIPS_JOINED)) if flat["flips"] else (),
+        **values,
         stages=tuple(member for member in found if member is not None),
         chain=flat["chain"],
         chain_digest=flat["chain_digest"],
+        plugins=json.loads(flat["plugins"] or "{}"),
         error=Failure(code, message or "") if code else None,
     )
 
@@ -121,11 +138,6 @@ def _clean(value: Value) -> Value:
     if isinstance(value, str):
         return encodable(value) or None
     return value
-
-
-def _of_member(member: Member) -> dict[str, Value]:
-    error = f"{member.error.code}: {member.error.message}" if member.error else None
-    return {key: error if key == "error" else getattr(member, key) for key in OF_A_MEMBER}
 
 
 def _member(flat: Mapping[str, Any], detector: str, view: str) -> Member | None:

@@ -95,6 +95,9 @@ def resume(file: AppendFile, head: Head) -> Iterator[Row]:
         raise refusals.unreadable(file.path, "it does not begin with the columns of a result")
     if end and file.start(len(ours)) != ours:
         raise refusals.other_chain(file.path, "", head.digest)
+    if b"\n" in file.tail(end).partition(head.digest.encode())[2]:
+        # A torn record ends the file; here another record follows, taken up by a quote that is not closed.
+        raise refusals.unreadable(file.path, f"at byte {end}: a quote is not closed")
     file.cut_torn(end)
 
 

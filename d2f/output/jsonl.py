@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from d2f.api.rows import Failure, Member, Row
 from d2f.output import append as refusals
 from d2f.output.append import LARGEST_RECORD, AppendFile, StandardOutput
+from d2f.output.columns import AS_JSON
 
 START = b'{"path": '
 """How every line starts; a torn one that starts otherwise is not ours to cut."""
@@ -48,8 +49,10 @@ def decode(line: bytes) -> Row:
     """Return the row of a line."""
     plain = json.loads(line.decode())
     try:
-        flips, members = tuple(plain["flips"]), tuple(_member(member) for member in plain["stages"])
-        return Row(**{**plain, "flips": flips, "stages": members, "error": _failure(plain["error"])})
+        records = {name: tuple(record(**one) for one in plain[name]) for name, record in AS_JSON.items()}
+        members, disagreements = tuple(map(_member, plain["stages"])), tuple(plain["disagreements"])
+        parts = {"stages": members, "disagreements": disagreements, "error": _failure(plain["error"])}
+        return Row(**{**plain, **records, **parts})
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a row of d2f: {error}") from error
 

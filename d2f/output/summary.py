@@ -1,4 +1,4 @@
-"""What a run came to: counts, failures by reason, speed, and what a probability holds for."""
+"""A run summed up: counts, failures and caveats by reason, speed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from d2f.api.errors import CODES, Exit
-from d2f.api.rows import Member, Row
+from d2f.api.rows import NOT_RUN, Member, Row
 from d2f.output.append import Head
 from d2f.output.columns import printable
 
@@ -56,12 +56,18 @@ def verdict(row: Row) -> str:
 
 
 def findings(row: Row) -> list[str]:
-    """Return the error, or the strongest members, members that failed and flips, a line each."""
+    """Return the error, or the strongest members, evidence, failed members, caveats and disagreements, a line each."""
     if row.error is not None:
-        return [printable(f"{row.error.code}: {row.error.message}")]
+        stated = [f"{one.kind}: {one.statement} ({one.trust})" for one in row.evidence]
+        return [printable(line) for line in [f"{row.error.code}: {row.error.message}", *stated]]
     failed = [f"{member.name} {member.error.code}: {member.error.message}" for member in row.stages if member.error]
-    flips = [f"turns: {flip}" for flip in row.flips]
-    return [printable(line) for line in [*(_strongest(row) or _silent(row)), *failed, *flips]]
+    disagreements = [f"disagreement: {one}" for one in row.disagreements]
+    notes = [f"note: {note.message}" for note in row.notes if note.code not in ("too-few-scores", "not-fitted")]
+    shown = {member.detector for member in row.stages if member.error}
+    missing = [f"missing: {one.detector}: {one.reason}" for one in row.missing if one.detector not in shown]
+    stated = [f"{one.kind}: {one.statement} ({one.trust})" for one in row.evidence]
+    lines = [*(_strongest(row) or _silent(row)), *stated, *failed, *missing, *notes, *disagreements]
+    return [printable(line) for line in lines]
 
 
 def _strongest(row: Row) -> list[str]:
@@ -82,9 +88,13 @@ def _evidence(member: Member) -> str:
     return f": {member.evidence}" if member.evidence else ""
 
 
+QUIET = ("too-few-scores", "not-fitted", "partly-seen")
+"""Notes that do not explain by themselves why there is no probability."""
+
+
 def _silent(row: Row) -> list[str]:
     """Return why nothing moved the verdict: scores that nothing calibrates yet, the first detector that abstained."""
-    if row.probability is not None:
+    if row.probability is not None or any(note.code not in QUIET for note in row.notes):
         return []
     abstained = [f"{member.name} abstained: {member.abstained}" for member in row.stages if member.abstained]
     uncalibrated = [member for member in row.stages if member.score is not None and member.probability is None]
@@ -104,9 +114,10 @@ class Summary:
     def __init__(self, head: Head) -> None:
         self._head = head
         self._verdicts: Counter[str] = Counter()
-        self._turned = 0
+        self._disagreeing = 0
         self._earlier = 0
         self._failed, self._failed_members, self._abstained = Reasons(), Reasons(), Reasons()
+        self._missing, self._notes, self._lost = Reasons(), Reasons(), False
 
     @property
     def images(self) -> int:
@@ -115,21 +126,29 @@ class Summary:
 
     @property
     def exit(self) -> Exit:
-        """0 where every image was scored and every member stands, otherwise 1; abstaining is no failure."""
-        return Exit.SOME_FAILED if self._failed or self._failed_members else Exit.OK
+        """0 where every image was scored and no stage failed, otherwise 1; abstaining is no failure."""
+        return Exit.SOME_FAILED if self._failed or self._failed_members or self._lost else Exit.OK
 
     def add(self, row: Row, earlier: bool = False) -> None:
         """Count a row; `earlier` says that another run has written it."""
         self._earlier += earlier
         self._verdicts["failed" if row.error else row.verdict or "inconclusive"] += 1
-        self._turned += bool(row.flips)
+        self._disagreeing += bool(row.disagreements)
         path = printable(row.path)
         if row.error:
             self._failed.add(f"{row.error.code}: {CODES.get(row.error.code, row.error.message)}", path)
+        failed = {member.detector for member in row.stages if member.error}
+        for missing in row.missing:
+            if missing.detector not in failed:
+                self._missing.add(printable(f"{missing.detector}: {missing.reason}"), path)
+                self._lost |= missing.reason.startswith("D2F4")
+        for note in row.notes:
+            # By its code: messages hold the figures of one image.
+            self._notes.add(note.code, printable(f"{row.path}: {note.message}"))
         for member in row.stages:
             if member.error:
                 self._failed_members.add(printable(f"{member.name} {member.error.code}: {member.error.message}"), path)
-            if member.abstained:
+            if member.abstained and not member.abstained.startswith(NOT_RUN):
                 self._abstained.add(printable(f"{member.name}: {member.abstained}"), path)
 
     def lines(self, seconds: float, where: str, ended: bool = True) -> Iterator[str]:
@@ -138,8 +157,8 @@ class Summary:
         for title, reasons in self._reasons():
             yield title
             yield from reasons.lines()
-        if self._turned:
-            yield f"{counted(self._turned, 'verdict')} with a detector that turns between views"
+        if self._disagreeing:
+            yield f"{counted(self._disagreeing, 'image')} with a detector whose views disagree"
         yield self._speed(seconds, ended)
         yield f"chain {self._head.chain}, digest {self._head.digest[:12]}; rows written to {where}"
         yield CAUTION
@@ -148,10 +167,14 @@ class Summary:
         return ", ".join(f"{self._verdicts[word]} {word}" for word in VERDICTS)
 
     def _reasons(self) -> Iterator[tuple[str, Reasons]]:
-        titles = ("failed images", "failed members (the images' other members stand)", "members that abstained")
-        for title, reasons in zip(titles, (self._failed, self._failed_members, self._abstained), strict=True):
-            if reasons:
-                yield title, reasons
+        titles = {
+            "failed images": self._failed,
+            "failed members": self._failed_members,
+            "stages that gave no answer": self._missing,
+            "members that abstained": self._abstained,
+            "caveats": self._notes,
+        }
+        yield from ((title, reasons) for title, reasons in titles.items() if reasons)
 
     def _speed(self, seconds: float, ended: bool) -> str:
         new = self.images - self._earlier

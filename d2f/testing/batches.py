@@ -111,9 +111,9 @@ def _batch(wants: object, elements: list[Any]) -> Any:
 
 
 def _outcome(outcome: Any, name: str) -> Score | Abstention:
-    from d2f.engine.findings import finding
+    from d2f.engine.findings import checked_outcome
 
-    found = finding(outcome)
+    found = checked_outcome(outcome)
     # The stage's own words are judged, not what the engine mends of them.
     if isinstance(outcome, Abstention):
         return outcome

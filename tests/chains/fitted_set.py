@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def fitted_set(part: str) -> Dataset:
 
 def seen_by(chain: Chain, images: Dataset) -> set[str]:
     """Return the detectors of a chain whose weights were trained on any of the images, by id."""
-    if missing := load_stages(chain.plan):
+    if missing := load_stages(replace(chain.plan, allow_missing=True)):
         pytest.skip("; ".join(missing.values()))
     found = prefixes(images)
     return {detector.id for detector in chain.plan.detectors if np.isin(found, seen(detector.stage)).any()}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from d2f import Combination, D2FError, FileBytes, Tiles, Weights, WholeImage
+from d2f import Abstention, Combination, D2FError, Evidence, FileBytes, ImageFile, Tiles, Weights, WholeImage
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain.fragile import Fragile
 
@@ -175,7 +175,47 @@ class Logistic(LogitMean):
         self.options, self.members = options, members
 
 
-STAGES = (Wiener, Jpeg, NoiseStatistics, Resnet, Provenance, Fragile, NeedsTorch, Platt, LogitMean, Logistic)
+class Size:
+    name = "size"
+    summary = "A shortest side, for tests."
+
+    class Options(Frozen):
+        short_side: int = Field(default=8, ge=1, description="Least pixels of the shorter side.")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def check(self, image: ImageFile) -> Abstention | None:
+        side = min(image.width, image.height)
+        return Abstention(f"the shorter side has {side} pixels") if side < self.options.short_side else None
+
+
+class Name:
+    name = "name"
+    summary = "Evidence of the first bytes, for tests."
+    Options = NoOptions
+
+    def __init__(self, options: NoOptions) -> None:
+        self.options = options
+
+    def read(self, data: bytes, pixels: Any) -> Sequence[Evidence]:
+        return [Evidence("bytes", f"it begins with {data[:4]!r}", "byte 0", "certain")]
+
+
+STAGES = (
+    Size,
+    Name,
+    Wiener,
+    Jpeg,
+    NoiseStatistics,
+    Resnet,
+    Provenance,
+    Fragile,
+    NeedsTorch,
+    Platt,
+    LogitMean,
+    Logistic,
+)
 
 
 def catalog() -> Catalog:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 
 from d2f.chain.chain import load_chain
-from d2f.plugins.catalog import Catalog
+from d2f.plugins.catalog import Catalog, code_digest
 from tests.unit.chain import stages
-
-TRIAD = Path(__file__).parents[2] / "chains" / "good" / "triad.yaml"
 
 SMALL = """\
 d2f: 1
@@ -48,15 +47,19 @@ def changed(old: str, new: str) -> str:
 
 
 def test_what_is_hashed(tmp_path: Path) -> None:
+    code = {"code": code_digest(stages.Platt), "version": None}
+
     def platt(slope: float, bias: float) -> object:
-        return {"use": "platt", "with": {"slope": slope, "bias": bias}}
+        return {"use": "platt", "with": {"slope": slope, "bias": bias}} | code
 
     document = {
         "d2f": 1,
         "views": {
-            "a": [{"use": "wiener", "with": {"window": 7, "noise": None}}],
-            "b": [{"use": "jpeg", "with": {"quality": 90, "subsampling": "4:2:0"}}],
+            "a": [{"use": "wiener", "with": {"window": 7, "noise": None}} | code],
+            "b": [{"use": "jpeg", "with": {"quality": 90, "subsampling": "4:2:0"}} | code],
         },
+        "require": [],
+        "evidence": [],
         "detectors": [
             {
                 "id": "n",
@@ -64,8 +67,9 @@ def test_what_is_hashed(tmp_path: Path) -> None:
                 "use": "noise-statistics",
                 "with": {"weights": "default", "scale": 1},
                 "weights": [stages.SHA],
-            },
-            {"id": "resnet", "views": ["b"], "use": "resnet", "with": {}},
+            }
+            | code,
+            {"id": "resnet", "views": ["b"], "use": "resnet", "with": {}} | code,
         ],
         "calibrate": {"n/plain": platt(2, 0.5), "n/a": platt(-1, 0), "resnet/b": platt(1, 0)},
         "combine": {
@@ -73,17 +77,37 @@ def test_what_is_hashed(tmp_path: Path) -> None:
             "with": {"weights": {"n/plain": 1, "n/a": 0.5, "resnet/b": 2}, "bias": 0},
             "need": 2,
             "calibrate": platt(1, 0),
-        },
+        }
+        | code,
         "verdict": {"prior": 0.5, "real_below": 0.3, "generated_above": 0.7},
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     assert digest(SMALL, tmp_path) == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_it_does_not_change_between_releases() -> None:
-    assert load_chain(TRIAD, catalog=stages.catalog()).digest == (
-        "dea18f589f1aeaa07f2375faed27bd49b50d49e6e6f90825f426f9b22709fceb"
-    )
+PLUGIN = """\
+from tests.unit.chain import stages
+
+
+class Signed(stages.NoiseStatistics):
+    name = "signed"
+
+    def score(self, batch):
+        return [+float(view.mean()) for view in batch]
+"""
+
+
+def test_a_detector_whose_sign_is_flipped_is_another_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = []
+    for code in (PLUGIN, PLUGIN, PLUGIN.replace("+float", "-float")):
+        name = f"signed_plugin_{len(digests)}"
+        # One file name each: the digest is of what the package's files hold, under their names in it.
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(code, "utf-8")
+        catalog = Catalog.of(*stages.STAGES, importlib.import_module(name).Signed)
+        digests.append(digest("d2f: 1\nname: s\ndetectors: [{use: signed}]\n", tmp_path, catalog))
+    assert digests[0] == digests[1] != digests[2]
 
 
 @pytest.mark.parametrize(

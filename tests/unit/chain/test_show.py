@@ -23,11 +23,16 @@ def drawn(text: str, folder: Path, catalog: Catalog) -> str:
     return plain(draw(load_chain(folder / "chain.yaml", catalog=catalog)))
 
 
+def shown(name: str, catalog: Catalog) -> str:
+    chain = load_chain(name, catalog=catalog)
+    return plain(draw(chain)).replace(chain.digest, "DIGEST")
+
+
 def test_a_fitted_chain(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(GOOD)
-    assert plain(draw(load_chain("triad.yaml", catalog=catalog))) == dedent("""\
+    assert shown("triad.yaml", catalog) == dedent("""\
         triad  Three cues over three views: fused into one probability.
-        digest dea18f589f1aeaa07f2375faed27bd49b50d49e6e6f90825f426f9b22709fceb
+        digest DIGEST
         images photos, scans/*.png
 
         Views
@@ -68,9 +73,9 @@ def test_a_fitted_chain(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_chain_that_is_not_fitted(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(GOOD)
-    assert plain(draw(load_chain("unfitted.yaml", catalog=catalog))) == dedent("""\
+    assert shown("unfitted.yaml", catalog) == dedent("""\
         unfitted
-        digest 21c4ba141f2bb3e613f6afc82e10c54793df5d6d836497c79a598331b7795121
+        digest DIGEST
 
         Views
           image ─> plain

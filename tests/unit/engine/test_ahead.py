@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from d2f import D2FError, ImageFile, StageFinished
-from d2f.engine import local as ahead
-from d2f.engine.local import Closed, Room, load_ahead
+from d2f.engine import prefetch as ahead
+from d2f.engine.prefetch import BudgetClosed, MemoryBudget, prefetch
 from d2f.images.read import Bounds, Unread, load_image
 
 
@@ -35,7 +35,7 @@ def paths(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("held", [1, 200_000, 2**30])
 def test_order_and_content(paths: list[str], workers: int, held: int) -> None:
-    found = list(load_ahead(paths, workers=workers, held=held))
+    found = list(prefetch(paths, workers=workers, held=held))
     assert [image.path for image in found] == paths
     for image, path in zip(found, paths, strict=True):
         alone = load_image(path)
@@ -55,7 +55,7 @@ def test_paths_are_taken_as_they_are_needed(paths: list[str]) -> None:
             taken += 1
             yield path
 
-    images = load_ahead(counted(), workers=2)
+    images = prefetch(counted(), workers=2)
     for number in range(100):
         next(images)
         assert taken <= number + 14
@@ -76,7 +76,7 @@ def test_bytes_are_bounded(paths: list[str], monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(ahead, "load_image", watched)
     largest = 300 * 300 * 3 * 2
-    for image in load_ahead(paths, workers=4, held=600_000):
+    for image in prefetch(paths, workers=4, held=600_000):
         with lock:
             held.pop(image.path, None)
         time.sleep(0.005)
@@ -84,7 +84,7 @@ def test_bytes_are_bounded(paths: list[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_bounds_reach_the_files(paths: list[str]) -> None:
-    found = list(load_ahead(paths, Bounds(pixels=10_000)))
+    found = list(prefetch(paths, Bounds(pixels=10_000)))
     assert [isinstance(image, Unread) for image in found] == [index in (3, 7) or index > 9 for index in range(30)]
 
 
@@ -95,13 +95,13 @@ def test_source_that_breaks_off_loses_nothing(paths: list[str]) -> None:
 
     found: list[str] = []
     with pytest.raises(D2FError, match="D2F605"):  # noqa: PT012
-        for image in load_ahead(broken()):
+        for image in prefetch(broken()):
             found.append(image.path)
     assert found == paths[:9]
 
 
 def test_closing_early_ends_the_readers(paths: list[str]) -> None:
-    images = load_ahead(paths * 100, workers=3, held=1)
+    images = prefetch(paths * 100, workers=3, held=1)
     next(images)
     images.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("d2f-read")]
@@ -109,21 +109,21 @@ def test_closing_early_ends_the_readers(paths: list[str]) -> None:
 
 def test_observer_is_told_of_each_file(paths: list[str]) -> None:
     events: list[StageFinished] = []
-    list(load_ahead(paths, observe=events.append))
+    list(prefetch(paths, observe=events.append))
     assert [(event.kind, event.name, event.images) for event in events] == [("decode", "decode", 1)] * 30
 
 
-def test_room_lets_the_next_in_line_pass_the_bound() -> None:
-    room = Room(100)
-    room.reserve(0, 500)
-    waiting = threading.Thread(target=room.reserve, args=(1, 10))
+def test_budget_lets_the_next_in_line_pass_the_bound() -> None:
+    budget = MemoryBudget(100)
+    budget.reserve(0, 500)
+    waiting = threading.Thread(target=budget.reserve, args=(1, 10))
     waiting.start()
     waiting.join(0.05)
     assert waiting.is_alive()
-    room.leave()
+    budget.release()
     waiting.join(1)
     assert not waiting.is_alive()
-    room.reserve(2, 90)
-    room.close()
-    with pytest.raises(Closed):
-        room.reserve(3, 1)
+    budget.reserve(2, 90)
+    budget.close()
+    with pytest.raises(BudgetClosed):
+        budget.reserve(3, 1)

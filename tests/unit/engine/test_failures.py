@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from d2f import Abstention, D2FError, Failure, Score, Tiles, WeightsMissing
+from d2f import Abstention, D2FError, Failure, Missing, Score, Tiles, WeightsMissing
 from d2f.engine.local import LocalEngine, Unread, score_images
 
 from .toys import Apply, Bytes, TileFunction, Whole, image_of, picture, plan_of, step
@@ -180,10 +181,24 @@ class Loads(Whole):
             raise self.error
 
 
+REASON = "weights 'resnet/robust' are not here; d2f weights pull resnet"
 MISSING = WeightsMissing.of("D2F502", "weights 'resnet/robust' are not here", "d2f weights pull resnet")
 
 
-def test_missing_weights_are_an_abstention_that_says_the_command() -> None:
+def test_missing_weights_end_the_run_before_the_first_image() -> None:
+    plan = plan_of({"r": (Loads(MISSING), ["plain"]), "g": (Whole(mean), ["plain"])})
+    with pytest.raises(D2FError) as caught:
+        score_images(plan, iter([picture(1)]))
+    assert caught.value.exit == 3
+    (problem,) = caught.value.problems
+    assert problem.notes == (
+        "without them detector 'r' cannot score any image",
+        "d2f weights pull resnet",
+        "to go on without, and have every row say so: --allow-missing",
+    )
+
+
+def test_missing_stages_that_are_allowed_are_named_in_every_row() -> None:
     class Cleaner(Apply):
         def load(self) -> None:
             raise MISSING
@@ -193,9 +208,11 @@ def test_missing_weights_are_an_abstention_that_says_the_command() -> None:
     cleaner = Cleaner(lambda p, _: p)
     stage = Loads(MISSING)
     plan = plan_of({"r": (stage, ["plain"]), "g": (Whole(mean), ["plain", "v"])}, {"v": (Step("clean", cleaner),)})
+    plan = replace(plan, allow_missing=True)
     found = list(score_images(plan, [picture(1), picture(2)]))
     for scored in found:
-        assert scored.members[0].abstained == "weights 'resnet/robust' are not here; d2f weights pull resnet"
+        assert scored.missing == (Missing("r", REASON), Missing("g", REASON))
+        assert scored.members[0].abstained == REASON
         assert scored.members[1].score is not None
         assert scored.members[2].abstained == scored.members[0].abstained
     assert stage.batches == []

@@ -51,7 +51,7 @@ def test_row_by_hand() -> None:
         format="JPEG",
         probability=0.6457,  # 1 / (1 + exp(-0.6))
         verdict="inconclusive",
-        flips=("a: plain generated, v real",),
+        disagreements=("a: plain generated, v real",),
         llr=0.6,
         stages=(
             Member("a", "plain", 1.0, 0.7311, 1.0),
@@ -128,7 +128,7 @@ def test_members_without_a_calibrator_have_no_probability() -> None:
 def test_file_that_was_not_read() -> None:
     failure = Failure("D2F304", "truncated")
     row = Judge(plan()).row(Scored("x.jpg", "ab", None, None, "JPEG", (), failure))
-    assert row == Row("x.jpg", "ab", None, None, "JPEG", None, None, (), None, (), "toy", "digest", failure)
+    assert row == Row("x.jpg", "ab", format="JPEG", chain="toy", chain_digest="digest", error=failure)
 
 
 @pytest.mark.parametrize("value", [math.nan, -0.01, 1.01, math.inf, "x"])
@@ -182,12 +182,12 @@ def test_plan_without_a_decision() -> None:
         Judge(plan_of(MEMBERS, {"v": ()}))
 
 
-def test_flips_need_both_sides() -> None:
+def test_disagreements_need_both_sides() -> None:
     judge = Judge(plan())
-    assert judge.row(scored(2.0, -2.0, 1.0)).flips == ()
-    assert judge.row(scored(0.1, 3.0, -2.0)).flips == ()
-    assert judge.row(scored(-2.0, -3.0, 2.0)).flips == ("a: plain real, v generated",)
-    assert Judge(plan(generated_above=0.95)).row(scored(2.0, 2.0, 1.0)).flips == ()
+    assert judge.row(scored(2.0, -2.0, 1.0)).disagreements == ()
+    assert judge.row(scored(0.1, 3.0, -2.0)).disagreements == ()
+    assert judge.row(scored(-2.0, -3.0, 2.0)).disagreements == ("a: plain real, v generated",)
+    assert Judge(plan(generated_above=0.95)).row(scored(2.0, 2.0, 1.0)).disagreements == ()
 
 
 def test_rows_are_plain_json() -> None:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from d2f import Tiles
-from d2f.engine.local import load_ahead, score_images
+from d2f.engine.local import score_images
+from d2f.engine.prefetch import prefetch
 
 from .toys import TileFunction, Whole, picture, plan_of, step
 
@@ -37,7 +38,7 @@ def test_five_thousand_images_take_no_more_than_five_hundred(tmp_path: Path) -> 
         views,
     )
     seen: list[int] = []
-    for number, _ in enumerate(score_images(plan, load_ahead(repeat(str(path), 5000)))):
+    for number, _ in enumerate(score_images(plan, prefetch(repeat(str(path), 5000)))):
         if number % 250 == 0:
             seen.append(resident())
     assert number == 4999

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from d2f.engine.local import load_ahead, score_images
+from d2f.engine.local import score_images
+from d2f.engine.prefetch import prefetch
 from d2f.images.files import find_images
 
 from .toys import Whole, plan_of, step
@@ -38,7 +39,7 @@ def test_scores_of_a_sample_are_those_of_pillows_pixels() -> None:
         return float(pixels.mean())
 
     plan = plan_of({"d": (Whole(mean, True), ["plain", "v"])}, {"v": (step("invert", lambda p, _: 255 - p),)})
-    found = list(score_images(plan, load_ahead(paths)))
+    found = list(score_images(plan, prefetch(paths)))
     assert [scored.path for scored in found] == paths
     for scored in found:
         with Image.open(scored.path) as opened:

@@ -20,7 +20,8 @@ import pytest
 from PIL import Image
 
 from d2f import ImageFile, StageFinished, Tiles
-from d2f.engine.local import load_ahead, score_images
+from d2f.engine.local import score_images
+from d2f.engine.prefetch import prefetch
 
 from .toys import Network, Whole, image_of, picture, plan_of, step
 
@@ -105,7 +106,8 @@ def test_an_interrupt_ends_a_run_at_once() -> None:
         import time
         from itertools import count
         from tests.unit.engine.toys import Whole, picture, plan_of
-        from d2f.engine.local import load_ahead, score_images
+        from d2f.engine.local import score_images
+        from d2f.engine.prefetch import prefetch
 
         def slow(pixels):
             time.sleep(0.05)
@@ -132,7 +134,7 @@ def test_an_interrupt_ends_a_run_at_once() -> None:
 
 
 def test_a_bug_in_the_engine_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("d2f.engine.views.corners", lambda *_: 1 / 0)
+    monkeypatch.setattr("d2f.engine.local.corners", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(score_images(plan_of({"n": (Network(Tiles(size=16)), ["plain"])}), [picture(0)]))
     assert threads() == []
@@ -178,5 +180,5 @@ def test_an_observer_shared_by_a_run_is_called_by_one_thread_at_a_time(tmp_path:
     path = tmp_path / "a.png"
     Image.fromarray(picture(0).pixels).save(path)
     plan = plan_of({"d": (Whole(mean, True), ["plain"])})
-    list(score_images(plan, load_ahead([str(path)] * 60, workers=3, observe=watch), workers=3, observe=watch))
+    list(score_images(plan, prefetch([str(path)] * 60, workers=3, observe=watch), workers=3, observe=watch))
     assert most[0] == 1

@@ -8,7 +8,8 @@ from d2f import D2FError
 from d2f.chain.chain import load_chain
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import digest, file_sha256
-from d2f.engine.local import load_ahead, score_images
+from d2f.engine.local import score_images
+from d2f.engine.prefetch import prefetch
 from d2f.evaluate.fit import fit_chain
 from d2f.evaluate.fit_report import fit_lines, threshold_fit_lines
 from d2f.evaluate.fit_rows import Request
@@ -56,7 +57,7 @@ def test_the_fitted_chain_loads_and_tells_the_set_apart(fit, images, tmp_path):
     from d2f.engine.judge import Judge
 
     judge = Judge(chain.plan)
-    scored = score_images(chain.plan, load_ahead(image.path for image in images))
+    scored = score_images(chain.plan, prefetch(image.path for image in images))
     rows = [judge.row(one) for one in scored]
     found = np.array([row.probability for row in rows])
     assert np.mean((found > 0.5) == (images.labels == 1)) > 0.75

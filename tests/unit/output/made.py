@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from d2f.api.rows import Failure, Member, Row
+from d2f.api.inputs import Note
+from d2f.api.outcomes import Evidence
+from d2f.api.rows import Failure, Member, Missing, Row
 from d2f.output import Head
 
 MEMBERS = (("resnet", "plain"), ("resnet", "denoised"), ("provenance", "plain"))
@@ -19,8 +21,13 @@ GENERATED = Row(
     format="JPEG",
     probability=0.971,
     verdict="generated",
-    flips=("resnet: plain generated, denoised real", "noise: plain real, jpeg generated"),
     llr=3.5,
+    disagreements=("resnet: plain generated, denoised real", "noise: plain real, jpeg generated"),
+    evidence=(Evidence("c2pa", "made by a generator", "JPEG APP11", "valid; signer unknown", 6.9, '{"a": 1}'),),
+    llr_provenance=6.9,
+    probability_with_provenance=0.9999,
+    frames=1,
+    plugins={"d2f": "0.2.0", "d2f-toy": "1.0"},
     stages=(
         Member("resnet", "plain", 3.2, 0.98, 1.9),
         Member("resnet", "denoised", -0.1 - 0.2, 0.31, -0.4),
@@ -29,17 +36,24 @@ GENERATED = Row(
     chain="robust",
     chain_digest=HEAD.digest,
 )
-REAL = dataclasses.replace(GENERATED, path="b.png", probability=0.012, verdict="real", flips=(), llr=-4.4, format="PNG")
+REAL = dataclasses.replace(
+    GENERATED, path="b.png", probability=0.012, verdict="real", disagreements=(), llr=-4.4, format="PNG"
+)
 HALF = dataclasses.replace(
     GENERATED,
     path="half.jpg",
     probability=None,
     verdict="inconclusive",
-    flips=(),
+    disagreements=(),
     llr=None,
+    notes=(Note("too-few-scores", "1 of the 2 scores; needed: 2"), Note("colour", "grey")),
+    missing=(Missing("resnet", "D2F401: ValueError: a, b: c"),),
+    evidence=(),
+    llr_provenance=None,
+    probability_with_provenance=None,
     stages=(
         Member("resnet", "plain", error=Failure("D2F401", "ValueError: a, b: c")),
-        Member("resnet", "denoised", 0.5),
+        Member("resnet", "denoised", 0.5, seen=0.25),
         Member("provenance", "plain", abstained="no manifest, no metadata"),
     ),
 )
@@ -51,7 +65,6 @@ BROKEN = Row(
     format=None,
     probability=None,
     verdict=None,
-    flips=(),
     llr=None,
     stages=(),
     chain="robust",

@@ -52,11 +52,14 @@ def test_no_row_leaves_what_can_be_resumed(format: Format, tmp_path: Path) -> No
 
 def test_jsonl_has_the_documented_keys_in_order(tmp_path: Path) -> None:
     lines = written(ROWS, "jsonl", tmp_path / "rows.jsonl").read_text("utf-8").splitlines()
-    keys = "path, sha256, width, height, format, probability, verdict, flips, llr, stages, chain, chain_digest, error"
+    keys = (
+        "path, sha256, width, height, format, frames, probability, verdict, llr, notes, missing, disagreements, "
+        "evidence, llr_provenance, probability_with_provenance, stages, chain, chain_digest, plugins, error"
+    )
     assert all(", ".join(json.loads(line)) == keys for line in lines)
     assert list(json.loads(lines[0])["stages"][0]) == [
         *("detector", "view", "score", "probability", "contribution", "abstained", "error"),
-        "evidence",
+        *("evidence", "seen"),
     ]
     assert json.loads(lines[3])["error"] == {"code": "D2F304", "message": "the image is damaged or truncated"}
 
@@ -65,10 +68,14 @@ def test_jsonl_first_line(tmp_path: Path) -> None:
     path = written((dataclasses.replace(GENERATED, stages=GENERATED.stages[:1]),), "jsonl", tmp_path / "rows.jsonl")
     assert path.read_text("utf-8") == (
         f'{{"path": "a.jpg", "sha256": "{"ab" * 32}", "width": 4032, "height": 3024, "format": "JPEG", '
-        '"probability": 0.971, "verdict": "generated", "flips": ["resnet: plain generated, denoised real", '
-        '"noise: plain real, jpeg generated"], "llr": 3.5, "stages": [{"detector": "resnet", "view": "plain", '
-        '"score": 3.2, "probability": 0.98, "contribution": 1.9, "abstained": null, "error": null, "evidence": null}], '
-        f'"chain": "robust", "chain_digest": "{HEAD.digest}", "error": null}}\n'
+        '"frames": 1, "probability": 0.971, "verdict": "generated", "llr": 3.5, "notes": [], "missing": [], '
+        '"disagreements": ["resnet: plain generated, denoised real", "noise: plain real, jpeg generated"], '
+        '"evidence": [{"kind": "c2pa", "statement": "made by a generator", "source": "JPEG APP11", '
+        '"trust": "valid; signer unknown", "llr": 6.9, "raw": "{\\"a\\": 1}"}], "llr_provenance": 6.9, '
+        '"probability_with_provenance": 0.9999, "stages": [{"detector": "resnet", "view": "plain", "score": 3.2, '
+        '"probability": 0.98, "contribution": 1.9, "abstained": null, "error": null, "evidence": null, "seen": null}], '
+        f'"chain": "robust", "chain_digest": "{HEAD.digest}", "plugins": {{"d2f": "0.2.0", "d2f-toy": "1.0"}}, '
+        '"error": null}\n'
     )
 
 
@@ -80,7 +87,7 @@ def test_csv_through_the_standard_reader(tmp_path: Path) -> None:
     assert len(records) == 5
     first, half, broken = records[0], records[2], records[3]
     assert float(first["resnet/denoised:score"]) == -0.1 - 0.2
-    assert first["flips"] == "resnet: plain generated, denoised real; noise: plain real, jpeg generated"
+    assert first["disagreements"] == "resnet: plain generated, denoised real; noise: plain real, jpeg generated"
     assert half["resnet/plain:error"] == "D2F401: ValueError: a, b: c"
     assert half["provenance/plain:abstained"] == "no manifest, no metadata"
     assert (broken["error_code"], broken["verdict"], broken["width"]) == ("D2F304", "", "")
@@ -89,8 +96,8 @@ def test_csv_through_the_standard_reader(tmp_path: Path) -> None:
 
 def test_csv_header_stands_without_rows(tmp_path: Path) -> None:
     text = written((), "csv", tmp_path / "rows.csv").read_text("utf-8")
-    assert text.startswith("path,sha256,width,height,format,probability,verdict,flips,llr,resnet/plain:score,")
-    assert text.endswith(",chain,chain_digest,error_code,error_message\n")
+    assert text.startswith("path,sha256,width,height,format,frames,probability,verdict,llr,notes,missing,")
+    assert text.endswith(",chain,chain_digest,plugins,error_code,error_message\n")
 
 
 def test_parquet_through_pyarrow(tmp_path: Path) -> None:
@@ -99,7 +106,7 @@ def test_parquet_through_pyarrow(tmp_path: Path) -> None:
     table = pyarrow.dataset.dataset(folder).to_table()
     assert table.to_pylist() == [{name: flatten(row).get(name) for name in columns(MEMBERS)} for row in ROWS]
     kinds = {name: str(table.schema.field(name).type) for name in table.column_names}
-    assert (kinds["width"], kinds["llr"], kinds["flips"], kinds["provenance/plain:evidence"]) == (
+    assert (kinds["width"], kinds["llr"], kinds["disagreements"], kinds["provenance/plain:evidence"]) == (
         *("int32", "double", "string"),
         "string",
     )

@@ -114,7 +114,7 @@ def test_columns_of_another_chain_are_refused_without_rows(tmp_path: Path) -> No
     [
         ("jsonl", b"dear diary", "its last line is not the beginning of a row"),
         ("jsonl", b"dear diary\n", "line 1: Expecting value: line 1 column 1 (char 0)"),
-        ("jsonl", b'{"path": "a"}\n', "line 1: not a row of d2f: 'flips'"),
+        ("jsonl", b'{"path": "a"}\n', "line 1: not a row of d2f: 'notes'"),
         ("jsonl", b"[1]\n", "line 1: not a row of d2f: list indices must be integers or slices, not str"),
         ("jsonl", b"\xff\xfe\n", "line 1: 'utf-8' codec can't decode byte 0xff in position 0"),
         ("csv", b"dear diary", "it does not begin with the columns of a result"),

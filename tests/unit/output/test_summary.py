@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from d2f.api.errors import Exit
-from d2f.api.rows import Failure, Member
+from d2f.api.rows import Failure, Member, Missing
 from d2f.output import Summary
 from d2f.output.summary import MOST_REASONS
 from tests.unit.output.made import BROKEN, GENERATED, HALF, HEAD, REAL, ROWS, named
@@ -19,11 +19,14 @@ def test_word_for_word() -> None:
         "6 images: 2 generated, 1 real, 1 inconclusive, 2 failed",
         "failed images",
         "       2  D2F304: the image is damaged or truncated; first: broken.jpg",
-        "failed members (the images' other members stand)",
+        "failed members",
         "       1  resnet/plain D2F401: ValueError: a, b: c; first: half.jpg",
         "members that abstained",
         "       1  provenance/plain: no manifest, no metadata; first: half.jpg",
-        "2 verdicts with a detector that turns between views",
+        "caveats",
+        "       1  too-few-scores; first: half.jpg: 1 of the 2 scores; needed: 2",
+        "       1  colour; first: half.jpg: grey",
+        "2 images with a detector whose views disagree",
         "5 in 2.0 s, 2.5 a second; 1 kept from an earlier run",
         "chain robust, digest 3f9a12c03f9a; rows written to rows.jsonl",
         "A probability holds for images like those that the chain was fitted on.",
@@ -48,8 +51,12 @@ def test_exit_codes() -> None:
             summary.add(row)  # type: ignore[arg-type]
         return summary.exit
 
-    abstained = dataclasses.replace(HALF, stages=HALF.stages[1:])
+    abstained = dataclasses.replace(HALF, stages=HALF.stages[1:], missing=())
     assert ended() == ended(GENERATED, REAL) == ended(abstained) == Exit.OK
+    unread = dataclasses.replace(REAL, missing=(Missing("provenance", "D2F408: it raised OSError: disk"),))
+    allowed = dataclasses.replace(REAL, missing=(Missing("tower", "weights 'tower' are not on this machine"),))
+    assert ended(unread) == Exit.SOME_FAILED
+    assert ended(allowed) == Exit.OK
     assert ended(HALF) == ended(BROKEN) == ended(GENERATED, BROKEN, REAL) == Exit.SOME_FAILED
 
 
@@ -57,7 +64,7 @@ def test_reasons_do_not_grow_with_the_images() -> None:
     summary = Summary(HEAD)
     for number in range(1000):
         member = Member("resnet", "plain", error=Failure("D2F401", f"ValueError: temperature {number}"))
-        summary.add(dataclasses.replace(named(f"{number}.jpg"), stages=(member,), flips=()))
+        summary.add(dataclasses.replace(named(f"{number}.jpg"), stages=(member,), disagreements=()))
     lines = list(summary.lines(1.0, "rows.csv"))
     assert lines[2] == f"{1000 - MOST_REASONS:>8}  other reasons; first: {MOST_REASONS}.jpg"
     assert lines[3] == "       1  resnet/plain D2F401: ValueError: temperature 0; first: 0.jpg"
