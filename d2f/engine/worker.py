@@ -296,10 +296,10 @@ class WorkerPool:
             finally:
                 idle.put(worker)
 
-        from d2f.engine.local import until_broken
+        from d2f.engine.prefetch import defer_errors
 
         broken: list[Exception] = []
-        source = until_broken(requests, broken)
+        source = defer_errors(requests, broken)
         threads = ThreadPoolExecutor(len(self.workers), "d2f-worker")
         window: deque[Future[Any]] = deque()
         try:

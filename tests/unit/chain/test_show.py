@@ -68,7 +68,7 @@ def test_a_fitted_chain(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> No
           noise-statistics/default   sha256 0123456789ab…   MIT
 
         Fitted on 2631 images
-          2026-11-21 with d2f 0.1.0, protocol crop, data sha256:0f0e""")
+          2026-11-21 with d2f 0.1.0, protocol whole, data sha256:0f0e""")
 
 
 def test_a_chain_that_is_not_fitted(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

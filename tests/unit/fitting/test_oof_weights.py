@@ -232,7 +232,7 @@ def test_oof_weights_of_another_recipe_are_told(images, tmp_path, own, standing,
     folds(tmp_path / "folds", images, **standing)
     folds(tmp_path / "alike", images, **own)
     request = replace(QUICK, oof_weights={"one": str(tmp_path / "folds"), "two": str(tmp_path / "alike")})
-    sentence = f"out-of-fold weights in '{tmp_path}/folds' were made by another recipe than the weights of 'one'"
+    sentence = f"out-of-fold weights in '{tmp_path}/folds' come from another recipe than the weights of 'one'"
     assert fit_chain(chain(tmp_path, "one", "two"), images, request).notes == ((sentence,) if told else ())
 
 

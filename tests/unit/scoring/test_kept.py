@@ -91,7 +91,8 @@ def images(tmp_path_factory):
 
 
 def chain(folder, text=CHAIN):
-    return toy_chain(folder, text, True, Mean)
+    loaded = toy_chain(folder, text, True, Mean)
+    return replace(loaded, plan=replace(loaded.plan, allow_missing=True))
 
 
 def score_set(plan, images, bring, attacks, **more):
