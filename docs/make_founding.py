@@ -1,4 +1,4 @@
-"""The data and the tables of docs/explanation/founding-experiments.md.
+"""The data and the tables of docs/research/founding-experiments.md.
 
     python docs/make_founding.py data $D2F_DATA/train founding
 

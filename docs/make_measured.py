@@ -24,7 +24,7 @@ INTRODUCTION = """# Measured
 
 What every shipped chain is worth on images that nothing was trained or fitted on: {images} images of
 `{root}`, from other collections than the chains know. One choice, which flatters `deep`, is owed to a look at such
-images: [Experiments](../explanation/experiments.md) lists every look.{drawn} Made on {date} with d2f {version} by
+images: [Experiments](../research/experiments.md) lists every look.{drawn} Made on {date} with d2f {version} by
 
     python docs/make_measured.py {root} measured{option}
 

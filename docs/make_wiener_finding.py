@@ -1,4 +1,4 @@
-"""Write docs/explanation/the-wiener-finding.md: whether one Wiener filter beats a chain, measured now.
+"""Write docs/research/the-wiener-finding.md: whether one Wiener filter beats a chain, measured now.
 
     python docs/make_wiener_finding.py $D2F_DATA/val wiener
 
@@ -27,7 +27,7 @@ from d2f.evaluate.bench_report import JSON, PARTS, read_result
 from d2f.plugins.catalog import Catalog
 from d2f.weights.sources import located, missing
 
-PAGE = Path(__file__).resolve().parent / "explanation" / "the-wiener-finding.md"
+PAGE = Path(__file__).resolve().parent / "research" / "the-wiener-finding.md"
 CHAINS = ("single", "robust", "deep")
 COMMAND = "import sys; from d2f.cli.main import main; sys.exit(main())"
 """The `d2f` of this very Python, in a process of its own: it sets up the arithmetic before anything is imported."""

@@ -56,7 +56,7 @@ def test_a_recipe_is_valid_quick_and_differs_only_in_its_question(name: str) -> 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_recipe_and_the_page_say_the_same_command(name: str) -> None:
-    page = (DOCS / "explanation" / "founding-experiments.md").read_text("utf-8")
+    page = (DOCS / "research" / "founding-experiments.md").read_text("utf-8")
     head = [line[1:].strip() for line in (PLUGIN / f"founding-{name}.yaml").read_text("utf-8").splitlines()[2:4]]
     assert " ".join(head).replace("\\ ", "") in " ".join(page.replace("\\\n", " ").split())
 
