@@ -11,6 +11,7 @@ from pathlib import Path
 from d2f import CODES, Exit
 from d2f.chain.reference import chain_file_page
 from d2f.plugins.catalog import Catalog
+from d2f.plugins.entries import KINDS
 from d2f.testing.kit import CHECKS
 from d2f.train.figures import recipes_page
 
@@ -140,7 +141,7 @@ def testing_page() -> str:
     """Return docs/reference/testing.md: what the conformance kit holds of each kind, and its public names."""
     lines = []
     for kind, checks in CHECKS.items():
-        lines += [f"### {kind.capitalize()}s", "", "| check | what it means |", "|---|---|"]
+        lines += [f"### {KINDS[kind].plural.capitalize()}", "", "| check | what it means |", "|---|---|"]
         lines += [f"| {check.name} | {_sentence(check.run.__doc__)} |" for check in checks]
         lines.append("")
     return TESTING.replace("CHECKS\n", "\n".join(lines))

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from d2f import Calibrator, Combiner, Detector, EstimatorTrainable, GradientTrainable, Preprocessor
+from d2f import (
+    Calibrator,
+    Combiner,
+    Detector,
+    EstimatorTrainable,
+    EvidenceReader,
+    GradientTrainable,
+    Precondition,
+    Preprocessor,
+)
 from d2f.api.stages import OPTIONAL
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import KINDS
@@ -18,6 +27,8 @@ from d2f.testing.subject import Subject
 PROTOCOLS: dict[str, tuple[type, ...]] = {
     "detector": (Detector,),
     "preprocessor": (Preprocessor,),
+    "precondition": (Precondition,),
+    "evidence": (EvidenceReader,),
     "calibrator": (Calibrator,),
     "combiner": (Combiner,),
     "trainable": (EstimatorTrainable, GradientTrainable),

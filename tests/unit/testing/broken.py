@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from d2f import Abstention, Combination, FileBytes, Score
-from tests.unit.testing.stages import Contrast, Line, Means, Shift, Sum, TileContrast
+from d2f import Abstention, Combination, Evidence, FileBytes, Score
+from tests.unit.testing.stages import Contrast, Line, Maker, Means, Shift, Sum, TileContrast
 
 BROKEN: list[tuple[type, str, str]] = []
 
@@ -377,3 +377,26 @@ class Inverted(Means):
 class Pickled(Means):
     def fit(self, features: Any, labels: Any, weights: Any, seed: int) -> Any:
         return {**super().fit(features, labels, weights, seed), "model": np.array(["anything"], dtype=object)}
+
+
+@breaks("findings are statements on one line", "give kind, statement, source and trust one line each")
+class Wordless(Maker):
+    def read(self, data: bytes, pixels: Any) -> Any:
+        return [Evidence("exif", "", "JPEG", "forgeable text")]
+
+
+@breaks("damaged files raise nothing", "on an empty file: it raised IndexError")
+class Trusting(Maker):
+    def read(self, data: bytes, pixels: Any) -> Any:
+        return super().read(data[1:] + bytes(data[0]), pixels)
+
+
+@breaks("the same file has the same findings, without a network", "another answer the second time")
+class Counting(Maker):
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        self.times = 0
+
+    def read(self, data: bytes, pixels: Any) -> Any:
+        self.times += 1
+        return [Evidence("exif", f"Read {self.times} times.", "file", "forgeable text")]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from d2f import Abstention, Combination, Score, Tiles, WholeImage
+from d2f import Abstention, Combination, Evidence, Score, Tiles, WholeImage
 
 
 class NoOptions(BaseModel):
@@ -116,6 +116,24 @@ class Sum:
         return options
 
 
+class Maker:
+    """A sound evidence reader: whether a file has EXIF's marker where a JPEG has it."""
+
+    name = "maker"
+    summary = "Says whether a JPEG begins with EXIF."
+    Options: type[Any] = NoOptions
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def read(self, data: bytes, pixels: Any) -> Any:
+        return (
+            [Evidence("exif", "The file has EXIF.", "JPEG APP1", "forgeable text")]
+            if data[20:30].count(b"Exif")
+            else []
+        )
+
+
 class Means:
     """A sound trainable: the direction from one class's mean to the other's, over six features."""
 
@@ -137,4 +155,4 @@ class Means:
         return ((features - arrays["middle"]) * arrays["direction"]).sum(axis=1)
 
 
-SOUND = (Contrast, TileContrast, Shift, Line, Sum, Means)
+SOUND = (Contrast, TileContrast, Shift, Maker, Line, Sum, Means)

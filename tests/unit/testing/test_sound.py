@@ -43,5 +43,7 @@ def test_the_report_is_a_line_a_check() -> None:
 def test_kinds() -> None:
     assert run_checks(Shift).kind == "preprocessor"
     assert run_checks(Contrast, kind="detector").kind == "detector"
-    with pytest.raises(ValueError, match="kind must be one of detector, preprocessor, calibrator, combiner, trainable"):
+    with pytest.raises(
+        ValueError, match="kind must be one of detector, preprocessor, precondition, evidence, calibrator"
+    ):
         run_checks(Contrast, kind="filter")
