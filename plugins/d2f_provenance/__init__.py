@@ -1,0 +1,15 @@
+"""The evidence stage `provenance`: what an image file says about itself, from its bytes, never from the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from d2f import EvidenceReader, hookimpl
+
+
+@hookimpl
+def d2f_evidence() -> Sequence[type[EvidenceReader]]:
+    """Return the one stage of this plugin."""
+    from d2f_provenance.reader import Provenance
+
+    return [Provenance]
