@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from d2f.metrics.calibration import brier, expected_calibration_error, log_likelihood_ratio_cost
 from d2f.metrics.intervals import Interval, cluster_bootstrap, cluster_bootstraps
-from d2f.metrics.ranking import Rates, average_precision, balanced_accuracy, rates, roc_auc, true_positive_rate_at
+from d2f.metrics.ranking import (
+    Rates,
+    average_precision,
+    balanced_accuracy,
+    like_roc_auc,
+    rates,
+    roc_auc,
+    true_positive_rate_at,
+)
 
 __all__ = [
     "Interval",
@@ -15,6 +23,7 @@ __all__ = [
     "cluster_bootstrap",
     "cluster_bootstraps",
     "expected_calibration_error",
+    "like_roc_auc",
     "log_likelihood_ratio_cost",
     "rates",
     "roc_auc",

@@ -47,6 +47,55 @@ def roc_auc(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = No
     return float((generated * (below + real / 2)).sum() / total)
 
 
+def like_roc_auc(
+    labels: ArrayLike,
+    values: ArrayLike,
+    trait: ArrayLike,
+    weights: ArrayLike | None = None,
+    within: float = 0.05,
+) -> float:
+    """Area under the ROC curve over pairs that are alike in a trait, such as width over height.
+
+    What the trait alone tells of the label then counts for nothing.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n,)
+        0 real, 1 generated.
+    values : array_like, shape (n,)
+        Finite; greater means more generated.
+    trait : array_like, shape (n,)
+        Above 0.
+    weights : array_like, shape (n,), optional
+        At least 0.
+    within : float, default 0.05
+        A pair's larger trait is at most 1 + `within` times the smaller one.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN where no pair is alike.
+
+    Examples
+    --------
+    >>> like_roc_auc([0, 0, 1], [0.1, 0.9, 0.5], [1.5, 1.0, 1.02])
+    0.0
+    """
+    given = samples(labels, values, weights)
+    logs = np.log(np.asarray(trait, dtype=np.float64))
+    real, generated = given.labels == 0, given.labels == 1
+    order = np.flatnonzero(real)[np.argsort(logs[real], kind="stable")]
+    first = np.searchsorted(logs[order], logs - np.log1p(within) - 1e-12, "left")
+    last = np.searchsorted(logs[order], logs + np.log1p(within) + 1e-12, "right")
+    above = total = 0.0
+    for place in np.flatnonzero(generated):
+        others = order[first[place] : last[place]]
+        won = (given.values[others] < given.values[place]) + 0.5 * (given.values[others] == given.values[place])
+        above += given.weights[place] * float(given.weights[others] @ won)
+        total += given.weights[place] * float(given.weights[others].sum())
+    return above / total if total else float("nan")
+
+
 def average_precision(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Sum over thresholds of precision times the gain in recall, without interpolation.
 

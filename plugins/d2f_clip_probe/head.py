@@ -15,6 +15,18 @@ NAMES = ("centre", "deviation", "weight")
 """Arrays of shape (crops, d); beside them stands `bias`, of shape ()."""
 
 
+def moments(tokens: NDArray[Any], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weighted mean and deviation, each of shape (crops, d), of tokens (n, crops, d)."""
+    centre = np.average(tokens, axis=0, weights=weights)
+    deviation = np.sqrt(np.average(np.square(tokens - centre), axis=0, weights=weights))
+    return centre, np.where(deviation > 1e-6, deviation, 1.0)
+
+
+def standardised(arrays: Mapping[str, NDArray[Any]], tokens: NDArray[Any]) -> NDArray[Any]:
+    """Return tokens (n, crops, d) in deviations from the centre, cut at `BOUND`."""
+    return np.clip((tokens - arrays["centre"]) / arrays["deviation"], -BOUND, BOUND)
+
+
 def crop_scores(arrays: Mapping[str, NDArray[Any]], tokens: NDArray[Any]) -> NDArray[np.float64]:
     """Return what each crop says, in log odds of `generated`.
 
@@ -29,7 +41,7 @@ def crop_scores(arrays: Mapping[str, NDArray[Any]], tokens: NDArray[Any]) -> NDA
     numpy.ndarray, shape (n, crops), float64
         Their mean is the picture's score.
     """
-    values = np.clip((tokens - arrays["centre"]) / arrays["deviation"], -BOUND, BOUND) * arrays["weight"]
+    values = standardised(arrays, tokens) * arrays["weight"]
     # Row by row and never through a BLAS: a score does not depend on the other rows.
     summed = np.array([[np.add.reduce(crop) for crop in row] for row in np.ascontiguousarray(values)])
     scores: NDArray[np.float64] = summed * tokens.shape[1] + float(arrays["bias"])
@@ -53,10 +65,8 @@ def fit(
     """
     from sklearn.linear_model import LogisticRegression
 
-    centre = np.average(tokens, axis=0, weights=weights)
-    deviation = np.sqrt(np.average(np.square(tokens - centre), axis=0, weights=weights))
-    deviation = np.where(deviation > 1e-6, deviation, 1.0)
-    values = np.clip((tokens - centre) / deviation, -BOUND, BOUND).reshape(len(tokens), -1)
+    centre, deviation = moments(tokens, weights)
+    values = standardised({"centre": centre, "deviation": deviation}, tokens).reshape(len(tokens), -1)
     model = LogisticRegression(C=strength, max_iter=2000, tol=1e-4)
     model.fit(values, labels, sample_weight=weights)
     return {

@@ -21,6 +21,21 @@ class DetectorOptions(BaseModel):
     tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
 
 
+class Hidden(BaseModel):
+    """A head with a hidden layer: its size, and how it is fitted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    units: int = Field(default=128, ge=1, description="Units of the hidden layer.")
+    members: int = Field(default=3, ge=1, description="Networks whose mean is the score.")
+    epochs: int = Field(default=30, ge=1, description="How often each copy is seen.")
+    batch: int = Field(default=64, ge=2, description="Copies a step.")
+    rate: float = Field(default=0.001, gt=0.0, description="Learning rate at first; it falls to 0 along a cosine.")
+    decay: float = Field(default=0.1, ge=0.0, description="Decoupled weight decay of the inner weights (AdamW).")
+    dropout: float = Field(default=0.5, ge=0.0, lt=1.0, description="Share of hidden units that a step leaves out.")
+    mixup: float = Field(default=0.4, ge=0.0, description="Both parameters of the beta distribution of mixup; 0: none.")
+
+
 class TrainableOptions(BaseModel):
     """The head, and what of the tower it is given; weights files carry it."""
 
@@ -35,8 +50,12 @@ class TrainableOptions(BaseModel):
         default=("whole", "native"), min_length=1, description="What of a view the tower is shown: whole, native."
     )
     strength: float = Field(
-        default=0.005, gt=0.0, allow_inf_nan=False, description="Inverse of the ridge penalty: scikit-learn's C."
+        default=0.005,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="Inverse of the ridge penalty of a linear head: scikit-learn's C.",
     )
+    hidden: Hidden | None = Field(default=None, description="A hidden layer; without it the head is linear.")
     tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
 
     @field_validator("blocks")

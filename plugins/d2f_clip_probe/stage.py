@@ -36,6 +36,13 @@ HEADS = (
 )
 
 
+def tile_scores(arrays: Mapping[str, NDArray[Any]], tokens: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the log odds of `generated` of tokens (n, crops, d): (n, crops) of a linear head, else (n, 1)."""
+    from d2f_clip_probe import head, hidden
+
+    return hidden.scores(arrays, tokens)[:, None] if "inner" in arrays else head.crop_scores(arrays, tokens)
+
+
 class ClipProbe:
     """Class tokens of CLIP's image tower into a linear head; see the plugin's README."""
 
@@ -64,6 +71,7 @@ class ClipProbe:
             D2F503 to D2F505: a file is damaged, or for another model.
         """
         from d2f_clip_probe.head import NAMES
+        from d2f_clip_probe.hidden import shapes
         from d2f_clip_probe.tokens import TokenMaker
         from d2f_clip_probe.tower import WIDTH
 
@@ -74,19 +82,19 @@ class ClipProbe:
             raise D2FError(Problem("D2F504", message, notes=(note,)), Exit.PLUGIN)
         trained = TrainableOptions.model_validate_json(held.metadata["options"])
         shape = (len(trained.crops), WIDTH * len(trained.blocks))
-        strict(held.arrays, {**dict.fromkeys(NAMES, shape), "bias": ()}, self._head.name)
+        linear = {**dict.fromkeys(NAMES, shape), "bias": ()}
+        strict(held.arrays, shapes(*shape, trained.hidden) if trained.hidden else linear, self._head.name)
         self._arrays, self.trained_on = held.arrays, held.trained_on
         self._tokens = TokenMaker(self._record, trained.blocks, trained.crops)
 
     def score(self, batch: Any) -> list[Outcome]:
         """Return the log odds of `generated` of each view, its crops' as tiles; small views are abstained on."""
-        from d2f_clip_probe.head import crop_scores
         from d2f_clip_probe.tokens import unfit
 
         assert self._tokens is not None
         reasons = [unfit(view) for view in batch]
         fit = [view for view, reason in zip(batch, reasons, strict=True) if not reason]
-        found = iter(crop_scores(self._arrays, self._tokens(fit))) if fit else iter(())
+        found = iter(tile_scores(self._arrays, self._tokens(fit))) if fit else iter(())
         outcomes: list[Outcome] = []
         for reason in reasons:
             if reason:
@@ -124,17 +132,18 @@ class ClipProbeTrainable:
 
     def fit(
         self, features: NDArray[np.float64], labels: NDArray[np.int8], weights: NDArray[np.float64], seed: int
-    ) -> dict[str, NDArray[np.float64]]:
+    ) -> dict[str, NDArray[Any]]:
         """Fit features (n, crops * d), labels (n,), weights (n,); return the arrays of the weights file."""
-        from d2f_clip_probe.head import fit
+        from d2f_clip_probe import head, hidden
 
-        return fit(self._by_crop(features), labels, weights, self.options.strength)
+        tokens = self._by_crop(features)
+        if self.options.hidden is not None:
+            return hidden.fit(tokens, labels, weights, self.options.hidden, seed)
+        return head.fit(tokens, labels, weights, self.options.strength)
 
     def predict(self, arrays: Mapping[str, Any], features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the scores (n,) of features (n, crops * d)."""
-        from d2f_clip_probe.head import crop_scores
-
-        scores: NDArray[np.float64] = crop_scores(arrays, self._by_crop(features)).mean(axis=1)
+        scores: NDArray[np.float64] = tile_scores(arrays, self._by_crop(features)).mean(axis=1)
         return scores
 
     def _by_crop(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
