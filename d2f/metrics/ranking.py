@@ -83,17 +83,17 @@ def like_roc_auc(
     """
     given = samples(labels, values, weights)
     logs = np.log(np.asarray(trait, dtype=np.float64))
-    real, generated = given.labels == 0, given.labels == 1
-    order = np.flatnonzero(real)[np.argsort(logs[real], kind="stable")]
+    real = np.flatnonzero(~given.generated)
+    order = real[np.argsort(logs[real], kind="stable")]
     first = np.searchsorted(logs[order], logs - np.log1p(within) - 1e-12, "left")
     last = np.searchsorted(logs[order], logs + np.log1p(within) + 1e-12, "right")
     above = total = 0.0
-    for place in np.flatnonzero(generated):
+    for place in np.flatnonzero(given.generated):
         others = order[first[place] : last[place]]
         won = (given.values[others] < given.values[place]) + 0.5 * (given.values[others] == given.values[place])
         above += given.weights[place] * float(given.weights[others] @ won)
         total += given.weights[place] * float(given.weights[others].sum())
-    return above / total if total else float("nan")
+    return float(above / total) if total else float("nan")
 
 
 def average_precision(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> float:
