@@ -62,6 +62,18 @@ class Chain:
         return self.plan.digest
 
     @property
+    def prior(self) -> float:
+        """Probability of `generated` before looking; that of the file unless `with_prior` gave another."""
+        return self.plan.decision.prior if self.plan.decision is not None else self.file.verdict.prior
+
+    def with_prior(self, prior: float) -> Chain:
+        """Return the chain at another prior, within (0, 1); its scores and likelihood ratios stay as they are."""
+        if self.plan.decision is None:
+            raise D2FError.of("D2F127", f"chain {self.name!r} is not fitted, so it has no prior")
+        decision = replace(self.plan.decision, prior=prior)
+        return replace(self, plan=replace(self.plan, decision=decision))
+
+    @property
     def images(self) -> tuple[str, ...]:
         """The images that the file names, as paths that lead there from the working folder."""
         folder = Path(self.origin).parent

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Table = {
     "run": ("d2f.cli.chain:run", "Score images: one verdict each."),
+    "list": ("d2f.cli.chain:list_", "The chains that ship, and whether their weights are here."),
     "check": ("d2f.cli.chain:check", "Find every problem of a chain file."),
     "show": ("d2f.cli.chain:show", "Draw a chain: stages, views, calibrations, weights."),
     "fit": ("d2f.cli.fit:fit", "Learn calibration, combination and thresholds from labelled images."),
@@ -191,6 +192,21 @@ class RunRows:
         if not self._destination.resumable:
             return "interrupted; a run with -o FILE can be continued later, with --resume"
         return f"interrupted; to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
+
+
+@click.command("list")
+def list_() -> None:
+    """Show the chains that ship with d2f, what each is, and what it wants that is not here."""
+    from d2f.chain.chain import load_chain, shipped_names
+    from d2f.cli.judge import weights_of
+    from d2f.weights.sources import located
+
+    for name in shipped_names():
+        loaded = load_chain(name)
+        absent = sorted({record.name for record in weights_of(loaded) if located(record) is None})
+        click.echo(f"{name:8} {loaded.file.description}")
+        if absent:
+            click.echo(f"{'':8} wants weights that are not here: d2f weights pull {' '.join(absent)}")
 
 
 @click.command()

@@ -291,6 +291,7 @@ def _nobody_reads() -> int:
 
 
 COMMANDS: Table = {
+    "judge": ("d2f.cli.judge:judge", "Say in words whether images were generated."),
     "chain": ("d2f.cli.chain:chain", "Run, check, show and fit chains."),
     "bench": ("d2f.cli.bench:bench", "Measure chains on labelled images, with intervals."),
     "attack": ("d2f.cli.attack:attack", "Lay preprocessors over images, such as wiener:window=7."),

@@ -92,14 +92,14 @@ def plain_console(file: IO[str] | None = None) -> Console:
 
 
 def column_widths(width: int) -> tuple[int, int, int]:
-    """Return the widths of the three columns, in terminal members, for a terminal `width` members wide."""
+    """Return the widths of the three columns, in terminal cells, for a terminal `width` cells wide."""
     left = max(width, PLAIN_WIDTH // 2) - VERDICT_WIDTH - 2 * len(GAP)
     file = max(left - max(len(HEADINGS[2]), left // 2), 12)
     return file, VERDICT_WIDTH, max(left - file, 12)
 
 
 def shortened(path: str, width: int) -> str:
-    """Return `path` in `width` terminal members; the middle of a longer one gives way to an ellipsis.
+    """Return `path` in `width` terminal cells; the middle of a longer one gives way to an ellipsis.
 
     Examples
     --------
@@ -111,11 +111,11 @@ def shortened(path: str, width: int) -> str:
     folder, slash, name = path.rpartition("/")
     end = slash + name
     if not folder or cell_len(end) > width - 4:
-        end = _last_members(path, width // 2)
+        end = _last_cells(path, width // 2)
     return set_cell_size(path, width - 1 - cell_len(end)).rstrip() + "…" + end
 
 
-def _last_members(text: str, width: int) -> str:
+def _last_cells(text: str, width: int) -> str:
     while cell_len(text) > width:
         text = text[1:]
     return text

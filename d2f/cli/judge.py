@@ -1,0 +1,77 @@
+"""`d2f judge`: one verdict an image, in words, by the best chain whose weights are present."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from d2f.api.inputs import Weights
+    from d2f.chain.chain import Chain
+
+ORDER = ("deep", "robust", "fast")
+"""Shipped chains, the best first."""
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|DIR...")
+@click.option("--chain", "name", metavar="CHAIN", help="Take this chain. Default: the best whose weights are present.")
+@click.option(
+    "--prior",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Probability of AI-generated before looking. Default: the chain's.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print rows as `d2f chain run --format jsonl` does.")
+def judge(images: tuple[str, ...], name: str | None, prior: float | None, as_json: bool) -> int:
+    """Say of each IMAGE whether it was generated, how sure that is, and why.
+
+    Exit code 0: every image was judged, `inconclusive` included. 1: some image could not be read.
+    """
+    from d2f.cores import one_blas_thread
+
+    one_blas_thread()
+    from d2f.api.errors import Exit
+    from d2f.chain.words import legend, reasons, sentence, stage_titles
+    from d2f.output.append import guarded
+
+    chain, better = best_chain(name, prior)
+    titles, failed = stage_titles(chain), False
+    stdout = sys.stdout
+    with redirect_stdout(sys.stderr):
+        for row in chain.run(images):
+            failed |= row.error is not None
+            if as_json:
+                lines = [json.dumps(row.to_dict(), ensure_ascii=False)]
+            else:
+                lines = [row.path, f"  {sentence(row)}", *(f"    {line}" for line in reasons(row, titles)), ""]
+            with guarded(stdout):
+                click.echo("\n".join(lines), file=stdout)
+    for line in (*legend(chain), *better):
+        click.echo(line, err=True)
+    return Exit.SOME_FAILED if failed else Exit.OK
+
+
+def best_chain(name: str | None, prior: float | None = None) -> tuple[Chain, list[str]]:
+    """Return the chain that is asked for or the best that can run here, and what would make a better one run."""
+    from d2f.chain.chain import load_chain
+    from d2f.weights.sources import located
+
+    better: list[str] = []
+    for one in (name,) if name is not None else ORDER:
+        chain = load_chain(one)
+        absent = [] if name else [record.name for record in weights_of(chain) if located(record) is None]
+        if not absent:
+            return (chain if prior is None else chain.with_prior(prior)), better
+        better.append(f"chain {one} is better and wants weights that are not here: d2f weights pull {' '.join(absent)}")
+    return load_chain(ORDER[-1]), better
+
+
+def weights_of(chain: Chain) -> Iterator[Weights]:
+    """Yield the records of weights that a chain's stages use."""
+    for _, stage in chain.plan.stages:
+        yield from getattr(stage, "weights", ())
