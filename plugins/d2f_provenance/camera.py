@@ -19,7 +19,7 @@ from d2f_provenance.fields import (
     TAKEN,
     Exif,
 )
-from d2f_provenance.generators import names_generator
+from d2f_provenance.generators import is_generator_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,17 +40,16 @@ def camera_evidence(exif: Sequence[Exif], pixels: NDArray[np.uint8] | None) -> I
         The decoded picture, upright.
     """
     for each in exif:
-        if names_generator(each):
-            continue
         make, model = in_line(each.text(MAKE), 40), in_line(each.text(MODEL), 60)
         taken = each.date(TAKEN)
-        if make and model:
+        if make and model and not is_generator_name(make) and not is_generator_name(model):
             name = model if model.lower().startswith(make.lower()) else f"{make} {model}"
             when = f", picture taken {taken:%Y-%m-%d %H:%M:%S}" if taken else ", without a date of the picture"
             yield Evidence(
                 "camera", f"EXIF names a camera: {name}{when}.", f"{each.source} EXIF Make", FORGEABLE, raw=name
             )
-        if program := in_line(each.text(SOFTWARE)):
+        program = in_line(each.text(SOFTWARE))
+        if program and not is_generator_name(program):
             statement = f"EXIF names the program that wrote the file: {program}."
             yield Evidence("exif", statement, f"{each.source} EXIF Software", FORGEABLE, raw=program)
         yield from _consistency(each, pixels)

@@ -69,7 +69,7 @@ def read_blocks(data: bytes) -> list[Block]:
     blocks: list[Block] = []
     total = 0
     for block in _walk(data):
-        total += len(block.data)
+        total += 0 if block.data is data else len(block.data)
         if len(blocks) == BLOCKS or total > BYTES:
             break
         blocks.append(block)

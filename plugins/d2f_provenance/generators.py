@@ -41,6 +41,8 @@ _PROGRAM = re.compile(
     r"AI generated;|Fooocus v\d"
     r"|(?:NovelAI|InvokeAI|ComfyUI|Midjourney|Stable Diffusion|DALL[-·]E|Adobe Firefly)\b"
 )
+_FLUX_MAKER = "Black Forest Labs"
+_GRAPHS = ("workflow:", "prompt:")
 _TEXT_CHARACTERS = 2**16  # searched by the patterns above; prompts are shorter
 
 
@@ -119,20 +121,20 @@ def _exif(exif: Exif) -> Iterator[Evidence]:
         yield _found(maker, f"{exif.source} EXIF UserComment", comment)
     for tag, name in ((MAKE, "Make"), (MODEL, "Model"), (IMAGE_DESCRIPTION, "ImageDescription")):
         text = exif.text(tag)
-        if text[:9].lower().startswith(("workflow:", "prompt:")) and _samples(as_object(text.partition(":")[2])):
+        if text[:9].lower().startswith(_GRAPHS) and _samples(as_object(text.partition(":")[2])):
             yield _found("ComfyUI", f"{exif.source} EXIF {name}", text)
     if _PROGRAM.match(program := exif.text(SOFTWARE)):
         yield _by_name(program, f"{exif.source} EXIF Software")
-    elif exif.text(MAKE) == "Black Forest Labs":
+    elif exif.text(MAKE) == _FLUX_MAKER:
         yield _by_name(f"{exif.text(MAKE)} {exif.text(MODEL)}", f"{exif.source} EXIF Make")
     signature = exif.text(IMAGE_DESCRIPTION) or comment
     if _XAI.fullmatch(signature) and re.fullmatch(_UUID, exif.text(ARTIST)):
         yield _found("xAI", f"{exif.source} EXIF ImageDescription", signature, "a signature and an identifier")
 
 
-def names_generator(exif: Exif) -> bool:
-    """Tell whether EXIF's camera and program fields hold a generator's name or its graph in place of a camera's."""
-    return any(True for _ in _exif(exif))
+def is_generator_name(text: str) -> bool:
+    """Tell whether a field for a camera's or a program's name holds a generator's name or its graph instead."""
+    return bool(_PROGRAM.match(text)) or text == _FLUX_MAKER or text[:9].lower().startswith(_GRAPHS)
 
 
 # The text in the lowest bits of the pixels, column by column, most significant bit first.

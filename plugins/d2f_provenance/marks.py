@@ -124,12 +124,16 @@ def _votes(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return one vote for each block of 8 x 8 pixels of a strip, in raster order, shape (2, blocks).
 
     The first reading has U as OpenCV makes it of uint8, by fixed-point weights of 14 bits (exact in float32,
-    since no number reaches 2**24); the second as it makes it of floats, where the wavelet's sum of 2 x 2 pixels
+    whose numbers have 24); the second as it makes it of floats, where the wavelet's sum of 2 x 2 pixels
     may come first.
     """
     levels = pixels.astype(np.float32)
-    luma = np.floor((levels @ np.array([4899, 9617, 1868], np.float32) + 2**13) / 2**14)
-    integers = np.floor(((levels[..., 2] - luma) * 8061 + (2**21 + 2**13)) / 2**14)
+    integers = levels @ np.array([4899 / 2**14, 9617 / 2**14, 1868 / 2**14], np.float32)
+    integers += 0.5
+    np.subtract(levels[..., 2], np.floor(integers, out=integers), out=integers)
+    integers *= np.float32(8061 / 2**14)
+    integers += 128.5
+    np.floor(integers, out=integers)
     floats = _two_by_two(levels) @ np.array([-0.299, -0.587, 0.886], np.float32) * np.float32(0.492) + 2
     return np.stack([_block_votes(_two_by_two(integers)), _block_votes(floats)])
 

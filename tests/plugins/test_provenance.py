@@ -355,6 +355,11 @@ def test_camera_and_generator_in_one_file() -> None:
     packet = xmp(f'ext:DigitalSourceType="{GENERATED}"')
     found = read(encoded("JPEG", exif=block, xmp=packet))
     assert [item.kind for item in found] == ["iptc", "camera", "consistency"]
+    comment = b"UNICODE\0" + PARAMETERS.encode("utf-16-be")
+    found = read(exif_of({0x010F: "Canon", 0x0110: "EOS R5"}, {0x9286: comment}))
+    assert [item.kind for item in found] == ["generator-text", "camera", "consistency"]
+    flux = {0x010F: "Black Forest Labs", 0x0110: "flux-dev", 0x0131: "AI generated;txt2img;flux"}
+    assert [item.kind for item in read(exif_of(flux))] == ["generator-text"]
 
 
 # What counts

@@ -121,6 +121,12 @@ def test_blocks_are_bounded_in_number_and_together() -> None:
     assert sum(len(block.data) for block in many) <= BYTES
 
 
+def test_a_large_tiff_is_no_large_block() -> None:
+    data = encoded("TIFF", Image.new("L", (6000, 6000)), tiffinfo={700: LABEL})
+    assert len(data) > BYTES
+    assert [item.kind for item in read(data)] == ["iptc"]
+
+
 def test_long_runs_of_nothing() -> None:
     assert read_blocks(b"\xff\xd8" + b"\xff" * 2**22) == []
     assert read_blocks(b"\x89PNG\r\n\x1a\n" + chunk(b"aaAa", b"") * 2**18) == []
