@@ -20,7 +20,7 @@ from d2f.cores import usable_cores
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import KINDS
 from d2f.version import __version__
-from d2f.weights.sources import REMOTE, located
+from d2f.weights.sources import REMOTE, located, pinned
 
 State: TypeAlias = Literal["fine", "warning", "error"]
 
@@ -212,7 +212,7 @@ def plugins(catalog: Catalog) -> Iterator[Finding]:
 
 def weights(catalog: Catalog) -> Iterator[Finding]:
     """Yield, for each set of weights, whether it is on this machine."""
-    for record in catalog.weights:
+    for record in map(pinned, catalog.weights):
         found = located(record)
         if found is not None and hashlib.sha256(found.file.read_bytes()).hexdigest() != record.sha256:
             remedy = f"remove {found.file}, then d2f weights pull {record.name}, or install its package again"

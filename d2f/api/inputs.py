@@ -161,7 +161,8 @@ class Weights:
     name : str
         ``<stage>`` or ``<stage>/<set>``, such as ``noise-statistics/default``.
     sha256 : str
-        Digest of the file, 64 hexadecimal digits; a file that differs is refused.
+        Digest of the file, 64 hexadecimal digits; a file that differs is refused. Empty where it is not known: then
+        the first `d2f weights pull` trusts what it is given, says so, and pins its digest on this machine.
     licence : str
         SPDX identifier, or a sentence.
     sources : tuple of str

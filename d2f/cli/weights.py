@@ -118,6 +118,9 @@ class Entry:
         return self.located.size if self.located is not None else self.record.size
 
 
+UNKNOWN = "not known: what the first pull is given is trusted, and pinned"
+
+
 @click.command("list")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -145,8 +148,9 @@ def list_(names: tuple[str, ...], as_json: bool, verify: bool) -> int:
 
 def _entry(record: Weights, package: str, verify: bool) -> Entry:
     from d2f.weights.fetch import digest
-    from d2f.weights.sources import located
+    from d2f.weights.sources import located, pinned
 
+    record = pinned(record)
     found = located(record)
     state = "absent" if found is None else "here"
     if verify and found is not None and digest(found) != record.sha256:
@@ -166,7 +170,7 @@ def _text(entry: Entry) -> str:
         lines.append(f"  {record.description}")
     lines.append(f"  state    {_state(entry)}")
     lines += [f"  {'from' if not index else '':<7}  {source}" for index, source in enumerate(_sources(record))]
-    lines += [f"  sha256   {record.sha256}", f"  licence  {record.licence}"]
+    lines += [f"  sha256   {record.sha256 or UNKNOWN}", f"  licence  {record.licence}"]
     return "\n".join(lines)
 
 
@@ -280,7 +284,8 @@ def _told(pulled: Pulled) -> str:
 
     size = bytes_in_words(pulled.located.size)
     how = f"fetched from {pulled.located.source}" if pulled.fetched else "here already"
-    return f"{pulled.record.name}: {how}, {size}\n  {pulled.located.file}"
+    first = f"\n  pinned by this first pull, on trust: sha256 {pulled.record.sha256}" if pulled.first else ""
+    return f"{pulled.record.name}: {how}, {size}\n  {pulled.located.file}{first}"
 
 
 def _copy(pulled: Pulled, output: Path) -> None:

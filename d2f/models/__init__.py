@@ -22,11 +22,15 @@ from d2f.models.config import (
     vgg_shape,
 )
 from d2f.models.published import Published, from_published
+from d2f.models.published_resnet import resnet_arrays
+from d2f.models.published_vit import Layout, vit_arrays
 from d2f.models.resnet import ResNet
 from d2f.models.vgg import VGG, SmallVGG
+from d2f.models.vit import ViT, ViTShape
 
 __all__ = [
     "VGG",
+    "Layout",
     "ModelConfig",
     "Network",
     "Normalisation",
@@ -41,6 +45,8 @@ __all__ = [
     "StemConfig",
     "VGGConfig",
     "VGGShape",
+    "ViT",
+    "ViTShape",
     "arrays_of",
     "build_model",
     "freeze",
@@ -48,6 +54,8 @@ __all__ = [
     "load_arrays",
     "model_config",
     "parameter_count",
+    "resnet_arrays",
     "resnet_shape",
     "vgg_shape",
+    "vit_arrays",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,11 +165,11 @@ def _fit(subject: Subject) -> Mapping[str, Any]:
     return arrays
 
 
-PICKLED = (".pkl", ".pickle", ".bin", ".joblib", ".dill", ".h5", ".pb")
+PICKLED = (".pkl", ".pickle", ".bin", ".joblib", ".dill", ".pb")
 """Endings of formats that run code when they are read, or may."""
 
-CHECKPOINTS = (".pt", ".pth", ".ckpt")
-"""Endings of PyTorch's, which may as well, but of which `d2f.weights.read_torch` takes the tensors alone."""
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".h5", ".hdf5")
+"""Endings of PyTorch's and Keras', which may as well, but of which `d2f.weights` takes the arrays alone."""
 
 OPTION = "weights"
 """The option by which a stage is told which weights to take, where it has one."""
@@ -200,15 +201,15 @@ def recorded(subject: Subject) -> str:
 
 
 def _tensors_alone(record: Weights) -> bool:
-    """Return whether a record's file is a PyTorch checkpoint with nothing in it that could be run."""
+    """Return whether a record's file holds arrays that d2f reads without running anything: PyTorch's or HDF5's."""
     from d2f.api.errors import D2FError
-    from d2f.weights import read_torch
+    from d2f.weights import read_hdf5, read_torch
 
-    try:
-        read_torch(record)
-    except D2FError:
-        return False
-    return True
+    for read in (read_torch, read_hdf5):
+        with suppress(D2FError):
+            read(record)
+            return True
+    return False
 
 
 @check("it refuses weights that do not fit")

@@ -6,6 +6,7 @@ Nothing is fetched, but by `d2f.weights.fetch` on request.
 from __future__ import annotations
 
 from d2f.weights.file import WeightsFile, checked_bytes, read_weights, short_digests, strict, write_weights
+from d2f.weights.hdf5_file import read_hdf5
 from d2f.weights.onnx_check import check_onnx
 from d2f.weights.onnx_file import OnnxFile, OnnxNode, read_onnx
 from d2f.weights.sources import as_record, cache_folder, resolve
@@ -19,6 +20,7 @@ __all__ = [
     "cache_folder",
     "check_onnx",
     "checked_bytes",
+    "read_hdf5",
     "read_onnx",
     "read_torch",
     "read_weights",

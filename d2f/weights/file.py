@@ -13,7 +13,7 @@ from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import Weights
 from d2f.weights import npz as npz_format
 from d2f.weights import safetensors as safetensors_format
-from d2f.weights.sources import SUFFIXES, path_bytes, record_bytes
+from d2f.weights.sources import SUFFIXES, path_bytes, pinned, record_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,6 +140,7 @@ def checked_bytes(record: Weights) -> bytes:
     D2FError
         D2F503: another digest than the record's.
     """
+    record = pinned(record)
     data = record_bytes(record)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != record.sha256:
@@ -167,7 +168,7 @@ def read_weights(what: Weights | str | os.PathLike[str]) -> WeightsFile:
     named = isinstance(what, Weights)
     name = f"weights '{what.name}'" if isinstance(what, Weights) else f"weights file '{os.fspath(what)}'"
     data = checked_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
-    sha256 = what.sha256 if isinstance(what, Weights) else hashlib.sha256(data).hexdigest()
+    sha256 = hashlib.sha256(data).hexdigest()
     try:
         arrays, metadata = (npz_format.decoded(data), {}) if data.startswith(ZIP) else safetensors_format.decoded(data)
     except Exception as error:

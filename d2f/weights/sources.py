@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,27 @@ def cache_folder() -> Path:
 def weights_folder() -> Path:
     """Return the folder of the weights files in the cache, whether or not it exists."""
     return cache_folder() / "weights"
+
+
+PINS = "pins.json"
+"""In the folder of weights files: the digests of files that no record knew, by name, from their first pull."""
+
+
+def pinned(record: Weights) -> Weights:
+    """Return a record, with the digest of its first pull where it does not know one itself."""
+    if record.sha256:
+        return record
+    found = pins().get(record.name, "")
+    return replace(record, sha256=found) if re.fullmatch("[0-9a-f]{64}", found) else record
+
+
+def pins() -> dict[str, str]:
+    """Return what first pulls pinned, sha256 by name."""
+    try:
+        held = json.loads((weights_folder() / PINS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(sha256) for name, sha256 in held.items()} if isinstance(held, dict) else {}
 
 
 def cached_paths(record: Weights) -> tuple[Path, ...]:
@@ -75,6 +97,7 @@ class Located:
 
 def located(record: Weights) -> Located | None:
     """Return the first file of a record that is on this machine, unchecked."""
+    record = pinned(record)
     for source in record.sources:
         file = _file(source, record)
         if file is not None:
@@ -118,6 +141,8 @@ def path_bytes(path: Path) -> bytes:
 def _file(source: str, record: Weights) -> Traversable | None:
     if source.startswith(PACKAGE):
         return _from_package(source.removeprefix(PACKAGE))
+    if source.startswith(REMOTE) and not record.sha256:
+        return None
     paths = cached_paths(record) if source.startswith(REMOTE) else (Path(source).expanduser(),)
     return next((path for path in paths if path.is_file()), None)
 
@@ -185,6 +210,6 @@ def as_record(found: Weights | Path) -> Weights:
         D2F502: there is no file at the path.
     """
     if isinstance(found, Weights):
-        return found
+        return pinned(found)
     sha256 = hashlib.sha256(path_bytes(found)).hexdigest()
     return Weights(str(found), sha256, "unknown", (str(found),), "a file of the user's own")

@@ -83,6 +83,7 @@ def test_optional_attributes_are_the_documented_ones() -> None:
 
 def test_records_of_weights() -> None:
     for record in Catalog.discover().weights:
-        assert re.fullmatch("[0-9a-f]{64}", record.sha256), record.name
+        # Empty where nobody here could fetch the file: its first pull pins it.
+        assert re.fullmatch("[0-9a-f]{64}", record.sha256) or record.untested == record.sources, record.name
         assert record.sources, record.name
         assert record.licence, record.name
