@@ -18,6 +18,7 @@ from d2f.testing.batches import ask, in_bytes, left_behind, measured
 from d2f.testing.pictures import camera_picture, image_file
 from d2f.testing.report import Seen, watched
 from d2f.testing.subject import Failed, Skipped, Subject, check, fail_if
+from d2f.weights.sources import PINS, weights_folder
 
 if TYPE_CHECKING:
     from d2f.api.inputs import Pixels
@@ -40,7 +41,7 @@ def cheap_construction(subject: Subject) -> str:
     except Exception as error:
         raise subject.raised("constructing it", error, "take whatever its options model accepts") from error
     _quiet(seen)
-    given = _given_paths(options.model_dump())
+    given = {*_given_paths(options.model_dump()), str(weights_folder() / PINS)}
     strange = [path for path in seen.opened if not given & {path, os.path.dirname(path)}]
     fail_if([f"it opened {path}" for path in strange], "read files in load(), not in __init__")
     if seconds > SECONDS:
