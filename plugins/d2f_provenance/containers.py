@@ -32,7 +32,7 @@ TEXT_BYTES = 4 * 2**20
 """The most bytes that one compressed text expands to; a longer one is cut there."""
 
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-"""Identifier of the box that holds a manifest in ISO base media files (C2PA 2.2, A.5.1)."""
+"""Identifier of the box that holds a manifest in ISO base media files (C2PA technical specification)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ def _gif(data: bytes) -> Iterator[Block]:
             start, end = at + 2, _after_parts(data, at + 2)
             identifier = data[start + 1 : start + 12] if data[at + 1 : at + 2] == b"\xff" else b""
             if identifier == b"XMP DataXMP":
-                # The packet stands there as it is; 258 bytes after it lead any reader to the end (XMP part 3, 1.1.2).
+                # The packet stands there as it is; 258 bytes after it lead any reader on (XMP, part 3).
                 yield Block("xmp", "GIF", data[start + 12 : max(start + 12, end - 258)])
             elif identifier.startswith(b"C2PA_GIF"):
                 yield Block("c2pa", "GIF C2PA")

@@ -65,7 +65,7 @@ class Exif:
 
     @property
     def comment(self) -> str:
-        """The user comment, decoded by its own statement of the character code (Exif 3.0, 4.6.6)."""
+        """The user comment, decoded by its own statement of the character code (Exif 3.0)."""
         value = self.tags.get(0x9286, b"")
         if not isinstance(value, bytes):
             return ""
@@ -135,7 +135,7 @@ def read_xmp(blocks: Sequence[Block]) -> list[Xmp]:
 
 
 def _extended(blocks: Sequence[Block], identifier: bytes) -> bytes:
-    """Join the parts of an extended packet: 32 digits, its length, the part's offset, the part (XMP part 3)."""
+    """Join the parts of an extended packet: 32 digits, its length, the part's offset, the part (XMP, part 3)."""
     parts: dict[int, bytes] = {}
     for block in blocks:
         if block.kind == "xmp-extension" and block.data[:32] == identifier:
@@ -190,7 +190,7 @@ def _values(element: Element) -> Iterator[str]:
 
 
 def read_iim(blocks: Sequence[Block]) -> list[tuple[str, int, int, bytes]]:
-    """Return source, record, dataset number and value of each IPTC-IIM dataset (IIM 4.2, 1.6)."""
+    """Return source, record, dataset number and value of each IPTC-IIM dataset (IIM 4.2)."""
     found = []
     for block in blocks:
         if block.kind == "photoshop":
