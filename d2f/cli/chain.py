@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing, redirect_stdout, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 from d2f.api.inputs import Bounds
-from d2f.cli.main import Interruption, LazyGroup, RememberingCommand, Table, called_with
+from d2f.cli.main import (
+    Interruption,
+    LazyGroup,
+    RememberingCommand,
+    Table,
+    called_with,
+    print_problems,
+    rows_only,
+)
 from d2f.cli.options import ALLOW_MISSING, Destination, Quantity
-from d2f.output import Done, Head, Summary, Writer
+from d2f.output import Done, Format, Head, Summary, Writer
 from d2f.output.append import guarded
 from d2f.progress import BackgroundCount, Progress
 
@@ -61,7 +70,22 @@ FORMATS = ("table", "jsonl", "csv", "parquet")
 @click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
 @click.option("--progress/--no-progress", default=None, help="Default: where stderr is a terminal.")
 @click.pass_context
-def run(ctx: click.Context, /, chain: str, images: tuple[str, ...], **options: Any) -> int:
+def run(
+    ctx: click.Context,
+    /,
+    chain: str,
+    images: tuple[str, ...],
+    output: str | None,
+    format: Format | None,
+    resume: bool,
+    overwrite: bool,
+    workers: int | None,
+    max_bytes: int | None,
+    max_pixels: int | None,
+    allow_missing: bool,
+    quiet: bool,
+    progress: bool | None,
+) -> int:
     """Score images with CHAIN, one row each.
 
     A folder is searched through all its levels for images. A manifest is a .csv or .parquet file with a column
@@ -79,14 +103,28 @@ def run(ctx: click.Context, /, chain: str, images: tuple[str, ...], **options: A
 
     one_blas_thread()
     from d2f.chain.chain import load_chain
-    from d2f.cli.main import print_problems
-    from d2f.cli.options import Destination
 
-    destination = Destination.of(options["output"], options["format"], options["resume"], options["overwrite"])
-    loaded = load_chain(chain, allow_missing=options["allow_missing"])
-    print_problems(loaded.warnings)
-    rows = RunRows(loaded, images or _named_in_file(loaded, chain), destination, options)
-    return rows.finish(ctx)
+    named = {"bytes": max_bytes, "pixels": max_pixels}
+    bounds = Bounds(**{name: most for name, most in named.items() if most is not None})
+    if progress is None:
+        progress = sys.stderr.isatty() and not quiet
+    with rows_only() as stdout:
+        destination = Destination.of(output, format, resume, overwrite, stdout)
+        loaded = load_chain(chain, allow_missing=allow_missing)
+        print_problems(loaded.warnings)
+        request = RunRequest(images or _named_in_file(loaded, chain), bounds, workers, quiet, progress)
+        return RunRows(loaded, request, destination).finish(ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is to be scored, within what bounds, and what is shown meanwhile."""
+
+    images: Sequence[str]
+    bounds: Bounds
+    workers: int | None
+    quiet: bool
+    progress: bool
 
 
 def _named_in_file(loaded: Chain, chain: str) -> tuple[str, ...]:
@@ -102,10 +140,8 @@ def _named_in_file(loaded: Chain, chain: str) -> tuple[str, ...]:
 class RunRows:
     """Scores images, writes their rows and sums them up."""
 
-    def __init__(
-        self, chain: Chain, images: Sequence[str], destination: Destination, options: Mapping[str, Any]
-    ) -> None:
-        self._chain, self._images, self._destination, self._options = chain, images, destination, options
+    def __init__(self, chain: Chain, request: RunRequest, destination: Destination) -> None:
+        self._chain, self._request, self._destination = chain, request, destination
         self._head = Head.of(chain.name, chain.digest, chain.plan.members)
         self._done, self._summary = Done(), Summary(self._head)
         self._console = destination.console()
@@ -114,8 +150,7 @@ class RunRows:
     def finish(self, ctx: click.Context) -> int:
         """Score and write every image; return the exit code."""
         interruption = Interruption()
-        # What plugins print would stand among the rows.
-        with interruption, redirect_stdout(sys.stderr):
+        with interruption:
             try:
                 self._write_all(interruption)
             except KeyboardInterrupt:
@@ -152,9 +187,8 @@ class RunRows:
             writer.close()
 
     def _rows(self) -> Any:
-        named = {"bytes": self._options["max_bytes"], "pixels": self._options["max_pixels"]}
-        bounds = Bounds(**{name: most for name, most in named.items() if most is not None})
-        return self._chain.run(self._images, workers=self._options["workers"], bounds=bounds, only=self._is_due)
+        given = self._request
+        return self._chain.run(given.images, workers=given.workers, bounds=given.bounds, only=self._is_due)
 
     def _is_due(self, path: str) -> bool:
         return not self._done.take(path)
@@ -164,22 +198,19 @@ class RunRows:
         self._summary.add(row, earlier=True)
 
     def _progress(self) -> Progress:
-        shown = self._options["progress"]
-        if shown is None:
-            shown = sys.stderr.isatty() and not self._options["quiet"]
-        return Progress(console=self._console or Console(stderr=True), lines=True, shown=shown)
+        return Progress(console=self._console or Console(stderr=True), lines=True, shown=self._request.progress)
 
     def _count(self, progress: Progress) -> BackgroundCount:
         """Count the images meanwhile, where they can be listed twice."""
         from d2f.images.files import STANDARD_INPUT, find_images
 
-        listed = () if STANDARD_INPUT in self._images else self._images
+        listed = () if STANDARD_INPUT in self._request.images else self._request.images
         return BackgroundCount(
             lambda: find_images(listed), lambda total: progress.update(total=total) if listed else None
         )
 
     def _report(self, ended: bool = True) -> None:
-        if self._options["quiet"]:
+        if self._request.quiet:
             return
         lines = self._summary.lines(time.monotonic() - self._begun, self._destination.name, ended)
         if self._destination.path is None:
@@ -219,7 +250,6 @@ def check(chain: str) -> None:
     from d2f.api.errors import D2FError
     from d2f.chain.chain import chain_text
     from d2f.chain.check import check_text
-    from d2f.cli.main import print_problems
     from d2f.plugins.catalog import Catalog
 
     checked = check_text(chain_text(chain), Catalog.discover())
@@ -254,7 +284,6 @@ def show(chain: str) -> None:
     """Draw CHAIN: its views, detectors, calibrations, thresholds and weights."""
     from d2f.chain.chain import load_chain
     from d2f.chain.show import draw
-    from d2f.cli.main import print_problems
 
     loaded = load_chain(chain)
     print_drawing(draw(loaded))

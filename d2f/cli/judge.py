@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
+
+from d2f.cli.main import rows_only
 
 if TYPE_CHECKING:
     from d2f.api.inputs import Weights
@@ -41,8 +41,7 @@ def judge(images: tuple[str, ...], name: str | None, prior: float | None, as_jso
 
     chain, better = best_chain(name, prior)
     titles, failed = stage_titles(chain), False
-    stdout = sys.stdout
-    with redirect_stdout(sys.stderr):
+    with rows_only() as stdout:
         for row in chain.run(images):
             failed |= row.error is not None
             if as_json:

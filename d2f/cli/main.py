@@ -10,10 +10,10 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import click
 
@@ -173,6 +173,56 @@ class Interruption:
             raise KeyboardInterrupt
 
 
+_held: list[IO[str]] = []
+"""Keeps file descriptor 1 taken while standard output is closed."""
+
+
+@contextmanager
+def rows_only() -> Iterator[TextIO]:
+    """Yield the standard output for rows alone; whatever else prints, C code and child processes too, gets stderr."""
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
+        number = -1
+    if number != 1:
+        stdout = sys.stdout
+        with redirect_stdout(sys.stderr):
+            yield stdout
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    stream = open(kept, "w", encoding=sys.stdout.encoding, errors="replace", newline="\n")  # noqa: SIM115
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield stream
+        with suppress(OSError, ValueError):
+            stream.flush()
+    finally:
+        os.dup2(kept, 1)
+        with suppress(OSError):
+            stream.close()
+
+
+class ClosedOutput(io.TextIOBase):
+    """Standard output that the caller has closed: a result written there is an error, not lost without a word."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        """Raise D2F004 for anything but nothing."""
+        if text:
+            raise D2FError.of(
+                "D2F004", "standard output is closed", "open it, or name a file with -o", exit=Exit.SOME_FAILED
+            )
+        return 0
+
+    @property
+    def buffer(self) -> ClosedOutput:
+        """Bytes have no better place to go."""
+        return self
+
+
 def fit_streams() -> None:
     """Open what was closed, and let a question mark stand for a letter that their encoding lacks (as `ls` does).
 
@@ -183,7 +233,11 @@ def fit_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             # In the order of their numbers: each takes the lowest that is free, its own.
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+            opened = open(os.devnull, mode)  # noqa: SIM115
+            setattr(sys, name, opened)
+            if name == "stdout":
+                _held.append(opened)
+                sys.stdout = ClosedOutput()
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 

@@ -37,14 +37,17 @@ class Destination:
     stream: TextIO = field(default_factory=lambda: sys.stdout, compare=False)
 
     @classmethod
-    def of(cls, output: str | None, format: Format | None, resume: bool, overwrite: bool) -> Destination:
-        """Make it of what the command line says."""
+    def of(
+        cls, output: str | None, format: Format | None, resume: bool, overwrite: bool, stream: TextIO | None = None
+    ) -> Destination:
+        """Make it of what the command line says; `stream` is the standard output."""
         path = None if output == "-" else output
         if resume and overwrite:
             raise click.UsageError("--resume and --overwrite exclude each other")
         if path is None and (resume or overwrite):
             raise click.UsageError(f"{'--resume' if resume else '--overwrite'} needs -o FILE")
-        return cls(path, choose_format(path, format), "resume" if resume else "overwrite" if overwrite else "new")
+        mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
+        return cls(path, choose_format(path, format), mode, stream or sys.stdout)
 
     @property
     def name(self) -> str:

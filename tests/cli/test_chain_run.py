@@ -429,3 +429,50 @@ class TestProcesses:
             running.stdout.close()
             assert running.stderr.read() == b""
             assert running.wait(60) == Exit.BROKEN_PIPE
+
+
+NOISY = """
+    import ctypes, os, subprocess, sys
+    import d2f
+    from pydantic import BaseModel, ConfigDict
+
+    class Noisy:
+        name = "noisy"
+        summary = "Prints in every way there is."
+        wants = d2f.WholeImage()
+
+        class Options(BaseModel):
+            model_config = ConfigDict(extra="forbid", frozen=True)
+
+        def __init__(self, options):
+            pass
+
+        def score(self, batch):
+            print("python")
+            os.write(1, b"descriptor\\n")
+            libc = ctypes.CDLL(None)
+            libc.puts(b"c code")
+            libc.fflush(None)
+            subprocess.run(["echo", "child"], check=True)
+            return [0.5 for _ in batch]
+
+    @d2f.hookimpl
+    def d2f_detectors():
+        return [Noisy]
+    """
+
+
+def test_standard_output_holds_rows_and_nothing_else_whatever_a_plugin_prints(toy: Toy) -> None:
+    toy.distributions.add_plugin("noisy", dedent(NOISY))
+    (toy.folder / "noisy.yaml").write_text(
+        "d2f: 1\nname: noisy\ndetectors: [{use: noisy}]\n"
+        "calibrate: {noisy/plain: {use: platt, with: {slope: 1, bias: 0}}}\n"
+    )
+    for number in range(3):
+        toy.picture(f"photos/{number}.png")
+    command = toy.command("noisy.yaml", "photos", "--format", "jsonl")
+    done = subprocess.run(command, cwd=toy.folder, env=toy.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["verdict"] is not None for line in done.stdout.splitlines()] == [True] * 3
+    for word in ("python", "descriptor", "c code", "child"):
+        assert word in done.stderr

@@ -331,11 +331,13 @@ class TestStreams:
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"Does nothing ? at all." in done.stdout
 
-    @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-    def test_streams_that_the_caller_has_closed(self, tmp_path: Path, closed: str) -> None:
+    @pytest.mark.parametrize(("closed", "code_expected"), [(">&-", 1), ("2>&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 1)])
+    def test_a_result_that_has_nowhere_to_go_is_an_error(self, tmp_path: Path, closed: str, code_expected: int) -> None:
         code = "import sys; from d2f.cli.main import main; sys.exit(main())"
         command = f'"$0" -c "$1" plugin list {closed}'
         done = subprocess.run(
             ["bash", "-c", command, sys.executable, code], cwd=tmp_path, capture_output=True, timeout=60
         )
-        assert done.returncode == 0
+        assert done.returncode == code_expected
+        if closed == ">&-":
+            assert b"error[D2F004]: standard output is closed" in done.stderr
