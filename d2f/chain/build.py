@@ -1,43 +1,34 @@
-"""Which way a calibrator reads a score, found by asking it."""
+"""A chain file made into a plan."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
-from d2f.api.errors import D2FError
+from d2f.api.errors import D2FError, Problem
+from d2f.api.inputs import WholeImage
 from d2f.api.outcomes import Combination
-from d2f.api.stages import Calibrator, Combiner
-from d2f.chain.chain import chain_digest
-from d2f.chain.model import ChainFile, Combine, DetectorUse, StageUse
+from d2f.api.stages import Calibrator
+from d2f.chain.model import ChainFile, StageUse
 from d2f.engine.plan import PLAIN, BoundDetector, Decision, FileCheck, Plan, Step
-from d2f.plugins.build import build, read_options
-from d2f.plugins.catalog import Catalog, canonical, code_digest, stage_facts
+from d2f.plugins.build import Built, construct
+from d2f.plugins.catalog import Catalog, canonical, stage_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from d2f.api.inputs import Floats
 
-    from d2f.api.inputs import Floats, Labels
+KeyPath = tuple[str | int, ...]
+StageOf = Callable[[str, KeyPath, StageUse], Built]
+"""Gives the stage of a kind that is written at a path."""
 
-
-class NoOptions(BaseModel):
-    """None."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+COMBINE: KeyPath = ("combine",)
 
 
 class Unfitted:
-    """A combiner that has nothing to say; a plan that holds it needs more members than it has."""
+    """Takes the place of a combiner that has to be fitted first: every ratio is 0, and no image has enough scores."""
 
     name = "unfitted"
-    summary = "Stands in for a combiner that has to be fitted first."
-
-    Options = NoOptions
-
-    def __init__(self, options: Any = None, members: Sequence[str] = ()) -> None:
-        self.members = tuple(members)
 
     def combine(self, probabilities: Floats) -> Combination:
         """Return a ratio of 0 for every image."""
@@ -45,95 +36,128 @@ class Unfitted:
 
         return Combination(np.zeros(len(probabilities)), np.zeros(probabilities.shape))
 
-    @classmethod
-    def fit(
-        cls, options: Any, members: Sequence[str], probabilities: Floats, labels: Labels, weights: Floats
-    ) -> BaseModel:
-        """Return the options it was given: there is nothing to fit."""
-        fitted: BaseModel = options
-        return fitted
+
+class Unusable:
+    """Takes the place of a stage that cannot be constructed here; loading it raises the reason."""
+
+    wants = WholeImage()
+
+    def __init__(self, name: str, problem: Problem) -> None:
+        self.name, self._problem = name, problem
+
+    def load(self) -> None:
+        """Raise why the stage is not usable."""
+        raise D2FError(self._problem)
+
+
+def placeholder(kind: str, use: str, options: Mapping[str, Any], stage: Any) -> Built:
+    """Return what takes the place of a stage that cannot be constructed."""
+    return Built(kind, stage, stage_facts(use, options), None)
 
 
 def build_plan(file: ChainFile, catalog: Catalog, *, decision: bool = True) -> Plan:
-    """Build what the engine runs."""
-    builder = _Builder(catalog)
-    views = {PLAIN: (), **{name: builder.steps(name, steps) for name, steps in file.views.items()}}
-    detectors = tuple(builder.detector(index, one) for index, one in enumerate(file.detectors))
-    require = builder.checks("precondition", "require", file.require)
-    evidence = builder.checks("evidence", "evidence", file.evidence)
-    plan = Plan(file.name, "", views, detectors, None, require, evidence, plugins=builder.plugins)
-    if not decision:
-        return plan
-    made = builder.decision(file, plan.member_names)
-    facts = {path: known | builder.code.get(path, {}) for path, known in builder.facts.items()}
-    return replace(plan, digest=chain_digest(file, facts), decision=made)
+    """Construct every stage of a chain and return what the engine runs."""
+    members = [f"{one.id}/{view}" for one in file.detectors for view in one.views]
 
-
-class _Builder:
-    """Builds stages and keeps the facts that the digest is made of."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
-        self.facts: dict[tuple[str | int, ...], dict[str, Any]] = {}
-        self.code: dict[tuple[str | int, ...], dict[str, Any]] = {}
-        self.plugins: dict[str, str] = {}
-
-    def stage(self, kind: str, path: tuple[str | int, ...], use: StageUse, **more: Any) -> Any:
-        options = read_options(kind, self.catalog.find(kind, use.use), use.with_)
-        plain = options.model_dump(mode="json", by_alias=True)
-        self.facts[path] = stage_facts(use.use, plain)
-        stage = build(self.catalog, kind, use.use, use.with_, **more)
-        owner = self.catalog.owner(kind, use.use)
-        if owner is not None:
-            self.plugins[owner.distribution] = owner.version
-        self.facts[path] = stage_facts(use.use, plain, getattr(stage, "weights", ()))
-        self.code[path] = {"code": code_digest(stage), "version": owner.version if owner is not None else None}
-        return stage
-
-    def detector(self, index: int, use: DetectorUse) -> BoundDetector:
-        path: tuple[str | int, ...] = ("detectors", index)
-        stage = self.stage("detector", path, use)
-        return BoundDetector(use.id, stage, tuple(use.views), canonical(self.facts[path]))
-
-    def steps(self, view: str, steps: list[StageUse]) -> tuple[Step, ...]:
-        built = []
-        for index, use in enumerate(steps):
-            path = ("views", view, index)
-            stage = self.stage("preprocessor", path, use)
-            built.append(Step(canonical(self.facts[path]), stage))
-        return tuple(built)
-
-    def checks(self, kind: str, key: str, uses: list[StageUse]) -> tuple[FileCheck, ...]:
-        stages = (self.stage(kind, (key, index), use) for index, use in enumerate(uses))
-        return tuple(FileCheck(kind, use.use, stage) for use, stage in zip(uses, stages, strict=True))
-
-    def decision(self, file: ChainFile, members: tuple[str, ...]) -> Decision:
-        verdict, above = file.verdict, file.combine.calibrate
-        combiner = self.combiner(file.combine, members)
-        return Decision(
-            {member: self.stage("calibrator", ("calibrate", member), use) for member, use in file.calibrate.items()},
-            combiner,
-            # No image has more members than there are: every verdict is `inconclusive`.
-            len(members) + 1 if isinstance(combiner, Unfitted) else file.combine.need,
-            self.stage("calibrator", ("combine", "calibrate"), above) if above is not None else None,
-            verdict.prior,
-            verdict.real_below,
-            verdict.generated_above,
-        )
-
-    def combiner(self, combine: Combine, members: tuple[str, ...]) -> Combiner:
-        """Build the combiner, or what stands in for one that has to be fitted first."""
+    def built(kind: str, path: KeyPath, use: StageUse) -> Built:
+        more: dict[str, Any] = {"members": tuple(members)} if kind == "combiner" else {}
         try:
-            combiner: Combiner = self.stage("combiner", ("combine",), combine, members=members)
+            return construct(catalog, kind, use.use, use.with_, **more)
         except D2FError as error:
             if any(problem.code != "D2F127" for problem in error.problems):
                 raise
-            return Unfitted(members=members)
-        return combiner
+            return placeholder(kind, use.use, use.with_, Unfitted())
+
+    return assemble(file, built, decision=decision)
+
+
+def assemble(file: ChainFile, stage_of: StageOf, *, decision: bool = True) -> Plan:
+    """Return the plan of a chain from its constructed stages."""
+    built: dict[KeyPath, Built] = {}
+
+    def get(kind: str, path: KeyPath, use: StageUse) -> Built:
+        return built.setdefault(path, stage_of(kind, path, use))
+
+    def steps(name: str, uses: Sequence[StageUse]) -> tuple[Step, ...]:
+        made = (get("preprocessor", ("views", name, index), use) for index, use in enumerate(uses))
+        return tuple(Step(one.key, one.stage) for one in made)
+
+    def checks(kind: str, key: str, uses: Sequence[StageUse]) -> tuple[FileCheck, ...]:
+        return tuple(FileCheck(kind, use.use, get(kind, (key, place), use).stage) for place, use in enumerate(uses))
+
+    detectors = []
+    for index, use in enumerate(file.detectors):
+        one = get("detector", ("detectors", index), use)
+        detectors.append(BoundDetector(use.id, one.stage, tuple(use.views), one.key))
+    return Plan(
+        name=file.name,
+        views={PLAIN: (), **{name: steps(name, uses) for name, uses in file.views.items()}},
+        detectors=tuple(detectors),
+        require=checks("precondition", "require", file.require),
+        evidence=checks("evidence", "evidence", file.evidence),
+        decision=_decision(file, get) if decision else None,
+        digest=chain_digest(file, {path: one.identity for path, one in built.items()}) if decision else "",
+        plugins={one.owner.distribution: one.owner.version for one in built.values() if one.owner is not None},
+    )
+
+
+def _decision(file: ChainFile, get: StageOf) -> Decision:
+    verdict, above = file.verdict, file.combine.calibrate
+    members = sum(len(one.views) for one in file.detectors)
+    combiner = get("combiner", COMBINE, file.combine).stage
+    return Decision(
+        {member: get("calibrator", ("calibrate", member), use).stage for member, use in file.calibrate.items()},
+        combiner,
+        # No image has more members than there are: every verdict is `inconclusive`.
+        members + 1 if isinstance(combiner, Unfitted) else file.combine.need,
+        get("calibrator", (*COMBINE, "calibrate"), above).stage if above is not None else None,
+        verdict.prior,
+        verdict.real_below,
+        verdict.generated_above,
+    )
+
+
+def chain_digest(file: ChainFile, identities: Mapping[KeyPath, Mapping[str, Any]]) -> str:
+    """Return the sha256, in hexadecimal, of everything in a chain that its results depend on.
+
+    That is: the views that are scored, preconditions, evidence readers, the detectors and their order, the
+    calibrations, the combination, the prior and the two thresholds; of each stage its name, options, weights, code and
+    version. Not the name, the description, the images or what the chain was fitted on.
+
+    `identities`: `Built.identity` of every stage, by its path in the file.
+    """
+    used = {view for detector in file.detectors for view in detector.views}
+    verdict = file.verdict
+    document = {
+        "d2f": file.d2f,
+        "views": {
+            name: [identities["views", name, index] for index in range(len(steps))]
+            for name, steps in file.views.items()
+            if name in used
+        },
+        "require": [identities["require", index] for index in range(len(file.require))],
+        "evidence": [identities["evidence", index] for index in range(len(file.evidence))],
+        "detectors": [
+            {"id": detector.id, "views": detector.views, **identities["detectors", index]}
+            for index, detector in enumerate(file.detectors)
+        ],
+        "calibrate": {member: identities["calibrate", member] for member in file.calibrate},
+        "combine": {
+            **identities[COMBINE],
+            "need": file.combine.need,
+            "calibrate": identities.get((*COMBINE, "calibrate")),
+        },
+        "verdict": {
+            "prior": verdict.prior,
+            "real_below": verdict.real_below,
+            "generated_above": verdict.generated_above,
+        },
+    }
+    return hashlib.sha256(canonical(document).encode()).hexdigest()
 
 
 PROBES = tuple(sign * 10.0**power for sign in (-1, 1) for power in range(-3, 7))
-"""Scores of every scale; a calibrator is asked at each."""
+"""Scores of every scale, at which a calibrator's direction is found."""
 
 
 def direction(calibrator: Calibrator) -> int:
@@ -145,7 +169,7 @@ def direction(calibrator: Calibrator) -> int:
 
     try:
         found = np.asarray(calibrator.probability(np.array(sorted(PROBES))), dtype=np.float64)
-    except Exception:  # what it raises is told where it is used
+    except Exception:  # reported where it is used
         return 0
     steps = np.sign(np.diff(found))
     rises, falls = bool((steps > 0).any()), bool((steps < 0).any())

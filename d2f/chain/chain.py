@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from d2f.api.errors import D2FError, Problem
 from d2f.api.outcomes import StageFinished
@@ -175,9 +175,9 @@ def load_chain(
         Whether the chain is about to be fitted: what an earlier fit wrote is then left out, and
         `Chain.plan` holds no decision.
     allow_missing : bool
-        Whether stages that cannot score any image here (weights missing, unreadable or of a wrong digest) are left
-        out instead of ending the run. Stages are loaded at once to find them; they enter the chain's digest, and
-        every row names them in `missing`.
+        Whether stages that cannot score any image here (weights missing, unreadable or of a wrong digest, a package
+        not installed) are left out instead of ending the run. Stages are loaded at once to find them; they enter
+        the chain's digest, and every row names them in `missing`.
 
     Returns
     -------
@@ -201,34 +201,33 @@ def load_chain(
     """
     from d2f.plugins.catalog import Catalog
 
-    chain = chain_of(chain_text(name_or_path), catalog or Catalog.discover(), refit)
-    return without_missing(chain) if allow_missing else chain
+    text, found = chain_text(name_or_path), catalog or Catalog.discover()
+    return chain_of(text, found, refit=refit, allow_missing=allow_missing)
 
 
-def without_missing(chain: Chain) -> Chain:
-    """Return a chain whose stages that cannot be loaded are left out; its digest names them."""
+def chain_of(text: Text, catalog: Catalog, *, refit: bool = False, allow_missing: bool = False) -> Chain:
+    """Make a chain of a file's text; see `load_chain`."""
+    from d2f.chain.check import check_text
+
+    checked = check_text(text, catalog, refit=refit, allow_missing=allow_missing)
+    if checked.file is None or checked.plan is None:
+        raise D2FError(checked.problems, checked.exit)
+    plan = _without_missing(checked.plan) if allow_missing else checked.plan
+    return Chain(text.file, text.text, checked.file, plan, catalog, checked.problems)
+
+
+def _without_missing(plan: Plan) -> Plan:
+    """Return a plan whose stages that cannot be loaded are left out; its digest names them."""
     from d2f.engine.loading import load_stages
     from d2f.plugins.catalog import canonical
 
-    plan = replace(chain.plan, allow_missing=True)
+    plan = replace(plan, allow_missing=True)
     missing = load_stages(plan)
     left_out = sorted({called for called, stage in plan.stages if id(stage) in missing})
     if left_out and plan.digest:
         text = canonical({"digest": plan.digest, "missing": left_out})
         plan = replace(plan, digest=hashlib.sha256(text.encode()).hexdigest())
-    return replace(chain, plan=plan)
-
-
-def chain_of(text: Text, catalog: Catalog, refit: bool = False) -> Chain:
-    """Make a chain of a file's text; see `load_chain`."""
-    from d2f.chain.build import build_plan
-    from d2f.chain.check import check_text
-
-    checked = check_text(text, catalog, refit=refit)
-    if checked.file is None:
-        raise D2FError(checked.problems, checked.exit)
-    plan = build_plan(checked.file, catalog, decision=not refit)
-    return Chain(text.file, text.text, checked.file, plan, catalog, checked.problems)
+    return plan
 
 
 def chain_text(name_or_path: str | os.PathLike[str]) -> Text:
@@ -277,44 +276,3 @@ def shipped_text(name: str) -> str:
     listed = f"shipped chains: {', '.join(names)}" if names else "no chain ships with this d2f"
     note = ORDER if os.path.isdir(name) else f"a chain of your own is named by its file: {name}{SUFFIX}"
     raise D2FError.of("D2F130", f"unknown chain '{name}'", *did_you_mean(name, names), listed, note)
-
-
-def chain_digest(file: ChainFile, facts: Mapping[tuple[str | int, ...], Mapping[str, Any]]) -> str:
-    """Return the sha256, in hexadecimal, of everything in a chain that its results depend on.
-
-    That is: the views that are looked at, the detectors and their order, the calibrations, the combination,
-    the prior and the two thresholds; not the name, the description, the images or what it was fitted on.
-
-    Parameters
-    ----------
-    file : ChainFile
-        The chain.
-    facts : mapping
-        `stage_facts` of every stage, by its path in the file.
-    """
-    from d2f.plugins.catalog import canonical
-
-    used = {view for detector in file.detectors for view in detector.views}
-    verdict = file.verdict
-    document = {
-        "d2f": file.d2f,
-        "views": {
-            name: [facts["views", name, index] for index in range(len(steps))]
-            for name, steps in file.views.items()
-            if name in used
-        },
-        "require": [facts["require", index] for index in range(len(file.require))],
-        "evidence": [facts["evidence", index] for index in range(len(file.evidence))],
-        "detectors": [
-            {"id": detector.id, "views": detector.views, **facts["detectors", index]}
-            for index, detector in enumerate(file.detectors)
-        ],
-        "calibrate": {member: facts["calibrate", member] for member in file.calibrate},
-        "combine": {**facts["combine",], "need": file.combine.need, "calibrate": facts.get(("combine", "calibrate"))},
-        "verdict": {
-            "prior": verdict.prior,
-            "real_below": verdict.real_below,
-            "generated_above": verdict.generated_above,
-        },
-    }
-    return hashlib.sha256(canonical(document).encode()).hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 
 from d2f.api.errors import D2FError
 from d2f.chain.write import fitted_text, segment
-from d2f.chain.yaml import Items, Pairs, Source, Span, as_text, parse
+from d2f.chain.yaml import Source, Span, as_text, parse
 from d2f.engine.plan import PLAIN
 
 
@@ -33,7 +33,7 @@ def thinned_text(text: str, members: Collection[str]) -> str:
       - {use: a, views: [plain]}
     """
     source = _source(text)
-    data = source.root.data
+    data = source.data
     thin = [_thin(use, members) for use in data["detectors"]]
     wanted: dict[str, Any] = {"detectors": [use for use in thin if use]}
     used = {view for use in wanted["detectors"] for view in use.get("views", ())}
@@ -42,12 +42,12 @@ def thinned_text(text: str, members: Collection[str]) -> str:
     if kept:
         wanted["views"] = kept
         spans += _cut(source, "views", [name in kept for name in data["views"]])
-    elif "views" in data and source.root.bare:
+    elif "views" in data and source.block:
         spans.append(Span(*segment(source, "views")))
     left = source.text.text
     for span in sorted(spans, key=lambda span: -span.start):
         left = left[: span.start] + left[span.end :]
-    now = _source(left).root.data
+    now = _source(left).data
     left = fitted_text(left, {key: value for key, value in wanted.items() if now[key] != value})
     return left.replace("\n", "\r\n") if "\r\n" in text else left
 
@@ -63,10 +63,15 @@ def _thin(use: Mapping[str, Any], members: Collection[str]) -> dict[str, Any]:
 
 def _cut(source: Source, key: str, stays: Collection[bool]) -> Iterator[Span]:
     """Yield the lines of a key's items that go; none where items have no lines of their own, being in brackets."""
-    node = source.root.pairs[key].value
-    if not (source.root.bare and isinstance(node, Items | Pairs) and node.bare):
+    # A block has no token of its own: its key's is underlined.
+    if not (source.block and source.values[(key,)] == source.keys[(key,)]):
         return
-    spans = [pair.span for pair in node.pairs.values()] if isinstance(node, Pairs) else [x.span for x in node.items]
+    inner = source.data[key]
+    spans = (
+        [source.keys[key, name] for name in inner]
+        if isinstance(inner, dict)
+        else [source.values[key, i] for i in range(len(inner))]
+    )
     start, end = segment(source, key)
     bounds = [_lead(source.text.text, start, span.start) for span in spans] + [end]
     for place, stay in enumerate(stays):

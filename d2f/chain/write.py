@@ -64,10 +64,10 @@ def fitted_text(original_text: str, updates: Mapping[str, Any]) -> str:
     """
     windows = "\r\n" in original_text
     text = as_text("chain", original_text).text
-    wanted = _source(text).root.data | {key: rounded(value) for key, value in updates.items()}
+    wanted = _source(text).data | {key: rounded(value) for key, value in updates.items()}
     for key in sorted(updates, key=lambda key: ORDER.index(key) if key in ORDER else len(ORDER)):
         text = _with_key(text, key, wanted[key])
-    if _source(text).root.data != wanted:
+    if _source(text).data != wanted:
         raise RuntimeError("the fitted chain file does not say what was fitted")
     return text.replace("\n", "\r\n") if windows else text
 
@@ -85,10 +85,10 @@ def rounded(value: Any) -> Any:
 
 def _with_key(text: str, key: str, value: Any) -> str:
     source = _source(text)
-    if not source.root.bare:
+    if not source.block:
         # One mapping in braces has no lines of its own for each key.
         return _round_trip(text, key, value)
-    if key not in source.root.pairs:
+    if key not in source.data:
         text = re.sub(r"\n\.\.\.\s*\Z", "", text)
         return text + ("" if text.endswith("\n") else "\n") + _round_trip("", key, value)
     start, end = segment(source, key)
@@ -105,8 +105,8 @@ def _source(text: str) -> Source:
 def segment(source: Source, key: str) -> tuple[int, int]:
     """Return where the lines of a top-level key begin and end; comments at the margin belong to what follows."""
     text = source.text.text
-    starts = sorted(pair.span.start for pair in source.root.pairs.values())
-    start = source.root.pairs[key].span.start
+    starts = sorted(source.keys[(name,)].start for name in source.data)
+    start = source.keys[(key,)].start
     after = [other for other in starts if other > start]
     lines = text[start : after[0] if after else len(text)].splitlines(keepends=True)
     while len(lines) > 1 and (not lines[-1].strip() or lines[-1].startswith(("#", "...", "---"))):

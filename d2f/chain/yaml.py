@@ -1,7 +1,7 @@
-"""Text to nodes: YAML 1.2 without what a chain file has no use for.
+"""A chain file's text to plain data: YAML 1.2 without aliases, tags, merge keys and further documents.
 
-ruamel.yaml finds the tokens; the tree, the meaning of scalars and the refusals are made here, so that an
-alias is never expanded, a tag never obeyed and a deeply nested file never recursed into.
+ruamel.yaml finds the tokens; data, the meaning of scalars, the place of every value and the refusals are made here, so
+that an alias is never expanded, a tag never obeyed and a deeply nested file never recursed into.
 """
 
 from __future__ import annotations
@@ -11,123 +11,32 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from d2f.api.errors import D2FError, Place, Problem
-from d2f.plugins.describe import Value, resolve
+from d2f.plugins.build import spelled
+from d2f.plugins.describe import resolve
 
 Key: TypeAlias = str | int
+KeyPath: TypeAlias = tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a token stands: `start` and `end` count characters from the beginning of the text."""
+    """Where a token is: `start` and `end` count characters from the beginning of the text."""
 
     start: int
     end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A text, number, truth value or nothing."""
-
-    span: Span
-    value: Value
-
-    @property
-    def data(self) -> Any:
-        """The value as plain data."""
-        return self.value
-
-    @property
-    def bare(self) -> bool:
-        """Whether nothing is written, so that there is nothing to underline."""
-        return self.span.start == self.span.end
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """A sequence; `bare` where it is written as a block, which has no token of its own to underline."""
-
-    span: Span
-    items: list[Node] = field(default_factory=list)
-    bare: bool = False
-
-    @property
-    def data(self) -> list[Any]:
-        """The value as plain data."""
-        return [item.data for item in self.items]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A key, where it stands, and its value."""
-
-    key: str
-    span: Span
-    value: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """A mapping, in the order of the file; `bare` as in `Items`."""
-
-    span: Span
-    pairs: dict[str, Pair] = field(default_factory=dict)
-    bare: bool = False
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The value as plain data."""
-        return {key: pair.value.data for key, pair in self.pairs.items()}
-
-    def get(self, key: str) -> Node | None:
-        """Return the value of `key`, None where it is not there."""
-        pair = self.pairs.get(key)
-        return pair.value if pair else None
-
-
-Node: TypeAlias = Scalar | Items | Pairs
-
-
-def child(node: Node, key: Key) -> Node | None:
-    """Return what `key` leads to from `node`, None where it leads nowhere."""
-    if isinstance(node, Pairs) and isinstance(key, str):
-        return node.get(key)
-    if isinstance(node, Items) and isinstance(key, int) and 0 <= key < len(node.items):
-        return node.items[key]
-    return None
-
-
-def dotted(path: Sequence[Key]) -> str:
-    """Return a path as it is printed.
-
-    >>> dotted(("detectors", 2, "with", "window"))
-    'detectors[2].with.window'
-    """
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".")
-
-
-def walk(node: Node, path: tuple[Key, ...] = ()) -> Iterator[tuple[tuple[Key, ...], Scalar]]:
-    """Yield every scalar below `node` with its path, in the order of the file."""
-    if isinstance(node, Scalar):
-        yield path, node
-    elif isinstance(node, Items):
-        for index, item in enumerate(node.items):
-            yield from walk(item, (*path, index))
-    else:
-        for key, pair in node.pairs.items():
-            yield from walk(pair.value, (*path, key))
 
 
 MAX_BYTES = 1_000_000
 """A chain file holds no more bytes than this."""
 
 ORDER = "the chain comes first, then the images: d2f chain run CHAIN IMAGE"
-"""Said of what is more likely an image, or a folder of them, than a chain."""
+"""Note for a path that is more likely an image, or a folder of them, than a chain."""
 
 
 @dataclass(frozen=True)
@@ -165,38 +74,45 @@ class Text:
 
 @dataclass(frozen=True)
 class Source:
-    """A chain file that was understood as YAML."""
+    """A chain file that was understood as YAML.
+
+    `values`: the span to underline for each value, by its path; that of its key where the value itself has no token
+    of its own (a block, or nothing written). `block`: whether the top is written as a block, a key a line.
+    """
 
     text: Text
-    root: Pairs
+    data: dict[str, Any]
+    values: dict[KeyPath, Span] = field(default_factory=dict, repr=False)
+    keys: dict[KeyPath, Span] = field(default_factory=dict, repr=False)
+    block: bool = True
 
     def value(self, path: Sequence[Key]) -> Place:
-        """Return the place of the value at `path`, or of the last part of the way that is there."""
-        return self._place(path, key=False)
+        """Return the place of the value at `path`, or of the last part of the way that exists."""
+        known = tuple(path)
+        while known and known not in self.values:
+            known = known[:-1]
+        return self.text.place(self.values[known], spelled(path))
 
     def key(self, path: Sequence[Key]) -> Place:
-        """Return the place of the key that ends `path`, or of the last part of the way that is there."""
-        return self._place(path, key=True)
+        """Return the place of the key that ends `path`, or of the last part of the way that exists."""
+        span = self.keys.get(tuple(path))
+        return self.value(path) if span is None else self.text.place(span, spelled(path))
 
-    def node(self, path: Sequence[Key]) -> Node | None:
-        """Return the value at `path`, None where nothing is."""
-        node: Node | None = self.root
-        for key in path:
-            node = child(node, key) if node is not None else None
-        return node
+    def without(self, *keys: str) -> Source:
+        """Return the file without some of its top-level keys."""
+        return replace(self, data={key: value for key, value in self.data.items() if key not in keys})
 
-    def _place(self, path: Sequence[Key], key: bool) -> Place:
-        node: Node = self.root
-        span = self.root.span
-        for depth, part in enumerate(path, 1):
-            below = child(node, part)
-            if below is None:
-                break
-            span = below.span
-            if isinstance(node, Pairs) and (below.bare or (key and depth == len(path))):
-                span = node.pairs[str(part)].span
-            node = below
-        return self.text.place(span, dotted(path))
+    def leaves(self) -> Iterator[tuple[KeyPath, Any]]:
+        """Yield every value that is no list or mapping, with its path, in the order of the file."""
+        pending: list[tuple[KeyPath, Any]] = [((), self.data)]
+        while pending:
+            path, value = pending.pop()
+            if isinstance(value, dict):
+                pending += [((*path, key), inner) for key, inner in reversed(value.items())]
+            elif isinstance(value, list):
+                pending += [((*path, place), inner) for place, inner in reversed(list(enumerate(value)))]
+            else:
+                yield path, value
 
 
 def read_text(path: str | Path) -> Text:
@@ -262,7 +178,7 @@ SENTENCES: tuple[tuple[str, str, str], ...] = (
     ("expected '<document start>'", "this stands after the end of the chain", "look for one bracket too many"),
     ("unknown escape character", "a backslash that means nothing", r"write \\, or use single quotes"),
 )
-"""What ruamel.yaml says (a part of it), what d2f says, and the next step."""
+"""A part of ruamel.yaml's message, d2f's own, and the next step."""
 
 FROM_THE_START = ("a quote is not closed", "a key without a colon")
 """Problems that are better shown where they begin than where the parser gave up."""
@@ -306,22 +222,22 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_DEPTH = 24
 """Mappings and sequences are nested no deeper than this."""
 
+BEGIN = "a chain file begins with the line `d2f: 1`"
+
 
 def parse(text: Text) -> tuple[Source | None, list[Problem]]:
-    """Return the nodes of a chain file and what is wrong with it as YAML; None where there is nothing to go on with."""
+    """Return the data of a chain file and what is wrong with it as YAML; None where nothing can be read."""
     from ruamel.yaml.error import YAMLError, YAMLStreamError
 
     reader = _Reader(text)
     try:
-        root = reader.document()
+        data, block = reader.document()
     # A number that follows % or a backslash may be any text, which ruamel lets Python's own errors say.
     except (YAMLError, YAMLStreamError, ValueError) as error:
         return None, [*reader.problems, syntax_problem(text, error)]
-    if root is None:
-        return None, [*reader.problems, *reader.no_mapping(None)]
-    if not isinstance(root, Pairs):
-        return None, [*reader.problems, *reader.no_mapping(root)]
-    return Source(text, root), reader.problems
+    if not isinstance(data, dict):
+        return None, [*reader.problems, reader.no_mapping(data)]
+    return Source(text, data, reader.values, reader.keys, block), reader.problems
 
 
 class _TooDeepError(ValueError):
@@ -332,59 +248,68 @@ class _TooDeepError(ValueError):
         super().__init__(f"nested deeper than {MAX_DEPTH} levels")
 
 
+NOTHING = object()
+"""Data of a text without any document."""
+
+
 class _Reader:
-    """Builds the tree from ruamel's events, gathering what is refused on the way."""
+    """Builds data from ruamel's events, and records places and refusals on the way."""
 
     def __init__(self, text: Text) -> None:
         self.text = text
         self.problems: list[Problem] = []
+        self.values: dict[KeyPath, Span] = {}
+        self.keys: dict[KeyPath, Span] = {}
 
-    def document(self) -> Node | None:
+    def document(self) -> tuple[Any, bool]:
+        """Return the first document's data, and whether it is written as a block."""
         from ruamel.yaml import YAML
 
         events = YAML(typ="safe", pure=True).parse(self.text.text)
-        root: Node | None = None
-        documents = 0
+        data, block, documents = NOTHING, True, 0
         for event in events:
             if _is(event, "DocumentStart"):
                 documents += 1
                 if event.version or event.tags:
                     self._refuse(event, "a directive", "leave out the line that begins with %")
+                if documents == 2:
+                    self._refuse(event, "a second document", "one file holds one chain: leave out the line ---")
             elif not _is(event, "StreamStart", "StreamEnd", "DocumentEnd"):
-                node = self._node(event, events, 1)
-                root = node if documents == 1 else root
-            if documents == 2 and _is(event, "DocumentStart"):
-                self._refuse(event, "a second document", "one file holds one chain: leave out the line ---")
-        return root
+                reader = self if documents == 1 else _Reader(self.text)
+                found, span, bare = reader._value(event, events, ())
+                if documents == 1:
+                    data, block = found, bare
+                    self.values[()] = span
+                else:
+                    self.problems += reader.problems
+        return data, block
 
-    def no_mapping(self, root: Node | None) -> list[Problem]:
-        if not self.text.text.strip() or root is None:
-            problem = Problem("D2F107", f"'{self.text.file}' is empty", notes=(_BEGIN,))
-        elif root.data is None:
-            problem = Problem("D2F107", f"'{self.text.file}' holds no chain", notes=(_BEGIN,))
-        else:
-            what = "a list" if isinstance(root, Items) else "a single value"
-            place = self.text.place(root.span)
-            problem = Problem("D2F107", f"the file holds {what}, not keys with values", place, notes=(_BEGIN,))
-        return [problem]
+    def no_mapping(self, data: Any) -> Problem:
+        """Return the problem of a file whose top is no mapping."""
+        if not self.text.text.strip() or data is NOTHING:
+            return Problem("D2F107", f"'{self.text.file}' is empty", notes=(BEGIN,))
+        if data is None:
+            return Problem("D2F107", f"'{self.text.file}' holds no chain", notes=(BEGIN,))
+        what = "a list" if isinstance(data, list) else "a single value"
+        place = self.text.place(self.values[()])
+        return Problem("D2F107", f"the file holds {what}, not keys with values", place, notes=(BEGIN,))
 
-    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
-        if depth > MAX_DEPTH:
+    def _value(self, event: Any, events: Iterator[Any], path: KeyPath) -> tuple[Any, Span, bool]:
+        """Return a value, the span to underline, and whether it has no token of its own."""
+        if len(path) >= MAX_DEPTH:
             raise _TooDeepError(event.start_mark.index)
+        span = Span(event.start_mark.index, event.end_mark.index)
         if _is(event, "Alias"):
             self._refuse(event, f"the alias *{event.anchor}", "write the value out")
-            return Scalar(_span(event), None)
+            return None, span, False
         self._refuse_extras(event)
         if _is(event, "Scalar"):
-            return self._scalar(event)
+            text = self._text(event)
+            plain = event.style is None and event.ctag is None
+            return resolve(text) if plain else text, span, span.start == span.end
         if _is(event, "SequenceStart"):
-            return self._items(event, events, depth)
-        return self._pairs(event, events, depth)
-
-    def _scalar(self, event: Any) -> Scalar:
-        text = self._text(event)
-        plain = event.style is None and event.ctag is None
-        return Scalar(_span(event), resolve(text) if plain else text)
+            return self._items(event, events, path)
+        return self._mapping(event, events, path)
 
     def _text(self, event: Any) -> str:
         """Return a scalar's text; JSON writes a character beyond 16 bits as two escapes, which belong together."""
@@ -398,49 +323,58 @@ class _Reader:
             self.problems.append(Problem("D2F100", "an escape that is half a character", place))
             return SURROGATE.sub("\ufffd", text)
 
-    def _items(self, start: Any, events: Iterator[Any], depth: int) -> Items:
-        items: list[Node] = []
+    def _items(self, start: Any, events: Iterator[Any], path: KeyPath) -> tuple[list[Any], Span, bool]:
+        items: list[Any] = []
         for event in events:
             if _is(event, "SequenceEnd"):
-                return Items(_around(start, event), items, bare=not start.flow_style)
-            items.append(self._node(event, events, depth + 1))
+                return items, _around(start, event), not start.flow_style
+            below = (*path, len(items))
+            value, self.values[below], _ = self._value(event, events, below)
+            items.append(value)
         raise AssertionError("ruamel closes every sequence")
 
-    def _pairs(self, start: Any, events: Iterator[Any], depth: int) -> Pairs:
-        pairs: dict[str, Pair] = {}
+    def _mapping(self, start: Any, events: Iterator[Any], path: KeyPath) -> tuple[dict[str, Any], Span, bool]:
+        found: dict[str, Any] = {}
         for event in events:
             if _is(event, "MappingEnd"):
-                span = _around(start, event)
-                if not start.flow_style and pairs:
-                    span = next(iter(pairs.values())).span
-                return Pairs(span, pairs, bare=not start.flow_style)
-            pair = self._pair(event, events, depth)
-            if pair is not None:
-                self._add(pairs, pair)
+                first = next(iter(found), None)
+                block = not start.flow_style
+                span = self.keys[(*path, first)] if block and first is not None else _around(start, event)
+                return found, span, block
+            self._pair(event, events, path, found)
         raise AssertionError("ruamel closes every mapping")
 
-    def _pair(self, event: Any, events: Iterator[Any], depth: int) -> Pair | None:
-        key = self._node(event, events, depth + 1)
-        value = self._node(next(events), events, depth + 1)
+    def _pair(self, event: Any, events: Iterator[Any], path: KeyPath, found: dict[str, Any]) -> None:
+        """Read a key and its value into `found`; a key that is refused or repeated leaves no place behind."""
+        key, key_span, _ = self._value(event, events, (*path, "?"))
+        refused = True
         if _is(event, "Alias"):
-            return None
-        if not isinstance(key, Scalar):
+            pass
+        elif isinstance(key, list | dict):
             self._refuse(event, "a list or mapping as a key", "a key is a word")
-            return None
-        if event.value == "<<" and event.style is None:
+        elif event.value == "<<" and event.style is None:
             self._refuse(event, "the merge key <<", "write the keys out")
-            return None
-        return Pair(self._text(event), key.span, value)
-
-    def _add(self, pairs: dict[str, Pair], pair: Pair) -> None:
-        if pair.key not in pairs:
-            pairs[pair.key] = pair
+        else:
+            refused = False
+        name = "" if refused else self._text(event)
+        if refused or name in found:
+            ignored = _Reader(self.text)
+            ignored._value(next(events), events, (*path, name))
+            self.problems += ignored.problems
+            if not refused:
+                self._refuse_twice(name, self.keys[(*path, name)], key_span)
             return
-        line = self.text.line_of(pairs[pair.key].span.start)
-        again = self.text.line_of(pair.span.start)
-        where = f"twice in line {line}" if line == again else f"in line {line} and again in line {again}"
-        place = self.text.place(pair.span)
-        self.problems.append(Problem("D2F101", f"the key {pair.key!r} stands {where}", place, notes=("keep one",)))
+        self.keys[(*path, name)] = key_span
+        found[name], span, bare = self._value(next(events), events, (*path, name))
+        self.values[(*path, name)] = key_span if bare else span
+
+    def _refuse_twice(self, name: str, first: Span, again: Span) -> None:
+        lines = self.text.line_of(first.start), self.text.line_of(again.start)
+        where = (
+            f"twice in line {lines[0]}" if lines[0] == lines[1] else f"in line {lines[0]} and again in line {lines[1]}"
+        )
+        place = self.text.place(again)
+        self.problems.append(Problem("D2F101", f"the key {name!r} stands {where}", place, notes=("keep one",)))
 
     def _refuse_extras(self, event: Any) -> None:
         if event.anchor:
@@ -465,15 +399,8 @@ class _Reader:
         return words[0].rstrip(",]}:") if words else ""
 
 
-_BEGIN = "a chain file begins with the line `d2f: 1`"
-
-
 def _is(event: Any, *names: str) -> bool:
     return type(event).__name__.removesuffix("Event") in names
-
-
-def _span(event: Any) -> Span:
-    return Span(event.start_mark.index, event.end_mark.index)
 
 
 def _around(start: Any, end: Any) -> Span:

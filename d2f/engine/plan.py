@@ -12,8 +12,8 @@ from d2f.api.inputs import Note
 from d2f.api.outcomes import Evidence
 from d2f.api.rows import Failure, Member, Missing
 from d2f.api.stages import Calibrator, Combiner, Detector, Preprocessor
-from d2f.plugins.build import build, read_options
-from d2f.plugins.catalog import Catalog, canonical, stage_facts
+from d2f.plugins.build import construct
+from d2f.plugins.catalog import Catalog
 
 PLAIN = "plain"
 """The view that always exists: the decoded image itself."""
@@ -112,15 +112,13 @@ class Plan:
 
 
 def make_step(catalog: Catalog, name: str, options: Mapping[str, Any]) -> Step:
-    """Build a preprocessor and the key that it is known by.
+    """Build a preprocessor with its key.
 
-    The key is the same wherever the step was written (a chain file, a SPEC, a program), so that the step draws the
-    same seeds and equal views are computed once.
+    The key is the same wherever the step was written (a chain file, a transform expression, a program), so that the
+    step draws the same seeds and equal views are computed once.
     """
-    checked = read_options("preprocessor", catalog.find("preprocessor", name), options)
-    stage = build(catalog, "preprocessor", name, options)
-    plain = checked.model_dump(mode="json", by_alias=True)
-    return Step(canonical(stage_facts(name, plain, getattr(stage, "weights", ()))), stage)
+    built = construct(catalog, "preprocessor", name, options)
+    return Step(built.key, built.stage)
 
 
 def step_seed(image_seed: int, place: int, key: str) -> int:

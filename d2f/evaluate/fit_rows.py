@@ -99,7 +99,7 @@ def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> Recipe:
 def _named(text: str) -> dict[str, str]:
     """Calibrators by member, as the file names them; a chain loaded to be refitted no longer holds them."""
     source, _ = parse(as_text("chain", text))
-    calibrate: Any = source.root.data.get("calibrate") if source else None
+    calibrate: Any = source.data.get("calibrate") if source else None
     listed = calibrate.items() if isinstance(calibrate, Mapping) else ()
     return {
         member: use["use"] for member, use in listed if isinstance(use, Mapping) and isinstance(use.get("use"), str)

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from d2f.api.errors import D2FError, Exit, Problem, nearest
+from d2f.api.errors import D2FError, Exit, Place, Problem, nearest
 from d2f.api.inputs import Input
-from d2f.plugins.catalog import Catalog
+from d2f.plugins.catalog import Catalog, canonical, code_digest, stage_facts
+from d2f.plugins.entries import Origin
 from d2f.plugins.errors import Schema, at, blame, expected, schema_of, shown
 
 if TYPE_CHECKING:
@@ -134,18 +135,61 @@ def _within(data: Any, loc: Path, key_matters: bool) -> Path:
     return (*path, loc[-1]) if key_matters else tuple(path)
 
 
+class OptionErrors(D2FError):
+    """Wrong options of a stage; `findings` hold their paths within the options."""
+
+    def __init__(self, kind: str, stage: str, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__([option_problem(kind, stage, finding) for finding in findings])
+
+
 def read_options(kind: str, stage: Any, options: Mapping[str, Any]) -> BaseModel:
     """Return `options` as an instance of the stage's own model."""
-    wrong = findings(stage.Options, options)
-    if wrong:
-        raise D2FError([option_problem(kind, stage.name, finding) for finding in wrong])
-    checked: BaseModel = stage.Options.model_validate(options)
+    from pydantic import ValidationError
+
+    try:
+        checked: BaseModel = stage.Options.model_validate(options)
+    except ValidationError as error:
+        found = explain(error.errors(include_url=False), stage.Options, options)
+        raise OptionErrors(kind, stage.name, without_echoes(found)) from None
     return checked
 
 
-def build(catalog: Catalog, kind: str, name: str, options: Mapping[str, Any], **more: Any) -> Any:
-    """Build a stage."""
-    stage = catalog.find(kind, name)
+def without_echoes(found: Sequence[Finding]) -> list[Finding]:
+    """Return findings without the missing keys that were only misspelt, which another finding says."""
+    misspelt = {(*finding.path[:-1], finding.suggestion) for finding in found if finding.sort == "unknown"}
+    return [finding for finding in found if finding.sort != "missing" or finding.path not in misspelt]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A stage, constructed; and its facts: name, options with their defaults, digests of its weights."""
+
+    kind: str
+    stage: Any
+    facts: Mapping[str, Any]
+    owner: Origin | None
+
+    @property
+    def key(self) -> str:
+        """Its facts in one text: equal stages have equal keys, wherever they are written."""
+        return canonical(self.facts)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Its facts, the digest of its code and the version of its distribution: what results depend on."""
+        version = self.owner.version if self.owner is not None else None
+        return {**self.facts, "code": code_digest(self.stage), "version": version}
+
+
+def construct(
+    catalog: Catalog, kind: str, name: str, options: Mapping[str, Any], place: Place | None = None, **more: Any
+) -> Built:
+    """Find a stage, check its options and construct it, each once.
+
+    `place` is where the stage is named, for errors of a broken plugin; `more` goes to the constructor (`members`).
+    """
+    stage = catalog.find(kind, name, place)
     checked = read_options(kind, stage, options)
     try:
         built = stage(checked, **more)
@@ -154,8 +198,15 @@ def build(catalog: Catalog, kind: str, name: str, options: Mapping[str, Any], **
     except (Exception, SystemExit) as error:
         raise _not_constructed(catalog, kind, name, stage, error) from error
     if kind == "detector" and not isinstance(getattr(built, "wants", None), Input):
-        raise _says_not_what_it_wants(catalog, name)
-    return built
+        raise _without_input(catalog, name)
+    plain = checked.model_dump(mode="json", by_alias=True)
+    facts = stage_facts(name, plain, getattr(built, "weights", ()))
+    return Built(kind, built, facts, catalog.owner(kind, name))
+
+
+def build(catalog: Catalog, kind: str, name: str, options: Mapping[str, Any], **more: Any) -> Any:
+    """Return a stage, constructed; see `construct`."""
+    return construct(catalog, kind, name, options, **more).stage
 
 
 def _not_constructed(catalog: Catalog, kind: str, name: str, stage: type, error: BaseException) -> D2FError:
@@ -165,7 +216,7 @@ def _not_constructed(catalog: Catalog, kind: str, name: str, stage: type, error:
     return D2FError(Problem("D2F209", f"{kind} '{name}' could not be constructed", place, notes=(note,)), Exit.PLUGIN)
 
 
-def _says_not_what_it_wants(catalog: Catalog, name: str) -> D2FError:
+def _without_input(catalog: Catalog, name: str) -> D2FError:
     owner = catalog.owner("detector", name)
     message = f"detector '{name}' is not usable: it has no `wants`, which says what `score` is given"
     note = "set it to d2f.WholeImage(), d2f.Tiles(…) or d2f.FileBytes(), on the class or in __init__"

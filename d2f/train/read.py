@@ -35,11 +35,11 @@ def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
     if source is None:
         raise D2FError(problems)
     model = _model(source, catalog)
-    found = list(findings(model, source.root.data))
+    found = list(findings(model, source.data))
     problems += [_problem(source, finding) for finding in found]
     if problems:
         raise D2FError(problems + _trainable_problems(source, catalog))
-    recipe = model.model_validate(source.root.data)
+    recipe = model.model_validate(source.data)
     wrong = [problem for part in _stages(recipe) for problem in _build_problems(source, catalog, *part)]
     if isinstance(recipe, NetworkRecipe):
         wrong += _augment_problems(source, catalog, recipe)
@@ -60,7 +60,7 @@ def _of_a_recipe(problem: Problem, path: str | Path) -> Problem:
 
 
 def _model(source: Source, catalog: Catalog) -> type[Recipe] | type[NetworkRecipe]:
-    data = source.root.data
+    data = source.data
     name = data.get("train") if isinstance(data, dict) else None
     if not isinstance(name, str):
         return Recipe
@@ -73,7 +73,7 @@ def _model(source: Source, catalog: Catalog) -> type[Recipe] | type[NetworkRecip
 
 def _trainable_problems(source: Source, catalog: Catalog) -> list[Problem]:
     """Return what is wrong with the trainable's own options in a recipe that is wrong elsewhere too."""
-    data = source.root.data
+    data = source.data
     name, options = (data.get("train"), data.get("with", {})) if isinstance(data, dict) else (None, None)
     if not isinstance(name, str) or not isinstance(options, dict):
         return []
@@ -127,5 +127,5 @@ def _build_problems(
 def _placed(source: Source, problem: Problem, path: tuple[Key, ...], key: str) -> Problem:
     if problem.place is not None:
         return problem
-    below = (*path, "with") if problem.code == "D2F114" and source.node((*path, "with")) is not None else (*path, key)
+    below = (*path, "with") if problem.code == "D2F114" and (*path, "with") in source.values else (*path, key)
     return replace(problem, place=source.value(below))

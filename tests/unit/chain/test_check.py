@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from d2f import Exit
+from d2f.chain.chain import load_chain
 from d2f.chain.check import Checked, check_text
 from d2f.chain.yaml import as_text
+from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 
 Check = Callable[..., Checked]
@@ -210,6 +215,60 @@ class TestWeights:
     @pytest.mark.parametrize("weights", [f"noise-statistics/default: {stages.OTHER}", "other/default: aa"])
     def test_others(self, check: Check, weights: str) -> None:
         assert codes(check(self.fitted(weights))) == ["D2F506"]
+
+
+def test_each_stage_is_constructed_once_and_its_options_validated_once(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = TRIAD.read_text("utf-8") + "require: [{use: size}]\nevidence: [{use: name}]\n"
+    (tmp_path / "a.yaml").write_text(text, "utf-8")
+    constructed, validated = Counter[str](), Counter[str]()
+    for stage in stages.STAGES:
+        before = stage.__init__
+
+        def counted(self: Any, *given: Any, before: Any = before, **more: Any) -> None:
+            constructed[self.name] += 1
+            before(self, *given, **more)
+
+        monkeypatch.setattr(stage, "__init__", counted)
+    for name, options in {stage.name: stage.Options for stage in stages.STAGES}.items():
+        validate = options.model_validate
+
+        def checked(data: Any, name: str = name, validate: Any = validate) -> Any:
+            validated[name] += 1
+            return validate(data)
+
+        if options is not stages.NoOptions:
+            monkeypatch.setattr(options, "model_validate", checked)
+    load_chain(tmp_path / "a.yaml", catalog=catalog)
+    uses = Counter({"wiener": 2, "jpeg": 1, "platt": 7, "size": 1, "noise-statistics": 1, "logistic": 1})
+    assert validated == uses
+    assert constructed == uses + Counter({"resnet": 1, "provenance": 1, "name": 1})
+
+
+class TestMissing:
+    """A stage whose requirement is not installed, under ``allow_missing``."""
+
+    TEXT = NOISE + "  - {use: needs-torch}\n"
+
+    def test_it_is_an_error_by_default(self, check: Check) -> None:
+        assert codes(check(self.TEXT)) == ["D2F206"]
+
+    def test_it_is_left_out_where_that_is_allowed(self, tmp_path: Path, catalog: Catalog) -> None:
+        (tmp_path / "a.yaml").write_text(self.TEXT, "utf-8")
+        (tmp_path / "b.yaml").write_text(NOISE, "utf-8")
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+        chain = load_chain(tmp_path / "a.yaml", catalog=catalog, allow_missing=True)
+        (row,) = chain.run(tmp_path / "a.png")
+        assert [one.detector for one in row.missing] == ["needs-torch"]
+        assert "it requires what is not installed" in row.missing[0].reason
+        assert row.stages[0].score == 0.0
+        assert row.stages[1].score is None
+        assert chain.digest != load_chain(tmp_path / "b.yaml", catalog=catalog).digest
+
+    def test_a_chain_that_lacks_nothing_keeps_its_digest(self, catalog: Catalog) -> None:
+        allowed = load_chain(TRIAD, catalog=catalog, allow_missing=True)
+        assert allowed.digest == load_chain(TRIAD, catalog=catalog).digest
 
 
 def test_plugins_that_the_chain_does_not_use_are_not_touched(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:

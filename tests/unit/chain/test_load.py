@@ -167,6 +167,12 @@ class TestRun:
         chain = self.chain(tmp_path, catalog, "images: [photos/?.png]\n")
         assert [Path(row.path).name for row in chain.run()] == ["a.png", "b.png", "c.png", "d.png"]
 
+    @pytest.mark.usefixtures("photos")
+    def test_an_empty_list_is_no_image(self, tmp_path: Path, catalog: Catalog) -> None:
+        chain = self.chain(tmp_path, catalog, "images: [photos/?.png]\n")
+        assert list(chain.run([])) == []
+        assert list(chain.run(())) == []
+
     def test_errors_come_at_the_call(self, tmp_path: Path, catalog: Catalog) -> None:
         chain = self.chain(tmp_path, catalog, "")
         with pytest.raises(D2FError, match="D2F002"):

@@ -38,7 +38,7 @@ BEYOND = {
 
 def data(chain: Path) -> Any:
     source, _ = parse(as_text(chain.name, chain.read_text("utf-8-sig", errors="replace")))
-    return source.root.data if source is not None else None
+    return source.data if source is not None else None
 
 
 def test_it_is_a_schema() -> None:

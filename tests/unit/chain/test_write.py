@@ -43,7 +43,7 @@ def read(text: str) -> dict[str, Any]:
     source, problems = parse(as_text("a.yaml", text))
     assert problems == []
     assert source is not None
-    return source.root.data
+    return source.data
 
 
 def platt(slope: float, bias: float) -> dict[str, Any]:

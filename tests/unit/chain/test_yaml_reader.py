@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2f.api.errors import Place
-from d2f.chain.yaml import MAX_BYTES, MAX_DEPTH, Node, Pairs, Source, as_text, parse
+from d2f.chain.yaml import MAX_BYTES, MAX_DEPTH, Source, as_text, parse
 
 
 def read(text: str) -> Source:
@@ -29,23 +29,23 @@ class TestMeaning:
         text = (
             "{a: on, b: 1e-4, c: 0o17, d: ~, e: 'true', f: !, g: 0x1F, h: 1_000, i: 2026-11-21, j: 007, k: .5, l: +3}"
         )
-        data = read(text.replace("f: !, ", "")).root.data
+        data = read(text.replace("f: !, ", "")).data
         assert data == {
             "a": "on", "b": 0.0001, "c": 15, "d": None, "e": "true", "g": 31,
             "h": "1_000", "i": "2026-11-21", "j": 7, "k": 0.5, "l": 3,
         }  # fmt: skip
 
     def test_keys_are_text(self) -> None:
-        assert list(read("on: 1\n1: 2\nnull: 3\n1.50: 4\n").root.pairs) == ["on", "1", "null", "1.50"]
+        assert list(read("on: 1\n1: 2\nnull: 3\n1.50: 4\n").data) == ["on", "1", "null", "1.50"]
 
     def test_text_of_several_lines(self) -> None:
-        data = read('a: >\n  one\n  two\nb: |\n  one\n  two\nc: one\n  two\nd: "one\\\n  two"\n').root.data
+        data = read('a: >\n  one\n  two\nb: |\n  one\n  two\nc: one\n  two\nd: "one\\\n  two"\n').data
         assert data == {"a": "one two\n", "b": "one\ntwo\n", "c": "one two", "d": "onetwo"}
 
     def test_a_byte_order_mark_and_windows_line_ends_change_nothing(self) -> None:
         plain = read("a: 1\nb: [x]\n")
         other = read("\ufeffa: 1\r\nb: [x]\r\n")
-        assert other.root.data == plain.root.data
+        assert other.data == plain.data
         assert other.value(("b", 0)) == plain.value(("b", 0))
 
     # JSON is YAML, but for keys of more than 1024 characters.
@@ -58,7 +58,7 @@ class TestMeaning:
     )
     def test_json(self, value: Any) -> None:
         source = read(json.dumps({"value": value}, ensure_ascii=True))
-        assert source.root.data == {"value": value}
+        assert source.data == {"value": value}
 
 
 class TestRefusals:
@@ -107,7 +107,7 @@ class TestRefusals:
         lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20)]
         source, problems = parse(as_text("chain.yaml", "\n".join(lines)))
         assert source is not None
-        assert source.root.data["a19"] == [None] * 9
+        assert source.data["a19"] == [None] * 9
         assert {problem.code for problem in problems} == {"D2F102"}
 
     @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "a:\n ", "? "])
@@ -121,7 +121,7 @@ class TestRefusals:
 
     def test_a_number_of_a_million_digits_costs_no_time(self) -> None:
         source = read("a: " + "9" * (MAX_BYTES - 10))
-        assert source.root.data == {"a": float("inf")}
+        assert source.data == {"a": float("inf")}
 
     @given(st.text(alphabet=st.sampled_from("ab:-?[]{}&*!|>'\"%#,\\~<. \n\t\r0é\x85\u2028\ufeff"), max_size=40))
     def test_any_text_is_read_or_refused_with_a_place(self, text: str) -> None:
@@ -130,15 +130,8 @@ class TestRefusals:
         for problem in problems:
             str(problem)
         if source is not None:
-            assert_spans(source.root, len(source.text.text))
-
-
-def assert_spans(node: Node, length: int) -> None:
-    assert 0 <= node.span.start <= node.span.end <= length
-    if isinstance(node, Pairs):
-        for pair in node.pairs.values():
-            assert 0 <= pair.span.start <= pair.span.end <= length
-            assert_spans(pair.value, length)
+            for span in (*source.values.values(), *source.keys.values()):
+                assert 0 <= span.start <= span.end <= len(source.text.text)
 
 
 class TestPlaces:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from d2f import Abstention, D2FError, Failure, Missing, Score, Tiles, WeightsMissing
+from d2f.engine.loading import load_once
 from d2f.engine.local import LocalEngine, Unread, score_images
 
 from .toys import Apply, Bytes, TileFunction, Whole, image_of, picture, plan_of, step
@@ -237,6 +239,22 @@ def test_a_stage_is_loaded_once_for_all_runs() -> None:
         assert [s.scores[0] for s in engine.score([picture(1)])] == [mean(picture(1).pixels)]
         list(score_images(plan, [picture(2)]))
     assert stage.loads == 1
+
+
+def test_a_stage_may_load_another_while_it_loads() -> None:
+    inner = Loads()
+
+    class Outer(Loads):
+        def load(self) -> None:
+            load_once(inner)
+            super().load()
+
+    outer = Outer()
+    loading = threading.Thread(target=load_once, args=(outer,), daemon=True)
+    loading.start()
+    loading.join(20)
+    assert not loading.is_alive()
+    assert (outer.loads, inner.loads) == (1, 1)
 
 
 def test_unread_files_keep_their_place() -> None:
