@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from d2f.api.errors import D2FError, Exit
 from d2f.models.vit import ViTShape
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
 
-Layout: TypeAlias = Literal["openai", "clip", "siglip", "dinov2", "dinov3", "timm", "timm-rotary"]
+Layout: TypeAlias = Literal["openai", "clip", "siglip", "dinov2", "dinov3", "timm"]
 
 KINDS = r"(weight|bias)"
 
@@ -59,25 +60,25 @@ RULES: Mapping[Layout, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "clip": (
-        (r"vision_model\.embeddings\.class_embedding", "prefix"),
-        (r"vision_model\.embeddings\.position_embedding\.weight", "places"),
-        (r"vision_model\.embeddings\.patch_embedding\.weight", "patches.weight"),
+        (r"(?:vision_model\.)?embeddings\.class_embedding", "prefix"),
+        (r"(?:vision_model\.)?embeddings\.position_embedding\.weight", "places"),
+        (r"(?:vision_model\.)?embeddings\.patch_embedding\.weight", "patches.weight"),
         # The spelling is theirs.
-        (rf"vision_model\.pre_layrnorm\.{KINDS}", r"norm_before.\1"),
-        (rf"vision_model\.post_layernorm\.{KINDS}", r"norm.\1"),
+        (rf"(?:vision_model\.)?pre_layrnorm\.{KINDS}", r"norm_before.\1"),
+        (rf"(?:vision_model\.)?post_layernorm\.{KINDS}", r"norm.\1"),
         (r"visual_projection\.weight", "head.weight"),
-        *_blocks(r"vision_model\.encoder\.layers\.", **HUGGING, **SHARED),
+        *_blocks(r"(?:vision_model\.)?encoder\.layers\.", **HUGGING, **SHARED),
     ),
     "siglip": (
-        (r"vision_model\.embeddings\.position_embedding\.weight", "places"),
-        (rf"vision_model\.embeddings\.patch_embedding\.{KINDS}", r"patches.\1"),
-        (rf"vision_model\.post_layernorm\.{KINDS}", r"norm.\1"),
-        (r"vision_model\.head\.probe", "pool.query"),
-        (rf"vision_model\.head\.attention\.in_proj_{KINDS}", r"pool.qkv.\1"),
-        (rf"vision_model\.head\.attention\.out_proj\.{KINDS}", r"pool.out.\1"),
-        (rf"vision_model\.head\.layernorm\.{KINDS}", r"pool.norm.\1"),
-        (rf"vision_model\.head\.mlp\.(fc\d)\.{KINDS}", r"pool.\1.\2"),
-        *_blocks(r"vision_model\.encoder\.layers\.", **HUGGING, **SHARED),
+        (r"(?:vision_model\.)?embeddings\.position_embedding\.weight", "places"),
+        (rf"(?:vision_model\.)?embeddings\.patch_embedding\.{KINDS}", r"patches.\1"),
+        (rf"(?:vision_model\.)?post_layernorm\.{KINDS}", r"norm.\1"),
+        (r"(?:vision_model\.)?head\.probe", "pool.query"),
+        (rf"(?:vision_model\.)?head\.attention\.in_proj_{KINDS}", r"pool.qkv.\1"),
+        (rf"(?:vision_model\.)?head\.attention\.out_proj\.{KINDS}", r"pool.out.\1"),
+        (rf"(?:vision_model\.)?head\.layernorm\.{KINDS}", r"pool.norm.\1"),
+        (rf"(?:vision_model\.)?head\.mlp\.(fc\d)\.{KINDS}", r"pool.\1.\2"),
+        *_blocks(r"(?:vision_model\.)?encoder\.layers\.", **HUGGING, **SHARED),
     ),
     "dinov2": (
         (r"embeddings\.cls_token", "prefix"),
@@ -120,21 +121,12 @@ RULES: Mapping[Layout, tuple[tuple[str, str], ...]] = {
         ("cls_token", "prefix"),
         ("pos_embed", "places"),
         (rf"patch_embed\.proj\.{KINDS}", r"patches.\1"),
-        (rf"norm\.{KINDS}", r"norm.\1"),
-        (rf"head\.{KINDS}", r"head.\1"),
-        *_blocks(r"blocks\.", **TIMM),
-    ),
-    "timm-rotary": (
-        ("cls_token", "prefix"),
-        ("pos_embed", "places"),
-        (rf"patch_embed\.proj\.{KINDS}", r"patches.\1"),
         (rf"norm_pre\.{KINDS}", r"norm_before.\1"),
-        (rf"norm\.{KINDS}", r"norm.\1"),
+        (rf"(norm|head)\.{KINDS}", r"\1.\2"),
         (r"attn_pool\.latent", "pool.query"),
         (rf"attn_pool\.(q|kv|norm)\.{KINDS}", r"pool.\1.\2"),
         (rf"attn_pool\.proj\.{KINDS}", r"pool.out.\1"),
         (rf"attn_pool\.mlp\.(fc\d)\.{KINDS}", r"pool.\1.\2"),
-        (rf"head\.{KINDS}", r"head.\1"),
         *_blocks(r"blocks\.", **TIMM),
     ),
 }
@@ -147,7 +139,6 @@ DROPPED: Mapping[Layout, str] = {
     "dinov2": r"embeddings\.mask_token",
     "dinov3": r"embeddings\.mask_token",
     "timm": "",
-    "timm-rotary": "",
 }
 """Names that have no part in the output: the text tower, a mask's token."""
 
@@ -159,9 +150,9 @@ def vit_arrays(state: Mapping[str, NDArray[Any]], layout: Layout, shape: ViTShap
     ----------
     state : mapping of str to numpy.ndarray
         As PyTorch holds it: convolutions (out, in, height, width), linear layers (out, in).
-    layout : {'openai', 'clip', 'siglip', 'dinov2', 'dinov3', 'timm', 'timm-rotary'}
-        Whose names these are: OpenAI's own; transformers' CLIP and MetaCLIP 2, SigLIP, DINOv2, DINOv3; timm's
-        VisionTransformer, and its Eva with the rotary positions of Perception Encoder.
+    layout : {'openai', 'clip', 'siglip', 'dinov2', 'dinov3', 'timm'}
+        Whose names these are: OpenAI's own; transformers' CLIP and MetaCLIP 2, SigLIP, DINOv2, DINOv3; timm's, also of
+        Perception Encoder, whose rotary positions turn neighbouring channels.
     shape : ViTShape
         Learned positions of another size than its own are resampled to it, bicubic, as transformers does.
 
@@ -169,7 +160,20 @@ def vit_arrays(state: Mapping[str, NDArray[Any]], layout: Layout, shape: ViTShap
     -------
     dict of str to numpy.ndarray
         Names that are none of theirs stay, for `d2f.models.load_arrays` to refuse.
+
+    Raises
+    ------
+    D2FError
+        D2F504: an array that has to be put together has another shape, or lacks a part.
     """
+    try:
+        return _translated(state, layout, shape)
+    except (KeyError, ValueError, IndexError) as error:
+        message = f"these are not the arrays of such a vision transformer in the words of {layout}"
+        raise D2FError.of("D2F504", message, str(error), exit=Exit.PLUGIN) from error
+
+
+def _translated(state: Mapping[str, NDArray[Any]], layout: Layout, shape: ViTShape) -> Arrays:
     import numpy as np
 
     made: Arrays = {}
@@ -189,7 +193,7 @@ def vit_arrays(state: Mapping[str, NDArray[Any]], layout: Layout, shape: ViTShap
     if "places" in made:
         made["places"] = _resampled(made["places"], shape)
     _join(made, shape)
-    if layout == "timm-rotary":
+    if layout == "timm" and shape.rotary:
         _half_by_half(made, shape)
     absent = {"patches": shape.width, **({"head": shape.out} if shape.out else {})}
     for name, width in absent.items():
