@@ -16,13 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from d2f.plugins.catalog import Catalog
-    from d2f.train.figures import Figures
-    from d2f.train.measuring import Measured
-    from d2f.train.network_recipe import NetworkRecipe
-    from d2f.train.recipe import Recipe
-    from d2f.train.trials import Trial
-    from d2f.train.work import Request
-
+    from d2f.train.figures import ValidationFigures
+    from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
+    from d2f.train.study import Trial
 
 COMMANDS: Table = {
     "run": ("d2f.cli.train:run", "Train by one recipe; `d2f train RECIPE` is short for it."),
@@ -59,7 +55,7 @@ def train() -> None:
 
 @click.command(short_help="Train by one recipe; `d2f train RECIPE` is short for it.")
 @click.argument("recipe")
-@click.option("--data", help="Folder or manifest of labelled images; goes before the recipe's own.")
+@click.option("--data", help="Folder or manifest of labelled images; replaces the recipe's own.")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The weights file, FILE.safetensors."
 )
@@ -67,126 +63,88 @@ def train() -> None:
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Make features or tiles by so many."
 )
 @click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    help="Folder that keeps an estimator's features, for recipes that differ in the fit.",
+    "--exclude",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Leave out images with this value in a column, besides those that the recipe excludes.",
 )
 @click.option(
-    "--keep-folds",
+    "--cache",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Leave an estimator's weights of each fold there, for `d2f chain fit --oof-weights`.",
+    help="Folder that stores an estimator's features, for recipes that differ in the fit and for runs that were ended.",
+)
+@click.option(
+    "--oof-folds",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write an estimator's weights of each fold there, for `d2f chain fit --oof-weights`.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a network's run that was ended.")
-@click.option("--overwrite", is_flag=True, help="Replace files that `d2f train` did not make, too; a run folder never.")
-def run(
-    recipe: str,
-    data: str | None,
-    output: Path,
-    workers: int,
-    cache: Path | None,
-    keep_folds: Path | None,
-    resume: bool,
-    overwrite: bool,
-) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace files that `d2f train` did not make; a run folder never.")
+def run(recipe: str, exclude: tuple[str, ...], resume: bool, overwrite: bool, **requested: Any) -> None:
     """Fit the model that RECIPE names and measure it on whole collections that it was not fitted to.
 
-    An estimator is measured by cross-validation; a journal stands beside its weights. A network leaves a run folder,
-    FILE.run: log, checkpoints, model card, plots, worst mistakes. The same recipe and images give the same weights.
+    Beside the weights, FILE.safetensors and FILE.npz, a run folder FILE.run is left: log, model card, plots, worst
+    mistakes, and a network's checkpoints. An estimator is measured by cross-validation. The same recipe and images
+    give the same weights.
     """
     from d2f.plugins.catalog import Catalog
-    from d2f.train.network_recipe import NetworkRecipe
-    from d2f.train.outputs import need_free
+    from d2f.train.figures import figures_table
     from d2f.train.read import read_recipe
-    from d2f.train.table import fold_file
-    from d2f.train.work import Request
+    from d2f.train.recipe import EstimatorRecipe
+    from d2f.train.run import TrainRequest
+    from d2f.train.run import train as train_model
 
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     catalog = Catalog.discover()
     read = read_recipe(recipe, catalog)
-    if isinstance(read, NetworkRecipe):
-        for option, given in (("--cache", cache), ("--keep-folds", keep_folds)):
-            if given is not None:
-                raise click.UsageError(f"{option} keeps what is an estimator's, and '{read.train}' is a network")
-        _network(read, catalog, Request(output, data, workers, resume, overwrite=overwrite))
-        return
-    if resume:
-        raise click.UsageError(
-            f"--resume goes on with a network's run, and '{read.train}' is an estimator, which is fitted at one stroke"
-        )
-    need_free((output, output.with_suffix(".jsonl")), overwrite)
-    if keep_folds is not None:
-        need_free((fold_file(keep_folds, number) for number in range(read.folds)), overwrite, "--keep-folds")
-    _estimator(read, catalog, output, data, workers, cache, keep_folds)
+    if resume and isinstance(read, EstimatorRecipe):
+        reason = f"'{read.train}' is an estimator, which is fitted in one fit: --cache DIR stores its features"
+        raise click.UsageError(f"--resume goes on with a network's run, and {reason}")
+    request = TrainRequest(resume=resume, overwrite=overwrite, **requested)
+    with TrainingProgress() as watcher:
+        trained = train_model(_excluding(read, exclude), catalog, request, watcher)
+    if trained.sha256:
+        click.echo(figures_table(trained.figures))
+        click.echo(f"{trained.weights}  sha256 {trained.sha256}")
+
+
+def _excluding(recipe: EstimatorRecipe | NetworkRecipe, exclude: tuple[str, ...]) -> EstimatorRecipe | NetworkRecipe:
+    """Return the recipe with more images excluded, each given as COLUMN=VALUE."""
+    entries: list[dict[str, str]] = [each.model_dump() for each in recipe.data.exclude]
+    for text in exclude:
+        column, equals, value = text.partition("=")
+        if not column or not equals:
+            raise click.BadParameter(f"'{text}' is not COLUMN=VALUE", param_hint="--exclude")
+        entries.append({"column": column, "equals": value})
+    return recipe.changed({"data.exclude": entries}) if exclude else recipe
 
 
 class TrainingProgress(Progress):
-    """Shows a network's training: a live bar with loss and rate on a terminal, a line an epoch elsewhere."""
+    """Shows training: a live bar with loss and rate on a terminal, a line an epoch or a twentieth elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
-        super().__init__("tiles", console=console)
+        super().__init__("training", console=console)
 
-    def images(self, done: int, total: int) -> None:
-        """Show how many images were decoded."""
-        self.update(done, total, "tiles")
-        if not sys.stderr.isatty() and total >= 200 and done % (total // 20) == 0:
-            self.say(f"tiles of {done} of {total} images")
+    def images(self, what: str, done: int, total: int) -> None:
+        """Show how many images have their features or tiles."""
+        self.update(done, total, what)
+        if not sys.stderr.isatty() and (done == total or done % max(1, total // 20) == 0):
+            self.say(f"{what} of {done} of {total} images")
 
     def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
         """Show an epoch's updates, its loss and the learning rate."""
         self.update(done, total, f"epoch {epoch + 1}", f"loss {loss:.4f}  rate {rate:.2g}")
 
-    def epoch(self, epoch: int, loss: float, figures: Measured, best: bool) -> None:
+    def epoch(self, epoch: int, loss: float, figures: ValidationFigures, best: bool) -> None:
         """Print an epoch's figures."""
         mark = ", best so far" if best else ""
         self.say(
             f"epoch {epoch + 1}: loss {loss:.4f}; validation loss {figures.loss:.4f}, "
             f"accuracy {figures.accuracy:.3f}, AUC {figures.auc:.3f}{mark}"
         )
-
-
-def _network(recipe: NetworkRecipe, catalog: Catalog, request: Request) -> None:
-    from d2f.train.network import train_network
-    from d2f.train.report import figures_table
-
-    with TrainingProgress() as watcher:
-        trained = train_network(recipe, catalog, request, watcher)
-    if trained.sha256:
-        click.echo(figures_table(trained.figures))
-        click.echo(f"{trained.weights}  sha256 {trained.sha256}")
-
-
-def _estimator(
-    recipe: Recipe,
-    catalog: Catalog,
-    output: Path,
-    data: str | None,
-    workers: int,
-    cache: Path | None,
-    keep_folds: Path | None,
-) -> None:
-    from d2f.train.estimator import Watcher, train
-
-    watcher = Watcher(lambda line: click.echo(line, err=True), _progress)
-    trained = train(recipe, catalog, output, watcher, data, workers, cache, keep_folds)
-    click.echo(_table(trained.figures))
-    click.echo(f"{trained.weights}  sha256 {trained.sha256}")
-
-
-def _progress(done: int, total: int) -> None:
-    if done == total or done % max(1, total // 20) == 0:
-        click.echo(f"features of {done} of {total} images", err=True)
-
-
-def _table(measured: tuple[Figures, ...]) -> str:
-    """Return the figures as a table in Markdown, as model cards hold it."""
-    head = "| attack | images | AUC | balanced accuracy | AUC within two-class collections |\n|---|---|---|---|---|"
-    rows = [
-        f"| {each.attack} | {each.images} | {each.auc:.3f} | {each.balanced_accuracy:.3f} | {each.two_class_auc:.3f} |"
-        for each in measured
-    ]
-    return "\n".join([head, *rows])
 
 
 def _study(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,7 +156,7 @@ def _study(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder: a run each, and the table."
         ),
-        click.option("--data", help="Folder or manifest of labelled images; goes before the recipe's own."),
+        click.option("--data", help="Folder or manifest of labelled images; replaces the recipe's own."),
         click.argument("recipe"),
     ):
         command = option(command)
@@ -215,7 +173,7 @@ def kfold(recipe: str, data: str | None, output: Path, workers: int, folds: int)
     """
 
     def trials(read: NetworkRecipe, _: Catalog) -> list[Trial]:
-        from d2f.train.trials import fold_trials
+        from d2f.train.study import fold_trials
 
         return fold_trials(read, folds)
 
@@ -243,7 +201,7 @@ def sweep(
     """
 
     def trials(read: NetworkRecipe, catalog: Catalog) -> list[Trial]:
-        from d2f.train.trials import grid_trials, random_trials
+        from d2f.train.study import grid_trials, random_trials
 
         if count is None:
             return grid_trials(read, catalog, sets)
@@ -261,7 +219,7 @@ def ablate(recipe: str, data: str | None, output: Path, workers: int) -> int:
     """
 
     def trials(read: NetworkRecipe, catalog: Catalog) -> list[Trial]:
-        from d2f.train.trials import ablation_trials
+        from d2f.train.study import ablation_trials
 
         return ablation_trials(read, catalog)
 
@@ -273,9 +231,9 @@ def _run(
 ) -> int:
     from d2f.api.errors import D2FError, Exit
     from d2f.plugins.catalog import Catalog
-    from d2f.train.network_recipe import NetworkRecipe
     from d2f.train.read import read_recipe
-    from d2f.train.study import Study, table
+    from d2f.train.recipe import NetworkRecipe
+    from d2f.train.study import Study, study_table
 
     catalog = Catalog.discover()
     read = read_recipe(recipe, catalog)
@@ -284,5 +242,5 @@ def _run(
     wanted = trials(read, catalog)
     with TrainingProgress() as watcher:
         rows = Study(catalog, output, data, workers, watcher).run(wanted)
-    click.echo(table(rows))
+    click.echo(study_table(rows))
     return Exit.SOME_FAILED if any("error" in row for row in rows) else Exit.OK

@@ -1,3 +1,1 @@
-"""TODO"""
-
-from __future__ import annotations
+"""Training by recipe: `run.train` tells the story; its two fitters are in `estimator` and `network`."""

@@ -1,99 +1,103 @@
-"""The reference page of recipes, made from the models."""
+"""Figures of validation, the same for both fitters: of one score an image, above 0 where it is called generated."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.inputs import Floats, Labels
-from d2f.chain.model import ChainModel
-from d2f.chain.reference import keys_table
 from d2f.data.dataset import Dataset
 from d2f.metrics import balanced_accuracy, roc_auc
-from d2f.train import network_recipe as network
-from d2f.train import recipe as estimator
-from d2f.train.network_recipe import Augmentation, Choice, Optimiser, Schedule
-from d2f.train.operations import OPERATIONS
+
+HEAD = ("under", "images", "loss", "accuracy", "balanced accuracy", "F1", "AUC", "AUC within two-class collections")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """How out-of-fold scores under one attack tell the labels."""
+class ValidationFigures:
+    """Figures under one attack; what cannot be measured is not a number."""
 
-    attack: str
     images: int
-    auc: float
+    loss: float
+    accuracy: float
     balanced_accuracy: float
+    f1: float
+    auc: float
     two_class_auc: float
     collections: dict[str, float]
+    generators: dict[str, float]
+    confusion: list[list[int]]
+    scores: Floats = field(repr=False)  # (images,), NaN where an image has none
 
-    def row(self) -> dict[str, object]:
-        """Return the figures as plain data."""
-        return asdict(self)
+    def row(self) -> dict[str, Any]:
+        """Return the figures as plain data, without the scores."""
+        plain = asdict(self)
+        plain.pop("scores")
+        return plain
+
+    def watched(self, name: str) -> float:
+        """Return a figure such that less is better."""
+        value = float(getattr(self, name))
+        value = value if name == "loss" else -value
+        return math.inf if math.isnan(value) else value
 
 
-def figures(dataset: Dataset, attack: str, scores: Floats) -> Figures:
-    """Measure out-of-fold scores (n,), NaN where an image has none."""
+def validation_figures(dataset: Dataset, scores: Floats, loss: float = math.nan) -> ValidationFigures:
+    """Measure scores (n,) of a set's images, NaN where an image has none; the loss is the fitter's own, in nats."""
     there = ~np.isnan(scores)
-    labels = dataset.labels
-    collections = np.array([image.collection for image in dataset])
-    within = {}
-    for name in dataset.collections:
-        chosen = there & (collections == name)
-        if set(labels[chosen]) == {0, 1}:
-            within[name] = roc_auc(labels[chosen], scores[chosen])
-    mean = float(np.mean(list(within.values()))) if within else float("nan")
-    auc = roc_auc(labels[there], scores[there])
-    return Figures(attack, int(there.sum()), auc, _balanced(labels[there], scores[there]), mean, within)
+    images = [image for image, has in zip(dataset, there, strict=True) if has]
+    labels, called = dataset.labels[there], scores[there] > 0
+    table = _confusion(labels, called)
+    (_, false), (missed, hit) = table
+    within = _within_collections(images, labels, scores[there])
+    return ValidationFigures(
+        images=len(images),
+        loss=loss,
+        accuracy=float((called == labels).mean()),
+        balanced_accuracy=float(balanced_accuracy(labels, scores[there], 0.0)),
+        f1=2 * hit / (2 * hit + false + missed) if hit + false + missed else math.nan,
+        auc=roc_auc(labels, scores[there]),
+        two_class_auc=float(np.mean(list(within.values()))) if within else math.nan,
+        collections=within,
+        generators=_by_generator(images, called == labels),
+        confusion=table,
+        scores=scores,
+    )
 
 
-def _balanced(labels: Labels, scores: NDArray[np.float64]) -> float:
-    return float(balanced_accuracy(labels, scores, 0.0))
+def figures_table(figures: Mapping[str, ValidationFigures]) -> str:
+    """Return figures by name as a table in Markdown."""
+    rows = []
+    for name, one in figures.items():
+        numbers = (one.loss, one.accuracy, one.balanced_accuracy, one.f1, one.auc, one.two_class_auc)
+        rows.append((name, str(one.images), *("" if math.isnan(number) else f"{number:.3f}" for number in numbers)))
+    return markdown(HEAD, rows)
 
 
-NETWORK: tuple[tuple[str, type[ChainModel]], ...] = (
-    ("data", network.Data),
-    ("start", network.Start),
-    ("tiles", network.Tiles),
-    ("copies", network.Copies),
-    ("balance", network.Balance),
-    ("augment", Augmentation),
-    ("augment: one_of", Choice),
-    ("loss", network.Loss),
-    ("optimiser", Optimiser),
-    ("schedule", Schedule),
-    ("stop", network.Stop),
-)
-ESTIMATOR: tuple[tuple[str, type[ChainModel]], ...] = (
-    ("data", estimator.DataPart),
-    ("copies", estimator.Copies),
-    ("augment", estimator.Augmentation),
-    ("measure, augment: steps", estimator.StepUse),
-)
-HEAD = """# Recipes
-
-A recipe says how `d2f train` makes the weights of a detector. It is YAML, read as strictly as a chain file: every
-problem at once, each with its line. `train` names a trainable, as `d2f plugin list` shows it, and the trainable says
-which keys there are: one with `build()` is a network, fitted step by step; one with `features()` is an estimator,
-fitted at one stroke. See [Train a detector](../how-to/train-a-detector.md).
-"""
+def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a table in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *rows))
 
 
-def recipes_page() -> str:
-    """Return docs/reference/recipes.md."""
-    parts = [HEAD, _section("Of a network", network.NetworkRecipe)]
-    parts += [_section(name, model, 3) for name, model in NETWORK]
-    parts.append("### Operations of training\n\nBeside every preprocessor, `augment` knows these.\n")
-    parts += [
-        _section(name, stage.Options, 4, f"{(stage.__doc__ or '').strip()}\n\n") for name, stage in OPERATIONS.items()
-    ]
-    parts.append(_section("Of an estimator", estimator.Recipe))
-    parts += [_section(name, model, 3) for name, model in ESTIMATOR]
-    return "\n".join(parts)
+def _confusion(labels: Labels, called: NDArray[np.bool_]) -> list[list[int]]:
+    return [[int(np.count_nonzero((labels == label) & (called == said))) for said in (False, True)] for label in (0, 1)]
 
 
-def _section(title: str, model: type[ChainModel], level: int = 2, introduction: str = "") -> str:
-    lines = list(keys_table(model)) if model.model_fields else ["It has no options."]
-    return f"{'#' * level} {title}\n\n{introduction}" + "\n".join(lines) + "\n"
+def _within_collections(images: list[Any], labels: Labels, scores: Floats) -> dict[str, float]:
+    """Return the AUC within each collection that holds both labels: there, only what makes an image generated tells."""
+    names = np.array([image.collection for image in images])
+    found = {}
+    for name in np.unique(names).tolist():
+        chosen = names == name
+        if len(np.unique(labels[chosen])) == 2:
+            found[name] = roc_auc(labels[chosen], scores[chosen])
+    return found
+
+
+def _by_generator(images: list[Any], right: NDArray[np.bool_]) -> dict[str, float]:
+    names = np.array([(image.generator or "unnamed") if image.label else "real" for image in images])
+    return {str(name): float(right[names == name].mean()) for name in np.unique(names)}

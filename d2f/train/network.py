@@ -1,254 +1,229 @@
-"""`d2f train` for networks: a recipe and images in; a run folder, a weights file and its figures out."""
+"""The network fitter: weights to start from, tiles, the loop, and the best epoch's figures under every attack."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
-from mlx.utils import tree_flatten
+from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Floats
+from d2f.data.dataset import Dataset
+from d2f.data.groups import digest_of
+from d2f.engine.plan import Step
 from d2f.models import arrays_of, freeze, from_published, load_arrays
-from d2f.plugins.build import build, read_options
-from d2f.plugins.catalog import Catalog
-from d2f.train.attacks import measure_all
-from d2f.train.feeding import Feeder, label_counts, tile_weights
-from d2f.train.folder import Log, Position, RunFolder, read_log, restore
-from d2f.train.loop import BEST, LAST, Loop
-from d2f.train.material import cut_parts, facts
-from d2f.train.measuring import Measured, fitting_batch
-from d2f.train.network_recipe import NetworkRecipe, Start
-from d2f.train.operations import Augmenter
-from d2f.train.report import write_report
-from d2f.train.stepping import Rates, Stepper, UpdateSize, check_head, make_optimiser, wants_compiling
-from d2f.train.tiles import TileSet
-from d2f.train.work import Parts, Processes, Request, Silent, TrainedNetwork, Watcher, Work, parts
-from d2f.weights import WeightsFile, read_weights, resolve, short_digests, write_weights
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from d2f.plugins.build import read_options
+from d2f.train.augment import loaded_steps
+from d2f.train.figures import ValidationFigures
+from d2f.train.folder import run_facts
+from d2f.train.images import (
+    DividedSet,
+    divide,
+    look_alike,
+    require_both,
+    require_separate_files,
+    shared_names,
+)
+from d2f.train.loop import Trainer
+from d2f.train.processes import Processes
+from d2f.train.recipe import StartSettings
+from d2f.train.run import FittedModel, Run, Watcher
+from d2f.train.stepping import check_head, fitting_batch
+from d2f.train.tiles import TileCutter, TileSet, label_counts, make_tiles
+from d2f.weights import WeightsFile, read_weights, resolve, short_digests
 
 
 @dataclass(frozen=True)
-class Started:
-    """A network before its first step."""
+class StartedNetwork:
+    """A network before its first step, and the weights file that it was loaded from."""
 
     network: Any
-    sha256: str = ""
-    trained_on: NDArray[np.uint64] | None = None
+    weights: WeightsFile | None = None
 
 
-def start(work: Work) -> Started:
-    """Return a recipe's network, drawn from its seed or loaded; faults are raised before images are read."""
-    recipe = work.recipe
+class NetworkFitter:
+    """Fits a trainable with `build`, in one process or in several that `mlx.launch` started."""
+
+    def __init__(self, processes: Processes) -> None:
+        self.processes, self.rank = processes, processes.rank
+
+    @classmethod
+    def joined(cls, watcher: Watcher) -> NetworkFitter:
+        """Join the other processes, if there are any."""
+        processes = Processes.found()
+        if processes.count > 1 and processes.rank == 0:
+            watcher.say(f"{processes.count} processes train together, each on its share of every update")
+        return cls(processes)
+
+    def check(self, run: Run) -> None:
+        """See that nothing is requested that only estimators have."""
+        for option, given in (("--cache", run.request.cache), ("--oof-folds", run.request.oof_folds)):
+            if given is not None:
+                raise D2FError.of("D2F607", f"{option} is for estimators, and '{run.recipe.train}' is a network")
+
+    def fit(self, run: Run) -> FittedModel:
+        """Cut tiles, train and measure."""
+        recipe = run.recipe
+        divided = divide(recipe, run.request.data, run.request.fold, run.watcher.say)
+        # Before the images are decoded, which takes long: what is wrong with a stage or the network is known at once.
+        attacks = {spec: loaded_steps(spec, run.catalog, f"measure[{i}]") for i, spec in enumerate(recipe.measure)}
+        at_once, started = _most_at_once(run), start(run)
+        with ExitStack() as held:
+            training, validation, digests = _cut_parts(run, divided, held)
+            facts = run_facts(recipe, divided.training, training.digests) | {"tile": str(recipe.tiles.size)}
+            if started.weights is not None:
+                facts["start"] = started.weights.sha256
+            run.folder.describe(recipe, facts | digests, run.request.resume)
+            trainer = Trainer(run, started.network, training, validation, self.processes, at_once)
+            if not run.request.resume or trainer.position.log == 0:
+                trainer.log.write("start", **facts, **trainer.sizes())
+            trainer.train()
+            figures = {"clean": trainer.measure(validation)}
+            for name, dataset, steps in _further(divided, attacks):
+                if (found := _measured(run, trainer, name, dataset, steps)) is not None:
+                    figures[name] = found
+        facts["epoch"] = str(trainer.position.best_epoch + 1)
+        trained_on = _trained_on(training, started)
+        return FittedModel(arrays_of(trainer.network), facts, trained_on, figures, divided.validation, trainer.log)
+
+
+def start(run: Run) -> StartedNetwork:
+    """Return a recipe's network, drawn from its seed or loaded."""
+    recipe = run.recipe
     mx.random.seed(recipe.seed)
-    started = Started(work.trainable.build())
+    started = StartedNetwork(run.trainable.build())
     if recipe.start is not None:
-        held = read_weights(resolve(recipe.start.weights, work.catalog.weights))
-        started = Started(started.network, held.sha256, held.trained_on)
+        held = read_weights(resolve(recipe.start.weights, run.catalog.weights))
+        started = StartedNetwork(started.network, held)
         _load(started.network, held, recipe.start)
-        for line in _differences(work, started.network, held, recipe.start):
-            work.watcher.say(line)
+        for line in _differences(run, started.network, held, recipe.start):
+            run.watcher.say(line)
     started.network.eval()
     side = recipe.tiles.size
     check_head(started.network(mx.zeros((1, side, side, 3))), recipe.loss)
     return started
 
 
-def _load(network: Any, held: WeightsFile, wanted: Start) -> None:
+def _load(network: Any, held: WeightsFile, settings: StartSettings) -> None:
     arrays: dict[str, Any] = held.arrays
-    if wanted.publisher != "d2f":
-        arrays = from_published(arrays, wanted.publisher, drop_head=True).arrays
-    load_arrays(network, arrays, wanted.weights, new_head=True)
-    if wanted.freeze is None:
+    if settings.publisher != "d2f":
+        arrays = from_published(arrays, settings.publisher, drop_head=True).arrays
+    load_arrays(network, arrays, settings.weights, new_head=True)
+    if settings.freeze is None:
         return
     try:
-        freeze(network, wanted.freeze)
+        freeze(network, settings.freeze)
     except ValueError as error:
         raise D2FError.of("D2F606", f"start.freeze: {error}") from error
 
 
-def _differences(work: Work, network: Any, held: WeightsFile, wanted: Start) -> list[str]:
-    """Say where a network is not the one that its starting weights were made with, though their arrays fit."""
-    if wanted.publisher != "d2f":
+def _differences(run: Run, network: Any, held: WeightsFile, settings: StartSettings) -> list[str]:
+    """Return where a network is not the one that its starting weights were made with, though their arrays fit."""
+    if settings.publisher != "d2f":
         # Networks of d2f.models have the attribute; others do with pixels as they please.
         bare = getattr(network, "normalise", "unknown") is None
-        said = (
-            f"{wanted.publisher}'s weights were made with normalised pixels: see `normalise` in docs/reference/recipes"
-        )
-        return [said] if bare else []
-    if held.metadata.get("trainable") != work.recipe.train:
+        page = "see `normalise` in docs/reference/recipes"
+        return [f"{settings.publisher}'s weights were made with normalised pixels: {page}"] if bare else []
+    if held.metadata.get("trainable") != run.recipe.train:
         return []
-    kind = type(work.trainable)
-    now = read_options("trainable", kind, work.recipe.with_).model_dump(mode="json")
+    kind = type(run.trainable)
+    now = read_options("trainable", kind, run.recipe.with_).model_dump(mode="json")
     try:
         before = read_options("trainable", kind, json.loads(held.metadata["options"])).model_dump(mode="json")
     except D2FError:
         # Of an older version of the trainable; the arrays fit nevertheless.
         return []
     changed = [f"{key}: {json.dumps(before[key])}" for key in now if before[key] != now[key]]
-    return [f"'{wanted.weights}' was made with other options: {', '.join(changed)}"] if changed else []
+    return [f"'{settings.weights}' was made with other options: {', '.join(changed)}"] if changed else []
 
 
-def make_loop(work: Work, started: Started, most: int, training: TileSet, validation: TileSet) -> Loop:
-    """Return the loop of a run, fresh or where its last checkpoint stood."""
-    recipe, processes, network = work.recipe, work.processes, started.network
-    optimiser = make_optimiser(recipe.optimiser)
-    position = _position(work, network, optimiser)
-    drawn = sum(label_counts(training.labels, recipe.balance))
-    size = UpdateSize.of(drawn, recipe.batch, recipe.accumulate, most, processes.count)
-    rates = Rates(recipe.schedule, recipe.optimiser.rate, max(1, size.updates(drawn)), recipe.epochs)
-    if position.rates:
-        rates.state = position.rates
-    reduce = processes.sum_tree if processes.count > 1 else None
-    stepper = Stepper(network, optimiser, recipe.loss.smoothing, recipe.optimiser.clip, wants_compiling(recipe), reduce)
-    weights, class_weights = _weights(recipe, training)
-    return Loop(
-        recipe=recipe,
-        stepper=stepper,
-        rates=rates,
-        size=size,
-        training=training,
-        validation=validation,
-        weights=weights,
-        class_weights=class_weights,
-        augmenter=Augmenter.of(recipe.augment, recipe.tiles.size, recipe.seed, work.catalog),
-        feeder=_feeder(work),
-        processes=processes,
-        folder=work.folder.path,
-        log=Log(work.folder.path / "log.jsonl", position.log, processes.rank == 0),
-        watcher=work.watcher,
-        position=position,
-        trained_before=started.trained_on,
-    )
-
-
-def most_at_once(work: Work) -> int:
+def _most_at_once(run: Run) -> int:
     """Return the most tiles that may go through the network at once, by a dry step where a recipe bounds memory."""
-    recipe = work.recipe
+    recipe = run.recipe
     if recipe.memory_bytes is None:
-        return recipe.batch
-    most = fitting_batch(work.trainable, recipe, recipe.memory_bytes)
-    work.watcher.say(f"{most} tiles at a time fit {recipe.memory}")
+        return int(recipe.batch)
+    most = fitting_batch(run.trainable, recipe, recipe.memory_bytes)
+    run.watcher.say(f"{most} tiles at a time fit {recipe.memory}")
     return most
 
 
-def _feeder(work: Work) -> Feeder:
-    feeder = Feeder(work.request.workers)
-    if not feeder.native:
-        work.watcher.say("mlx-data is not installed: plain threads feed the network, in the same order")
-    return feeder
+def _cut_parts(run: Run, divided: DividedSet, held: ExitStack) -> tuple[TileSet, TileSet, dict[str, str]]:
+    """Return the tiles that train and validate, and digests of what validates and tests; `held` drops the tiles.
+
+    Some tiles of both labels are in each part, and no file is in two.
+    """
+    for problem in shared_names(divided.training, divided.validation, divided.test):
+        run.watcher.say(str(problem))
+    training = _cut(run, divided.training, "training", held)
+    validation = _cut(run, divided.validation, "validation", held)
+    require_separate_files(training, validation)
+    # Now, and not when training is over: a broken image, or one that was trained on, would cost the run.
+    test = None if divided.test is None else _cut(run, divided.test, "test", held)
+    require_separate_files(training, validation, test)
+    for problem in look_alike(training, validation, test):
+        run.watcher.say(str(problem))
+    drawn = label_counts(training.labels, run.recipe.balance)
+    run.watcher.say(f"each epoch draws {drawn[0]} real and {drawn[1]} generated tiles")
+    digests = {"validation": _digest(validation)} | ({} if test is None else {"test": _digest(test)})
+    return training, validation, digests
 
 
-def _position(work: Work, network: Any, optimiser: Any) -> Position:
-    """Return where a run stands; one that goes on has its network and optimiser restored."""
-    last = work.folder.path / LAST
-    if not work.request.resume or not last.is_file():
-        return Position()
-    position = restore(last, network, optimiser)
-    work.watcher.say(f"goes on in epoch {position.epoch + 1}, after {position.update} updates")
-    return position
+def _cut(run: Run, dataset: Dataset, name: str, held: ExitStack) -> TileSet:
+    say, cutter = run.watcher.say, TileCutter(run.recipe, name == "training")
+    say(f"{name}: {dataset.describe()}")
+    tiles = _tiles(run, dataset, cutter, name, keep=name != "test")
+    held.callback(tiles.cache.close)
+    without = f"; {tiles.without} images have none: smaller than {cutter.side} pixels, or flat" if tiles.without else ""
+    counts = np.bincount(tiles.labels, minlength=2)
+    say(f"{name} tiles: {counts[0]} real, {counts[1]} generated{without}")
+    require_both(tiles.labels, f"{name} tiles", f"tiles are of {cutter.side} pixels: see `tiles` in the recipe")
+    return tiles
 
 
-def _weights(recipe: NetworkRecipe, tiles: TileSet) -> tuple[Floats, Floats]:
-    """Return with which weights tiles are drawn, and which they have in the loss, (tiles,) each."""
-    weights, even = tile_weights(tiles, recipe.balance.sources), np.ones(len(tiles))
-    drawing, loss = (even, weights) if recipe.balance.by == "weights" else (weights, even)
-    wanted = recipe.loss.class_weights
-    if wanted is not None:
-        loss = loss * (np.array(wanted) * 2 / sum(wanted))[tiles.labels]
-    return drawing, loss
+def _tiles(run: Run, dataset: Dataset, cutter: TileCutter, name: str, keep: bool = True) -> TileSet:
+    def progress(done: int, total: int) -> None:
+        run.watcher.images("tiles", done, total)
+
+    return make_tiles(dataset, cutter, run.folder.tile_file(name), run.request.workers, progress, keep)
 
 
-def sizes(loop: Loop) -> dict[str, Any]:
-    """Return what a log says of a run's size."""
-    parameters = sum(array.size for _, array in tree_flatten(loop.network.trainable_parameters()))
-    drawn = label_counts(loop.training.labels, loop.recipe.balance)
-    return {
-        "parameters": parameters,
-        "device": str(mx.default_device()),
-        "compiled": wants_compiling(loop.recipe),
-        "feeder": loop.feeder.name,
-        "processes": loop.processes.count,
-        "tiles": {"before": np.bincount(loop.training.labels, minlength=2).tolist(), "epoch": list(drawn)},
-        "update": {"tiles": loop.size.tiles, "batch": loop.size.batch, "batches": loop.size.batches},
-    }
+def _digest(tiles: TileSet) -> str:
+    return digest_of(zip(tiles.digests, tiles.dataset.labels.tolist(), strict=True))
 
 
-def end(work: Work, loop: Loop, divided: Parts, facts: dict[str, str]) -> TrainedNetwork:
-    """Measure the best epoch once more, and under attacks; write what a run leaves."""
-    folder, output = work.folder, work.request.output
-    loop.processes.wait()
-    load_arrays(loop.network, dict(read_weights(folder.path / BEST).arrays), BEST)
-    figures = measure_all(work.recipe, work.catalog, loop, divided, folder, work.request.workers)
-    sha256 = _write(work, loop, facts, figures) if loop.processes.rank == 0 else ""
-    return TrainedNetwork(output, sha256, figures, folder.path)
+def _further(
+    divided: DividedSet, attacks: dict[str, tuple[Step, ...]]
+) -> Iterator[tuple[str, Dataset, Sequence[Step]]]:
+    """Yield what else the best epoch is measured on: the validation images under each attack, the test images."""
+    for spec, steps in attacks.items():
+        yield spec, divided.validation, steps
+    if divided.test is not None:
+        yield "test", divided.test, ()
 
 
-def _write(work: Work, loop: Loop, facts: dict[str, str], figures: dict[str, Measured]) -> str:
-    folder, output = work.folder, work.request.output
-    best = loop.position.best_epoch + 1
-    told = {name: one.row() for name, one in figures.items()}
-    metadata = {**facts, "epoch": str(best), "measured": json.dumps(told, sort_keys=True)}
-    arrays = arrays_of(loop.network)
-    sha256 = write_weights(output, arrays, metadata, _trained_on(loop))
-    folder.write_npz(output.with_suffix(".npz"), arrays)
-    if not read_log(loop.log.path, "end"):
-        loop.log.write("end", best_epoch=best, measured=told, weights=output.name, sha256=sha256)
-    for line in write_report(folder.path, work.recipe, metadata, figures, loop.validation.dataset):
-        loop.watcher.say(line)
-    return sha256
+def _measured(
+    run: Run, trainer: Trainer, name: str, dataset: Dataset, steps: Sequence[Step]
+) -> ValidationFigures | None:
+    """Return the figures under an attack; None, with a note, where it leaves a label no tile."""
+    run.watcher.say(f"measures {name}")
+    cutter = TileCutter(run.recipe, False, tuple(steps))
+    tiles = _tiles(run, dataset, cutter, "measured")
+    try:
+        if set(tiles.labels.tolist()) == {0, 1}:
+            return trainer.measure(tiles)
+        run.watcher.say(f"{name} is left out: a label has no tile of {cutter.side} pixels")
+        return None
+    finally:
+        tiles.cache.close()
 
 
-def _trained_on(loop: Loop) -> NDArray[np.uint64]:
+def _trained_on(training: TileSet, started: StartedNetwork) -> NDArray[np.uint64]:
     """Return what the weights were trained on, by this run and by those that it started from."""
-    digests = short_digests(loop.training.digests)
-    return digests if loop.trained_before is None else np.union1d(digests, loop.trained_before)
-
-
-def train_network(recipe: NetworkRecipe, catalog: Catalog, request: Request, watcher: Watcher) -> TrainedNetwork:
-    """Train the network that a recipe asks for, and leave its weights and a run folder."""
-    if request.output.suffix != ".safetensors":
-        raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{request.output.name}'")
-    work = _work(recipe, catalog, request, watcher)
-    outputs = request.output, request.output.with_suffix(".npz")
-    work.folder.claim(recipe, request.resume, outputs, request.overwrite)
-    divided = parts(recipe, request.data, request.fold, work.watcher.say)
-    # Before the images are decoded, which may take long: what is wrong with the network is told at once.
-    most, started = most_at_once(work), start(work)
-    with cut_parts(work, divided) as material:
-        known = facts(recipe, material.training, divided, started.sha256)
-        work.folder.describe(recipe, known | material.measured, request.resume)
-        loop = make_loop(work, started, most, material.training, material.validation)
-        if not request.resume or loop.position.log == 0:
-            loop.log.write("start", **known, **sizes(loop))
-        loop.run()
-        return end(work, loop, divided, known)
-
-
-def _work(recipe: NetworkRecipe, catalog: Catalog, request: Request, watcher: Watcher) -> Work:
-    processes = Processes.found()
-    trainable = _network_trainable(recipe, catalog)
-    if processes.count > 1 and processes.rank == 0:
-        watcher.say(f"{processes.count} processes train together, each on its share of every update")
-    return Work(
-        recipe=recipe,
-        trainable=trainable,
-        catalog=catalog,
-        request=request,
-        folder=RunFolder(request.output.with_suffix(".run"), processes.rank),
-        processes=processes,
-        watcher=watcher if processes.rank == 0 else Silent(),
-    )
-
-
-def _network_trainable(recipe: NetworkRecipe, catalog: Catalog) -> Any:
-    trainable = build(catalog, "trainable", recipe.train, recipe.with_)
-    if not callable(getattr(trainable, "build", None)):
-        raise D2FError.of("D2F607", f"trainable '{recipe.train}' is no network: it has no `build`")
-    return trainable
+    digests = short_digests(training.digests)
+    before = None if started.weights is None else started.weights.trained_on
+    return digests if before is None else np.union1d(digests, before)

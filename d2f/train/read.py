@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.chain.yaml import ORDER, Key, Source, parse, read_text
-from d2f.engine.spec import parse_spec
-from d2f.plugins.build import Finding, build, findings
+from d2f.plugins.build import Finding, build, findings, spelled
 from d2f.plugins.catalog import Catalog
-from d2f.train.network_recipe import NetworkRecipe
-from d2f.train.operations import check as check_augmentations
-from d2f.train.recipe import Recipe
+from d2f.train.augment import augmentation_errors, loaded_steps
+from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
 
 CODE = "D2F606"
 BEGIN = "a recipe begins with the lines `d2f: 1` and `train: NAME`, the name as `d2f plugin list` shows it"
@@ -22,8 +19,8 @@ OF_THE_FILE = ("D2F102", "D2F107", "D2F108")
 """Problems of a file that is read as chain files are."""
 
 
-def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
-    """Read a recipe and see that every stage it names can be built.
+def read_recipe(path: str | Path, catalog: Catalog) -> EstimatorRecipe | NetworkRecipe:
+    """Read a recipe and see that every stage it names can be built and loaded.
 
     The trainable that it names says which keys there are: those of a network where it has a `build`.
     """
@@ -40,9 +37,8 @@ def read_recipe(path: str | Path, catalog: Catalog) -> Recipe | NetworkRecipe:
     if problems:
         raise D2FError(problems + _trainable_problems(source, catalog))
     recipe = model.model_validate(source.data)
-    wrong = [problem for part in _stages(recipe) for problem in _build_problems(source, catalog, *part)]
-    if isinstance(recipe, NetworkRecipe):
-        wrong += _augment_problems(source, catalog, recipe)
+    wrong = _build_problems(source, catalog, "trainable", recipe.train, recipe.with_, (), "train")
+    wrong += _augment_problems(source, catalog, recipe) + _measure_problems(source, catalog, recipe.measure)
     if wrong:
         raise D2FError(wrong)
     return recipe
@@ -59,16 +55,16 @@ def _of_a_recipe(problem: Problem, path: str | Path) -> Problem:
     return replace(problem, message=f"{before}{name}{after}", notes=notes)
 
 
-def _model(source: Source, catalog: Catalog) -> type[Recipe] | type[NetworkRecipe]:
+def _model(source: Source, catalog: Catalog) -> type[EstimatorRecipe] | type[NetworkRecipe]:
     data = source.data
     name = data.get("train") if isinstance(data, dict) else None
     if not isinstance(name, str):
-        return Recipe
+        return EstimatorRecipe
     try:
         stage = catalog.find("trainable", name)
     except D2FError as error:
         raise D2FError([_placed(source, problem, (), "train") for problem in error.problems], error.exit) from error
-    return NetworkRecipe if callable(getattr(stage, "build", None)) else Recipe
+    return NetworkRecipe if callable(getattr(stage, "build", None)) else EstimatorRecipe
 
 
 def _trainable_problems(source: Source, catalog: Catalog) -> list[Problem]:
@@ -80,15 +76,33 @@ def _trainable_problems(source: Source, catalog: Catalog) -> list[Problem]:
     return _build_problems(source, catalog, "trainable", name, options, (), "train")
 
 
-def _augment_problems(source: Source, catalog: Catalog, recipe: NetworkRecipe) -> list[Problem]:
-    wrong = check_augmentations(recipe.augment, catalog)
-    problems = [_placed(source, problem, path, "use") for path, error in wrong for problem in error.problems]
-    for i, attack in enumerate(recipe.measure):
-        try:
-            parse_spec(attack, catalog, f"measure[{i}]")
-        except D2FError as error:
-            problems += [replace(problem, place=source.value(("measure", i))) for problem in error.problems]
-    return problems
+def _augment_problems(source: Source, catalog: Catalog, recipe: EstimatorRecipe | NetworkRecipe) -> list[Problem]:
+    if isinstance(recipe, NetworkRecipe):
+        wrong = augmentation_errors(recipe.augment, catalog)
+        return [_placed(source, problem, path, "use") for path, error in wrong for problem in error.problems]
+    return [
+        problem
+        for i, variant in enumerate(recipe.augment)
+        if variant.steps
+        for problem in _spec_problems(source, catalog, variant.steps, ("augment", i, "steps"))
+    ]
+
+
+def _measure_problems(source: Source, catalog: Catalog, attacks: list[str]) -> list[Problem]:
+    return [
+        problem
+        for i, attack in enumerate(attacks)
+        for problem in _spec_problems(source, catalog, attack, ("measure", i))
+    ]
+
+
+def _spec_problems(source: Source, catalog: Catalog, spec: str, path: tuple[Key, ...]) -> list[Problem]:
+    """Return what is wrong with a SPEC, its stages built and loaded; the place is the SPEC's in the recipe."""
+    try:
+        loaded_steps(spec, catalog, spelled(path))
+    except D2FError as error:
+        return [replace(problem, place=source.value(path)) for problem in error.problems]
+    return []
 
 
 def _problem(source: Source, finding: Finding) -> Problem:
@@ -99,18 +113,6 @@ def _problem(source: Source, finding: Finding) -> Problem:
         notes = (finding.description,) if finding.description else ()
         return Problem(CODE, f"the key '{finding.path[-1]}' is missing", place, notes=notes)
     return Problem(CODE, f"{finding.name} {finding.message}", source.value(finding.path), notes=finding.notes)
-
-
-def _stages(recipe: Recipe | NetworkRecipe) -> Iterator[tuple[str, str, dict[str, Any], tuple[Key, ...], str]]:
-    """Yield kind, name, options, path and the name's key of every stage that a recipe names."""
-    yield "trainable", recipe.train, recipe.with_, (), "train"
-    if isinstance(recipe, NetworkRecipe):
-        return
-    for i, augmentation in enumerate(recipe.augment):
-        for j, step in enumerate(augmentation.steps):
-            yield "preprocessor", step.use, step.with_, ("augment", i, "steps", j), "use"
-    for i, step in enumerate(recipe.measure):
-        yield "preprocessor", step.use, step.with_, ("measure", i), "use"
 
 
 def _build_problems(
@@ -127,5 +129,5 @@ def _build_problems(
 def _placed(source: Source, problem: Problem, path: tuple[Key, ...], key: str) -> Problem:
     if problem.place is not None:
         return problem
-    below = (*path, "with") if problem.code == "D2F114" and (*path, "with") in source.values else (*path, key)
+    below = (*path, "with") if problem.code == "D2F114" and source.node((*path, "with")) is not None else (*path, key)
     return replace(problem, place=source.value(below))

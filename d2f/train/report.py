@@ -1,4 +1,4 @@
-"""What a person looks at after a run: model card, figures, the worst mistakes."""
+"""What a person looks at after a run: model card, plots, the worst mistakes; and TensorBoard's scalars."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import html
 import io
 import json
 import os
+import platform
+import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,22 +20,52 @@ import numpy as np
 
 from d2f.api.errors import D2FError
 from d2f.data.dataset import Dataset, Labelled
-from d2f.train.folder import read_log
-from d2f.train.measuring import Measured
-from d2f.train.network_recipe import NetworkRecipe
+from d2f.train.figures import ValidationFigures, figures_table, markdown
+from d2f.train.folder import LOG, read_log, write_output
+from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
 
 SIDE = 192
 """The longer side of a thumbnail, in pixels."""
 
+WORST = 48
+"""Mistakes that are listed."""
+
+NO_PLOTS = "no plots: matplotlib is not installed (pip install 'd2f[train]')"
+NO_SCALARS = "no TensorBoard scalars: tensorboardX is not installed (pip install 'd2f[train]')"
+SCALARS = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
 STYLE = (
     "body{font:14px system-ui;margin:2em}main{display:flex;flex-wrap:wrap;gap:1em}"
     "figure{margin:0;width:192px}figcaption{overflow-wrap:anywhere;font-size:12px}"
 )
 
 
+def write_report(
+    folder: Path,
+    recipe: EstimatorRecipe | NetworkRecipe,
+    facts: dict[str, str],
+    figures: dict[str, ValidationFigures],
+    measured_on: Dataset,
+) -> Iterator[str]:
+    """Write the report's files into a run folder, and yield messages about them."""
+    clean = figures["clean"]
+    epochs = read_log(folder / LOG, "epoch")
+    worst = mistakes(measured_on, clean)
+    write_output(folder / "card.md", card(recipe, facts, figures, epochs))
+    lines = "".join(json.dumps(one.row(), ensure_ascii=False) + "\n" for one in worst)
+    write_output(folder / "mistakes.jsonl", lines)
+    write_output(folder / "mistakes.html", gallery(worst))
+    if find_spec("matplotlib") is None:
+        yield NO_PLOTS
+    else:
+        if epochs:
+            write_output(folder / "curves.png", png(curves(epochs)))
+        write_output(folder / "confusion.png", png(_confusion(clean)))
+    yield f"{len(worst)} mistakes are shown in {folder / 'mistakes.html'}"
+
+
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """An image that was called wrong, and its score: above 0 it was called generated."""
+    """An image on the wrong side of 0, and its score: above 0 it was called generated."""
 
     image: Labelled
     score: float
@@ -45,9 +78,17 @@ class Mistake:
         return {"path": image.path, "label": label, "score": round(self.score, 4), **more}
 
 
-def gallery(mistakes: list[Mistake]) -> str:
-    """Return the page, complete in itself."""
-    figures = "\n".join(_figure(one) for one in mistakes) or "<p>None.</p>"
+def mistakes(dataset: Dataset, figures: ValidationFigures) -> list[Mistake]:
+    """Return the images that were called wrong with the greatest scores, the worst first."""
+    margin = np.where(dataset.labels == 1, -figures.scores, figures.scores)
+    order = np.argsort(-np.nan_to_num(margin, nan=-np.inf), kind="stable")
+    chosen = [int(i) for i in order[:WORST] if margin[i] > 0]
+    return [Mistake(dataset[i], float(figures.scores[i])) for i in chosen]
+
+
+def gallery(worst: list[Mistake]) -> str:
+    """Return a page of mistakes, complete in itself."""
+    figures = "\n".join(_figure(one) for one in worst) or "<p>None.</p>"
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Worst mistakes</title><style>{STYLE}</style>'
     return f"{head}<h1>Worst mistakes</h1><main>\n{figures}\n</main></html>\n"
 
@@ -79,63 +120,56 @@ def _thumbnail(path: str) -> str:
 
 
 def card(
-    recipe: NetworkRecipe, facts: dict[str, str], figures: dict[str, Measured], epochs: list[dict[str, Any]]
+    recipe: EstimatorRecipe | NetworkRecipe,
+    facts: dict[str, str],
+    figures: dict[str, ValidationFigures],
+    epochs: list[dict[str, Any]],
 ) -> str:
-    """Return the card in Markdown."""
+    """Return the model card in Markdown."""
     clean = figures["clean"]
-    waited = sum(epoch["waited"] for epoch in epochs) / max(sum(epoch["seconds"] for epoch in epochs), 1e-9)
     blocks = [
         f"# {recipe.train}",
-        f"Trained by `d2f train` {facts['d2f']} on {facts['images']} images of {facts['collections']} collections, "
-        f"best in epoch {facts['epoch']} of {len(epochs)}. The device waited for images {waited:.0%} of the time.",
-        _table(("fact", "value"), [(name, f"`{facts[name]}`") for name in ("options", "recipe", "data", "seed")]),
+        f"Trained by `d2f train` {facts['d2f']} on {facts['images']} images of {facts['collections']} collections"
+        f"{_how_trained(facts, epochs)}.",
+        markdown(("fact", "value"), [(name, f"`{facts[name]}`") for name in ("options", "recipe", "data", "seed")]),
         "## Measured",
-        f"On {clean.images} images that were not trained on{_apart(recipe)}; they chose the best epoch, so that new "
-        "images may fare worse. An image counts as generated where its score is above 0.",
+        f"On {clean.images} images{_how_measured(recipe)}. An image counts as generated where its score is above 0.",
         figures_table(figures),
         "## By generator",
-        _table(("images of", "called right"), [(name, f"{share:.3f}") for name, share in clean.generators.items()]),
+        markdown(("images of", "called right"), [(name, f"{share:.3f}") for name, share in clean.generators.items()]),
         "## Confusion",
-        _table(
+        markdown(
             ("", "called real", "called generated"),
             [(name, *map(str, row)) for name, row in zip(("real", "generated"), clean.confusion, strict=True)],
         ),
         "## Recipe",
-        f"```json\n{json.dumps(recipe.model_dump(mode='json', by_alias=True), indent=2)}\n```",
+        f"```json\n{json.dumps(recipe.plain(), indent=2)}\n```",
         "A score is no probability: `d2f chain fit` makes one of it, on images that were not trained on.",
     ]
     return "\n\n".join(blocks) + "\n"
 
 
-def _apart(recipe: NetworkRecipe) -> str:
-    return "" if isinstance(recipe.data.validation, str) else " and share no collection with those that were"
+def _how_trained(facts: dict[str, str], epochs: list[dict[str, Any]]) -> str:
+    if not epochs:
+        return ""
+    waited = sum(epoch["waited"] for epoch in epochs) / max(sum(epoch["seconds"] for epoch in epochs), 1e-9)
+    best = f", best in epoch {facts['epoch']} of {len(epochs)}"
+    return f"{best}. The device waited for images {waited:.0%} of the time"
 
 
-def figures_table(figures: dict[str, Measured]) -> str:
-    """Return figures by name as a table in Markdown."""
-    head = ("under", "images", "loss", "accuracy", "balanced accuracy", "F1", "AUC")
-    rows = []
-    for name, one in figures.items():
-        numbers = (one.loss, one.accuracy, one.balanced_accuracy, one.f1, one.auc)
-        rows.append((name, str(one.images), *(f"{number:.3f}" for number in numbers)))
-    return _table(head, rows)
+def _how_measured(recipe: EstimatorRecipe | NetworkRecipe) -> str:
+    if isinstance(recipe, EstimatorRecipe):
+        return f", each scored by a model of {recipe.folds}-fold cross-validation that saw none of its collection"
+    apart = "" if isinstance(recipe.data.validation, str) else " and share no collection with those that were"
+    chosen = "they chose the best epoch, so that the figures are optimistic for new images"
+    return f" that were not trained on{apart}; {chosen}"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-ABSENT = "no plots: matplotlib is not installed (pip install 'd2f[train]')"
-
-
-def write_plots(folder: Path, epochs: list[dict[str, Any]], clean: Measured) -> str:
-    """Write ``curves.png`` and ``confusion.png``; return what there is to say, empty if nothing."""
-    if find_spec("matplotlib") is None:
-        return ABSENT
-    curves(epochs).savefig(folder / "curves.png", dpi=120)
-    _confusion(clean).savefig(folder / "confusion.png", dpi=120)
-    return ""
+def png(figure: Any) -> bytes:
+    """Return a figure of matplotlib as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
 
 
 def curves(epochs: list[dict[str, Any]]) -> Any:
@@ -152,7 +186,7 @@ def curves(epochs: list[dict[str, Any]]) -> Any:
     for name in ("accuracy", "auc"):
         rights.plot(numbers, [epoch["validation"][name] for epoch in epochs], label=f"validation {name}")
     rights.set_ylim(0, 1.02)
-    # Places of their own: matplotlib's search for the best one warns where it is slow.
+    # Fixed places: matplotlib's search for the best one warns where it is slow.
     for axes, what, place in ((losses, "loss, nats", "upper right"), (rights, "share", "lower right")):
         for epoch in best:
             axes.axvline(epoch, color="grey", linestyle=":", label=f"best epoch, {epoch}")
@@ -162,7 +196,7 @@ def curves(epochs: list[dict[str, Any]]) -> Any:
     return figure
 
 
-def _confusion(clean: Measured) -> Any:
+def _confusion(clean: ValidationFigures) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure((3.6, 3.2), layout="constrained")
@@ -178,33 +212,38 @@ def _confusion(clean: Measured) -> Any:
     return figure
 
 
-WORST = 48
-"""Mistakes that are listed."""
+def write_scalars(folder: Path, epoch: int, loss: float, rate: float, figures: ValidationFigures) -> str:
+    """Add an epoch, counted from 1, to ``folder/tensorboard``; return what went wrong, empty if nothing.
 
+    Each epoch is a file of its own, so that a killed run leaves none open; TensorBoard joins them. They say nothing
+    that the log does not, so that a disk without space for them ends no run. Written in this thread: tensorboardX's
+    own SummaryWriter is a thread that dies of a full disk unnoticed.
+    """
+    if find_spec("tensorboardX") is None:
+        return NO_SCALARS if epoch == 1 else ""
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.proto.summary_pb2 import Summary
+    from tensorboardX.record_writer import RecordWriter
 
-def write_report(
-    folder: Path, recipe: NetworkRecipe, facts: dict[str, str], figures: dict[str, Measured], validation: Dataset
-) -> Iterator[str]:
-    """Write the report's files into a run folder, and yield what there is to say of them."""
-    clean = figures["clean"]
-    epochs = read_log(folder / "log.jsonl", "epoch")
-    worst = mistakes(validation, clean)
-    lines = "".join(json.dumps(one.row(), ensure_ascii=False) + "\n" for one in worst)
+    values = {"training/loss": loss, "training/rate": rate}
+    values |= {f"validation/{name}": getattr(figures, name) for name in SCALARS}
+    values |= {f"called right/{name}": share for name, share in figures.generators.items()}
+    summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+    now = time.time()
+    events = (
+        Event(wall_time=now, file_version="brain.Event:2"),
+        # The start of a session: what an earlier run logged of this step and later ones no longer counts.
+        Event(wall_time=now, step=epoch, session_log=SessionLog(status=SessionLog.START)),
+        Event(wall_time=now, step=epoch, summary=summary),
+    )
+    file = folder / "tensorboard" / f"events.out.tfevents.{int(now):010}.{platform.node()}.{epoch:05}"
     try:
-        (folder / "card.md").write_text(card(recipe, facts, figures, epochs), encoding="utf-8")
-        (folder / "mistakes.jsonl").write_text(lines, encoding="utf-8")
-        (folder / "mistakes.html").write_text(gallery(worst), encoding="utf-8")
-        said = write_plots(folder, epochs, clean)
+        file.parent.mkdir(exist_ok=True)
+        with closing(RecordWriter(str(file))) as writer:
+            for event in events:
+                writer.write(event.SerializeToString())
     except OSError as error:
-        raise D2FError.of("D2F004", f"'{folder}' cannot be written: {error.strerror}") from error
-    if said:
-        yield said
-    yield f"{len(worst)} mistakes are shown in {folder / 'mistakes.html'}"
-
-
-def mistakes(dataset: Dataset, measured: Measured) -> list[Mistake]:
-    """Return the images that were called wrong with the greatest scores, the worst first."""
-    margin = np.where(dataset.labels == 1, -measured.scores, measured.scores)
-    order = np.argsort(-np.nan_to_num(margin, nan=-np.inf), kind="stable")
-    chosen = [int(i) for i in order[:WORST] if margin[i] > 0]
-    return [Mistake(dataset[i], float(measured.scores[i])) for i in chosen]
+        with suppress(OSError):
+            file.unlink()
+        return f"epoch {epoch} is missing from TensorBoard's scalars: {error.strerror}"
+    return ""

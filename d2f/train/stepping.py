@@ -1,4 +1,4 @@
-"""How many tiles make an update, and in how many batches they go through the network."""
+"""One update: losses, gradients added over batches, the optimiser, its rate, and how many tiles make an update."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
+import numpy as np
 from mlx.utils import tree_map
 
 from d2f.api.errors import D2FError
-from d2f.train.network_recipe import Loss, NetworkRecipe, Optimiser, Schedule
+from d2f.train.recipe import LossSettings, NetworkRecipe, OptimiserSettings, ScheduleSettings
 
 
 def tile_losses(logits: mx.array, labels: mx.array, smoothing: float = 0.0) -> mx.array:
@@ -30,19 +31,18 @@ def tile_losses(logits: mx.array, labels: mx.array, smoothing: float = 0.0) -> m
     return nn.losses.cross_entropy(logits, labels.astype(mx.int32), label_smoothing=smoothing, reduction="none")
 
 
-def scores(logits: mx.array) -> mx.array:
+def logit_scores(logits: mx.array) -> mx.array:
     """Return one score a tile, shape (n,): the logit of generated over real."""
     return logits if logits.ndim == 1 else logits[:, 1] - logits[:, 0]
 
 
-def check_head(logits: Any, loss: Loss) -> int:
+def check_head(logits: Any, loss: LossSettings) -> int:
     """Return how many logits a network has; refuse a loss that does not fit them."""
     heads = 1 if logits.ndim == 1 else logits.shape[1]
     wanted = {"auto": (1, 2), "binary-cross-entropy": (1,), "cross-entropy": (2,)}[loss.use]
     if logits.ndim > 2 or heads not in wanted:
-        message = (
-            f"the network gives {heads} logits a tile, and the loss '{loss.use}' wants {' or '.join(map(str, wanted))}"
-        )
+        expected = " or ".join(map(str, wanted))
+        message = f"the network gives {heads} logits a tile, and the loss '{loss.use}' expects {expected}"
         raise D2FError.of("D2F606", message, "set `logits` under the recipe's `with`, or `use` under its `loss`")
     return heads
 
@@ -100,7 +100,7 @@ class Stepper:
         mx.eval(self.network.state, self.optimiser.state)
 
 
-def make_optimiser(wanted: Optimiser) -> optim.Optimizer:
+def make_optimiser(wanted: OptimiserSettings) -> optim.Optimizer:
     """Return the optimiser that a recipe names."""
     if wanted.use == "sgd":
         return optim.SGD(wanted.rate, wanted.momentum, wanted.decay, nesterov=wanted.nesterov)
@@ -110,7 +110,7 @@ def make_optimiser(wanted: Optimiser) -> optim.Optimizer:
 
 
 def wants_compiling(recipe: NetworkRecipe) -> bool:
-    """Say whether the step is compiled: `auto` does so off the CPU, where it costs seconds and gains little."""
+    """Return whether the step is compiled: `auto` does so off the CPU, where it costs seconds and gains little."""
     return recipe.compile == "on" or (recipe.compile == "auto" and mx.default_device() != mx.cpu)
 
 
@@ -125,7 +125,7 @@ def _weighted_loss(network: nn.Module, smoothing: float) -> Callable[[mx.array, 
 class Rates:
     """A schedule over a run."""
 
-    schedule: Schedule
+    schedule: ScheduleSettings
     top: float
     updates: int
     epochs: int
@@ -150,7 +150,7 @@ class Rates:
         return float(schedule.factor**self._reductions)
 
     def tell(self, loss: float) -> None:
-        """Hear an epoch's validation loss: `plateau` reduces after `patience` epochs without a lower one."""
+        """Take an epoch's validation loss: `plateau` reduces after `patience` epochs without a lower one."""
         if self.schedule.use != "plateau":
             return
         if loss < self._best:
@@ -194,3 +194,59 @@ class UpdateSize:
     def updates(self, tiles: int) -> int:
         """Return how many updates an epoch of so many tiles makes; what is left over waits for another epoch."""
         return tiles // self.tiles
+
+
+MEMORY_WORDS = ("alloc", "memory")
+"""What a device says that has none left."""
+
+
+def add_in_parts(stepper: Stepper, pixels: Any, labels: Any, weights: Any, say: Callable[[str], None]) -> float:
+    """Add a batch to an update and return its loss; where memory does not suffice, in halves, which is said.
+
+    On Metal and CUDA a failed allocation raises; on a CPU it ends the process: see `fitting_batch`.
+    """
+    before = tree_map(lambda array: array, stepper.network.parameters()), stepper.pending
+    try:
+        return float(stepper.add(pixels, labels, weights).item())
+    except RuntimeError as error:
+        if len(pixels) < 2 or not any(word in str(error).lower() for word in MEMORY_WORDS):
+            raise
+    stepper.network.update(before[0])
+    stepper.pending = before[1]
+    mx.clear_cache()
+    say(f"a batch of {len(pixels)} tiles does not fit the device's memory: it is taken in halves")
+    middle, total = len(pixels) // 2, 0.0
+    for half in (slice(None, middle), slice(middle, None)):
+        total += add_in_parts(stepper, pixels[half], labels[half], weights[half], say)
+    return total
+
+
+TRIED = (2, 4)
+"""Tiles of the two dry steps; memory grows evenly with tiles."""
+
+
+def step_peak(trainable: Any, recipe: NetworkRecipe, tiles: int) -> int:
+    """Return the most bytes that MLX holds during a step of so many tiles on a fresh network."""
+    side = recipe.tiles.size
+    mx.clear_cache()
+    mx.reset_peak_memory()
+    stepper = Stepper(trainable.build(), make_optimiser(recipe.optimiser), recipe.loss.smoothing)
+    stepper.add(np.zeros((tiles, side, side, 3), np.uint8), np.arange(tiles) % 2, np.full(tiles, 1 / tiles))
+    stepper.update(0.0)
+    return int(mx.get_peak_memory())
+
+
+def fitting_batch(trainable: Any, recipe: NetworkRecipe, budget: int) -> int:
+    """Return the largest divisor of a recipe's batch whose step stays within a budget in bytes.
+
+    On a CPU an allocation that fails ends the process, so that nothing is left to be caught: it is measured before.
+    """
+    least, more = (step_peak(trainable, recipe, tiles) for tiles in TRIED)
+    each = max(0.0, (more - least) / (TRIED[1] - TRIED[0]))
+    divisors = [number for number in range(1, recipe.batch + 1) if recipe.batch % number == 0]
+    needed = {number: least + (number - TRIED[0]) * each for number in divisors}
+    within = [number for number in divisors if needed[number] <= budget]
+    if not within:
+        message = f"a step of one tile takes {needed[1] / 1e6:.0f} MB, more than the {budget / 1e6:.0f} MB of `memory`"
+        raise D2FError.of("D2F624", message, "allow more, or take a smaller network, an early stem or smaller tiles")
+    return max(within)

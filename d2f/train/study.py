@@ -1,30 +1,216 @@
-"""A trial's key: it changes with everything that the trial's result depends on."""
+"""Several runs of a network's recipe, one table: k-fold, a sweep (grid or random), an ablation."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from d2f.api.errors import D2FError
+from d2f.api.errors import D2FError, Place, Problem
+from d2f.cache import key_of
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of, file_sha256
+from d2f.engine.spec import parse_spec, parts, read_value, write_value
+from d2f.plugins.build import Finding, build, findings, read_options, spelled
 from d2f.plugins.catalog import Catalog
-from d2f.train.estimator import plain, recipe_digest
-from d2f.train.folder import RUN
-from d2f.train.network import train_network
-from d2f.train.network_recipe import Start
-from d2f.train.outputs import need_place
-from d2f.train.trials import Trial
-from d2f.train.work import Request, Watcher, parts
+from d2f.train.augment import OPERATIONS, augmentation_errors, loaded_steps
+from d2f.train.figures import markdown
+from d2f.train.folder import RUN, make_folder, plain, require_place, write_output
+from d2f.train.images import divide
+from d2f.train.recipe import NetworkRecipe, recipe_digest, with_values
+from d2f.train.report import png
+from d2f.train.run import TrainRequest, Watcher, train
 from d2f.weights import read_weights, resolve
+
+FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
+ROWS = "rows.jsonl"
+ENDS = ("D2F004", "D2F620")
+"""A full disk and broken images end a study; what is wrong with one trial does not."""
+
+REPEATS = ({"fold"}, {"seed"})
+"""What differs between trials that are one recipe, run several times: only such have a mean."""
+
+RANGE = re.compile(r"([^/\\\"'\[\]{}]+?)\.\.([^/\\\"'\[\]{}]+)")
+"""A range; a path with ``..`` in it, or a text in quotes, is none."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a study."""
+
+    name: str
+    recipe: NetworkRecipe
+    values: dict[str, Any] = field(default_factory=dict)
+    fold: tuple[int, int] | None = None
+
+
+def fold_trials(recipe: NetworkRecipe, folds: int) -> list[Trial]:
+    """Return a trial for each fold."""
+    return [Trial(f"fold {one + 1} of {folds}", recipe, {"fold": one + 1}, (one, folds)) for one in range(folds)]
+
+
+def grid_trials(recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str]) -> list[Trial]:
+    """Return a trial for each combination of the values that ``KEY=V1,V2`` list."""
+    keys = dict(read_set(text) for text in sets)
+    for key, values in keys.items():
+        if any(isinstance(value, ValueRange) for value in values):
+            raise D2FError.of("D2F001", f"'{key}' has a range, from which only a random search draws", "add --random N")
+    combinations = itertools.product(*keys.values())
+    return [_changed(recipe, catalog, dict(zip(keys, values, strict=True))) for values in combinations]
+
+
+def random_trials(
+    recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str], count: int, seed: int = 0
+) -> list[Trial]:
+    """Return `count` trials from lists (``KEY=V1,V2``) and ranges (``KEY=LOW..HIGH``), each seeded by its number."""
+    keys = dict(read_set(text) for text in sets)
+    trials: dict[str, Trial] = {}
+    for number in range(count):
+        random = np.random.default_rng((seed, number))
+        trial = _changed(recipe, catalog, {key: _drawn(values, random) for key, values in keys.items()})
+        trials.setdefault(trial.name, trial)
+    return list(trials.values())
+
+
+def ablation_trials(recipe: NetworkRecipe, catalog: Catalog) -> list[Trial]:
+    """Return the recipe as it is, and without one thing at a time.
+
+    Left out are each augmentation, all of them, the balancing, and what the trainable names in ``ablations()``, or
+    else its option `residual`.
+    """
+    trials = [Trial("as it is", recipe)]
+    for name, options in _simpler(recipe, catalog).items():
+        trials.append(Trial(name, recipe.changed({"with": options}), {"with": options}))
+    steps = recipe.plain()["augment"]
+    for i, augmentation in enumerate(recipe.augment):
+        named = " or ".join(dict.fromkeys(choice.use for choice in augmentation.choices))
+        rest = steps[:i] + steps[i + 1 :]
+        trials.append(Trial(f"without {named} ({i + 1})", recipe.changed({"augment": rest}), {"augment": i}))
+    if len(steps) > 1:
+        trials.append(Trial("without augmentation", recipe.changed({"augment": []}), {"augment": "none"}))
+    if recipe.balance.by != "none" or recipe.balance.sources < 1.0:
+        changes = {"balance.by": "none", "balance.sources": 1.0}
+        trials.append(Trial("without balancing", recipe.changed(changes), changes))
+    return trials
+
+
+def _simpler(recipe: NetworkRecipe, catalog: Catalog) -> Mapping[str, dict[str, Any]]:
+    """Return a trainable's own simpler variants: name to options."""
+    trainable = build(catalog, "trainable", recipe.train, recipe.with_)
+    named = getattr(trainable, "ablations", None)
+    if callable(named):
+        simpler: Mapping[str, dict[str, Any]] = named()
+        return simpler
+    options = read_options("trainable", type(trainable), recipe.with_)
+    if getattr(options, "residual", False) is True:
+        return {"without residual connections": {**recipe.with_, "residual": False}}
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRange:
+    """Numbers from `low` to `high`, which are whole where both bounds are."""
+
+    low: int | float
+    high: int | float
+
+    def draw(self, random: np.random.Generator) -> int | float:
+        """Return a number: whole ones evenly, others evenly in their logarithm where both bounds are above 0."""
+        low, high = self.low, self.high
+        if isinstance(low, int) and isinstance(high, int):
+            return int(random.integers(low, high, endpoint=True))
+        if low > 0 and high > 0:
+            return float(f"{math.exp(random.uniform(math.log(low), math.log(high))):.4g}")
+        return float(f"{random.uniform(low, high):.4g}")
+
+
+def read_set(text: str) -> tuple[str, list[Any]]:
+    """Return the key and its values, a `ValueRange` for each ``LOW..HIGH``; commas in brackets part nothing.
+
+    Examples
+    --------
+    >>> read_set("copies.qualities=[70,98],[80,90]")
+    ('copies.qualities', [[70, 98], [80, 90]])
+    >>> read_set("optimiser.rate=0.1,1e-4..1e-2")
+    ('optimiser.rate', [0.1, ValueRange(low=0.0001, high=0.01)])
+    """
+    key, equals, values = text.partition("=")
+    if not key or not equals or not values:
+        raise D2FError.of(
+            "D2F001", f"'{text}' is not understood", "write KEY=VALUE,VALUE, such as optimiser.rate=0.1,0.01"
+        )
+    try:
+        return key, [_value(values[first:last].strip()) for first, last in parts(values, ",")]
+    except ValueError as error:
+        raise D2FError.of("D2F001", f"'{text}' is not understood: {error}") from error
+
+
+def _value(text: str) -> Any:
+    found = RANGE.fullmatch(text)
+    if found is None:
+        return read_value(text)
+    low, high = map(read_value, found.groups())
+    for bound in (low, high):
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not abs(bound) < 2**63:
+            raise ValueError(f"the range '{text}' is not of two numbers")
+    if low > high:
+        raise ValueError(f"the range '{text}' begins above its end")
+    return ValueRange(low, high)
+
+
+def _drawn(values: list[Any], random: np.random.Generator) -> Any:
+    drawn = values[int(random.integers(len(values)))]
+    return drawn.draw(random) if isinstance(drawn, ValueRange) else drawn
+
+
+def _changed(recipe: NetworkRecipe, catalog: Catalog, changes: dict[str, Any]) -> Trial:
+    """Return the trial of a changed recipe; what is wrong with it is raised before any trial begins."""
+    plain_recipe = recipe.plain()
+    for key, value in changes.items():
+        try:
+            with_values(plain_recipe, {key: value})
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise D2FError.of("D2F606", f"the recipe has no key '{key}'") from None
+    wrong = list(findings(NetworkRecipe, plain_recipe))
+    if wrong:
+        raise D2FError(list(_problems(wrong)))
+    made = NetworkRecipe.model_validate(plain_recipe)
+    read_options("trainable", catalog.find("trainable", made.train), made.with_)
+    if unbuilt := [*_unbuilt(made, catalog, changes)]:
+        raise D2FError(unbuilt)
+    return Trial(", ".join(f"{key}={write_value(value)}" for key, value in changes.items()), made, changes)
+
+
+def _unbuilt(recipe: NetworkRecipe, catalog: Catalog, changes: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with the stages that a changed recipe names, where the change may have done it."""
+    changed = {key.partition(".")[0] for key in changes}
+    for path, error in augmentation_errors(recipe.augment, catalog) if "augment" in changed else ():
+        for problem in error.problems:
+            yield replace(problem, place=Place("--set", path=spelled(path)))
+    for i, attack in enumerate(recipe.measure if "measure" in changed else ()):
+        try:
+            loaded_steps(attack, catalog, f"measure[{i}]")
+        except D2FError as error:
+            yield from error.problems
+
+
+def _problems(wrong: Sequence[Finding]) -> Iterator[Problem]:
+    for finding in wrong:
+        messages = {
+            "unknown": f"unknown key '{finding.name}'",
+            "missing": f"the key '{finding.name}' is missing",
+            "value": f"{finding.name} {finding.message}",
+        }
+        yield Problem("D2F606", messages[finding.sort], notes=finding.notes)
 
 
 @dataclass(frozen=True)
@@ -36,13 +222,14 @@ class TrialKeys:
     _known: dict[str, str] = field(default_factory=dict, repr=False)
 
     def of(self, trial: Trial) -> str:
-        """Return the key: of recipe, fold, the images that train, validate and test, and the weights to start from."""
-        divided = parts(trial.recipe, self.data, trial.fold)
-        told = [recipe_digest(trial.recipe), str(trial.fold)]
-        told += [self._images(part) for part in (divided.training, divided.validation)]
-        told.append("" if divided.test is None else self._images(divided.test))
-        told.append("" if trial.recipe.start is None else self._weights(trial.recipe.start))
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        """Return the key: of recipe, fold, images, starting weights, the code of every stage, d2f's version."""
+        recipe, divided = trial.recipe, divide(trial.recipe, self.data, trial.fold)
+        images = [self._images(part) for part in (divided.training, divided.validation, divided.test) if part]
+        start = "" if recipe.start is None else self._weights(recipe.start.weights)
+        facts = [recipe_digest(recipe), trial.fold, images, start]
+        key = key_of("trial", *facts, code=_stages(recipe, self.catalog))
+        # A stage made in an interpreter has no code to name it by: such trials are known by their recipe alone.
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16] if key is None else key.hex()[:16]
 
     def _images(self, dataset: Dataset) -> str:
         return digest_of((self._file(image.path), image.label) for image in dataset)
@@ -52,24 +239,24 @@ class TrialKeys:
             try:
                 self._known[path] = file_sha256(path)
             except OSError:
-                # Told as every broken image is, when it is decoded.
+                # Reported as every broken image is, when it is decoded.
                 self._known[path] = ""
         return self._known[path]
 
-    def _weights(self, start: Start) -> str:
-        name = f"weights {start.weights}"
+    def _weights(self, weights: str) -> str:
+        name = f"weights {weights}"
         if name not in self._known:
-            self._known[name] = read_weights(resolve(start.weights, self.catalog.weights)).sha256
+            self._known[name] = read_weights(resolve(weights, self.catalog.weights)).sha256
         return self._known[name]
 
 
-FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
-ROWS = "rows.jsonl"
-ENDS = ("D2F004", "D2F620")
-"""A full disk and broken images end a study; what is wrong with one trial does not."""
-
-REPEATS = ({"fold"}, {"seed"})
-"""What differs between trials that are one recipe, run several times: only such have a mean."""
+def _stages(recipe: NetworkRecipe, catalog: Catalog) -> Iterator[object]:
+    """Yield the trainable and every preprocessor of a recipe."""
+    yield catalog.find("trainable", recipe.train)
+    for spec in recipe.measure:
+        yield from (step.stage for step in parse_spec(spec, catalog))
+    names = {choice.use for augmentation in recipe.augment for choice in augmentation.choices} - OPERATIONS.keys()
+    yield from (catalog.find("preprocessor", name) for name in sorted(names))
 
 
 @dataclass(frozen=True)
@@ -88,22 +275,19 @@ class Study:
         A trial that fails has a row that says why, and costs no other.
         """
         # A file beneath the folder is one that leads to no place.
-        need_place(self.folder / ROWS)
+        require_place(self.folder / ROWS)
         keys = self._keys(trials)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            kept = self._kept()
-            rows = []
-            for number, (trial, key) in enumerate(zip(trials, keys, strict=True)):
-                done = isinstance(key, str) and key in kept
-                self.watcher.say(f"trial {number + 1} of {len(trials)}: {trial.name}{' is done' if done else ''}")
-                if isinstance(key, D2FError):
-                    rows.append(self._failed({"key": "", "trial": trial.name, "values": trial.values}, key))
-                else:
-                    rows.append(kept.get(key) or self._row(trial, key))
-            self._write(rows)
-        except OSError as error:
-            raise D2FError.of("D2F004", f"'{self.folder}' cannot be written: {error.strerror}") from error
+        make_folder(self.folder)
+        finished = self._finished()
+        rows = []
+        for number, (trial, key) in enumerate(zip(trials, keys, strict=True)):
+            done = isinstance(key, str) and key in finished
+            self.watcher.say(f"trial {number + 1} of {len(trials)}: {trial.name}{' is done' if done else ''}")
+            if isinstance(key, D2FError):
+                rows.append(self._failed({"key": "", "trial": trial.name, "values": trial.values}, key))
+            else:
+                rows.append(finished.get(key) or self._row(trial, key))
+        self._write(rows)
         return rows
 
     def _keys(self, trials: Sequence[Trial]) -> list[str | D2FError]:
@@ -123,60 +307,74 @@ class Study:
         return row | {"error": error.problems[0].message}
 
     def _row(self, trial: Trial, key: str) -> dict[str, Any]:
-        output = (
-            self.folder / f"{re.sub('[^a-z0-9.=]+', '-', trial.name.lower())[:80].strip('-')}-{key[:6]}.safetensors"
-        )
+        name = re.sub("[^a-z0-9.=]+", "-", trial.name.lower())[:80].strip("-")
+        output = self.folder / f"{name}-{key[:6]}.safetensors"
         under_way = (output.with_suffix(".run") / RUN).is_file()
-        request = Request(output, self.data, self.workers, under_way, trial.fold)
+        request = TrainRequest(output, self.data, self.workers, under_way, fold=trial.fold)
         row: dict[str, Any] = {"key": key, "trial": trial.name, "values": trial.values}
         try:
-            made = train_network(trial.recipe, self.catalog, request, self.watcher)
+            made = train(trial.recipe, self.catalog, request, self.watcher)
         except D2FError as error:
             if any(problem.code in ENDS for problem in error.problems):
                 raise
             return self._failed(row, error)
         figures = {name: {one: getattr(found, one) for one in FIGURES} for name, found in made.figures.items()}
         row |= {"weights": output.name, "sha256": made.sha256, "figures": figures}
-        with (self.folder / ROWS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(row), ensure_ascii=False) + "\n")
+        before = self._rows_file.read_text(encoding="utf-8") if self._rows_file.is_file() else ""
+        write_output(self._rows_file, before + json.dumps(plain(row), ensure_ascii=False) + "\n")
         return row
 
-    def _kept(self) -> dict[str, dict[str, Any]]:
-        file, kept = self.folder / ROWS, {}
-        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # cut off by a kill: its trial is reported again
-            kept[row["key"]] = row
-        return kept
+    @property
+    def _rows_file(self) -> Path:
+        return self.folder / ROWS
+
+    def _finished(self) -> dict[str, dict[str, Any]]:
+        if not self._rows_file.is_file():
+            return {}
+        rows = map(json.loads, self._rows_file.read_text(encoding="utf-8").splitlines())
+        return {row["key"]: row for row in rows}
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        (self.folder / "table.md").write_text(table(rows) + "\n", encoding="utf-8")
-        (self.folder / "table.jsonl").write_text(
-            "".join(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-        )
+        write_output(self.folder / "table.md", study_table(rows) + "\n")
+        lines = "".join(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows)
+        write_output(self.folder / "table.jsonl", lines)
         if find_spec("matplotlib") is not None and any("figures" in row for row in rows):
-            plot(rows).savefig(self.folder / "study.png", dpi=120)
+            write_output(self.folder / "study.png", png(_plot(rows)))
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+def study_table(rows: Sequence[dict[str, Any]]) -> str:
     """Return a study as a table in Markdown: a row a trial, with its AUC less the first trial's.
 
-    The mean stands last, where the trials are one recipe on several folds or with several seeds.
+    The mean is last, where the trials are one recipe on several folds or with several seeds.
     """
-    attacks = [name for row in rows for name in row.get("figures", {})]
-    names = list(dict.fromkeys(attacks))
-    head = ["trial", "loss", "accuracy", *(f"AUC {name}" for name in names), "difference"]
+    names = list(dict.fromkeys(name for row in rows for name in row.get("figures", {})))
+    head = ("trial", "loss", "accuracy", *(f"AUC {name}" for name in names), "difference")
     done = [row for row in rows if "figures" in row]
-    lines = [head, ["---"] * len(head)]
-    lines += [_line(row, names, done[0]["figures"]["clean"]["auc"] if done else 0.0) for row in rows]
+    lines = [_line(row, names, done[0]["figures"]["clean"]["auc"] if done else 0.0) for row in rows]
     if len(done) > 1 and {key for row in rows for key in row["values"]} in REPEATS:
         lines.append(_mean(done, names, f"{len(done)} of {len(rows)}"))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(head, lines)
 
 
-def plot(rows: Sequence[dict[str, Any]]) -> Any:
+def _line(row: dict[str, Any], names: list[str], first: float) -> tuple[str, ...]:
+    if "figures" not in row:
+        return (row["trial"], f"failed: {row['error']}", *[""] * (len(names) + 2))
+    figures = row["figures"]
+    aucs = [f"{figures[name]['auc']:.3f}" if name in figures else "" for name in names]
+    clean = figures["clean"]
+    return (row["trial"], f"{clean['loss']:.4f}", f"{clean['accuracy']:.3f}", *aucs, f"{clean['auc'] - first:+.3f}")
+
+
+def _mean(rows: list[dict[str, Any]], names: list[str], count: str) -> tuple[str, ...]:
+    def of(name: str, figure: str) -> str:
+        values = np.array([row["figures"][name][figure] for row in rows if name in row["figures"]])
+        return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
+
+    figures = of("clean", "loss"), of("clean", "accuracy"), *(of(name, "auc") for name in names)
+    return (f"mean ± deviation, {count}", *figures, "")
+
+
+def _plot(rows: Sequence[dict[str, Any]]) -> Any:
     """Return a figure of the trials' AUC, clean and at the worst attack."""
     from matplotlib.figure import Figure
 
@@ -184,8 +382,7 @@ def plot(rows: Sequence[dict[str, Any]]) -> Any:
     figure = Figure((8, 1.2 + 0.34 * len(done)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(done))
-    clean = [row["figures"]["clean"]["auc"] for row in done]
-    axes.plot(clean, places, "o", label="clean")
+    axes.plot([row["figures"]["clean"]["auc"] for row in done], places, "o", label="clean")
     if any(len(row["figures"]) > 1 for row in done):
         worst = [min(one["auc"] for one in row["figures"].values()) for row in done]
         axes.plot(worst, places, "s", label="worst attack")
@@ -195,21 +392,3 @@ def plot(rows: Sequence[dict[str, Any]]) -> Any:
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="lower left")
     return figure
-
-
-def _line(row: dict[str, Any], names: list[str], first: float) -> list[str]:
-    if "figures" not in row:
-        return [row["trial"], f"failed: {row['error']}", *[""] * (len(names) + 2)]
-    figures = row["figures"]
-    aucs = [f"{figures[name]['auc']:.3f}" if name in figures else "" for name in names]
-    clean = figures["clean"]
-    return [row["trial"], f"{clean['loss']:.4f}", f"{clean['accuracy']:.3f}", *aucs, f"{clean['auc'] - first:+.3f}"]
-
-
-def _mean(rows: list[dict[str, Any]], names: list[str], count: str) -> list[str]:
-    def of(name: str, figure: str) -> str:
-        values = np.array([row["figures"][name][figure] for row in rows if name in row["figures"]])
-        return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
-
-    figures = of("clean", "loss"), of("clean", "accuracy"), *(of(name, "auc") for name in names)
-    return [f"mean ± deviation, {count}", *figures, ""]

@@ -1,67 +1,90 @@
-"""Weights of a cross-validation, kept in a folder: each file fitted without one fold."""
+"""The table of features that an estimator is fitted to: every variant of every image, cached by a complete key."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import multiprocessing
 import os
-import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, ImageFile, Pixels
+from d2f.cache import Cache, caching, key_of, pipeline_code
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of, file_sha256
 from d2f.data.protocol import drawn_copies, for_judging
-from d2f.features import keeping
+from d2f.engine.plan import Step
+from d2f.engine.views import apply_steps
 from d2f.images.read import read_image
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
-from d2f.train.recipe import Recipe, StepUse, with_any, without_newer_keys
-from d2f.weights import read_weights, short_digests, write_weights
+from d2f.train.augment import loaded_steps
+from d2f.train.images import having_any
+from d2f.train.recipe import EstimatorRecipe
+
+if TYPE_CHECKING:
+    from d2f.train.run import Run
+
+ImageCount = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class CopyMaker:
-    """Makes the copies that a recipe asks for, the same ones for the same file whatever else is asked."""
+class FeatureTable:
+    """Features of a set's variants; a variant that the trainable has no features for is a row of NaN."""
 
-    recipe: Recipe
-    augmentations: list[list[Any]]
-    attacks: list[Any]
+    digests: tuple[str, ...]
+    training: Floats  # (images, variants, d), float64
+    measuring: Floats  # (images, 1 + attacks, d), float64
 
-    @classmethod
-    def of(cls, recipe: Recipe, catalog: Catalog) -> CopyMaker:
-        """Build the stages that a recipe names."""
-        augmentations = [_built(catalog, entry.steps) for entry in recipe.augment]
-        return cls(recipe, augmentations, _built(catalog, recipe.measure))
+    def repeated(self, measured: int) -> FeatureTable:
+        """Return the table whose training variants are these and, so many times, the measuring ones."""
+        training = np.concatenate([self.training, *[self.measuring] * measured], axis=1)
+        return replace(self, training=training)
+
+
+class VariantMaker:
+    """Makes the variants that a recipe describes, the same ones for the same file whatever else is requested.
+
+    The stages are built, loaded and seeded as the bench does.
+    """
+
+    def __init__(self, recipe: EstimatorRecipe, catalog: Catalog) -> None:
+        self.recipe = recipe
+        self.augmentations = [
+            loaded_steps(entry.steps, catalog, f"augment[{i}].steps") if entry.steps else ()
+            for i, entry in enumerate(recipe.augment)
+        ]
+        self.attacks = [loaded_steps(spec, catalog, f"measure[{i}]") for i, spec in enumerate(recipe.measure)]
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps that a table depends on."""
+        return [step for steps in (*self.augmentations, *self.attacks) for step in steps]
 
     def training(self, image: ImageFile) -> list[Pixels]:
-        """Return the copies that the model is fitted to: those at random first, then the judging ones."""
+        """Return the variants that the model is fitted to: those at random first, then the judging ones."""
         copies = self.recipe.copies
         seeds = [self.recipe.seed * 1000 + number for number in range(copies.fitting)]
         windows, qualities = (copies.windows[0], copies.windows[1]), (copies.qualities[0], copies.qualities[1])
         made = drawn_copies(copies.protocol, image, seeds, windows, qualities, copies.scale)
-        made += [self._judged(image)] * copies.judging
+        made += [self._judged(image).pixels] * copies.judging
         return [self._augmented(pixels, image, number) for number, pixels in enumerate(made)]
 
     def measuring(self, image: ImageFile) -> list[Pixels]:
-        """Return the clean judging copy and the same under each attack."""
+        """Return the clean variant, as it is judged, and the same under each attack."""
         clean = self._judged(image)
-        return [clean, *(attack.apply(clean, image.seed) for attack in self.attacks)]
+        return [clean.pixels, *(apply_steps(clean, steps) for steps in self.attacks)]
 
-    def _judged(self, image: ImageFile) -> Pixels:
-        return for_judging(self.recipe.copies.protocol)(image).pixels
+    def _judged(self, image: ImageFile) -> ImageFile:
+        return for_judging(self.recipe.copies.protocol)(image)
 
     def _augmented(self, pixels: Pixels, image: ImageFile, number: int) -> Pixels:
         if not self.augmentations:
@@ -69,39 +92,9 @@ class CopyMaker:
         random = np.random.default_rng((self.recipe.seed, image.seed, number))
         shares = np.array([entry.share for entry in self.recipe.augment])
         chosen = int(random.choice(len(shares), p=shares / shares.sum()))
-        for stage in self.augmentations[chosen]:
-            pixels = stage.apply(pixels, int(random.integers(2**63)))
+        for step in self.augmentations[chosen]:
+            pixels = step.stage.apply(pixels, int(random.integers(2**63)))
         return pixels
-
-
-def measured_names(recipe: Recipe) -> list[str]:
-    """Return what `CopyMaker.measuring`'s copies are called in figures: ``clean``, ``wiener window=7``, …"""
-    return ["clean", *(_spelled(step) for step in recipe.measure)]
-
-
-def _spelled(step: StepUse) -> str:
-    return " ".join([step.use, *(f"{key}={value}" for key, value in step.with_.items())])
-
-
-def _built(catalog: Catalog, steps: Sequence[StepUse]) -> list[Any]:
-    return [build(catalog, "preprocessor", step.use, step.with_) for step in steps]
-
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Features of a set's copies; a copy that the trainable has no features for is a row of NaN."""
-
-    digests: tuple[str, ...]
-    training: Floats  # (images, copies, d), float64
-    measuring: Floats  # (images, 1 + attacks, d), float64
-
-    def repeated(self, measured: int) -> Table:
-        """Return the table whose training copies are these and, so many times, the measuring copies."""
-        training = np.concatenate([self.training, *[self.measuring] * measured], axis=1)
-        return replace(self, training=training)
 
 
 class ImageFeatures(NamedTuple):
@@ -115,35 +108,61 @@ class ImageFeatures(NamedTuple):
 class FeatureMaker:
     """An image's path to its rows; made once in each process."""
 
-    def __init__(self, recipe: Recipe, catalog: Catalog) -> None:
+    def __init__(self, recipe: EstimatorRecipe, catalog: Catalog) -> None:
         self.trainable = build(catalog, "trainable", recipe.train, recipe.with_)
-        self.recipe, self.copies = recipe, CopyMaker.of(recipe, catalog)
+        self.recipe, self.variants = recipe, VariantMaker(recipe, catalog)
 
     def __call__(self, path: str, measured_only: bool) -> ImageFeatures:
         image = read_image(path)
         copies = self.recipe.copies
-        measuring = [self.trainable.features(pixels) for pixels in self.copies.measuring(image)]
+        measuring = [self.trainable.features(pixels) for pixels in self.variants.measuring(image)]
         if measured_only:
             return ImageFeatures(image.sha256, [None] * (copies.fitting + copies.judging), measuring)
-        training = [self.trainable.features(pixels) for pixels in self.copies.training(image)]
+        training = [self.trainable.features(pixels) for pixels in self.variants.training(image)]
         return ImageFeatures(image.sha256, training, measuring)
 
 
-def make_table(
-    dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int, progress: Progress, kept: str | None = None
-) -> Table:
-    """Return the features of every copy of every image.
+def feature_table(run: Run, dataset: Dataset) -> FeatureTable:
+    """Return the table of a run, from its cache where that has it."""
+    recipe, catalog, workers, folder = run.recipe, run.catalog, run.request.workers, run.request.cache
 
-    `kept` names a file for `d2f.features.keeping`: a run that was killed finds there what a tower has made of pictures.
+    def progress(done: int, total: int) -> None:
+        run.watcher.images("features", done, total)
+
+    maker = FeatureMaker(recipe, catalog)
+    if folder is None:
+        return make_table(dataset, maker, catalog, workers, progress)
+    digests = tuple(file_sha256(image.path) for image in dataset)
+    with caching(folder) as cache:
+        assert cache is not None
+        key = table_key(maker, dataset, digests)
+        table = cached_table(cache, key, digests)
+        if table is None:
+            table = make_table(dataset, maker, catalog, workers, progress, folder)
+            if wrong := cache_table(cache, key, table):
+                run.watcher.say(wrong)
+    return table
+
+
+def make_table(
+    dataset: Dataset,
+    maker: FeatureMaker,
+    catalog: Catalog,
+    workers: int,
+    progress: ImageCount,
+    cache: Path | None = None,
+) -> FeatureTable:
+    """Return the features of every variant of every image.
+
+    `cache` names a folder for `d2f.cache.caching`, in which a run that was killed finds what a tower made of pictures.
     """
     rows: list[ImageFeatures] = []
-    with keeping(kept):
-        for row in _rows(dataset, recipe, catalog, workers, kept):
-            rows.append(row)
-            progress(len(rows), len(dataset))
+    for row in _rows(dataset, maker, catalog, workers, cache):
+        rows.append(row)
+        progress(len(rows), len(dataset))
     width = _width(rows)
     training, measuring = ([getattr(row, kind) for row in rows] for kind in ("training", "measuring"))
-    return Table(tuple(row.sha256 for row in rows), _stacked(training, width), _stacked(measuring, width))
+    return FeatureTable(tuple(row.sha256 for row in rows), _stacked(training, width), _stacked(measuring, width))
 
 
 def _width(rows: list[ImageFeatures]) -> int:
@@ -162,16 +181,17 @@ def _stacked(rows: list[list[Floats | None]], width: int) -> NDArray[np.float64]
 
 
 def _rows(
-    dataset: Dataset, recipe: Recipe, catalog: Catalog, workers: int, kept: str | None
+    dataset: Dataset, maker: FeatureMaker, catalog: Catalog, workers: int, cache: Path | None
 ) -> Iterator[ImageFeatures]:
     paths = [image.path for image in dataset]
-    spared = with_any(dataset, recipe.copies.measured_only).tolist()
+    spared = having_any(dataset, maker.recipe.copies.measured_only).tolist()
     if workers <= 1:
-        yield from map(FeatureMaker(recipe, catalog), paths, spared)
+        yield from map(maker, paths, spared)
         return
     # Spawned, not forked: a fork would copy the locks of threads that libraries have started.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start, (recipe.model_dump_json(by_alias=True), kept)) as pool:
+    given = (maker.recipe.model_dump_json(by_alias=True), cache)
+    with ProcessPoolExecutor(workers, context, _start_worker, given) as pool:
         yield from pool.map(_make, paths, spared, chunksize=4)
 
 
@@ -179,13 +199,13 @@ _maker: FeatureMaker | None = None
 _open = ExitStack()
 
 
-def _start(recipe: str, kept: str | None) -> None:
+def _start_worker(recipe: str, cache: Path | None) -> None:
     global _maker
     # A worker whose parent is killed would wait for its next image for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # For as long as the process lives.
-    _open.enter_context(keeping(kept))
-    _maker = FeatureMaker(Recipe.model_validate_json(recipe), Catalog.discover())
+    _open.enter_context(caching(cache))
+    _maker = FeatureMaker(EstimatorRecipe.model_validate_json(recipe), Catalog.discover())
 
 
 def _end_with_parent() -> None:
@@ -200,93 +220,45 @@ def _make(path: str, measured_only: bool) -> ImageFeatures:
     return _maker(path, measured_only)
 
 
-ONLY_FITTING: Any = {"balance": True, "emphasis": True, "folds": True, "copies": {"measured"}}
+ONLY_FITTING: Any = {"balance": True, "emphasis": True, "folds": True, "copies": {"measured"}, "data": True}
 """Keys of a recipe that the table does not depend on, as pydantic's `exclude` takes them."""
 
 
-def file_digests(dataset: Dataset) -> tuple[str, ...]:
-    """Return the sha256 of each image's file, in the set's order; each file is read once."""
-    return tuple(file_sha256(image.path) for image in dataset)
+def table_key(maker: FeatureMaker, dataset: Dataset, digests: Sequence[str]) -> bytes | None:
+    """Return a key of everything that the table is made of; None where something has no code to name it by.
 
-
-def table_key(recipe: Recipe, trainable: Any, dataset: Dataset, digests: Sequence[str]) -> str:
-    """Return a name that changes with everything that the table is made of, the features' own code included.
-
-    `digests` are the set's `file_digests`. Which images are fitted to as measured only is the manifest's to say: the
-    recipe and the images alone do not tell.
+    In it are the recipe, the trainable with its weights, the stages of `augment` and `measure`, the code of them all,
+    d2f's version and its own code that decodes and standardises, and the images, in any order. `digests` are the
+    sha256 of the set's files. Which images are fitted to as measured only is the manifest's to say: the recipe and
+    the images alone do not tell.
     """
-    plain = recipe.model_dump(mode="json", by_alias=True, exclude=ONLY_FITTING)
-    root = import_module(type(trainable).__module__.partition(".")[0])
+    recipe = maker.recipe.model_dump(mode="json", by_alias=True, exclude=ONLY_FITTING)
     pairs = list(zip(digests, dataset.labels.tolist(), strict=True))
-    parts = [json.dumps(without_newer_keys(plain), sort_keys=True), digest_of(pairs)]
-    if measured_only := recipe.copies.measured_only:
-        parts.append(digest_of(pairs[number] for number in np.flatnonzero(with_any(dataset, measured_only))))
-    for folder in root.__path__ if hasattr(root, "__path__") else ():
-        parts += [file.read_text(encoding="utf-8") for file in sorted(Path(folder).glob("*.py"))]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    spared = np.flatnonzero(having_any(dataset, maker.recipe.copies.measured_only))
+    weights = [record.sha256 for record in getattr(maker.trainable, "weights", ())]
+    stages = [step.stage for step in maker.variants.steps]
+    facts = [recipe, weights, [step.key for step in maker.variants.steps], pipeline_code()]
+    facts += [digest_of(pairs), digest_of(pairs[number] for number in spared)]
+    return key_of("features of variants", *facts, code=(maker.trainable, *stages))
 
 
-def load_table(folder: Path, key: str, digests: Sequence[str]) -> Table | None:
-    """Return the kept table in the order of a set's `file_digests`, which the key does not know; None without one."""
-    path = folder / f"{key}.npz"
-    if not path.is_file():
+def cached_table(cache: Cache, key: bytes | None, digests: Sequence[str]) -> FeatureTable | None:
+    """Return a cached table in the order of a set's digests, which the key does not know; None without one."""
+    held = None if key is None else cache.arrays(key)
+    if held is None:
         return None
-    with np.load(path, allow_pickle=False) as held:
-        rows = {digest: row for row, digest in enumerate(held["digests"].tolist())}
-        order = [rows[digest] for digest in digests]
-        return Table(tuple(digests), held["training"][order], held["measuring"][order])
+    rows = {digest: row for row, digest in enumerate(held["digests"].tolist())}
+    order = [rows[digest] for digest in digests]
+    return FeatureTable(tuple(digests), held["training"][order], held["measuring"][order])
 
 
-def keep_table(folder: Path, key: str, table: Table) -> str:
-    """Keep a table, whole or not at all, and return what went wrong, empty if nothing: it only saves time."""
-    part = folder / f"{key}.{os.getpid()}.part.npz"
+def cache_table(cache: Cache, key: bytes | None, table: FeatureTable) -> str:
+    """Store a table and return what went wrong, empty if nothing: a cache only saves time."""
+    if key is None:
+        return "the features are not cached: a stage has no file of code that could be part of their key"
+    arrays = {"digests": np.array(table.digests), "training": table.training, "measuring": table.measuring}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez(part, digests=np.array(table.digests), training=table.training, measuring=table.measuring)
-        part.replace(folder / f"{key}.npz")
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        return f"the features are not kept in '{folder}': {error.strerror}"
+        cache.store_arrays(key, arrays)
+    except D2FError as error:
+        return f"the features are not cached: {error.problems[0].message}"
     return ""
-
-
-NAME = re.compile(r"fold-[1-9][0-9]*\.safetensors")
-WITHOUT = "without_fold"
-"""What such a file alone says of itself: the fold that it was fitted without, from 1."""
-
-
-def fold_file(folder: Path, number: int) -> Path:
-    """Return the file of the weights that were fitted without a fold, counted from 0."""
-    return folder / f"fold-{number + 1}.safetensors"
-
-
-def keep_fold(
-    folder: Path, number: int, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str], digests: Iterable[str]
-) -> None:
-    """Write the weights that were fitted without a fold."""
-    more = {**facts, WITHOUT: str(number + 1)}
-    write_weights(fold_file(folder, number), arrays, more, short_digests(digests))
-
-
-def clear_folds(folder: Path) -> None:
-    """Remove what an earlier run kept, which may have had more folds; other files stay."""
-    for path in sorted(folder.iterdir()):
-        if NAME.fullmatch(path.name) and _kept(path):
-            try:
-                path.unlink()
-            except OSError as error:
-                raise D2FError.of("D2F004", f"'{path}' cannot be removed: {error.strerror}") from error
-
-
-def need_another(output: Path, folder: Path) -> None:
-    """Refuse a weights file that stands where a fold's are kept."""
-    if NAME.fullmatch(output.name) and output.parent.resolve() == folder.resolve():
-        raise D2FError.of("D2F004", f"'{output}' is where the weights of a fold are kept", "name another file with -o")
-
-
-def _kept(path: Path) -> bool:
-    try:
-        return WITHOUT in read_weights(path).metadata
-    except (D2FError, OSError):
-        return False

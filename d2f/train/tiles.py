@@ -1,4 +1,4 @@
-"""Decoded tiles kept in uint8, in memory or in a file, within a bound: epochs repeat, decoding need not."""
+"""The tiles of a set: cut from every variant, cached as uint8 in memory or in a file, drawn into epochs by seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Problem
-from d2f.api.inputs import ImageFile, Labels, Pixels
+from d2f.api.inputs import Floats, ImageFile, Labels, Pixels
 from d2f.api.inputs import Tiles as Wanted
 from d2f.data.dataset import Dataset, Labelled
 from d2f.data.facts import perceptual_hash
@@ -21,8 +21,10 @@ from d2f.data.protocol import WINDOW, drawn_copies, for_judging
 from d2f.engine.plan import Step
 from d2f.engine.tiles import Corner, corners, cut
 from d2f.engine.views import apply_steps
+from d2f.files import cannot_write
 from d2f.images.read import Unread, load_image, read_image
-from d2f.train.network_recipe import NetworkRecipe
+from d2f.train.images import image_weights, with_even_labels
+from d2f.train.recipe import BalanceSettings, NetworkRecipe
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class TileCutter:
         return self.recipe.side if self.training else self.recipe.tiles.size
 
     def tiles(self, image: ImageFile) -> Pixels:
-        """Return the tiles of all copies, uint8 (n, side, side, 3); n is 0 where the image is too small or flat."""
+        """Return the tiles of all variants, uint8 (n, side, side, 3); n is 0 where the image is too small or flat."""
         copies = [self._attacked(pixels, image) for pixels in self._copies(image)]
         made = [self._of(pixels, image, number) for number, pixels in enumerate(copies)]
         return np.concatenate(made)
@@ -86,10 +88,10 @@ def _deviations(tiles: Pixels) -> NDArray[np.float32]:
 
 
 MEMORY = 2 * 2**30
-"""Bytes of tiles that a run keeps in memory; beyond that they go to a file."""
+"""Bytes of tiles in memory; beyond that they go to a file."""
 
 DISK = 64 * 2**30
-"""Bytes of tiles that a run keeps in a file; beyond that they are decoded again each epoch."""
+"""Bytes of tiles in the file; beyond that they are decoded again each epoch."""
 
 
 class TileCache:
@@ -100,26 +102,26 @@ class TileCache:
         self._bytes = 3 * side * side
         self._memory: list[Pixels] = []
         self._file = file
-        self._rooms = memory // self._bytes, disk // self._bytes
+        self._most = memory // self._bytes, disk // self._bytes
         self._written = 0
         self._map: np.memmap[tuple[int, ...], np.dtype[np.uint8]] | None = None
 
     def add(self, tiles: Pixels) -> None:
-        """Keep tiles (n, side, side, 3), as far as there is room, at the next indices."""
-        room = self._rooms[0] - len(self._memory)
-        self._memory += [np.array(tile) for tile in tiles[: max(room, 0)]]
-        rest = tiles[max(room, 0) :][: self._rooms[1] - self._written]
+        """Store tiles (n, side, side, 3), as far as the bounds allow, at the next indices."""
+        fit = max(self._most[0] - len(self._memory), 0)
+        self._memory += [np.array(tile) for tile in tiles[:fit]]
+        rest = tiles[fit:][: self._most[1] - self._written]
         if len(rest):
             try:
                 with self._file.open("ab" if self._written else "wb") as file:
                     file.write(np.ascontiguousarray(rest).tobytes())
             except OSError as error:
-                raise D2FError.of("D2F004", f"'{self._file}' cannot be written: {error.strerror}") from error
+                raise cannot_write(self._file, error, "make room") from error
             self._written += len(rest)
             self._map = None
 
     def get(self, index: int) -> Pixels | None:
-        """Return a tile, None where there was no room for it."""
+        """Return a tile, None where it was beyond the bounds."""
         if index < len(self._memory):
             return self._memory[index]
         index -= len(self._memory)
@@ -133,15 +135,15 @@ class TileCache:
         return np.array(held[index])
 
     def close(self) -> None:
-        """Let go of the tiles, and of the file."""
+        """Drop the tiles, and remove the file."""
         self._memory, self._map, self._written = [], None, 0
         self._file.unlink(missing_ok=True)
 
 
-AHEAD = 4
-"""Images a worker may be ahead of the one that is kept next."""
+IMAGES_AHEAD = 4
+"""Images that a worker may be ahead of the one that is stored next."""
 
-SHOWN = 20
+BROKEN_SHOWN = 20
 """Broken images that an error names."""
 
 
@@ -180,11 +182,13 @@ class TileSet:
         return tile
 
 
-Progress = Callable[[int, int], None]
-
-
 def make_tiles(
-    dataset: Dataset, cutter: TileCutter, file: Path, workers: int, progress: Progress, keep: bool = True
+    dataset: Dataset,
+    cutter: TileCutter,
+    file: Path,
+    workers: int,
+    progress: Callable[[int, int], None],
+    keep: bool = True,
 ) -> TileSet:
     """Decode every image once and cache its tiles; without `keep` they are only counted."""
     cache = TileCache(cutter.side, file) if keep else TileCache(cutter.side, file, 0, 0)
@@ -202,7 +206,7 @@ def make_tiles(
                     cache.add(made.tiles)
             progress(len(digests) + len(problems), len(dataset))
         if problems:
-            raise D2FError([*problems[:SHOWN], *_and_more(problems)])
+            raise D2FError([*problems[:BROKEN_SHOWN], *_and_more(problems)])
     except BaseException:
         # What was kept of them would fill the disk that may be full already.
         cache.close()
@@ -229,7 +233,7 @@ def _made(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[_Made 
 
     images = iter(dataset)
     with ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(one, image) for image in islice(images, AHEAD * workers)]
+        waiting = [pool.submit(one, image) for image in islice(images, IMAGES_AHEAD * workers)]
         while waiting:
             yield waiting.pop(0).result()
             waiting += [pool.submit(one, image) for image in islice(images, 1)]
@@ -242,5 +246,56 @@ def _broken(image: Labelled, unread: Unread) -> Problem:
 
 
 def _and_more(problems: list[Problem]) -> list[Problem]:
-    rest = len(problems) - SHOWN
+    rest = len(problems) - BROKEN_SHOWN
     return [Problem("D2F620", f"{rest} further images cannot be read")] if rest > 0 else []
+
+
+def tile_weights(tiles: TileSet, sources: float) -> Floats:
+    """Return each tile's weight, shape (tiles,), both labels of one sum, mean 1; an image shares its weight evenly."""
+    counts = np.bincount(tiles.image, minlength=len(tiles.dataset))
+    weights = np.ones(len(tiles))
+    if sources < 1:
+        weights = (image_weights(tiles.dataset, sources) / np.maximum(counts, 1))[tiles.image]
+    return with_even_labels(weights, tiles.labels)
+
+
+def epoch_order(labels: Labels, weights: Floats, balance: BalanceSettings, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the tiles of an epoch, in order.
+
+    `labels` shape (tiles,); `weights` shape (tiles,).
+    """
+    random = np.random.default_rng((seed, epoch, 1))
+    drawn = [
+        draw_tiles(np.flatnonzero(labels == label), weights, count, random)
+        for label, count in enumerate(label_counts(labels, balance))
+    ]
+    order: NDArray[np.int64] = random.permutation(np.concatenate(drawn))
+    return order
+
+
+def label_counts(labels: Labels, balance: BalanceSettings) -> tuple[int, int]:
+    """Return how many tiles of each label an epoch draws."""
+    real, generated = int(np.count_nonzero(labels == 0)), int(np.count_nonzero(labels == 1))
+    if balance.by in ("smallest", "oversample"):
+        each = min(real, generated) if balance.by == "smallest" else max(real, generated)
+        each = each if balance.tiles is None else balance.tiles // 2
+        return each, each
+    if balance.tiles is None:
+        return real, generated
+    share = round(balance.tiles * real / (real + generated))
+    return share, balance.tiles - share
+
+
+def draw_tiles(
+    members: NDArray[np.int64], weights: Floats, count: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw `count` of `members`, each as often as its share of the weight says, to within one (systematic sampling).
+
+    Madow 1949 (doi:10.1214/aoms/1177729988). With equal weights and a count of all, each is drawn once.
+    """
+    shuffled = random.permutation(members)
+    shares = weights[shuffled] / weights[shuffled].sum()
+    ends = np.cumsum(shares)
+    points = (random.random() + np.arange(count)) / count
+    # The last end may fall short of 1 by rounding.
+    return shuffled[np.minimum(np.searchsorted(ends, points, side="right"), len(shuffled) - 1)]

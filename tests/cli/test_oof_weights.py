@@ -1,4 +1,4 @@
-"""`d2f train --keep-folds` and `d2f chain fit --oof-weights`: one set for the weights and for the chain."""
+"""`d2f train --oof-folds` and `d2f chain fit --oof-weights`: one set for the weights and for the chain."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from tests.unit.training.toys import make_images
 
 from d2f.cli.main import main
 from d2f.weights import read_weights
-from tests.unit.training.toys import make_images
 
 RECIPE = """\
 d2f: 1
@@ -50,7 +50,7 @@ def fit(*more: str, command: str = "fit") -> int:
 
 
 def test_a_chain_is_fitted_to_the_images_that_its_weights_were_trained_on(place, capsys):
-    assert train("--keep-folds", "folds") == 0
+    assert train("--oof-folds", "folds") == 0
     capsys.readouterr()
     assert fit("-o", "fitted.yaml") == 2
     refused = capsys.readouterr().err
@@ -69,9 +69,9 @@ def test_a_chain_is_fitted_to_the_images_that_its_weights_were_trained_on(place,
 
 
 def test_a_second_run_replaces_what_the_first_one_kept(place, capsys):
-    assert train("--keep-folds", "folds") == 0
+    assert train("--oof-folds", "folds") == 0
     Path("recipe.yaml").write_text(RECIPE.replace("folds: 3", "folds: 2"), "utf-8")
-    assert train("--keep-folds", "folds") == 0
+    assert train("--oof-folds", "folds") == 0
     kept = sorted(Path("folds").iterdir())
     assert [file.name for file in kept] == ["fold-1.safetensors", "fold-2.safetensors"]
     assert [read_weights(file).metadata["without_fold"] for file in kept] == ["1", "2"]
@@ -80,12 +80,12 @@ def test_a_second_run_replaces_what_the_first_one_kept(place, capsys):
 def test_a_file_that_training_did_not_make_is_replaced_on_request_only(place, capsys):
     Path("folds").mkdir()
     Path("folds/fold-2.safetensors").write_text("mine", "utf-8")
-    assert train("--keep-folds", "folds") == 2
+    assert train("--oof-folds", "folds") == 2
     printed = capsys.readouterr().err
-    assert "error[D2F004]: 'folds/fold-2.safetensors' is there already, and `d2f train` did not make it" in printed
-    assert "to replace it: --overwrite; or choose another place with --keep-folds" in printed
+    assert "error[D2F004]: 'folds/fold-2.safetensors' already exists, and `d2f train` did not make it" in printed
+    assert "to replace it: --overwrite; or choose another place with --oof-folds" in printed
     assert "features of" not in printed
-    assert train("--keep-folds", "folds", "--overwrite") == 0
+    assert train("--oof-folds", "folds", "--overwrite") == 0
     assert read_weights(Path("folds/fold-2.safetensors")).metadata["without_fold"] == "2"
 
 
@@ -93,12 +93,12 @@ def test_a_file_that_training_did_not_make_is_replaced_on_request_only(place, ca
     ("folds", "output", "code", "said"),
     [
         ("recipe.yaml", "out.safetensors", "D2F001", "is a file"),
-        ("recipe.yaml/folds", "out.safetensors", "D2F004", "choose another --keep-folds"),
+        ("recipe.yaml/folds", "out.safetensors", "D2F004", "choose another --oof-folds"),
         (".", "fold-1.safetensors", "D2F004", "is where the weights of a fold are kept"),
     ],
 )
 def test_a_place_for_folds_that_cannot_be_is_refused(place, capsys, folds, output, code, said):
-    assert train("--keep-folds", folds, output=output) == 2
+    assert train("--oof-folds", folds, output=output) == 2
     printed = capsys.readouterr().err
     assert f"error[{code}]" in printed
     assert said in printed
@@ -107,10 +107,10 @@ def test_a_place_for_folds_that_cannot_be_is_refused(place, capsys, folds, outpu
 
 def test_a_network_has_no_folds_to_keep(place, capsys):
     Path("recipe.yaml").write_text("d2f: 1\ntrain: resnet\nwith: {depth: 20}\ndata: {part: all}\n", "utf-8")
-    assert train("--keep-folds", "folds") == 2
+    assert train("--oof-folds", "folds") == 2
     printed = capsys.readouterr().err
     assert "error[D2F001]" in printed
-    assert "--keep-folds keeps what is an estimator's, and 'resnet' is a network" in printed
+    assert "--oof-folds is for estimators, and 'resnet' is a network" in printed
     assert not Path("folds").exists()
 
 
@@ -122,7 +122,7 @@ def test_a_network_has_no_folds_to_keep(place, capsys):
         (("noise=",), "D2F001", "--oof-weights takes DETECTOR=DIR, not 'noise='"),
         (("noise=a", "noise=b"), "D2F001", "--oof-weights gives 'noise' two folders"),
         (("noize=folds",), "D2F604", "chain 'own' has no detector 'noize'"),
-        (("noise=nowhere",), "D2F604", "`d2f train RECIPE --keep-folds DIR` leaves them"),
+        (("noise=nowhere",), "D2F604", "`d2f train RECIPE --oof-folds DIR` leaves them"),
     ],
 )
 @pytest.mark.parametrize("command", ["fit", "ablate"])
@@ -137,10 +137,10 @@ def test_what_a_user_can_get_wrong(place, capsys, given, code, said, command):
 
 
 def test_images_are_left_out_as_the_recipe_says(place, capsys):
-    text = RECIPE.replace("{part: all}", "{part: all, leave_out: [{column: collection, equals: c1}]}")
+    text = RECIPE.replace("{part: all}", "{part: all, exclude: [{column: collection, equals: c1}]}")
     Path("recipe.yaml").write_text(text, "utf-8")
     assert train() == 0
     assert "20 images: 10 real, 10 generated, 5 collections" in capsys.readouterr().err
     Path("recipe.yaml").write_text(text.replace("collection, equals: c1", "group, equals: ''"), "utf-8")
     assert train() == 2
-    assert "error[D2F606]: `leave_out` leaves no image" in capsys.readouterr().err
+    assert "error[D2F606]: `exclude` leaves no image" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 
 from d2f.cli.main import main
 from d2f.weights import read_weights
-from tests.unit.training.toys import make_images
+from tests.unit.train.estimator_toys import make_images
 
 RECIPE = """\
 d2f: 1
@@ -23,8 +23,8 @@ data: {part: all}
 copies: {protocol: crop, fitting: 1, judging: 1, windows: [72, 96]}
 augment:
   - {share: 1}
-  - {share: 1, steps: [{use: jpeg, with: {quality: 80}}]}
-measure: [{use: wiener, with: {window: 3}}]
+  - {share: 1, steps: "jpeg:80"}
+measure: ["wiener:3"]
 folds: 2
 seed: 3
 """
@@ -47,14 +47,15 @@ def test_it_prints_figures_and_writes_weights_that_the_detector_loads(tmp_path, 
     assert train(tmp_path, images) == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    assert lines[0] == "| attack | images | AUC | balanced accuracy | AUC within two-class collections |"
-    assert [line.split(" | ")[0] for line in lines[2:4]] == ["| clean", "| wiener window=3"]
+    head = "| under | images | loss | accuracy | balanced accuracy | F1 | AUC | AUC within two-class collections |"
+    assert lines[0] == head
+    assert [line.split(" | ")[0] for line in lines[2:4]] == ["| clean", "| wiener:3"]
     assert "24 images: 12 real, 12 generated" in printed.err
     assert "features of 24 of 24 images" in printed.err
     held = read_weights(tmp_path / "out.safetensors")
     assert lines[-1].endswith(f"out.safetensors  sha256 {held.sha256}")
-    events = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
-    assert events[-1]["sha256"] == held.sha256
+    log = (tmp_path / "out.run" / "log.jsonl").read_text("utf-8")
+    assert json.loads(log.splitlines()[-1])["sha256"] == held.sha256
     chain = "d2f: 1\nname: own\ndetectors:\n  - {use: noise-statistics, with: {weights: WEIGHTS}}\n"
     (tmp_path / "chain.yaml").write_text(chain.replace("WEIGHTS", str(tmp_path / "out.safetensors")), "utf-8")
     assert main(["chain", "check", str(tmp_path / "chain.yaml")]) == 0
@@ -66,7 +67,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path, images):
 
 
 def test_a_wrong_recipe_ends_with_exit_code_2_and_its_place(tmp_path, images, capsys):
-    assert train(tmp_path, images, recipe=RECIPE.replace("window: 3", "window: 0")) == 2
+    assert train(tmp_path, images, recipe=RECIPE.replace("wiener:3", "wiener:0")) == 2
     printed = capsys.readouterr().err
     assert "error[D2F114]: preprocessor 'wiener': option 'window'" in printed
     assert "recipe.yaml:9:" in printed
@@ -79,13 +80,13 @@ def test_without_data_it_says_what_to_give(tmp_path, images, capsys):
     assert "give a folder or manifest with --data" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
 def test_a_file_that_is_there_is_replaced_on_request_only(tmp_path, images, capsys, suffix):
     file = tmp_path / f"out{suffix}"
     file.write_text("mine", "utf-8")
     assert train(tmp_path, images) == 2
     printed = capsys.readouterr().err
-    assert f"error[D2F004]: '{file}' is there already, and `d2f train` did not make it" in printed
+    assert f"error[D2F004]: '{file}' already exists, and `d2f train` did not make it" in printed
     assert "to replace it: --overwrite" in printed
     assert "features of" not in printed
     assert file.read_text("utf-8") == "mine"
@@ -93,6 +94,16 @@ def test_a_file_that_is_there_is_replaced_on_request_only(tmp_path, images, caps
     assert "trainable" in read_weights(tmp_path / "out.safetensors").metadata
     # What d2f made, it makes anew.
     assert train(tmp_path, images) == 0
+
+
+def test_more_images_may_be_excluded(tmp_path, images, capsys):
+    assert train(tmp_path, images, "--exclude", "collection=c1", "--exclude", "form=") == 0
+    assert "8 of 24 images are excluded" in capsys.readouterr().err
+    assert read_weights(tmp_path / "out.safetensors").metadata["images"] == "16"
+    assert train(tmp_path, images, "--exclude", "camera=x", name="other") == 2
+    assert "`data.exclude[0]` names a column that no image has: 'camera'" in capsys.readouterr().err
+    assert train(tmp_path, images, "--exclude", "camera", name="other") == 2
+    assert "'camera' is not COLUMN=VALUE" in capsys.readouterr().err
 
 
 def test_a_flag_of_networks_is_not_ignored(tmp_path, images, capsys):

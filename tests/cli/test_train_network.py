@@ -11,8 +11,8 @@ import pytest
 
 from d2f.cli.main import main
 from d2f.cli.train import TrainingProgress
-from d2f.train.measuring import Measured
-from tests.unit.training.gradient.toy import write_pictures
+from d2f.train.figures import ValidationFigures
+from tests.unit.train.network_toys import write_pictures
 
 RECIPE = """\
 d2f: 1
@@ -41,10 +41,12 @@ def test_a_recipe_may_stand_where_a_command_does(folder: Path, capsys: pytest.Ca
     output = str(folder / "w.safetensors")
     assert train(folder, "-o", output) == 0
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[0] == "| under | images | loss | accuracy | balanced accuracy | F1 | AUC |"
+    assert printed.out.splitlines()[0] == (
+        "| under | images | loss | accuracy | balanced accuracy | F1 | AUC | AUC within two-class collections |"
+    )
     assert "epoch 1: loss " in printed.err
     assert train(folder, "-o", output) == 2
-    assert "error[D2F623]: a run stands in" in capsys.readouterr().err
+    assert "error[D2F623]: a run is in" in capsys.readouterr().err
     assert (
         main(["train", "run", str(folder / "recipe.yaml"), "--data", str(folder / "set"), "-o", output, "--resume"])
         == 0
@@ -60,7 +62,7 @@ def test_a_file_that_is_there_is_replaced_on_request_only(
     for more in ((), ("--resume",)):
         assert train(folder, "-o", output, *more) == 2
         printed = capsys.readouterr().err
-        assert f"error[D2F004]: '{file}' is there already, and `d2f train` did not make it" in printed
+        assert f"error[D2F004]: '{file}' already exists, and `d2f train` did not make it" in printed
         assert "tiles" not in printed
     assert file.read_text() == "mine"
     assert train(folder, "-o", output, "--overwrite") == 0
@@ -131,8 +133,8 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"\n  {name} " in printed
 
 
-def figures() -> Measured:
-    return Measured(4, 0.5, 0.75, 0.75, 0.8, 0.875, {"real": 1.0}, [[2, 0], [1, 1]], np.zeros(4))
+def figures() -> ValidationFigures:
+    return ValidationFigures(4, 0.5, 0.75, 0.75, 0.8, 0.875, 0.5, {}, {"real": 1.0}, [[2, 0], [1, 1]], np.zeros(4))
 
 
 def test_a_bar_shows_loss_and_rate() -> None:
@@ -140,7 +142,7 @@ def test_a_bar_shows_loss_and_rate() -> None:
 
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with TrainingProgress(console) as progress:
-        progress.images(3, 9)
+        progress.images("tiles", 3, 9)
         progress.step(0, 2, 7, 0.61234, 0.01)
         progress.refresh()
         progress.epoch(0, 0.6, figures(), True)
@@ -155,7 +157,7 @@ def test_without_a_terminal_there_is_a_line_an_epoch(capsys: pytest.CaptureFixtu
     lines = TrainingProgress()
     lines.step(0, 1, 2, 0.5, 0.1)
     for done in range(1, 401):
-        lines.images(done, 400)
+        lines.images("tiles", done, 400)
     lines.epoch(1, 0.6, figures(), False)
     printed = capsys.readouterr().err.splitlines()
     assert len(printed) == 21

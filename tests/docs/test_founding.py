@@ -12,8 +12,8 @@ import pytest
 
 from d2f.data.dataset import load_dataset
 from d2f.plugins.catalog import Catalog
-from d2f.train.network_recipe import NetworkRecipe
 from d2f.train.read import read_recipe
+from d2f.train.recipe import NetworkRecipe
 from tests.docs.pages import DOCS, ROOT
 from tests.unit.fitting.toys import write_set
 

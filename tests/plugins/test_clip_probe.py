@@ -23,8 +23,8 @@ from d2f.data.dataset import load_dataset
 from d2f.data.groups import file_sha256
 from d2f.features import keeping
 from d2f.plugins.catalog import Catalog
-from d2f.train.estimator import recipe_digest
 from d2f.train.read import read_recipe
+from d2f.train.recipe import recipe_digest
 from d2f.weights import read_weights, short_digests, write_weights
 from d2f.weights.sources import located
 

@@ -20,9 +20,8 @@ from d2f import Abstention, D2FError, Detector, GradientTrainable, Score, WholeI
 from d2f.models import arrays_of, load_arrays
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
-from d2f.train.estimator import recipe_digest
-from d2f.train.network_recipe import NetworkRecipe
 from d2f.train.read import read_recipe
+from d2f.train.recipe import NetworkRecipe, recipe_digest
 from d2f.weights import read_weights, short_digests, write_weights
 from tests.plugins.pictures import PHOTOGRAPHS, flat_picture, noise_picture, photograph
 

@@ -16,8 +16,8 @@ from d2f_noise_statistics.stage import RECORDS
 from d2f import Abstention, D2FError, Detector, EstimatorTrainable, Score, WholeImage
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
-from d2f.train.estimator import recipe_digest
 from d2f.train.read import read_recipe
+from d2f.train.recipe import recipe_digest
 from d2f.weights import read_weights, short_digests, write_weights
 from tests.plugins.pictures import PHOTOGRAPHS, flat_picture, noise_picture, photograph
 

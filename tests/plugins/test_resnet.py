@@ -17,8 +17,8 @@ from d2f import D2FError, Tiles
 from d2f.models import arrays_of, parameter_count
 from d2f.plugins.catalog import Catalog
 from d2f.testing import check_stage
-from d2f.train.network_recipe import NetworkRecipe
 from d2f.train.read import read_recipe
+from d2f.train.recipe import NetworkRecipe
 from d2f.weights import read_weights, short_digests, write_weights
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "d2f_resnet"
