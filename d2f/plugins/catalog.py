@@ -77,9 +77,8 @@ CODE = (".py", ".so", ".pyd")
 
 
 def code_digest(stage: object) -> str | None:
-    """Return a sha256 over the code of the top-level package that a stage's class comes from."""
-    made_by = stage if isinstance(stage, type) else type(stage)
-    return _digest(made_by.__module__.partition(".")[0])
+    """Return a sha256 over the code of the top-level package that a stage, its class or a function comes from."""
+    return _digest(stage.__module__.partition(".")[0])
 
 
 @cache

@@ -64,7 +64,7 @@ class NetworkFitter:
         """See that nothing is requested that only estimators have."""
         for option, given in (("--cache", run.request.cache), ("--oof-folds", run.request.oof_folds)):
             if given is not None:
-                raise D2FError.of("D2F607", f"{option} is for estimators, and '{run.recipe.train}' is a network")
+                raise D2FError.of("D2F001", f"{option} is for estimators, and '{run.recipe.train}' is a network")
 
     def fit(self, run: Run) -> FittedModel:
         """Cut tiles, train and measure."""

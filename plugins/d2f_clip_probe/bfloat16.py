@@ -1,37 +1,19 @@
-"""The tower in PyTorch's bfloat16, for processors that multiply it, where PyTorch is installed.
+"""The tower in PyTorch's bfloat16 (option `precision: bfloat16`), for processors that multiply it.
 
 MLX and the BLAS below it multiply float32 only, which takes a core twice as long (docs/reference/speed.md). The weights
-are the MLX tower's own; norms, sums and what is returned stay float32. ``D2F_BFLOAT16=off`` keeps to MLX.
+are the MLX tower's own; norms, sums and what is returned stay float32.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from d2f import D2FError, Exit, Problem
 from d2f_clip_probe.tower import DEVIATION, EPSILON, HEADS, MEAN, PATCH, SIDE, WIDTH, Tower
-
-SWITCH = "D2F_BFLOAT16"
-FLAGS = ("avx512_bf16", "amx_bf16")
-"""Of Linux's /proc/cpuinfo."""
-
-
-@cache
-def worth_it() -> bool:
-    """Say whether PyTorch is installed and this processor multiplies bfloat16 faster than float32."""
-    import mlx.core as mx
-
-    if os.environ.get(SWITCH) == "off" or mx.default_device() != mx.cpu or sys.platform != "linux":
-        return False
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    return any(flag in flags for flag in FLAGS) and find_spec("torch") is not None
 
 
 class Bfloat16Tower:
@@ -41,9 +23,18 @@ class Bfloat16Tower:
     ----------
     tower : Tower
         With its weights.
+
+    Raises
+    ------
+    D2FError
+        D2F206: PyTorch is not installed.
     """
 
     def __init__(self, tower: Tower) -> None:
+        if find_spec("torch") is None:
+            message = "option `precision: bfloat16` of clip-probe needs PyTorch, which is not installed"
+            note = "pip install 'd2f[torch]', or leave `precision` at float32"
+            raise D2FError(Problem("D2F206", message, notes=(note,)), Exit.PLUGIN)
         import torch
 
         self._torch = torch

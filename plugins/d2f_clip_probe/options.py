@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Crop: TypeAlias = Literal["whole", "native"]
 """What of a view the tower is shown: see `d2f_clip_probe.crops`."""
 
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+"""In which the tower multiplies: scores differ in the third digit, so that it is an option, never the machine's."""
+
+PRECISION = "In which the tower multiplies; bfloat16 needs PyTorch, and pays on processors that multiply it."
 TOWER = "clip-vit-b16"
 
 
@@ -19,6 +23,7 @@ class DetectorOptions(BaseModel):
 
     weights: str = Field(default="default", description="Name of a set of weights of the head, or a path.")
     tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
+    precision: Precision = Field(default="float32", description=PRECISION)
 
 
 class Hidden(BaseModel):
@@ -57,6 +62,7 @@ class TrainableOptions(BaseModel):
     )
     hidden: Hidden | None = Field(default=None, description="A hidden layer; without it the head is linear.")
     tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
+    precision: Precision = Field(default="float32", description=PRECISION)
 
     @field_validator("blocks")
     @classmethod

@@ -56,6 +56,7 @@ class ClipProbe:
         self._head = as_record(resolve(options.weights, HEADS))
         self._record = as_record(resolve(options.tower, TOWERS))
         self.weights = (self._head, self._record)
+        self._precision = options.precision
         self.trained_on: NDArray[np.uint64] | None = None
         self._arrays: Mapping[str, NDArray[Any]] = {}
         self._tokens: TokenMaker | None = None
@@ -85,7 +86,7 @@ class ClipProbe:
         linear = {**dict.fromkeys(NAMES, shape), "bias": ()}
         strict(held.arrays, shapes(*shape, trained.hidden) if trained.hidden else linear, self._head.name)
         self._arrays, self.trained_on = held.arrays, held.trained_on
-        self._tokens = TokenMaker(self._record, trained.blocks, trained.crops)
+        self._tokens = TokenMaker(self._record, trained.blocks, trained.crops, self._precision)
 
     def score(self, batch: Any) -> list[Outcome]:
         """Return the log odds of `generated` of each view, its crops' as tiles; small views are abstained on."""
@@ -115,6 +116,7 @@ class ClipProbeTrainable:
 
     def __init__(self, options: TrainableOptions) -> None:
         self.options = options
+        self.weights = (as_record(resolve(options.tower, TOWERS)),)
         self._tokens: TokenMaker | None = None
 
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64] | None:
@@ -126,8 +128,8 @@ class ClipProbeTrainable:
         if unfit(pixels):
             return None
         if self._tokens is None:
-            record = as_record(resolve(self.options.tower, TOWERS))
-            self._tokens = TokenMaker(record, self.options.blocks, self.options.crops)
+            options = self.options
+            self._tokens = TokenMaker(self.weights[0], options.blocks, options.crops, options.precision)
         return self._tokens([pixels]).reshape(-1).astype(np.float64)
 
     def fit(

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f import Weights
-from d2f.features import features
+from d2f.cache import features
 from d2f_clip_probe.crops import crops
-from d2f_clip_probe.options import Crop
+from d2f_clip_probe.options import Crop, Precision
 from d2f_clip_probe.tower import WIDTH
 
 SMALLEST = 64
@@ -50,6 +50,8 @@ class TokenMaker:
         After which blocks the class token is taken.
     kinds : sequence of {'whole', 'native'}
         The crops.
+    precision : {'float32', 'bfloat16'}
+        In which the tower multiplies.
 
     Raises
     ------
@@ -57,9 +59,11 @@ class TokenMaker:
         As `d2f_clip_probe.tower_file.read_tower`.
     """
 
-    def __init__(self, record: Weights, blocks: Sequence[int], kinds: Sequence[Crop]) -> None:
+    def __init__(
+        self, record: Weights, blocks: Sequence[int], kinds: Sequence[Crop], precision: Precision = "float32"
+    ) -> None:
         self.kinds = tuple(kinds)
-        self._compute, precision = _tower(record, tuple(blocks))
+        self._compute = _tower(record, tuple(blocks), precision)
         self._name = f"{record.sha256} class tokens {' '.join(map(str, blocks))} {precision}"
         self._width = WIDTH * len(blocks)
 
@@ -74,14 +78,15 @@ class TokenMaker:
 
 
 @lru_cache(maxsize=1)
-def _tower(record: Weights, blocks: tuple[int, ...]) -> tuple[Callable[[NDArray[np.uint8]], Tokens], str]:
-    """Return what computes tokens, and its precision; kept, as a chain may look through one tower twice."""
-    from d2f_clip_probe.bfloat16 import Bfloat16Tower, worth_it
+def _tower(record: Weights, blocks: tuple[int, ...], precision: Precision) -> Callable[[NDArray[np.uint8]], Tokens]:
+    """Return what computes tokens; cached, as a chain may look through one tower twice."""
     from d2f_clip_probe.tower_file import read_tower
 
     tower = read_tower(record, blocks)
-    if worth_it():
-        return Bfloat16Tower(tower), "bfloat16"
+    if precision == "bfloat16":
+        from d2f_clip_probe.bfloat16 import Bfloat16Tower
+
+        return Bfloat16Tower(tower)
 
     def computed(pictures: NDArray[np.uint8]) -> Tokens:
         import mlx.core as mx
@@ -90,4 +95,4 @@ def _tower(record: Weights, blocks: tuple[int, ...]) -> tuple[Callable[[NDArray[
 
         return np.array(parallel(tower, mx.array(pictures), images=1))
 
-    return computed, "float32"
+    return computed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from tests.unit.training.toys import make_images
+from tests.unit.train.estimator_toys import make_images
 
 from d2f.cli.main import main
 from d2f.weights import read_weights
@@ -94,7 +94,7 @@ def test_a_file_that_training_did_not_make_is_replaced_on_request_only(place, ca
     [
         ("recipe.yaml", "out.safetensors", "D2F001", "is a file"),
         ("recipe.yaml/folds", "out.safetensors", "D2F004", "choose another --oof-folds"),
-        (".", "fold-1.safetensors", "D2F004", "is where the weights of a fold are kept"),
+        (".", "fold-1.safetensors", "D2F004", "is where the weights of a fold are written"),
     ],
 )
 def test_a_place_for_folds_that_cannot_be_is_refused(place, capsys, folds, output, code, said):

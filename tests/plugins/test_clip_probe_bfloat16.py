@@ -7,12 +7,15 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
-from d2f_clip_probe.bfloat16 import SWITCH, Bfloat16Tower, worth_it
+from d2f_clip_probe.bfloat16 import Bfloat16Tower
+from d2f_clip_probe.options import DetectorOptions, Precision
 from d2f_clip_probe.stage import TOWERS
+from d2f_clip_probe.tokens import TokenMaker, _tower
 from d2f_clip_probe.tower import WIDTH, Tower
 from d2f_clip_probe.tower_file import read_tower
 from mlx.utils import tree_map
 
+from d2f import D2FError
 from d2f.weights.sources import located
 from tests.plugins.test_clip_probe_tower import chessboard
 
@@ -46,8 +49,22 @@ def test_the_fetched_weights_give_the_same_tokens() -> None:
     assert np.array_equal(found[1:], Bfloat16Tower(tower)(pictures[1:]))
 
 
-def test_it_can_be_switched_off(monkeypatch: Any) -> None:
-    monkeypatch.setenv(SWITCH, "off")
-    worth_it.cache_clear()
-    assert not worth_it()
-    worth_it.cache_clear()
+def test_without_pytorch_it_is_refused_with_the_next_step(monkeypatch: Any) -> None:
+    monkeypatch.setattr("d2f_clip_probe.bfloat16.find_spec", lambda name: None)
+    with pytest.raises(D2FError, match="needs PyTorch") as caught:
+        Bfloat16Tower(Tower([1]))
+    assert caught.value.problems[0].code == "D2F206"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_is_the_options_and_never_the_machines(monkeypatch: Any, precision: Precision) -> None:
+    """One digest, one score: what the processor multiplies and what is installed change nothing."""
+    seen = []
+    monkeypatch.setattr("d2f_clip_probe.tower_file.read_tower", lambda record, blocks: Tower(blocks))
+    monkeypatch.setattr("d2f_clip_probe.bfloat16.Bfloat16Tower", lambda tower: seen.append("bfloat16") or tower)
+    _tower.cache_clear()
+    TokenMaker(TOWERS[0], [1], ["whole"], precision)
+    _tower.cache_clear()
+    assert seen == (["bfloat16"] if precision == "bfloat16" else [])
+    keys = {DetectorOptions.model_validate({"precision": each}).model_dump_json() for each in ("float32", "bfloat16")}
+    assert len(keys) == 2
