@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from tests.unit.train.estimator_toys import make_images
 
 from d2f.cli.main import main
 from d2f.weights import read_weights
+from tests.unit.train.estimator_toys import make_images
 
 RECIPE = """\
 d2f: 1
