@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from d2f import CODES, Exit
-from d2f.chain.reference import chain_file_page
+from d2f.chain.reference import chain_file_page, keys_table
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import KINDS
 from d2f.testing.kit import CHECKS
-from d2f.train.figures import recipes_page
+from d2f.train import recipe
+from d2f.train.augment import OPERATIONS
 
 DOCS = Path(__file__).resolve().parent
 BAD = DOCS.parent / "tests" / "chains" / "bad"
@@ -95,6 +98,53 @@ CHECKS
         - image_file
         - write_labelled_set
 """
+
+
+RECIPES = """# Recipes
+
+A recipe says how `d2f train` makes the weights of a detector. It is YAML, read as strictly as a chain file: every
+problem at once, each with its line. `train` names a trainable, as `d2f plugin list` shows it, and the trainable says
+which keys there are: one with `build()` is a network, fitted step by step; one with `features()` is an estimator,
+fitted in one fit to a table of features. See [Train a detector](../how-to/train-a-detector.md).
+"""
+NETWORK_KEYS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("data", recipe.NetworkDataSettings),
+    ("start", recipe.StartSettings),
+    ("tiles", recipe.TileSettings),
+    ("copies", recipe.NetworkCopySettings),
+    ("balance", recipe.BalanceSettings),
+    ("augment", recipe.Augmentation),
+    ("augment: one_of", recipe.Choice),
+    ("loss", recipe.LossSettings),
+    ("optimiser", recipe.OptimiserSettings),
+    ("schedule", recipe.ScheduleSettings),
+    ("stop", recipe.StopSettings),
+)
+ESTIMATOR_KEYS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("data", recipe.DataSettings),
+    ("data: exclude, copies: measured_only", recipe.Having),
+    ("copies", recipe.EstimatorCopySettings),
+    ("augment", recipe.Variant),
+    ("emphasis", recipe.Emphasis),
+)
+
+
+def recipes_page() -> str:
+    """Return docs/reference/recipes.md."""
+    parts = [RECIPES, _section("Of a network", recipe.NetworkRecipe)]
+    parts += [_section(name, model, 3) for name, model in NETWORK_KEYS]
+    parts.append("### Operations of training\n\nBeside every preprocessor, `augment` knows these.\n")
+    parts += [
+        _section(name, stage.Options, 4, f"{(stage.__doc__ or '').strip()}\n\n") for name, stage in OPERATIONS.items()
+    ]
+    parts.append(_section("Of an estimator", recipe.EstimatorRecipe))
+    parts += [_section(name, model, 3) for name, model in ESTIMATOR_KEYS]
+    return "\n".join(parts)
+
+
+def _section(title: str, model: type[BaseModel], level: int = 2, introduction: str = "") -> str:
+    lines = list(keys_table(model)) if model.model_fields else ["It has no options."]
+    return f"{'#' * level} {title}\n\n{introduction}" + "\n".join(lines) + "\n"
 
 
 def examples() -> dict[str, str]:

@@ -129,5 +129,5 @@ def _build_problems(
 def _placed(source: Source, problem: Problem, path: tuple[Key, ...], key: str) -> Problem:
     if problem.place is not None:
         return problem
-    below = (*path, "with") if problem.code == "D2F114" and source.node((*path, "with")) is not None else (*path, key)
+    below = (*path, "with") if problem.code == "D2F114" and (*path, "with") in source.values else (*path, key)
     return replace(problem, place=source.value(below))
