@@ -14,6 +14,7 @@ from d2f.api.rows import Failure, Member, Missing
 from d2f.api.stages import Calibrator, Combiner, Detector, Preprocessor
 from d2f.plugins.build import construct
 from d2f.plugins.catalog import Catalog
+from d2f.plugins.entries import noun
 
 PLAIN = "plain"
 """The view that always exists: the decoded image itself."""
@@ -91,7 +92,7 @@ class Plan:
         for detector in self.detectors:
             yield f"detector {detector.id!r}", detector.stage
         for check in (*self.require, *self.evidence):
-            yield f"{check.kind} {check.name!r}", check.stage
+            yield f"{noun(check.kind)} {check.name!r}", check.stage
 
     @property
     def members(self) -> tuple[tuple[str, str], ...]:

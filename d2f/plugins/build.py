@@ -1,4 +1,4 @@
-"""pydantic's errors in plain sentences, each with its path and a near-miss suggestion.
+"""Stages constructed from plain options; pydantic's errors in plain sentences, each with its path.
 
 A validator of a stage's options may raise ``ValueError("must be an odd number")``: what begins with
 "must" is put after the option's name, anything else stands behind a colon.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from d2f.api.errors import D2FError, Exit, Place, Problem, nearest
 from d2f.api.inputs import Input
 from d2f.plugins.catalog import Catalog, canonical, code_digest, stage_facts
-from d2f.plugins.entries import Origin
+from d2f.plugins.entries import Origin, noun
 from d2f.plugins.errors import Schema, at, blame, expected, schema_of, shown
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def option_problem(kind: str, stage: str, finding: Finding) -> Problem:
         "missing": f"option '{finding.name}' is missing",
         "value": f"option '{finding.name}' {finding.message}" if finding.path else f"options: {finding.message}",
     }[finding.sort]
-    return Problem("D2F114", f"{kind} '{stage}': {sentence}", notes=finding.notes)
+    return Problem("D2F114", f"{noun(kind)} '{stage}': {sentence}", notes=finding.notes)
 
 
 def _finding(error: ErrorDetails, schema: Schema, data: Any) -> Finding:
@@ -213,7 +213,9 @@ def _not_constructed(catalog: Catalog, kind: str, name: str, stage: type, error:
     owner = catalog.owner(kind, name)
     note = blame(error, stage.__module__.partition(".")[0])
     place = owner.place if owner else None
-    return D2FError(Problem("D2F209", f"{kind} '{name}' could not be constructed", place, notes=(note,)), Exit.PLUGIN)
+    return D2FError(
+        Problem("D2F209", f"{noun(kind)} '{name}' could not be constructed", place, notes=(note,)), Exit.PLUGIN
+    )
 
 
 def _without_input(catalog: Catalog, name: str) -> D2FError:

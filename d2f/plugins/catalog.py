@@ -1,4 +1,4 @@
-"""Stages found by name, and who offers them."""
+"""The catalog: every stage, set of weights and observer that plugins offer, looked up by name."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from d2f.api.errors import D2FError, Exit, Place, Problem, did_you_mean
 from d2f.api.inputs import Weights
 from d2f.api.outcomes import StageFinished
-from d2f.plugins.entries import KINDS, Origin, allowed, kind_of
+from d2f.plugins.entries import KINDS, Origin, allowed, kind_of, noun
 from d2f.plugins.errors import Fault, raised
-from d2f.plugins.registry import WEIGHTS, Shelf, gather, unmet
+from d2f.plugins.registry import WEIGHTS, Registry, load_plugins, unmet
 
 if TYPE_CHECKING:
     from d2f.api.inputs import Weights
 
 
-def absent(shelf: Shelf, kind: str, name: str, place: Place | None) -> D2FError:
-    """Return the error of asking for a stage that is not on the shelf."""
-    causes = [fault for fault in shelf.faults if fault.explains(kind, name)]
+def lookup_error(registry: Registry, kind: str, name: str, place: Place | None) -> D2FError:
+    """Return the error of a stage that the registry does not hold, with what may be the cause."""
+    causes = [fault for fault in registry.faults if fault.explains(kind, name)]
     if causes:
         return D2FError([_unusable(fault, kind, name, place) for fault in causes], Exit.PLUGIN)
-    notes = _other_kinds(shelf, kind, name) or did_you_mean(name, _names(shelf, kind))
+    notes = _other_kinds(registry, kind, name) or did_you_mean(name, _names(registry, kind))
     problem = Problem(
         KINDS[kind].unknown,
-        f"unknown {kind} '{name}'",
+        f"unknown {noun(kind)} '{name}'",
         place,
         label="no loaded plugin provides it",
-        notes=(*notes, *_suspects(shelf, kind, name)),
+        notes=(*notes, *_suspects(registry, kind, name)),
     )
     return D2FError(problem, Exit.USAGE)
 
 
 def _unusable(fault: Fault, kind: str, name: str, place: Place | None) -> Problem:
-    problem, asked = fault.problem, f"{kind} '{name}'"
+    problem, asked = fault.problem, f"{noun(kind)} '{name}'"
     message = problem.message if problem.message.startswith(asked) else f"{asked} is not usable: {problem.message}"
     return replace(problem, message=message, notes=(*_asked_at(place), *problem.notes), severity="error")
 
@@ -52,19 +52,20 @@ def _asked_at(place: Place | None) -> tuple[str, ...]:
     return (f"asked for in {place.file}{line}" + (f" at {place.path}" if place.path else ""),)
 
 
-def _names(shelf: Shelf, kind: str) -> list[str]:
-    return sorted(name for known, name in shelf.offers if known == kind)
+def _names(registry: Registry, kind: str) -> list[str]:
+    return sorted(name for known, name in registry.entries if known == kind)
 
 
-def _other_kinds(shelf: Shelf, kind: str, name: str) -> tuple[str, ...]:
-    return tuple(f"there is a {other} '{name}'" for other in KINDS if other != kind and (other, name) in shelf.offers)
+def _other_kinds(registry: Registry, kind: str, name: str) -> tuple[str, ...]:
+    others = (other for other in KINDS if other != kind and (other, name) in registry.entries)
+    return tuple(f"there is {'an' if other[0] in 'aeiou' else 'a'} {noun(other)} '{name}'" for other in others)
 
 
-def _suspects(shelf: Shelf, kind: str, name: str) -> tuple[str, ...]:
+def _suspects(registry: Registry, kind: str, name: str) -> tuple[str, ...]:
     """Return notes on plugins that might have offered it, had they been loaded."""
-    left_out = [origin for origin in shelf.left_out if origin.answers_to(name)]
+    left_out = [origin for origin in registry.left_out if origin.answers_to(name)]
     notes = [f"plugin '{one.entry_point}' ({one.package}) is left out by D2F_PLUGINS" for one in left_out]
-    whole = {fault.origin: fault for fault in shelf.faults if fault.stage is None and fault.kind in (None, kind)}
+    whole = {fault.origin: fault for fault in registry.faults if fault.stage is None and fault.kind in (None, kind)}
     notes += [
         f"plugin '{origin.entry_point}' ({origin.package}) is broken and might: d2f plugin check {origin.entry_point}"
         for origin in whole
@@ -135,16 +136,16 @@ ALLOW_LIST = "D2F_PLUGINS"
 
 
 class Catalog:
-    """Every stage, set of weights and observer that plugins offer.
+    """Every stage, set of weights and observer that plugins entry.
 
     Made by `discover` from what is installed, or by `of` from classes at hand.
     """
 
     _of_this_process: ClassVar[Catalog | None] = None
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-        self._observers = tuple(shelf.observers)
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._observers = tuple(registry.observers)
 
     @classmethod
     def discover(cls) -> Catalog:
@@ -154,7 +155,7 @@ class Catalog:
         What is wrong with a plugin is in `problems` and is raised by `find` where that plugin is wanted.
         """
         if Catalog._of_this_process is None:
-            Catalog._of_this_process = cls(gather(allowed(os.environ.get(ALLOW_LIST))))
+            Catalog._of_this_process = cls(load_plugins(allowed(os.environ.get(ALLOW_LIST))))
         return Catalog._of_this_process
 
     @classmethod
@@ -170,70 +171,70 @@ class Catalog:
         observers: Iterable[Callable[[StageFinished], object]] = (),
     ) -> Catalog:
         """Return a catalog of these stage classes alone; nothing is discovered."""
-        shelf = Shelf(observers=[(None, observer) for observer in observers])
+        registry = Registry(observers=[(None, observer) for observer in observers])
         for stage in stages:
-            shelf.put_stage(kind_of(stage) or "detector", stage, None)
+            registry.add_stage(kind_of(stage) or "detector", stage, None)
         for record in weights:
-            shelf.put_weights(record, None)
-        if shelf.faults:
-            raise D2FError([fault.problem for fault in shelf.faults], Exit.PLUGIN)
-        return cls(shelf)
+            registry.add_weights(record, None)
+        if registry.faults:
+            raise D2FError([fault.problem for fault in registry.faults], Exit.PLUGIN)
+        return cls(registry)
 
     def find(self, kind: str, name: str, place: Place | None = None) -> Any:
         """Return the stage class of this kind and name."""
-        offer = self._shelf.offers.get((kind, name))
-        if offer is None:
-            raise absent(self._shelf, kind, name, place)
-        problem = unmet(kind, name, offer.origin, self.requires(kind, name))
+        entry = self._registry.entries.get((kind, name))
+        if entry is None:
+            raise lookup_error(self._registry, kind, name, place)
+        problem = unmet(kind, name, entry.origin, self.requires(kind, name))
         if problem is not None:
             raise D2FError(problem, Exit.PLUGIN)
-        return offer.item
+        return entry.item
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Return the names of all stages of a kind, sorted."""
-        return tuple(sorted(name for known, name in self._shelf.offers if known == kind))
+        return tuple(sorted(name for known, name in self._registry.entries if known == kind))
 
     def stages(self, kind: str) -> tuple[Any, ...]:
         """Return all stage classes of a kind, by name, whether or not what they require is installed."""
-        return tuple(self._shelf.offers[kind, name].item for name in self.names(kind))
+        return tuple(self._registry.entries[kind, name].item for name in self.names(kind))
 
     def owner(self, kind: str, name: str) -> Origin | None:
-        """Return who offers a stage (or ``weights``); None where it was given by hand or does not exist."""
-        offer = self._shelf.offers.get((kind, name))
-        return offer.origin if offer else None
+        """Return the plugin of a stage (or ``weights``); None where it was given in code or does not exist."""
+        entry = self._registry.entries.get((kind, name))
+        return entry.origin if entry else None
 
     def requires(self, kind: str, name: str) -> tuple[str, ...]:
         """Return the requirements that a stage states."""
-        offer = self._shelf.offers.get((kind, name))
-        return tuple(getattr(offer.item, "requires", ()) or ()) if offer else ()
+        entry = self._registry.entries.get((kind, name))
+        return tuple(getattr(entry.item, "requires", ()) or ()) if entry else ()
 
     @property
     def weights(self) -> tuple[Weights, ...]:
         """Every record of weights, by name."""
-        return tuple(self._shelf.offers[WEIGHTS, name].item for name in self.names(WEIGHTS))
+        return tuple(self._registry.entries[WEIGHTS, name].item for name in self.names(WEIGHTS))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with what is installed."""
-        return (*self._shelf.notices, *(fault.problem for fault in self._shelf.faults))
+        return (*self._registry.notices, *(fault.problem for fault in self._registry.faults))
 
     @property
     def faults(self) -> Sequence[Fault]:
         """The problems that belong to a plugin, with their tracebacks."""
-        return tuple(self._shelf.faults)
+        return tuple(self._registry.faults)
 
     @property
     def plugins(self) -> dict[Origin, list[str]]:
         """Each plugin that was loaded, with the names of its hooks."""
-        return dict(self._shelf.plugins)
+        return dict(self._registry.plugins)
 
     @property
     def left_out(self) -> tuple[Origin, ...]:
         """Plugins that ``D2F_PLUGINS`` leaves out."""
-        return tuple(self._shelf.left_out)
+        return tuple(self._registry.left_out)
 
     def notify(self, event: StageFinished) -> None:
-        """Tell every observer; one that raises is told nothing more, and one warning is logged."""
+        """Notify every observer; one that raises is not notified again, and one warning is logged."""
         for pair in self._observers:
             origin, observer = pair
             try:
@@ -245,7 +246,7 @@ class Catalog:
     def _drop(self, origin: Origin | None, error: BaseException) -> None:
         import logging
 
-        giver = origin or Origin("by hand", "Catalog.of", "this program", "")
-        message = f"the observer of plugin '{giver.entry_point}' raised and is told nothing more"
+        giver = origin or Origin("in code", "Catalog.of", "this program", "")
+        message = f"the observer of plugin '{giver.entry_point}' raised and is not notified again"
         problem = replace(raised("D2F207", message, giver, error).problem, severity="warning")
         logging.getLogger("d2f").warning("%s", problem)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of stage."""
+    """A kind of stage: its hook, the code of an unknown name, and the sets of methods that make one."""
 
     name: str
     hook: str
@@ -26,7 +26,7 @@ class Kind:
     @property
     def plural(self) -> str:
         """The kind's name in a heading."""
-        return self.name if self.name == "evidence" else f"{self.name}s"
+        return f"{noun(self.name)}s"
 
 
 KINDS: Mapping[str, Kind] = {
@@ -44,6 +44,11 @@ KINDS: Mapping[str, Kind] = {
 """Every kind by its name, in the order in which they are listed."""
 
 
+def noun(kind: str) -> str:
+    """Return what messages call a stage of a kind."""
+    return "evidence reader" if kind == "evidence" else kind
+
+
 def kind_of(stage: type) -> str | None:
     """Return the name of the kind whose first method `stage` has, None where it has none."""
     for kind in KINDS.values():
@@ -58,7 +63,7 @@ OURS = "d2f"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who offers something."""
+    """The plugin that something comes from."""
 
     entry_point: str
     value: str
@@ -97,7 +102,7 @@ def normal(name: str) -> str:
 
 
 def origin(entry_point: EntryPoint) -> Origin:
-    """Return who offers an entry point."""
+    """Return the origin of an entry point."""
     distribution = entry_point.dist
     name, version = (distribution.name, distribution.version) if distribution is not None else ("unknown", "?")
     return Origin(entry_point.name, entry_point.value, name, version)
@@ -106,7 +111,7 @@ def origin(entry_point: EntryPoint) -> Origin:
 def found(group: str = GROUP) -> list[tuple[Origin, EntryPoint]]:
     """Return the entry points of a group: built-in ones first, then by distribution and name.
 
-    The order decides who keeps a name that two plugins offer, so it depends on nothing else.
+    The order decides which of two plugins keeps a name that both offer, so it depends on nothing else.
     """
     from importlib.metadata import entry_points
 

@@ -1,4 +1,4 @@
-"""What is wrong with a plugin, kept until somebody asks for what it would have offered."""
+"""JSON schemas in words, and the faults of plugins."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def resolved(root: Schema, schema: Schema) -> Schema:
 
 
 def expected(root: Schema, schema: Schema) -> str:
-    """Return what a schema takes: ``a whole number from 3 to 31``, ``one of 'centre', 'grid'``.
+    """Return what a schema accepts, in words: ``a whole number from 3 to 31``, ``one of 'centre', 'grid'``.
 
     >>> expected({}, {"type": "integer", "minimum": 3})
     'a whole number of at least 3'

@@ -1,4 +1,4 @@
-"""What a stage needs to be installed, asked only when the stage is wanted."""
+"""Plugins loaded one by one into a registry; what is wrong with one is recorded and never stops the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from d2f.api import hooks
 from d2f.api.errors import Problem, did_you_mean
 from d2f.api.hooks import API_VERSION
 from d2f.api.inputs import Weights
-from d2f.plugins.entries import KINDS, Origin, found, left_out
+from d2f.plugins.entries import KINDS, Origin, found, left_out, noun
 from d2f.plugins.errors import Fault, raised
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _wrong(name: str, function: Any, options: Any) -> tuple[str, tuple[str, ...]
     surplus = [given for given in _needed(function) if given not in HOOKS[hook]]
     if surplus:
         takes = ", ".join(sorted(HOOKS[hook])) or "nothing"
-        return f"hook '{hook}' is asked for '{surplus[0]}', which it is not given", (f"{hook} takes {takes}",)
+        return f"hook '{hook}' has a parameter '{surplus[0]}', which it is not given", (f"{hook} takes {takes}",)
     return None
 
 
@@ -90,7 +90,9 @@ def _unmarked(name: str) -> tuple[str, tuple[str, ...]]:
     if name in HOOKS:
         return f"'{name}' is not marked as a hook", (f"write @d2f.hookimpl above `def {name}`",)
     near = did_you_mean(name, HOOKS)
-    return f"'{name}' looks like a hook and is none", near or (f"names that begin with {PREFIX} are kept for hooks",)
+    return f"'{name}' looks like a hook and is none", near or (
+        f"names that begin with {PREFIX} are reserved for hooks",
+    )
 
 
 def _needed(function: Any) -> list[str]:
@@ -126,7 +128,7 @@ def _skipped(message: str, origin: Origin, note: str) -> Fault:
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-def lacks(kind: str, stage: Any) -> tuple[str, ...]:
+def stage_faults(kind: str, stage: Any) -> tuple[str, ...]:
     """Return everything that keeps `stage` from being a stage of this kind; empty where it is one."""
     if not isinstance(stage, type):
         return (f"hooks return classes; this is {_an(type(stage).__name__)}",)
@@ -137,7 +139,7 @@ def called(kind: str, stage: Any) -> str:
     """Return ``detector 'name'``, or the class's own name where the stage has none that is fit."""
     name = getattr(stage, "name", None)
     own = name if isinstance(name, str) and name else getattr(stage, "__qualname__", type(stage).__qualname__)
-    return f"{kind} '{own}'"
+    return f"{noun(kind)} '{own}'"
 
 
 def _identity(stage: type) -> list[str]:
@@ -162,7 +164,7 @@ def _methods(kind: str, stage: type) -> list[str]:
         return []
     # Of the sets that would do, complain of the one that the author seems to have meant.
     meant = min(missing, key=len)
-    return [f"{name}(): a method of every {kind}" for name in meant]
+    return [f"{name}(): a method of every {noun(kind)}" for name in meant]
 
 
 def _options(stage: type) -> list[str]:
@@ -206,38 +208,38 @@ WEIGHTS = "weights"
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A stage class or a record of weights, and who offers it; `origin` is None where it was given by hand."""
+class Entry:
+    """A stage class or a record of weights, and its plugin; `origin` is None where it was given in code."""
 
     item: Any
     origin: Origin | None
 
 
 @dataclass(slots=True)
-class Shelf:
-    """All that was found, by kind and name."""
+class Registry:
+    """All stages and weights, by kind and name, and all that is wrong with plugins."""
 
-    offers: dict[tuple[str, str], Offer] = field(default_factory=dict)
+    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     observers: list[tuple[Origin | None, Callable[[Any], object]]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     notices: list[Problem] = field(default_factory=list)
     plugins: dict[Origin, list[str]] = field(default_factory=dict)
     left_out: list[Origin] = field(default_factory=list)
 
-    def put_stage(self, kind: str, stage: Any, origin: Origin | None) -> None:
-        """Put a stage on the shelf, or the fault that keeps it off."""
-        wanting = lacks(kind, stage)
+    def add_stage(self, kind: str, stage: Any, origin: Origin | None) -> None:
+        """Add a stage, or the fault that excludes it."""
+        wanting = stage_faults(kind, stage)
         if wanting:
             self.refuse(
-                kind, stage, "D2F203", f"{called(kind, stage)} is refused: it is no {kind} yet", wanting, origin
+                kind, stage, "D2F203", f"{called(kind, stage)} is refused: it is no {noun(kind)} yet", wanting, origin
             )
         else:
-            self._put(kind, stage.name, stage, origin)
+            self._add(kind, stage.name, stage, origin)
 
-    def put_weights(self, record: Any, origin: Origin | None) -> None:
-        """Put a record of weights on the shelf, or the fault that keeps it off."""
+    def add_weights(self, record: Any, origin: Origin | None) -> None:
+        """Add a record of weights, or the fault that excludes it."""
         if isinstance(record, Weights):
-            self._put(WEIGHTS, record.name, record, origin)
+            self._add(WEIGHTS, record.name, record, origin)
         else:
             message = "weights are refused: not a record of d2f.Weights"
             self.refuse(WEIGHTS, record, "D2F203", message, (f"this is {record!r:.60}",), origin)
@@ -245,35 +247,35 @@ class Shelf:
     def refuse(
         self, kind: str, item: Any, code: str, message: str, notes: tuple[str, ...], origin: Origin | None
     ) -> None:
-        """Note that something offered was not taken."""
+        """Record that something offered was refused."""
         problem = Problem(code, message, origin.place if origin else None, notes=notes)
         name = getattr(item, "name", None)
         self.faults.append(Fault(problem, origin, kind, name if isinstance(name, str) else None))
 
-    def _put(self, kind: str, name: str, item: Any, origin: Origin | None) -> None:
-        holder = self.offers.setdefault((kind, name), Offer(item, origin))
+    def _add(self, kind: str, name: str, item: Any, origin: Origin | None) -> None:
+        holder = self.entries.setdefault((kind, name), Entry(item, origin))
         if holder.item is item:
             return
-        keeper = f"{holder.origin.place.file}" if holder.origin else "given by hand"
+        keeper = f"{holder.origin.place.file}" if holder.origin else "given in code"
         notes = (f"taken by {keeper}", "rename one of them, or load one only, with D2F_PLUGINS")
-        self.refuse(kind, item, "D2F204", f"{kind} '{name}' is refused: the name is taken", notes, origin)
+        self.refuse(kind, item, "D2F204", f"{noun(kind)} '{name}' is refused: the name is taken", notes, origin)
 
 
-def gather(names: frozenset[str] | None) -> Shelf:
+def load_plugins(names: frozenset[str] | None) -> Registry:
     """Load every plugin that is allowed and return what they offer; nothing that a plugin does stops it."""
-    shelf, manager, pairs = Shelf(), HookManager(), found()
-    shelf.left_out = left_out((origin for origin, _ in pairs), names)
-    shelf.notices = [*_unknown(names, [origin.entry_point for origin, _ in pairs])]
+    registry, manager, pairs = Registry(), HookManager(), found()
+    registry.left_out = left_out((origin for origin, _ in pairs), names)
+    registry.notices = [*_unknown(names, [origin.entry_point for origin, _ in pairs])]
     for origin, entry_point in pairs:
-        if origin in shelf.left_out:
+        if origin in registry.left_out:
             continue
         try:
             # What a module prints when it is imported would stand among a command's own output.
             with redirect_stdout(sys.stderr):
-                _load(origin, entry_point, manager, shelf)
+                _load(origin, entry_point, manager, registry)
         except (Exception, SystemExit) as error:
-            shelf.faults.append(raised("D2F201", f"plugin '{origin.entry_point}' failed to load", origin, error))
-    return shelf
+            registry.faults.append(raised("D2F201", f"plugin '{origin.entry_point}' failed to load", origin, error))
+    return registry
 
 
 def _unknown(names: Iterable[str] | None, known: list[str]) -> Iterable[Problem]:
@@ -282,32 +284,34 @@ def _unknown(names: Iterable[str] | None, known: list[str]) -> Iterable[Problem]
         yield Problem("D2F208", f"D2F_PLUGINS names '{name}', which is no plugin", notes=notes, severity="warning")
 
 
-def _load(origin: Origin, entry_point: EntryPoint, manager: HookManager, shelf: Shelf) -> None:
+def _load(origin: Origin, entry_point: EntryPoint, manager: HookManager, registry: Registry) -> None:
     plugin = entry_point.load()
-    stranger = outside(plugin, origin)
-    if stranger is not None:
-        shelf.faults.append(stranger)
+    other_version = outside(plugin, origin)
+    if other_version is not None:
+        registry.faults.append(other_version)
     elif manager.is_registered(plugin):
         message = f"plugin '{origin.entry_point}' is refused: {manager.get_name(plugin)} is the same object"
-        shelf.faults.append(Fault(Problem("D2F204", message, origin.place), origin))
+        registry.faults.append(Fault(Problem("D2F204", message, origin.place), origin))
     else:
-        shelf.faults += manager.add(plugin, origin)
-        shelf.plugins[origin] = manager.implemented(plugin)
-        _collect(plugin, origin, manager, shelf)
+        registry.faults += manager.add(plugin, origin)
+        registry.plugins[origin] = manager.implemented(plugin)
+        _collect(plugin, origin, manager, registry)
 
 
-def _collect(plugin: Any, origin: Origin, manager: HookManager, shelf: Shelf) -> None:
+def _collect(plugin: Any, origin: Origin, manager: HookManager, registry: Registry) -> None:
     for kind in KINDS.values():
-        for stage in _asked(kind.hook, kind.name, plugin, origin, manager, shelf):
-            shelf.put_stage(kind.name, stage, origin)
-    for record in _asked("d2f_weights", WEIGHTS, plugin, origin, manager, shelf):
-        shelf.put_weights(record, origin)
-    if "d2f_stage_finished" in shelf.plugins[origin]:
-        shelf.observers.append((origin, lambda event: manager.call(plugin, "d2f_stage_finished", event=event)))
+        for stage in _hook_result(kind.hook, kind.name, plugin, origin, manager, registry):
+            registry.add_stage(kind.name, stage, origin)
+    for record in _hook_result("d2f_weights", WEIGHTS, plugin, origin, manager, registry):
+        registry.add_weights(record, origin)
+    if "d2f_stage_finished" in registry.plugins[origin]:
+        registry.observers.append((origin, lambda event: manager.call(plugin, "d2f_stage_finished", event=event)))
 
 
-def _asked(hook: str, kind: str, plugin: Any, origin: Origin, manager: HookManager, shelf: Shelf) -> list[Any]:
-    if hook not in shelf.plugins[origin]:
+def _hook_result(
+    hook: str, kind: str, plugin: Any, origin: Origin, manager: HookManager, registry: Registry
+) -> list[Any]:
+    if hook not in registry.plugins[origin]:
         return []
     named = f"hook '{hook}' of plugin '{origin.entry_point}'"
     try:
@@ -315,11 +319,11 @@ def _asked(hook: str, kind: str, plugin: Any, origin: Origin, manager: HookManag
         if answers and isinstance(answers[0], Iterable) and not isinstance(answers[0], type | str):
             return list(answers[0])
     except (Exception, SystemExit) as error:
-        shelf.faults.append(raised("D2F207", f"{named} raised", origin, error, kind))
+        registry.faults.append(raised("D2F207", f"{named} raised", origin, error, kind))
         return []
     got = f"{answers[0]!r:.60}" if answers else "None"
     notes = (f"it returned {got}", f"return a list, of every {kind} that the plugin offers")
-    shelf.refuse(kind, None, "D2F207", f"{named} did not return a list", notes, origin)
+    registry.refuse(kind, None, "D2F207", f"{named} did not return a list", notes, origin)
     return []
 
 
@@ -349,7 +353,7 @@ def unmet(kind: str, name: str, origin: Origin | None, requires: Sequence[str]) 
         return None
     facts = [f"'{text}' {fact}" for text, fact in lacking]
     install = "pip install " + " ".join(shlex.quote(text) for text, _ in lacking)
-    message = f"{kind} '{name}' is not usable: it requires what is not installed"
+    message = f"{noun(kind)} '{name}' is not usable: it requires what is not installed"
     return Problem("D2F206", message, origin.place if origin else None, notes=(*facts, f"to install: {install}"))
 
 

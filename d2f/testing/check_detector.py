@@ -13,7 +13,7 @@ from typing import Any
 
 from d2f.api.inputs import FileBytes, Input, Tiles
 from d2f.api.outcomes import Abstention, Score
-from d2f.plugins.registry import lacks, missing
+from d2f.plugins.registry import missing, stage_faults
 from d2f.testing.batches import (
     Outcomes,
     ask,
@@ -179,7 +179,9 @@ LONGEST_SUMMARY = 100
 @check("it has what its kind needs", gate=True)
 def complete(subject: Subject) -> str:
     """Name, summary, methods, an options model; `requires` as requirements."""
-    fail_if(lacks(subject.kind, subject.stage), "add what is named here; docs/reference/plugins.md has the contract")
+    fail_if(
+        stage_faults(subject.kind, subject.stage), "add what is named here; docs/reference/plugins.md has the contract"
+    )
     return ""
 
 

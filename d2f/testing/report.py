@@ -15,7 +15,7 @@ from d2f.api.errors import D2FError, Exit
 from d2f.api.inputs import Weights
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import kind_of
-from d2f.plugins.registry import gather
+from d2f.plugins.registry import load_plugins
 
 MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
 PLAIN_MARKS = {"passed": "+", "failed": "x", "skipped": "-"}
@@ -225,12 +225,12 @@ def catalog_of(*stages: type, weights: Iterable[Weights] = ()) -> Catalog:
     >>> "wiener" in catalog_of().names("preprocessor")
     True
     """
-    shelf = gather(frozenset())
-    known = len(shelf.faults)
+    registry = load_plugins(frozenset())
+    known = len(registry.faults)
     for stage in stages:
-        shelf.put_stage(kind_of(stage) or "detector", stage, None)
+        registry.add_stage(kind_of(stage) or "detector", stage, None)
     for record in weights:
-        shelf.put_weights(record, None)
-    if len(shelf.faults) > known:
-        raise D2FError([fault.problem for fault in shelf.faults[known:]], Exit.PLUGIN)
-    return Catalog(shelf)
+        registry.add_weights(record, None)
+    if len(registry.faults) > known:
+        raise D2FError([fault.problem for fault in registry.faults[known:]], Exit.PLUGIN)
+    return Catalog(registry)

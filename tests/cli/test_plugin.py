@@ -175,13 +175,13 @@ class TestHooks:
                = did you mean 'd2f_preprocessors'?
             error[D2F202]: plugin 'blink': 'd2f_zzz' looks like a hook and is none
               --> entry point  blink = d2f_blink  (d2f-blink 1.2)
-               = names that begin with d2f_ are kept for hooks
+               = names that begin with d2f_ are reserved for hooks
             """)
 
     def test_asking_for_too_much(self, distributions: Distributions) -> None:
         distributions.add_plugin("blink", "import d2f\n@d2f.hookimpl\ndef d2f_detectors(config):\n    return []")
         assert str(Catalog.discover().problems[0]) == expect("""
-            error[D2F202]: plugin 'blink': hook 'd2f_detectors' is asked for 'config', which it is not given
+            error[D2F202]: plugin 'blink': hook 'd2f_detectors' has a parameter 'config', which it is not given
               --> entry point  blink = d2f_blink  (d2f-blink 1.2)
                = d2f_detectors takes nothing
             """)

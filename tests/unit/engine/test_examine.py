@@ -147,7 +147,7 @@ def test_an_evidence_reader_that_returns_something_else_is_lost(returned: Any) -
     (scored,) = score_images(plan(evidence=[Reader(lambda *_: returned)]), [picture(1)])
     (lost,) = scored.lost
     assert lost.detector == "toy-evidence"
-    assert lost.reason.startswith("D2F408: evidence 'toy-evidence' raised TypeError")
+    assert lost.reason.startswith("D2F408: evidence reader 'toy-evidence' raised TypeError")
 
 
 def test_a_missing_precondition_stops_the_run_unless_it_is_allowed() -> None:
