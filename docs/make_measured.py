@@ -16,7 +16,8 @@ from typing import Any
 
 from d2f.chain.chain import shipped_names
 from d2f.cli.main import main as d2f
-from d2f.evaluate.bench_report import PARTS, markdown, read_result
+from d2f.evaluate.bench import SCORES, read_result
+from d2f.evaluate.bench_report import markdown
 
 PAGE = Path(__file__).resolve().parent / "reference" / "measured.md"
 
@@ -80,8 +81,8 @@ def page(result: Mapping[str, Any], root: str) -> str:
 
 def aims(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the table of what was aimed at, a row for each aim of a chain that was measured."""
-    subjects = {subject["name"]: subject for subject in result["subjects"]}
-    rows = [aim for aim in AIMS if aim[0] in subjects]
+    systems = {system["name"]: system for system in result["systems"]}
+    rows = [aim for aim in AIMS if aim[0] in systems]
     if not rows:
         return
     yield from ("## Aimed at, and reached", "")
@@ -90,8 +91,8 @@ def aims(result: Mapping[str, Any]) -> Iterator[str]:
         "|---|---|--:|--:|--:|--:|---|",
     )
     for chain, title, figure, attack, steps in rows:
-        under = subjects[chain]["worst"]["auc"] if attack == WORST else attack
-        value = subjects[chain]["figures"][under][figure][0]
+        under = systems[chain]["worst"]["auc"] if attack == WORST else attack
+        value = systems[chain]["figures"][under][figure][0]
         sign = "≥" if steps[0] > 0 else "≤"
         wanted = " | ".join(f"{sign} {abs(step):.2f}" for step in steps)
         reached = sum(value >= step if step > 0 else value <= -step for step in steps)
@@ -115,12 +116,12 @@ def main() -> int:
     parser.add_argument("--called", default="$D2F_DATA/val", help="what the page calls the images' folder")
     parser.add_argument("--workers", default="1")
     parser.add_argument("--limit", help="take so many images only, drawn by seed")
-    parser.add_argument("--features", help="keep what towers make of pictures there, as `d2f bench` does")
+    parser.add_argument("--cache", help="store scores and features there, as `d2f bench` does")
     given = parser.parse_args()
     if not given.page:
-        mode = "--resume" if (Path(given.folder) / PARTS).exists() else "--overwrite"
+        mode = "--resume" if (Path(given.folder) / SCORES).exists() else "--overwrite"
         options = ["--data", given.data, "--grid", "core", "--workers", given.workers, "-o", given.folder, mode]
-        for name in ("limit", "features"):
+        for name in ("limit", "cache"):
             options += [f"--{name}", getattr(given, name)] if getattr(given, name) else []
         code = d2f(["bench", *shipped_names(), *options])
         if code not in (0, 1):

@@ -23,7 +23,7 @@ from wiener_finding.page import page
 from d2f.api.errors import D2FError
 from d2f.chain.chain import Chain, load_chain
 from d2f.data.dataset import limited, load_dataset
-from d2f.evaluate.bench_report import JSON, PARTS, read_result
+from d2f.evaluate.bench import JSON, SCORES, read_result
 from d2f.plugins.catalog import Catalog
 from d2f.weights.sources import located, missing
 
@@ -48,7 +48,7 @@ def lacking(chain: Chain) -> str:
 def scored(given: argparse.Namespace, names: Sequence[str], chains: Sequence[Chain]) -> int:
     """See to it that the folder holds a finished bench of these chains; return an exit code, 0 or 1 if it does."""
     folder, options = Path(given.folder), list(_options(given))
-    if (folder / PARTS).exists():
+    if (folder / SCORES).exists():
         options.append("--resume")
     elif (folder / JSON).exists():
         images = load_dataset(given.data)
@@ -68,8 +68,8 @@ def _options(given: argparse.Namespace) -> Iterator[str]:
         yield from ("--attack", spec)
     if given.limit:
         yield from ("--limit", str(given.limit))
-    if given.features:
-        yield from ("--features", given.features)
+    if given.cache:
+        yield from ("--cache", given.cache)
 
 
 def make(given: argparse.Namespace, catalog: Catalog | None = None) -> int:
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None, catalog: Catalog | None = None)
     parser.add_argument("--workers", default="1")
     parser.add_argument("--draws", default="1000", help="bootstrap draws")
     parser.add_argument("--limit", type=int, help="take so many images only, drawn by seed")
-    parser.add_argument("--features", metavar="FILE", help="keep expensive features there, as `d2f bench` does")
+    parser.add_argument("--cache", metavar="DIR", help="store scores and features there, as `d2f bench` does")
     parser.add_argument("--overwrite", action="store_true", help="replace another bench that the folder holds")
     parser.add_argument(
         "-o", "--output", default=str(PAGE), metavar="PAGE", help="the page; its chart stands beside it"

@@ -83,7 +83,8 @@ def assemble(file: ChainFile, stage_of: StageOf, *, decision: bool = True) -> Pl
         return tuple(Step(one.key, one.stage) for one in made)
 
     def checks(kind: str, key: str, uses: Sequence[StageUse]) -> tuple[FileCheck, ...]:
-        return tuple(FileCheck(kind, use.use, get(kind, (key, place), use).stage) for place, use in enumerate(uses))
+        made = [(use.use, get(kind, (key, place), use)) for place, use in enumerate(uses)]
+        return tuple(FileCheck(kind, name, one.stage, one.key) for name, one in made)
 
     detectors = []
     for index, use in enumerate(file.detectors):

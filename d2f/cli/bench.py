@@ -1,36 +1,21 @@
-"""The bench at work: what it reads, runs, writes and prints."""
+"""`d2f bench`: chains over labelled images, clean and under attacks; `d2f bench compare`: two results."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from d2f.api.errors import Exit
 from d2f.api.inputs import PROTOCOLS
-from d2f.chain.chain import Chain, load_chain
-from d2f.cli.main import Interruption, RememberingCommand, called_with
-from d2f.cli.options import ALLOW_MISSING
-from d2f.data.dataset import Dataset, limited, load_dataset
-from d2f.evaluate.bench import Asked, Run, result, run_chains, write_rows
-from d2f.evaluate.bench_report import (
-    HTML,
-    JSON,
-    MARKDOWN,
-    ROWS,
-    markdown,
-    open_folder,
-    terminal_lines,
-    write_json,
-    write_text,
-)
-from d2f.evaluate.bench_systems import Laid, Laying, Subject, as_found, lay_out
-from d2f.evaluate.external import read_peer
-from d2f.features import keeping
-from d2f.progress import Progress
-from d2f.report.page import page
+from d2f.cli.main import RememberingCommand
+from d2f.cli.options import ALLOW_MISSING, labels_option
+
+if TYPE_CHECKING:
+    from d2f.chain.chain import Chain
+    from d2f.evaluate.attacks import GridName
+    from d2f.evaluate.bench import BenchFolder, BenchRun, BenchSettings, Mode
+    from d2f.evaluate.systems import Attacked
 
 
 class BenchCommand(RememberingCommand):
@@ -54,7 +39,7 @@ class BenchCommand(RememberingCommand):
     type=click.Choice(PROTOCOLS),
     default="whole",
     show_default=True,
-    help="whole: short side brought to a drawn length; crop: the centre 320 pixels; as-found: files as they came.",
+    help="whole: short side brought to a drawn length; crop: the central 320 pixels; as-found: files as they are.",
 )
 @click.option(
     "--grid",
@@ -64,18 +49,19 @@ class BenchCommand(RememberingCommand):
 )
 @click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="Measure under it too; may be repeated.")
 @click.option(
-    "--only", type=click.Choice(["generated", "real"]), help="Lay attacks over one class only, in every figure."
+    "--attack-class", type=click.Choice(["generated", "real"]), help="Attack one class only, in every figure."
 )
-@click.option("--scores", multiple=True, metavar="CSV", help="Another tool's results: path, score[, attack].")
+@click.option("--external", multiple=True, metavar="CSV", help="Another tool's scores: path, score[, attack].")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --limit and of the intervals.")
 @click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped, in the same folder.")
 @click.option("--overwrite", is_flag=True, help="Replace what the folder holds.")
-@click.option("--features", metavar="FILE", help="Keep expensive features there; a later bench reads them back.")
-@click.option("--thumbnails", is_flag=True, help="Show the images whose verdict flips in report.html.")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the figures do not depend on it.")
+@click.option("--cache", metavar="DIR", help="Store scores and features there; any later command reads them back.")
 @ALLOW_MISSING
+@labels_option
+@click.option("--thumbnails", is_flag=True, help="Show the images whose verdict changes in report.html.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the figures do not depend on it.")
 def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
     """Run each CHAIN over labelled images, clean and under attacks; print its figures with intervals.
 
@@ -107,51 +93,53 @@ def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool) -> int
     A figure has fallen where it is worse now than the bad end of its old interval. Exit code 1 if any has.
     """
     from d2f.api.errors import Exit
-    from d2f.evaluate.bench_report import read_result
+    from d2f.evaluate.bench import read_result
     from d2f.evaluate.compare import compare_results
-    from d2f.evaluate.figures import text_table
 
     found = compare_results(read_result(old), read_result(new), figures)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
-    fallen = [change for change in found.changes if change.fell]
-    shown = found.changes if show_all else fallen
-    rows = [
-        (
-            f"{one.subject}, {one.attack}",
-            one.figure,
-            f"{one.old:.3f}",
-            "" if one.bound is None else f"{one.bound:.3f}",
-            f"{one.new:.3f}",
-            "fell" if one.fell else "",
-        )
-        for one in shown
-    ]
-    if rows:
-        click.echo("\n".join(text_table(("chain, attack", "figure", "old", "bound", "new", ""), rows)))
-    click.echo(f"{len(fallen)} of {len(found.changes)} figures fell by more than their interval")
-    return Exit.SOME_FAILED if fallen else Exit.OK
+    table = found.table(show_all)
+    if table.rows:
+        click.echo("\n".join(table.text()))
+    click.echo(f"{len(found.fallen)} of {len(found.changes)} figures fell by more than their interval")
+    return Exit.SOME_FAILED if found.fallen else Exit.OK
 
 
 def run_bench(ctx: click.Context, names: Sequence[str], data: str, **options: Any) -> int:
     """Run `d2f bench` with its options; return the exit code."""
+    from contextlib import closing, nullcontext
+
+    from d2f.api.errors import Exit
+    from d2f.chain.chain import load_chain
+    from d2f.cli.main import Interruption, called_with
+    from d2f.cli.options import read_set
+    from d2f.evaluate.attacks import attack_set
+    from d2f.evaluate.bench import BenchFolder, BenchSettings
+
     mode = _mode(**options)
     chains = [load_chain(name, allow_missing=options["allow_missing"]) for name in names]
-    laid = lay_out(options["grid"] or ("none" if options["attacks"] else "core"), options["attacks"], chains[0].catalog)
-    images = _images(data, options["limit"], options["seed"])
-    folder = Path(options["output"]) if options["output"] else None
-    parts = open_folder(folder, mode) if folder else None
-    with Interruption() as interruption:
+    grid: GridName = options["grid"] or ("none" if options["attacks"] else "core")
+    attacks = attack_set(grid, options["attacks"], chains[0].catalog)
+    whole = read_set(data, labels=options["labels"])
+    whose: Attacked = options["attack_class"] or "both"
+    figures = (options["limit"], options["seed"], options["draws"])
+    settings = BenchSettings(options["protocol"], attacks, whose, *figures, whole=whole)
+    output = options["output"]
+    with closing(BenchFolder(output, mode)) if output else nullcontext() as folder, Interruption() as interruption:
         try:
-            run = _scored(chains, images, laid, parts, mode, **options)
+            run = _scored(chains, settings, folder, **options)
         except KeyboardInterrupt:
-            click.echo(_how_to_go_on(ctx, folder), err=True)
+            to = f"to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
+            click.echo(
+                f"interrupted; {to if folder else 'a bench with -o DIR can be continued, with --resume'}", err=True
+            )
             return interruption.exit_code
-    _report(run, chains, laid, folder, as_found(images, options["seed"]), **options)
+        _report(run, chains, settings, folder, **options)
     return Exit.SOME_FAILED if run.joint.unread or run.joint.failed else Exit.OK
 
 
-def _mode(*, resume: bool, overwrite: bool, output: str | None, **_: Any) -> Literal["new", "overwrite", "resume"]:
+def _mode(*, resume: bool, overwrite: bool, output: str | None, **_: Any) -> Mode:
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
     if (resume or overwrite) and not output:
@@ -159,54 +147,42 @@ def _mode(*, resume: bool, overwrite: bool, output: str | None, **_: Any) -> Lit
     return "resume" if resume else "overwrite" if overwrite else "new"
 
 
-def _images(data: str, limit: int | None, seed: int) -> Dataset:
-    images = load_dataset(data)
-    for note in images.notes:
-        click.echo(f"note: {note}", err=True)
-    return limited(images, limit, seed) if limit else images
+def _scored(chains: Sequence[Chain], settings: BenchSettings, folder: BenchFolder | None, **options: Any) -> BenchRun:
+    from contextlib import closing, nullcontext
 
+    from d2f.cache import caching
+    from d2f.data.dataset import limited
+    from d2f.evaluate.bench import run_chains
+    from d2f.progress import Progress
 
-def _scored(chains: Sequence[Chain], images: Dataset, laid: Laid, parts: Path | None, mode: Any, **options: Any) -> Run:
-    with keeping(options["features"]), Progress("images", total=len(images)) as progress:
+    assert settings.whole is not None
+    images = limited(settings.whole, settings.limit, settings.seed) if settings.limit else settings.whole
+    own = closing(folder.cache()) if folder and not options["cache"] else nullcontext()
+    with caching(options["cache"]) as cache, own as scores, Progress("images", total=len(images)) as progress:
         return run_chains(
             chains,
             images,
-            laid.attacks,
-            options["protocol"],
-            parts=parts,
-            mode=mode,
+            settings.attacks.attacks,
+            settings.protocol,
+            cache=cache or scores,
             workers=options["workers"],
             tick=progress.advance,
         )
 
 
-def _how_to_go_on(ctx: click.Context, folder: Path | None) -> str:
-    if folder is None:
-        return "interrupted; a bench with -o DIR can be continued later, with --resume"
-    return f"interrupted; to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
-
-
 def _report(
-    run: Run, chains: Sequence[Chain], laid: Laid, folder: Path | None, found_as: Sequence[str], **options: Any
+    run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, folder: BenchFolder | None, **options: Any
 ) -> None:
-    peers = [read_peer(path, run.joint) for path in options["scores"]]
-    over: Laying = options["only"] or "both"
-    seed, draws = options["seed"], options["draws"]
-    asked = Asked(options["protocol"], laid, over, options["limit"], seed, draws, as_found=found_as)
-    found = result(run, chains, asked, peers)
+    from d2f.evaluate.bench import result
+    from d2f.evaluate.bench_report import terminal_lines
+    from d2f.evaluate.systems import read_external
+
+    assert settings.whole is not None
+    external = [read_external(path, run.joint, settings.whole) for path in options["external"]]
+    found = result(run, chains, settings, external)
     if folder:
-        _write(folder, found, run, chains, peers, options["thumbnails"])
+        folder.write(found, run, chains, external, options["thumbnails"])
     for line in terminal_lines(found):
         click.echo(line)
     if folder:
-        click.echo(f"wrote {folder}")
-
-
-def _write(
-    folder: Path, found: dict[str, Any], run: Run, chains: Sequence[Chain], peers: Sequence[Subject], thumbnails: bool
-) -> None:
-    write_rows(folder / ROWS, run, chains, peers)
-    write_text(folder / MARKDOWN, markdown(found))
-    write_text(folder / HTML, page(found, thumbnails))
-    write_json(folder / JSON, found)
-    run.finish()
+        click.echo(f"wrote {folder.place}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from d2f.cli.main import LazyGroup, Table
+from d2f.cli.options import labels_option
 
 if TYPE_CHECKING:
     from d2f.data.audit import Audit
@@ -28,8 +29,8 @@ COMMANDS: Table = {
     "fetch": ("d2f.cli.data:fetch", "Bring the images that a source list names."),
     "stats": ("d2f.cli.data:stats", "Count images by label, generator, size, format, quality."),
     "tile": ("d2f.cli.data:tile", "Cut large pictures into tiles."),
-    "split": ("d2f.cli.data:split", "Deal images to train, validation and test, or to folds."),
-    "audit": ("d2f.cli.data:audit", "Ask whether format, size or quality give the label away."),
+    "split": ("d2f.cli.data:split", "Assign images to train, validation and test, or to folds."),
+    "audit": ("d2f.cli.data:audit", "Test whether format, size or quality tell the label."),
 }
 """Every command that is built: its module and object, and its line of help."""
 
@@ -74,7 +75,8 @@ def fetch(sources: str, folder: str, mirror: str | None, workers: int) -> int:
 
 @click.command()
 @click.argument("data")
-@click.option("--repair", metavar="FOLDER", help="Write the images anew, both labels alike, and audit them too.")
+@labels_option
+@click.option("--repair", metavar="FOLDER", help="Write the images anew by one rule for both labels; audit them too.")
 @click.option(
     "--window",
     type=click.IntRange(32),
@@ -92,20 +94,21 @@ def fetch(sources: str, folder: str, mirror: str | None, workers: int) -> int:
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
 def audit(data: str, as_json: bool, **options: Any) -> int:
-    """Ask whether size, format, JPEG quality, chroma, metadata or bytes per pixel tell the label of DATA.
+    """Test whether size, format, JPEG quality, chroma, metadata or bytes per pixel tell the label of DATA.
 
     A small classifier is fitted to each alone and judged on collections held out: an AUC of 1 says that a
     detector could do without the pictures. Duplicates across labels and parts are named. Exit code 1 where a
     file cannot be read.
     """
     from d2f.api.errors import Exit
-    from d2f.cli.options import look_at, need_new_folder, read_set
+    from d2f.cli.options import look_at, read_set
     from d2f.data.audit import audit_lines
+    from d2f.files import require_new_folder
 
     for option in ("repair", "review"):
         if options[option]:
-            need_new_folder(options[option])
-    seen = look_at(read_set(data, options["limit"], options["seed"]), True, options["workers"])
+            require_new_folder(options[option])
+    seen = look_at(read_set(data, options["limit"], options["seed"], options["labels"]), True, options["workers"])
     found = _audited(seen, **options)
     plain = found.plain()
     if not as_json:
@@ -138,10 +141,10 @@ def _repair(seen: Inspection, silent: bool, **options: Any) -> dict[str, Any]:
         made = repair(seen, Path(options["repair"]), options["window"], options["seed"], progress.advance)
     left = (
         f"left out: {made.small[0]} photographs and {made.small[1]} generated images smaller than "
-        f"{options['window']} pixels, {made.repeated} repeated files, {made.contradictory} files under both labels"
+        f"{options['window']} pixels, {made.repeated} repeated files, {made.contradictory} files with both labels"
     )
     if not silent:
-        click.echo(f"\nwrote {len(made.images)} images, encoded alike, to {options['repair']}\n{left}\n")
+        click.echo(f"\nwrote {len(made.images)} images, encoded by one rule, to {options['repair']}\n{left}\n")
     again = _audited(look_at(made.images, True, options["workers"]), **options)
     if not silent:
         click.echo("\n".join(audit_lines(again)))
@@ -174,6 +177,7 @@ def _review(found: Audit, **options: Any) -> None:
 
 @click.command()
 @click.argument("data")
+@labels_option
 @click.option(
     "-o", "--output", required=True, metavar="FILE.csv|FOLDER", help="One manifest, or a manifest for each part."
 )
@@ -200,7 +204,7 @@ def split(data: str, output: str, folds: int | None, shares: str, **options: Any
     wanted = [1.0] * folds if folds else _shares(shares)
     names = [str(i) for i in range(folds)] if folds else list(PARTS[: len(wanted)])
     targets = _targets(output, [f"fold-{name}" for name in names] if folds else names, options["overwrite"])
-    seen = look_at(read_set(data), options["near"], options["workers"])
+    seen = look_at(read_set(data, labels=options["labels"]), options["near"], options["workers"])
     images = with_groups(seen.images, duplicates(seen).groups)
     numbers = components(images)
     parts = split_parts(images, numbers, wanted, options["seed"])
@@ -221,11 +225,11 @@ def _shares(text: str) -> list[float]:
 
 
 def _targets(output: str, names: list[str], overwrite: bool) -> list[Path]:
-    from d2f.cli.options import need_new_file
+    from d2f.files import require_new_file
 
     if output.lower().endswith(".csv"):
-        return [need_new_file(output, overwrite)]
-    return [need_new_file(str(Path(output, f"{name}.csv")), overwrite) for name in names]
+        return [require_new_file(output, overwrite)]
+    return [require_new_file(Path(output, f"{name}.csv"), overwrite, writable=False) for name in names]
 
 
 def _write(targets: list[Path], images: Dataset, parts: Numbers, column: str, names: list[str]) -> None:
@@ -240,7 +244,7 @@ def _write(targets: list[Path], images: Dataset, parts: Numbers, column: str, na
 
 
 def _lines(images: Dataset, components: Numbers, parts: Numbers, names: list[str], column: str) -> list[str]:
-    from d2f.evaluate.figures import text_table
+    from d2f.report.tables import text_table
 
     rows = []
     for number, name in enumerate(names):
@@ -255,8 +259,8 @@ def _lines(images: Dataset, components: Numbers, parts: Numbers, names: list[str
 
 @click.command()
 @click.argument("data")
+@labels_option
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-@click.option("--plot", metavar="FILE.png", help="Draw labels and generators before and after balancing.")
 @click.option(
     "--balance",
     type=click.Choice(["smallest", "oversample", "none"]),
@@ -267,7 +271,7 @@ def _lines(images: Dataset, components: Numbers, parts: Numbers, names: list[str
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Values named of each kind.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the balancing.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads that read files.")
-def stats(data: str, as_json: bool, plot: str | None, balance: str, top: int, seed: int, workers: int | None) -> int:
+def stats(data: str, as_json: bool, labels: Any, balance: str, top: int, seed: int, workers: int | None) -> int:
     """Count the images of DATA by label, generator, source, collection, size, format and JPEG quality.
 
     Only headers are read. The quality of a JPEG is that of the nearest standard quantisation tables. Exit code 1
@@ -278,13 +282,8 @@ def stats(data: str, as_json: bool, plot: str | None, balance: str, top: int, se
     from d2f.data.stats import stats as count
     from d2f.data.stats import stats_lines
 
-    images = read_set(data)
-    seen = look_at(images, workers=workers)
+    seen = look_at(read_set(data, labels=labels), workers=workers)
     found = count(seen, balance, seed)  # type: ignore[arg-type]
-    if plot is not None:
-        from d2f.data.stats_plot import plot_stats
-
-        plot_stats(found, plot)
     if as_json:
         click.echo(json.dumps(found.plain(), ensure_ascii=False, indent=1))
     else:
@@ -294,7 +293,8 @@ def stats(data: str, as_json: bool, plot: str | None, balance: str, top: int, se
 
 @click.command()
 @click.argument("data")
-@click.option("-o", "--output", required=True, metavar="FOLDER", help="Empty, or not there yet.")
+@labels_option
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="Empty, or yet to be made.")
 @click.option("--size", type=click.IntRange(8), default=224, show_default=True, help="Side of a tile, in pixels.")
 @click.option(
     "--pick",
@@ -316,7 +316,7 @@ def stats(data: str, as_json: bool, plot: str | None, balance: str, top: int, se
     type=click.Choice(["none", "smallest", "oversample", "weights"]),
     default="none",
     show_default=True,
-    help="Bring both labels to one number of tiles, or to one weight.",
+    help="Give both labels one number of tiles, or one weight.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every choice.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N pictures only, seeded and stratified.")
@@ -328,13 +328,14 @@ def tile(data: str, output: str, limit: int | None, **options: Any) -> int:
     """
     from d2f.api.errors import Exit
     from d2f.cli.main import print_problems
-    from d2f.cli.options import need_new_folder, read_set
+    from d2f.cli.options import read_set
     from d2f.data.tiles import Cut
     from d2f.data.tiles import tile as cut_tiles
+    from d2f.files import require_new_folder
     from d2f.progress import Progress
 
-    folder = need_new_folder(output)
-    images = read_set(data, limit, options["seed"])
+    folder = require_new_folder(output)
+    images = read_set(data, limit, options["seed"], options.pop("labels"))
     with Progress("cutting", total=len(images)) as progress:
         made = cut_tiles(images, folder, Cut(**options), progress.advance)
     print_problems(made.problems)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
@@ -22,9 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from d2f.api.rows import Row
+    from d2f.cache import Cache
     from d2f.data.dataset import Dataset
     from d2f.data.facts import Inspection
-    from d2f.evaluate.fit_rows import Request
+    from d2f.evaluate.fit import FitRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +74,6 @@ class Destination:
         return open_writer(self.path, self.format, head, self.mode, seen, console, self.stream)
 
 
-def need_new_file(path: str, overwrite: bool = False) -> Path:
-    """Return the path of a file to be written; refuse one that is there, or whose place cannot be."""
-    from d2f.api.errors import D2FError
-
-    place = Path(path)
-    if place.is_dir():
-        raise D2FError.of("D2F004", f"'{path}' is a folder")
-    if place.exists() and not overwrite:
-        raise D2FError.of("D2F004", f"'{path}' is there already", "to replace it: --overwrite")
-    return place
-
-
-def need_new_folder(path: str) -> Path:
-    """Return the path of a folder to be filled; refuse one that holds anything."""
-    from d2f.api.errors import D2FError
-
-    place = Path(path)
-    if place.is_file() or (place.is_dir() and any(place.iterdir())):
-        what = "is a file" if place.is_file() else "is not empty"
-        raise D2FError.of("D2F004", f"'{path}' {what}", "name a folder that is empty or not there yet")
-    return place
-
-
 PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -137,11 +114,26 @@ class Quantity(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return number
 
 
-def read_set(data: str, limit: int | None = None, seed: int = 0) -> Dataset:
+def _meanings(context: click.Context, parameter: click.Parameter, given: str | None) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given.split(",")] if given else []
+    if any(not (word and sign and label) for word, sign, label in pairs):
+        raise click.UsageError(f"--labels expects WORD=real,WORD=generated,WORD=ignore, not '{given}'")
+    return {word.strip(): label.strip() for word, _, label in pairs}
+
+
+labels_option = click.option(
+    "--labels",
+    metavar="WORD=LABEL,…",
+    callback=_meanings,
+    help="More words for labels, of folders or in manifests: human=real,synthetic=generated,ai=ignore.",
+)
+
+
+def read_set(data: str, limit: int | None = None, seed: int = 0, labels: Mapping[str, str] | None = None) -> Dataset:
     """Read a labelled set and print what was assumed."""
     from d2f.data.dataset import limited, load_dataset
 
-    images = load_dataset(data)
+    images = load_dataset(data, labels)
     for note in images.notes:
         click.echo(f"note: {note}", err=True)
     return limited(images, limit, seed) if limit else images
@@ -176,7 +168,7 @@ def _folders(context: click.Context, parameter: click.Parameter, given: tuple[st
     for each in given:
         detector, _, folder = each.partition("=")
         if not (detector and folder):
-            raise click.UsageError(f"--oof-weights takes DETECTOR=DIR, not '{each}'")
+            raise click.UsageError(f"--oof-weights expects DETECTOR=DIR, not '{each}'")
         if detector in found:
             raise click.UsageError(f"--oof-weights gives '{detector}' two folders: put the weights into one")
         found[detector] = folder
@@ -186,7 +178,7 @@ def _folders(context: click.Context, parameter: click.Parameter, given: tuple[st
 def _columns(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     pairs = [each.partition("=") for each in given]
     if wrong := [each for each, (column, sign, _) in zip(given, pairs, strict=True) if not (column and sign)]:
-        raise click.UsageError(f"--leave-out takes COLUMN=VALUE, not '{wrong[0]}'")
+        raise click.UsageError(f"--exclude expects COLUMN=VALUE, not '{wrong[0]}'")
     return tuple((column, value) for column, _, value in pairs)
 
 
@@ -197,24 +189,24 @@ ALLOW_MISSING = click.option(
 )
 PARTS = click.Choice(["all", "chains", "weights"])
 OPTIONS = (
-    click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="A laundered copy to add; repeatable."),
-    click.option("--no-attack", is_flag=True, help="Add no laundered copies."),
+    click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="An attacked copy to add; repeatable."),
+    click.option("--no-attack", is_flag=True, help="Add no attacked copies."),
     click.option("--part", type=PARTS, default="all", help="Of the project's split."),
     click.option(
-        "--leave-out",
+        "--exclude",
         multiple=True,
         metavar="COLUMN=VALUE",
         callback=_columns,
         help="Leave out images with a value in a column of the manifest; repeatable.",
     ),
-    click.option("--protocol", type=click.Choice(PROTOCOLS), help="How images are brought alike."),
+    click.option("--protocol", type=click.Choice(PROTOCOLS), help="What both labels go through first."),
     click.option("--calibrator", default="platt", show_default=True, help="For members for which the file names none."),
     click.option("--folds", type=click.IntRange(3, 50), default=5, show_default=True, help="Of cross-validation."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of crops, qualities and folds."),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
     click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."),
-    click.option("--keep-scores", metavar="FILE", help="Keep scores there as they come; a later run reads them back."),
-    click.option("--features", metavar="FILE", help="Keep expensive features there, as `d2f bench` does."),
+    click.option("--cache", metavar="DIR", help="Store scores and features there; any later command reads them back."),
+    labels_option,
     click.option(
         "--oof-weights",
         multiple=True,
@@ -234,90 +226,73 @@ def fitting_options(command: Command) -> Command:
     return command
 
 
-def read_request(tick: Callable[[], None] | None, thresholds_only: bool = False, **options: Any) -> Request:
+def fit_request(
+    opened: Cache | None,
+    tick: Callable[[], None] | None,
+    thresholds_only: bool = False,
+    name: str = "",
+    **options: Any,
+) -> FitRequest:
     """Return what the options ask for."""
-    from d2f.evaluate.fit_rows import ATTACKS, Request
+    from d2f.evaluate.attacks import FITTING
+    from d2f.evaluate.fit import FitRequest
 
     if options["no_attack"] and options["attacks"]:
         raise click.UsageError("--attack and --no-attack exclude each other")
-    default = () if thresholds_only or options["no_attack"] else ATTACKS
-    return Request(
+    default = () if thresholds_only or options["no_attack"] else FITTING
+    return FitRequest(
         attacks=tuple(options["attacks"]) or default,
-        # A user's own threshold is for files as they come in, a whole fit for what tells classes apart.
+        # A user's own threshold is for files as they come in, a whole fit for what distinguishes classes.
         protocol=options["protocol"] or ("as-found" if thresholds_only else "whole"),
         folds=options["folds"],
         seed=options["seed"],
         calibrator=options["calibrator"],
         allow_overlap=options["allow_overlap"],
         oof_weights=options["oof_weights"],
+        name=name,
         workers=options["workers"],
-        keep_scores=options["keep_scores"],
+        cache=opened,
         tick=tick,
     )
 
 
 def read_images(data: str, **options: Any) -> Dataset:
     """Read the labelled images that the options ask for; print what was assumed."""
-    from d2f.data.dataset import columns_of, limited, load_dataset
+    from d2f.data.dataset import columns_of, limited
     from d2f.data.split import shipped_split
 
-    images = load_dataset(data)
-    for note in images.notes:
-        click.echo(f"note: {note}", err=True)
+    images = read_set(data, labels=options["labels"])
     columns = columns_of(images)
-    if wrong := [column for column, _ in options["leave_out"] if column not in columns]:
-        raise click.UsageError(f"--leave-out: no image has a column '{wrong[0]}'; there are {', '.join(columns)}")
+    if wrong := [column for column, _ in options["exclude"] if column not in columns]:
+        raise click.UsageError(f"--exclude: no image has a column '{wrong[0]}'; there are {', '.join(columns)}")
     if options["part"] != "all":
         split = shipped_split(images)
         if split.unlisted:
             first, count = split.unlisted[0], len(split.unlisted)
             click.echo(f"note: {count} collections are not in the list, such as '{first}': by a hash", err=True)
         images = getattr(split, options["part"])
-    for column, value in options["leave_out"]:
-        images = _left(images, column, value)
+    for column, value in options["exclude"]:
+        images = _excluded(images, column, value)
     return limited(images, options["limit"], options["seed"]) if options["limit"] else images
 
 
-def _left(images: Dataset, column: str, value: str) -> Dataset:
+def _excluded(images: Dataset, column: str, value: str) -> Dataset:
     from d2f.data.dataset import column_value
 
     kept = [number for number, image in enumerate(images) if column_value(image, column) != value]
-    click.echo(f"note: {len(images) - len(kept)} of {len(images)} images left out: {column}={value}", err=True)
+    click.echo(f"note: {len(images) - len(kept)} of {len(images)} images excluded: {column}={value}", err=True)
     return images.select(kept)
 
 
 @contextmanager
-def keeping_both(keep_scores: str | None, features: str | None) -> Iterator[None]:
-    """Keep features while this context is open; say how to go on where a run that keeps its scores is interrupted."""
-    from d2f.features import keeping
+def resumable_cache(folder: str | None) -> Iterator[Cache | None]:
+    """Use a cache while this context is open; say how to continue where a run with one is interrupted."""
+    from d2f.cache import caching
 
     try:
-        with keeping(features):
-            yield
+        with caching(folder) as cache:
+            yield cache
     except KeyboardInterrupt:
-        if keep_scores is not None:
-            click.echo(f"scores so far are kept in {keep_scores}: the same command goes on from there", err=True)
+        if folder is not None:
+            click.echo(f"scores so far are stored in {folder}: the same command continues from there", err=True)
         raise
-
-
-def need_writable(output: str, overwrite: bool) -> None:
-    """Refuse an output that cannot be written, or that is there, before the long work, not after it."""
-    from d2f.api.errors import D2FError
-
-    need_new_file(output, overwrite)
-    folder = os.path.dirname(output) or "."
-    if not os.path.isdir(folder):
-        raise D2FError.of("D2F004", f"'{output}' cannot be written: its folder is not there", "make it with mkdir -p")
-    if not os.access(output if os.path.exists(output) else folder, os.W_OK):
-        raise D2FError.of("D2F004", f"'{output}' cannot be written: it is not allowed", "choose another file with -o")
-
-
-def write_output(output: str, text: str) -> None:
-    """Write a text and say so."""
-    from d2f.api.errors import D2FError
-
-    try:
-        with open(output, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-    except OSError as error:
-        raise D2FError.of("D2F004", f"'{output}' cannot be written: {error.strerror}") from error

@@ -1,31 +1,32 @@
-"""An audit as text."""
+"""`d2f data audit`: how well files tell the label without their pictures, and which duplicates a set holds."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
-from d2f.data.dataset import Dataset
-from d2f.data.facts import Inspection
-from d2f.data.groups import components, duplicates, with_groups
-from d2f.data.review import Twins, twins
+from d2f.data.dataset import SPLITS, Dataset, Labelled
+from d2f.data.facts import Inspection, inspect
+from d2f.data.groups import Duplicates, components, duplicates, with_groups
 from d2f.data.shortcuts import (
     ALL,
     ORIGINAL,
     Property,
-    Telltale,
+    Shortcut,
     Trial,
+    all_together,
     file_properties,
+    measure_shortcuts,
     stated_properties,
-    telltales,
-    together,
 )
-from d2f.data.split import folds as deal
+from d2f.data.split import folds as make_folds
 
 MEASURES: Mapping[str, str] = {
     "size": "picture sizes",
@@ -40,71 +41,91 @@ NEARLY_ALL, MUCH, SOME = 0.9, 0.75, 0.6
 """AUCs from which a property tells nearly all, much or some of the label."""
 
 
-def verdict(found: Telltale) -> str:
+def verdict(found: Shortcut) -> str:
     """Return one sentence on one property.
 
     Examples
     --------
     >>> from d2f.metrics import Interval
-    >>> verdict(Telltale("format", Interval(1.0, 1.0, 1.0), 96))
+    >>> verdict(Shortcut("format", Interval(1.0, 1.0, 1.0), 96))
     'format alone: AUC 1.000 [1.000, 1.000]: this set measures file formats'
     """
     alone = found.name if found.name == ALL else f"{found.name} alone"
+    if found.only:
+        return f"{alone}: {found.reason} ({found.share:.0%} of them): {_meaning(found)}"
     if found.auc is None:
         return f"{alone}: not measured, {found.reason}"
     return f"{alone}: AUC {found.auc}: {_meaning(found)}"
 
 
-def conclusion(found: Sequence[Telltale]) -> str:
-    """Return what a set is worth, judged by the files as they are."""
-    measured = [each for each in found if each.auc is not None and not is_history(each)]
-    told = [each for each in measured if each.name != ALL and strength(each) >= NEARLY_ALL]
-    if told:
-        worst = max(told, key=strength)
+def conclusion(found: Sequence[Shortcut], across_labels: int = 0) -> str:
+    """Return how far a set can be trusted, judged by the files as they are; what was not measured is named."""
+    of_files = [each for each in found if not is_history(each)]
+    measured = [each for each in of_files if each.auc is not None or each.only]
+    contradictory = f"; {across_labels} pairs of duplicates have both labels" if across_labels else ""
+    strong = [each for each in measured if each.name != ALL and each.strength >= NEARLY_ALL]
+    if strong:
+        worst = max(strong, key=lambda each: each.strength)
         return (
             f"{worst.name} alone tells the label: a detector that is trained or judged on these files as they are "
-            f"may measure {MEASURES.get(worst.name, worst.name)}"
+            f"may measure {MEASURES.get(worst.name, worst.name)}{contradictory}"
         )
-    most = max(measured, key=strength, default=None)
-    if most is None or strength(most) < SOME:
-        return "nothing in the files but the pictures themselves tells the label"
-    return f"the files tell some of the label without their pictures: {most.name}, AUC {most.auc}"
+    most = max(measured, key=lambda each: each.strength, default=None)
+    absent = [each for each in of_files if each not in measured and each.images]
+    if most is None:
+        reasons = "; ".join(dict.fromkeys(each.reason for each in absent)) or "no property is there"
+        return f"not measured whether the files tell the label: {reasons}{contradictory}"
+    if most.strength >= SOME:
+        how = f"AUC {most.auc}" if most.auc is not None else most.reason
+        return f"the files tell some of the label without their pictures: {most.name}, {how}{contradictory}"
+    if absent:
+        names = ", ".join(each.name for each in absent)
+        return f"nothing that was measured tells the label; not measured: {names}{contradictory}"
+    return f"nothing in the files but the pictures themselves tells the label{contradictory}"
 
 
-def strength(found: Telltale) -> float:
-    """Return the AUC where its interval lies above 0.5, else 0.5.
-
-    Below 0.5, what was learned on some collections is wrong on others: nothing that holds.
-    """
-    if found.auc is None or found.auc.low <= 0.5:
-        return 0.5
-    return max(0.5, found.auc.value)
-
-
-def is_history(found: Telltale) -> bool:
+def is_history(found: Shortcut) -> bool:
     """Whether a property is of a file as it was, or of a manifest's column, not of the file at hand."""
     return found.name.startswith((ORIGINAL, "column "))
 
 
-def _meaning(found: Telltale) -> str:
-    told = strength(found)
-    if told < SOME:
+def _meaning(found: Shortcut) -> str:
+    if found.strength < SOME:
         return "tells next to nothing that holds on other collections"
     if is_history(found):
         return "the files no longer say it, but what it did to the pixels may have stayed"
-    if told >= NEARLY_ALL:
+    if found.strength >= NEARLY_ALL:
         return f"this set measures {MEASURES.get(found.name, found.name)}"
-    return f"tells {'much' if told >= MUCH else 'some'} of the label"
+    return f"tells {'much' if found.strength >= MUCH else 'some'} of the label"
+
+
+@dataclass(frozen=True)
+class FoundDuplicates:
+    """A set's duplicates, and those pairs that have both labels or lie in two parts of a split."""
+
+    exact: int
+    near: int
+    across_labels: tuple[tuple[str, str, str], ...]
+    across_parts: tuple[tuple[str, str, str], ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "exact": self.exact,
+            "near": self.near,
+            "across_labels": [list(pair) for pair in self.across_labels],
+            "across_parts": [list(pair) for pair in self.across_parts],
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What was found."""
+    """The findings of an audit."""
 
     images: Dataset
-    telltales: tuple[Telltale, ...]
-    history: tuple[Telltale, ...]
-    twins: Twins
+    shortcuts: tuple[Shortcut, ...]
+    history: tuple[Shortcut, ...]
+    duplicates: FoundDuplicates
     independent: NDArray[np.int64]  # (n,), int64
     notes: tuple[str, ...] = ()
 
@@ -116,7 +137,7 @@ class Audit:
     @property
     def conclusion(self) -> str:
         """One sentence on the set."""
-        return conclusion(self.telltales)
+        return conclusion(self.shortcuts, len(self.duplicates.across_labels))
 
     def plain(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -124,8 +145,8 @@ class Audit:
         return {
             "images": {"real": labels[0], "generated": labels[1]},
             "components": self.components,
-            "telltales": [_plain(each) for each in (*self.telltales, *self.history)],
-            "twins": self.twins.plain(),
+            "shortcuts": [_plain_shortcut(each) for each in (*self.shortcuts, *self.history)],
+            "duplicates": self.duplicates.plain(),
             "conclusion": self.conclusion,
             "notes": list(self.notes),
         }
@@ -135,37 +156,88 @@ def audit(seen: Inspection, folds: int = 5, seed: int = 0, columns: Sequence[str
     """Audit a set."""
     found = duplicates(seen)
     images = with_groups(seen.images, found.groups)
-    numbers, notes = _independent(images, folds, seed)
-    trial = Trial(images.labels, numbers, folds, seed)
-    of_file = file_properties(seen)
-    measured = (*telltales(of_file, trial), together(of_file, trial))
-    history = telltales(_news(stated_properties(images, columns), of_file), trial)
-    return Audit(images, measured, history, twins(images, found), numbers, notes)
+    measured, numbers, notes = _file_shortcuts(replace(seen, images=images), folds, seed)
+    stated = _news(stated_properties(images, columns), file_properties(seen))
+    history = measure_shortcuts(stated, Trial(images.labels, numbers, folds, seed))
+    return Audit(images, measured, history, found_duplicates(images, found), numbers, notes)
+
+
+def source_audit(images: Dataset, seed: int = 0) -> list[str]:
+    """Return the audit's sentences on a set's files: its conclusion, notes, then each property's.
+
+    Files that cannot be read are left out; scoring reports them. Without both labels there are none.
+    """
+    seen = inspect(images)
+    if len(set(seen.images.labels.tolist())) < 2:
+        return []
+    found, _, notes = _file_shortcuts(seen, 5, seed)
+    return [conclusion(found), *notes, *map(verdict, found)]
+
+
+def _file_shortcuts(
+    seen: Inspection, folds: int, seed: int
+) -> tuple[tuple[Shortcut, ...], NDArray[np.int64], tuple[str, ...]]:
+    """What the files tell, the components that images were held out by, and notes on those."""
+    numbers, notes = _independent(seen.images, folds, seed)
+    trial, properties = Trial(seen.images.labels, numbers, folds, seed), file_properties(seen)
+    return (*measure_shortcuts(properties, trial), all_together(properties, trial)), numbers, notes
 
 
 def _news(stated: Sequence[Property], of_file: Sequence[Property]) -> list[Property]:
     """Leave out what a manifest states of the files as they are now."""
     now = {f"{ORIGINAL}{each.name}": each for each in of_file}
-    return [each for each in stated if each.name not in now or not each.tells_the_same(now[each.name])]
+    return [each for each in stated if each.name not in now or not each.separates_as(now[each.name])]
 
 
 def _independent(images: Dataset, folds: int, seed: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Components by collection; by near-duplicates alone where a label has one collection only."""
     numbers = components(images)
     try:
-        deal(numbers, images.labels, folds, seed)
+        make_folds(numbers, images.labels, folds, seed)
     except D2FError as error:
         if len(set(images.labels.tolist())) < 2:
             raise
         alone = components([replace(image, collection="") for image in images])
-        note = f"{error.problems[0].message}: images are held out singly, and figures may flatter the collections"
+        note = f"{error.problems[0].message}: images are held out singly, so that the figures may be optimistic"
         return alone, (note,)
     return numbers, ()
 
 
-def _plain(found: Telltale) -> dict[str, Any]:
+PART_COLUMNS = ("part", "split", "fold")
+"""Columns of a manifest that say which part an image is in."""
+
+
+def found_duplicates(images: Dataset, found: Duplicates) -> FoundDuplicates:
+    """Say of a set's duplicates which have both labels and which lie in two parts."""
+    labels = [str(image.label) for image in images]
+    parts = [part_of(image, images.root) for image in images]
+    across = (_across(images, found, labels), _across(images, found, parts))
+    return FoundDuplicates(len(found.exact), len(found.near), *across)
+
+
+def part_of(image: Labelled, root: str) -> str:
+    """Return the part of a split that an image is in, by a manifest's column or a folder's name; or nothing."""
+    for column in PART_COLUMNS:
+        if image.more.get(column):
+            return image.more[column]
+    folder = root if os.path.isdir(root) else os.path.dirname(root)
+    below = Path(os.path.relpath(image.path, folder or ".")).parts[:-1]
+    return next((name.lower() for name in below if name.lower() in SPLITS), "")
+
+
+def _across(images: Dataset, found: Duplicates, names: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
+    pairs: tuple[tuple[NDArray[np.int64], str], ...] = ((found.exact, "exact"), (found.near, "near"))
+    return tuple(
+        (images[i].path, images[j].path, kind)
+        for of_kind, kind in pairs
+        for i, j in of_kind
+        if names[i] and names[j] and names[i] != names[j]
+    )
+
+
+def _plain_shortcut(found: Shortcut) -> dict[str, Any]:
     auc = None if found.auc is None else dict(zip(("value", "low", "high"), map(_finite, found.auc), strict=True))
-    return {"name": found.name, "auc": auc, "images": found.images, "verdict": verdict(found)}
+    return {"name": found.name, "auc": auc, "images": found.images, "only": found.only, "verdict": verdict(found)}
 
 
 def _finite(value: float) -> float | None:
@@ -181,21 +253,21 @@ def audit_lines(found: Audit) -> Iterator[str]:
     yield f"{found.images.describe()}, {found.components} components"
     yield from (f"note: {note}" for note in found.notes)
     yield ""
-    yield "what the files tell of the label, without their pictures, on collections held out"
-    yield from (f"  {verdict(each)}" for each in found.telltales)
+    yield "how well the files tell the label, without their pictures, on collections held out"
+    yield from (f"  {verdict(each)}" for each in found.shortcuts)
     if found.history:
-        yield "what the manifest tells of it"
+        yield "how well the manifest tells it"
         yield from (f"  {verdict(each)}" for each in found.history)
     yield ""
-    twins = found.twins
-    yield f"duplicates: {twins.exact} pairs of the same bytes, {twins.near} pairs that look alike"
-    yield from _pairs("under both labels", twins.across_labels)
-    yield from _pairs("in two parts of a split", twins.across_parts)
+    held = found.duplicates
+    yield f"duplicates: {held.exact} pairs of the same bytes, {held.near} pairs that look alike"
+    yield from _pair_lines("with both labels", held.across_labels)
+    yield from _pair_lines("in two parts of a split", held.across_parts)
     yield ""
     yield f"verdict: {found.conclusion}"
 
 
-def _pairs(where: str, pairs: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+def _pair_lines(where: str, pairs: Sequence[tuple[str, str, str]]) -> Iterator[str]:
     if pairs:
         yield f"  {where}: {len(pairs)}"
     for first, second, kind in pairs[:SHOWN]:

@@ -1,12 +1,12 @@
-"""A column's value of a labelled image, whether `Labelled` has an attribute for it or the manifest alone knows it."""
+"""Labelled images: a folder or a manifest read as a `Dataset` (`load_dataset`), limited, and written."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.inputs import Labels
-from d2f.images.formats import SUFFIXES
+from d2f.files import explained, write_whole
+from d2f.images.files import TABLES, read_table, require_one_line, walk
 
 REAL, GENERATED = 0, 1
 
@@ -79,29 +80,89 @@ class Dataset(Sequence[Labelled]):
         )
 
 
-def load_dataset(path: str | Path) -> Dataset:
-    """Read a set of labelled images."""
+KNOWN = ("path", "label", "generator", "source", "collection", "group")
+LABEL_WORDS = {
+    **dict.fromkeys(("real", "0_real", "nature", "0"), REAL),
+    **dict.fromkeys(("generated", "1_fake", "fake", "ai", "1"), GENERATED),
+}
+"""Every word for a label that is understood, in lower case; folder names are held to it too."""
 
-    place = Path(path)
+LABEL_NAMES = ("real", "generated")
+IGNORED = "ignore"
+LAYOUTS = "d2f looks for real/** and generated/<generator>/**, 0_real and 1_fake, nature and ai, or a manifest.csv"
+
+
+def load_dataset(path: str | Path, labels: Mapping[str, str] | None = None) -> Dataset:
+    """Read a set of labelled images: a folder by its folders' names or its manifest, or a manifest itself.
+
+    `labels` adds words for labels, such as ``{"human": "real"}``; ``ignore`` takes a word's meaning away.
+    An image that is named twice counts once. Notes say what was assumed.
+
+    Raises
+    ------
+    D2FError
+        D2F002, D2F601, D2F602 (unknown or contradictory labels), D2F605.
+    """
+    place, words = Path(path), _label_words(labels or {})
     if not place.exists():
         raise D2FError.of("D2F002", f"there is no folder or manifest '{path}'")
-    manifest = place if place.is_file() else _manifest_in(place, TABLE_SUFFIXES)
-    images, notes = read_manifest(manifest) if manifest else read_layout(place)
+    manifest = place if place.is_file() else _manifest_in(place)
+    images, notes = read_manifest(manifest, words) if manifest else read_layout(place, words)
     if not images:
-        raise D2FError.of(
-            "D2F601",
-            f"no labelled image under '{path}'",
-            "d2f looks for real/** and generated/<generator>/**, 0_real and 1_fake, nature and ai, or a manifest.csv",
-        )
-    return Dataset(images, str(path), (*notes, *_lonely(images)))
+        raise D2FError.of("D2F601", f"no labelled image under '{path}'", *_seen_folders(place), LAYOUTS)
+    images, repeated = _each_once(images)
+    return Dataset(images, str(path), (*notes, *repeated, *_without_collection(images)))
 
 
-def _manifest_in(folder: Path, suffixes: Sequence[str]) -> Path | None:
-    found = (folder / f"manifest{suffix}" for suffix in suffixes)
+def _label_words(more: Mapping[str, str]) -> dict[str, int]:
+    words = dict(LABEL_WORDS)
+    for word, label in more.items():
+        if label == IGNORED:
+            words.pop(word.lower(), None)
+        elif label in LABEL_NAMES:
+            words[word.lower()] = LABEL_NAMES.index(label)
+        else:
+            note = f"--labels takes WORD=real, WORD=generated or WORD={IGNORED}"
+            raise D2FError.of("D2F001", f"'{word}' cannot mean '{label}'", note)
+    return words
+
+
+def _manifest_in(folder: Path) -> Path | None:
+    found = (folder / f"manifest{suffix}" for suffix in TABLES)
     return next((path for path in found if path.is_file()), None)
 
 
-def _lonely(images: Sequence[Labelled]) -> Iterator[str]:
+def _seen_folders(place: Path) -> Iterator[str]:
+    if place.is_dir():
+        names = sorted(entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        if names:
+            more = f" and {len(names) - 8} others" if len(names) > 8 else ""
+            listed = ", ".join(f"'{name}'" for name in names[:8])
+            yield f"it holds the folders {listed}{more}; say what they mean: --labels {names[0]}=real,…"
+
+
+def _each_once(images: Sequence[Labelled]) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
+    """Leave out images that an earlier one names by any spelling or link; contradictory labels are an error."""
+    first: dict[str, Labelled] = {}
+    repeated: list[Labelled] = []
+    problems: list[Problem] = []
+    for image in images:
+        other = first.setdefault(os.path.realpath(image.path), image)
+        if other is image:
+            continue
+        repeated.append(image)
+        if other.label != image.label:
+            where = f"'{image.path}'" + ("" if image.path == other.path else f" (also '{other.path}')")
+            problems.append(Problem("D2F602", f"{where} is labelled both real and generated"))
+    if problems:
+        raise D2FError(problems)
+    if not repeated:
+        return tuple(images), ()
+    what = f"{len(repeated)} images are named more than once, such as '{repeated[0].path}': each counts once"
+    return tuple(first.values()), (what,)
+
+
+def _without_collection(images: Sequence[Labelled]) -> Iterator[str]:
     alone = sum(not image.collection for image in images)
     if alone:
         yield (
@@ -110,105 +171,56 @@ def _lonely(images: Sequence[Labelled]) -> Iterator[str]:
         )
 
 
-TABLE_SUFFIXES = (".csv", ".parquet")
-KNOWN = ("path", "label", "generator", "source", "collection", "group")
-WORDS = {
-    **dict.fromkeys(("real", "0_real", "nature", "0"), REAL),
-    **dict.fromkeys(("generated", "1_fake", "fake", "ai", "1"), GENERATED),
-}
-"""Every word for a label that is understood, in lower case; folder names are held to it too."""
+def read_manifest(path: Path, words: Mapping[str, int] = LABEL_WORDS) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
+    """Read a manifest, and notes on it.
 
-
-def read_manifest(path: Path) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
-    """Read a manifest.
-
-    Columns ``path`` (relative to the manifest's folder, or absolute) and ``label`` (a word of `WORDS`)
-    are needed; ``generator``, ``source``, ``collection`` and ``group`` may be missing or empty; all
-    others are kept in `Labelled.more`. A missing collection is the image's own.
+    Columns ``path`` (relative to the manifest's folder, or absolute) and ``label`` (a word of `LABEL_WORDS`)
+    are required; ``generator``, ``source``, ``collection`` and ``group`` may be missing or empty; all
+    others are stored in `Labelled.more`. A missing collection is the image's own.
     """
-    rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path))
-    problems = [problem for line, row in rows for problem in _problems(path, line, row)]
+    rows = list(read_table(str(path), KNOWN[:2]))
+    problems = [problem for line, row in rows for problem in _problems(path, line, row, words)]
     if problems:
         raise D2FError(problems)
-    return tuple(_labelled(path.parent, row) for _, row in rows), ()
+    digits = sorted({row["label"] for _, row in rows} & {"0", "1"})
+    notes = (f"labels {' and '.join(digits)} are read as 0 real, 1 generated",) if digits else ()
+    return tuple(_labelled(path.parent, row, words) for _, row in rows), notes
 
 
-def _labelled(folder: Path, row: Mapping[str, str]) -> Labelled:
+def _labelled(folder: Path, row: Mapping[str, str], words: Mapping[str, int]) -> Labelled:
     generator, source, collection, group = (row.get(column, "") for column in KNOWN[2:])
     more = {column: value for column, value in row.items() if column not in KNOWN}
     path = os.path.join(folder, row["path"])
-    return Labelled(path, WORDS[row["label"].lower()], generator, source, collection, group, MappingProxyType(more))
+    return Labelled(path, words[row["label"].lower()], generator, source, collection, group, MappingProxyType(more))
 
 
-def _problems(manifest: Path, line: int, row: Mapping[str, str]) -> Iterable[Problem]:
+def _problems(manifest: Path, line: int, row: Mapping[str, str], words: Mapping[str, int]) -> Iterable[Problem]:
     place = Place(str(manifest), line, 1 if line else 0)
-    if row["label"].lower() not in WORDS:
-        said = f"unknown label '{row['label']}'" if row["label"] else "no label"
-        yield Problem("D2F602", f"{said} for '{row['path']}'", place, notes=("write `real` or `generated`",))
-    if not os.path.isfile(os.path.join(manifest.parent, row["path"])):
+    if row["label"].lower() not in words:
+        what = f"unknown label '{row['label']}'" if row["label"] else "no label"
+        notes = ("write `real` or `generated`, or give its meaning: --labels WORD=real,…",)
+        yield Problem("D2F602", f"{what} for '{row['path']}'", place, notes=notes)
+    require_one_line(os.path.join(manifest.parent, row["path"]), str(manifest), line)
+    if not row["path"]:
+        yield Problem("D2F605", "a row has no path", place)
+    elif not os.path.isfile(os.path.join(manifest.parent, row["path"])):
         yield Problem("D2F002", f"there is no file '{row['path']}'", place)
-
-
-def _csv_rows(path: Path) -> Iterable[tuple[int, Mapping[str, str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", strict=True)
-            _need_columns(path, reader.fieldnames or ())
-            for row in reader:
-                if None in row:
-                    raise _unreadable(path, "more fields than the header has", reader.line_num)
-                yield reader.line_num, {column: value.strip() for column, value in row.items()}
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise _unreadable(path, str(error)) from error
-
-
-def _parquet_rows(path: Path) -> Iterable[tuple[int, Mapping[str, str]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, str(error)) from error
-    _need_columns(path, table.column_names)
-    for row in table.to_pylist():
-        yield 0, {column: "" if value is None else str(value).strip() for column, value in row.items()}
-
-
-def _need_columns(path: Path, columns: Iterable[str]) -> None:
-    missing = [column for column in KNOWN[:2] if column not in columns]
-    if missing:
-        raise _unreadable(path, f"no column {' and no column '.join(missing)}", 1)
-
-
-def _unreadable(path: Path, why: str, line: int = 0) -> D2FError:
-    note = "a manifest is a CSV or Parquet table with the columns path and label"
-    place = Place(str(path), line, 1 if line else 0)
-    return D2FError(Problem("D2F605", f"the manifest cannot be read: {why}", place, notes=(note,)))
-
-
-LABELS = ("real", "generated")
 
 
 def write_manifest(path: Path, dataset: Dataset, more: Mapping[str, Sequence[object]] | None = None) -> None:
     """Write a set as CSV; paths are relative to the manifest's folder."""
     added = dict(more or {})
     kept = [column for column in dict.fromkeys(key for image in dataset for key in image.more) if column not in added]
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*KNOWN, *kept, *added])
+    for i, image in enumerate(dataset):
+        known = (LABEL_NAMES[image.label], image.generator, image.source, image.collection, image.group)
+        values = [image.more.get(column, "") for column in kept] + [column[i] for column in added.values()]
+        writer.writerow([_relative(image.path, path.parent), *known, *values])
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*KNOWN, *kept, *added])
-            for i, image in enumerate(dataset):
-                known = (LABELS[image.label], image.generator, image.source, image.collection, image.group)
-                values = [image.more.get(column, "") for column in kept] + [column[i] for column in added.values()]
-                writer.writerow([_relative(image.path, path.parent), *known, *values])
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise D2FError.of("D2F004", f"'{path}' cannot be written: {error.strerror}") from error
+    write_whole(path, text.getvalue())
 
 
 def _relative(path: str, folder: Path) -> str:
@@ -221,35 +233,54 @@ def _relative(path: str, folder: Path) -> str:
 SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test"))
 
 
-def read_layout(folder: Path) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
-    """Read a folder's labelled images, sorted by path, and what was passed over."""
-    found = [(parts, _labelled_of_layout(folder, parts)) for parts in _image_files(folder)]
-    images = tuple(image for _, image in found if image is not None)
-    passed = [parts for parts, image in found if image is None]
-    if not passed:
-        return images, ()
-    return images, (f"{len(passed)} images lie under no folder that names a label, such as {'/'.join(passed[0])}",)
+def read_layout(folder: Path, words: Mapping[str, int] = LABEL_WORDS) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
+    """Read a folder's labelled images in the order of `d2f.images.files.walk`, and notes on what was understood."""
+    images: list[Labelled] = []
+    unlabelled: list[str] = []
+    unread: list[str] = []
+    by_folder: Counter[tuple[str, int]] = Counter()
+    conflicts: dict[str, str] = {}
+    for path in walk(str(folder)):
+        parts = Path(path).relative_to(folder).parts
+        if os.path.isdir(path):
+            unread.append(path)
+            continue
+        found = [part for part in parts[:-1] if part.lower() in words and not part.isdigit()]
+        if not found:
+            unlabelled.append("/".join(parts))
+        elif len({words[part.lower()] for part in found}) > 1:
+            conflicts.setdefault("/".join(parts[:-1]), " and ".join(f"'{part}'" for part in found))
+        else:
+            at = parts.index(found[0])
+            by_folder["/".join(parts[: at + 1]), words[found[0].lower()]] += 1
+            images.append(_labelled_by_folder(path, parts, at, words[found[0].lower()]))
+    if conflicts:
+        where, named = next(iter(conflicts.items()))
+        what = f"the folders {named} of '{where}' name opposite labels ({len(conflicts)} folders do)"
+        raise D2FError.of("D2F602", what, f"say which word is no label: --labels WORD={IGNORED}, or rename the folders")
+    return tuple(images), (*_layout_notes(by_folder), *_left_out(unlabelled, unread))
 
 
-def _image_files(folder: Path) -> Iterator[tuple[str, ...]]:
-    for here, folders, names in os.walk(folder):
-        folders.sort()
-        above = Path(here).relative_to(folder).parts
-        for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield (*above, name)
+def _layout_notes(by_folder: Counter[tuple[str, int]]) -> Iterator[str]:
+    """Say which folders gave which label, but where they are `real` and `generated` alone."""
+    if {folder for folder, _ in by_folder} - set(LABEL_NAMES):
+        listed = [f"'{folder}' {LABEL_NAMES[label]} ({count})" for (folder, label), count in sorted(by_folder.items())]
+        more = f", and {len(listed) - 12} others" if len(listed) > 12 else ""
+        yield f"labels by folder: {', '.join(listed[:12])}{more}"
 
 
-def _labelled_of_layout(folder: Path, parts: Sequence[str]) -> Labelled | None:
-    at = next((i for i, part in enumerate(parts[:-1]) if part.lower() in WORDS and not part.isdigit()), None)
-    if at is None:
-        return None
-    label = WORDS[parts[at].lower()]
+def _left_out(unlabelled: Sequence[str], unread: Sequence[str]) -> Iterator[str]:
+    if unlabelled:
+        yield f"{len(unlabelled)} images lie under no folder that names a label, such as {unlabelled[0]}"
+    if unread:
+        yield f"{len(unread)} folders cannot be listed, such as {unread[0]}: their images are left out"
+
+
+def _labelled_by_folder(path: str, parts: Sequence[str], at: int, label: int) -> Labelled:
     above = [part for part in parts[:at] if part.lower() not in SPLITS]
-    below = parts[at + 1 : -1]
-    generator, source = _names(label, above, below)
+    generator, source = _names(label, above, parts[at + 1 : -1])
     collection = above[0] if above else source
-    return Labelled(os.path.join(folder, *parts), label, generator, source or generator, collection)
+    return Labelled(path, label, generator, source or generator, collection)
 
 
 def _names(label: int, above: Sequence[str], below: Sequence[str]) -> tuple[str, str]:
@@ -308,18 +339,14 @@ def _spread(names: list[str], random: np.random.Generator) -> NDArray[np.float64
     return places
 
 
-KNOWN_of_columns = ("label", "generator", "source", "collection", "group")
-"""Columns of a manifest that are attributes of `Labelled`."""
-
-
 def column_value(image: Labelled, column: str) -> str:
     """Return an image's value in a column as text; empty where the image has none.
 
     `label` is ``0`` or ``1``.
     """
-    return str(getattr(image, column)) if column in KNOWN_of_columns else image.more.get(column, "")
+    return str(getattr(image, column)) if column in KNOWN[1:] else image.more.get(column, "")
 
 
 def columns_of(images: Iterable[Labelled]) -> tuple[str, ...]:
-    """Return the columns that images have: `KNOWN`, then those that any image has beside them, sorted."""
-    return (*KNOWN_of_columns, *sorted({column for image in images for column in image.more}))
+    """Return the columns that images have: the attributes, then those that any image has beside them, sorted."""
+    return (*KNOWN[1:], *sorted({column for image in images for column in image.more}))

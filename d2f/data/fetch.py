@@ -20,7 +20,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from d2f.api.errors import D2FError, Place, Problem
-from d2f.data.dataset import WORDS, Dataset, Labelled, labelled_path, write_manifest
+from d2f.data.dataset import LABEL_WORDS, Dataset, Labelled, labelled_path, write_manifest
 from d2f.files import explained, write_whole
 from d2f.weights import https
 from d2f.weights.attempt import Attempt, Unfetched
@@ -63,7 +63,7 @@ class Source:
         name = self.row["sha256"][:24] + (suffix if SUFFIX.fullmatch(suffix) else "")
         more = {key: value for key, value in self.row.items() if key not in (*KNOWN, "path", "label")}
         more["origin_path"] = self.row["path"]
-        label = WORDS[self.row["label"].lower()]
+        label = LABEL_WORDS[self.row["label"].lower()]
         generator, source, collection, group = (self.row.get(key, "") for key in KNOWN)
         bare = Labelled("", label, generator, source, collection, group, MappingProxyType(more))
         return replace(bare, path=str(folder / labelled_path(bare, name)))
@@ -125,7 +125,7 @@ def _problems(path: str, line: int, row: Mapping[str, str]) -> Iterator[Problem]
     for column, shape in SHAPES.items():
         if not shape.fullmatch(row[column]):
             yield Problem("D2F605", f"`{column}` is no {column}: '{row[column][:80]}'", place)
-    if row["label"].lower() not in WORDS:
+    if row["label"].lower() not in LABEL_WORDS:
         yield Problem("D2F602", f"unknown label '{row['label']}'", place, notes=("write `real` or `generated`",))
 
 

@@ -9,31 +9,33 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from d2f.api.errors import D2FError
 from d2f.data.dataset import Dataset, Labelled
 from d2f.data.facts import Inspection
 
 
-def components(images: Iterable[Labelled]) -> NDArray[np.int64]:
-    """Number the connected components of images linked by a collection or by a group.
+def components(images: Iterable[Labelled], sha256: Sequence[str] = ()) -> NDArray[np.int64]:
+    """Number the connected components of images linked by a collection, a group or, where given, a digest.
 
-    Two images are linked when they share a collection or a near-duplicate group (a group's name means the
-    same in every collection); an image with neither stands alone. Splits, folds and bootstrap draws take
-    components whole.
+    Two images are linked when they share a collection, a near-duplicate group (a group's name means the
+    same in every collection) or their bytes; an image with none of these is a component of its own. Splits, folds and
+    bootstrap draws take components whole.
 
     Returns shape (n,), int64.
     """
     parents: dict[Hashable, Hashable] = {}
-    keys = [_join(parents, image, i) for i, image in enumerate(images)]
+    keys = [_join(parents, image, i, sha256[i] if sha256 else "") for i, image in enumerate(images)]
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(_root(parents, key), len(numbers)) for key in keys], dtype=np.int64)
 
 
-def _join(parents: dict[Hashable, Hashable], image: Labelled, i: int) -> Hashable:
-    keys: list[Hashable] = [(kind, getattr(image, kind)) for kind in ("collection", "group") if getattr(image, kind)]
-    keys = keys or [("image", i)]
+def _join(parents: dict[Hashable, Hashable], image: Labelled, i: int, sha256: str) -> Hashable:
+    links = (("collection", image.collection), ("group", image.group), ("sha256", sha256))
+    keys: list[Hashable] = [link for link in links if link[1]] or [("image", i)]
     for key in keys:
         parents.setdefault(key, key)
-    parents[_root(parents, keys[-1])] = _root(parents, keys[0])
+    for key in keys[1:]:
+        parents[_root(parents, key)] = _root(parents, keys[0])
     return keys[0]
 
 
@@ -187,6 +189,24 @@ def _linked(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     links = coo_matrix((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     numbers: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
     return numbers
+
+
+def require_one_label(images: Dataset, sha256: Sequence[str]) -> None:
+    """Raise D2F602 where files of the same bytes have both labels, naming a pair."""
+    if pairs := contradictory(images, sha256):
+        one, other = pairs[0]
+        raise D2FError.of(
+            "D2F602",
+            f"{len(pairs)} pairs of files of the same bytes have both labels, such as '{one}' and '{other}'",
+            "correct or remove one of each pair; `d2f data audit` lists them all",
+        )
+
+
+def contradictory(images: Dataset, sha256: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the paths of files of the same bytes that have both labels, in pairs with the first such file."""
+    first: dict[str, Labelled] = {}
+    pairs = ((first.setdefault(digest, image), image) for image, digest in zip(images, sha256, strict=True))
+    return [(other.path, image.path) for other, image in pairs if other.label != image.label]
 
 
 def digest_of(pairs: Iterable[tuple[str, int]]) -> str:

@@ -1,4 +1,4 @@
-"""Protocols: both labels brought alike before anything is learnt or measured, so that the file tells nothing.
+"""Protocols: both labels standardised before anything is learnt or measured, so that the file tells nothing.
 
 `whole` (the default) keeps the picture and brings its short side to a drawn length; `crop` cuts a fragment out of it:
 the centre where detectors are judged (`judging`), a drawn window where they are fitted (`fitting`). Both encode to JPEG
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -20,7 +20,6 @@ from PIL import Image
 
 from d2f.api.inputs import ImageFile, Pixels, ProtocolName
 
-Bring: TypeAlias = Callable[[ImageFile], ImageFile]
 Interval: TypeAlias = tuple[int, int]
 
 SHORT_SIDES = (320, 480)
@@ -43,15 +42,30 @@ CHROMA_420 = 2
 """Pillow's number for 4:2:0 subsampling."""
 
 
-def for_judging(protocol: ProtocolName) -> Bring:
+@dataclass(frozen=True)
+class Standardise:
+    """The steps that both labels go through before anything else; `key` names them in caches."""
+
+    key: str
+    apply: Callable[[ImageFile], ImageFile]
+
+    def __call__(self, image: ImageFile) -> ImageFile:
+        """Return the standardised image."""
+        return self.apply(image)
+
+
+def for_judging(protocol: ProtocolName) -> Standardise:
     """Return what a bench or an audit does to each image."""
-    return {"whole": whole, "crop": judging, "as-found": as_found}[protocol]
+    steps: dict[ProtocolName, Callable[[ImageFile], ImageFile]] = {"whole": whole, "crop": judging}
+    return Standardise(f"{protocol}, judging", steps.get(protocol, as_found))
 
 
-def for_fitting(protocol: ProtocolName, seed: int) -> Bring:
+def for_fitting(protocol: ProtocolName, seed: int) -> Standardise:
     """Return what a fit does to each image; `seed` is at least 0, and another seed draws another copy."""
-    brings: dict[ProtocolName, Bring] = {"whole": partial(whole, seed=seed), "crop": partial(fitting, seed=seed)}
-    return brings.get(protocol, as_found)
+    if protocol == "as-found":
+        return for_judging(protocol)
+    steps = partial(whole, seed=seed) if protocol == "whole" else partial(fitting, seed=seed)
+    return Standardise(f"{protocol}, fitting, seed {seed}", steps)
 
 
 def drawn_copies(

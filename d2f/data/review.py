@@ -1,11 +1,11 @@
-"""Copies of one picture that stand where they should not: under both labels, or in two parts of a split."""
+"""`d2f data audit --review` ranks labels to look at again; `--repair` writes a set anew by the protocol `crop`."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -14,22 +14,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from d2f.api.errors import D2FError, Problem
 from d2f.api.inputs import Floats, ImageFile
-from d2f.data.dataset import SPLITS, Dataset, Labelled, labelled_path, write_manifest
+from d2f.data.dataset import LABEL_NAMES, Dataset, Labelled, labelled_path, write_manifest
 from d2f.data.facts import Inspection
-from d2f.data.groups import Duplicates, duplicates, with_groups
+from d2f.data.groups import duplicates, with_groups
 from d2f.data.protocol import FITTING_QUALITIES, fitting, whole
-from d2f.data.shortcuts import STATED, fit_logistic, original_facts
+from d2f.data.shortcuts import STATED, original_facts
 from d2f.data.split import folds
 from d2f.data.weights import label_weights
+from d2f.files import explained, write_whole
 from d2f.images.read import ImageError, read_image
+from d2f.metrics.logistic import fit_logistic, sigmoid
+from d2f.report.page import figure, gallery
+from d2f.report.thumbnails import thumbnail
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class LabelDoubt:
     """An image and what models that did not see it, nor its collection, make of it."""
 
     image: Labelled
@@ -47,7 +50,7 @@ class Doubt:
 class Review:
     """A set's images, the most doubtful first, and the problems of those that could not be read."""
 
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[LabelDoubt, ...]
     silent: int
     problems: tuple[Problem, ...]
 
@@ -77,7 +80,7 @@ def review(
     scores = _out_of_fold(trainable, features, known, fold, seed)
     probabilities = _calibrated(scores, known, fold)
     kept = [digest for digest, has in zip(digests, there, strict=True) if has]
-    doubts = map(Doubt, known, kept, scores.tolist(), probabilities.tolist())
+    doubts = map(LabelDoubt, known, kept, scores.tolist(), probabilities.tolist())
     ordered = sorted(doubts, key=lambda doubt: (-doubt.disagreement, doubt.image.path))
     return Review(tuple(ordered), len(dataset) - len(known) - len(problems), tuple(problems))
 
@@ -120,11 +123,10 @@ def _calibrated(scores: Floats, known: Dataset, fold: NDArray[np.int64]) -> Floa
         held = fold == number
         slope, bias = fit_logistic(values[~held, None], known.labels[~held])
         logits[held] = slope * values[held] + bias
-    probabilities: Floats = 0.5 * (1.0 + np.tanh(0.5 * logits))
-    return probabilities
+    return sigmoid(logits)
 
 
-def thumbnail_name(doubt: Doubt) -> str:
+def thumbnail_name(doubt: LabelDoubt) -> str:
     """Return a file name that is the image's own, whatever its rank."""
     return f"{hashlib.sha256(doubt.image.path.encode()).hexdigest()[:16]}.jpg"
 
@@ -133,60 +135,43 @@ SIDE = 256
 """Longest side of a thumbnail, in pixels."""
 
 COLUMNS = ("path", "label", "disagreement", "probability", "score", "generator", "source", "collection", "sha256")
-WORDS = ("real", "generated")
-_HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Labels to look at again</title>
-<style>
-body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; }
-main { display: grid; grid-template-columns: repeat(auto-fill, minmax(270px, 1fr)); gap: 1.5rem; }
-figure { margin: 0; } img { max-width: 100%; } figcaption { overflow-wrap: anywhere; }
-</style></head><body>
-<h1>Labels to look at again</h1>
-"""
+INTRODUCTION = (
+    "{} images, those first whose label the models disagree with most. A model that never saw an image, nor anything "
+    "of its collection, gave the probability that it is generated."
+)
 
 
-def write_gallery(folder: Path, doubts: Sequence[Doubt]) -> None:
+def write_gallery(folder: Path, doubts: Sequence[LabelDoubt]) -> None:
     """Write ``index.html``, ``review.csv`` and ``thumbnails/`` for images that were read before.
 
     The table has an empty last column, ``reviewed_label``, to be filled in by whoever looks.
     """
-    try:
+    with explained(folder):
         (folder / "thumbnails").mkdir(parents=True, exist_ok=True)
-        for doubt in doubts:
-            _write_thumbnail(folder / "thumbnails" / thumbnail_name(doubt), doubt)
-        (folder / "index.html").write_text("\n".join(_page(doubts)), "utf-8")
-        with (folder / "review.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*COLUMNS, "reviewed_label"])
-            writer.writerows([*_row(doubt), ""] for doubt in doubts)
-    except OSError as error:
-        raise D2FError.of("D2F004", f"'{folder}' cannot be written to: {error.strerror or error}") from error
-
-
-def _write_thumbnail(path: Path, doubt: Doubt) -> None:
-    picture = Image.fromarray(np.asarray(read_image(doubt.image.path).pixels))
-    picture.thumbnail((SIDE, SIDE))
-    picture.save(path, "JPEG", quality=85)
-
-
-def _page(doubts: Sequence[Doubt]) -> Iterator[str]:
-    yield f"{_HEAD}<p>{len(doubts)} images, those first whose label the models disagree with most. A model that"
-    yield "never saw an image, nor anything of its collection, gave the probability that it is generated.</p>\n<main>"
     for doubt in doubts:
-        image = doubt.image
-        facts = [f"labelled <b>{WORDS[image.label]}</b>, generated with probability {doubt.probability:.3f}"]
-        facts += [escape(value) for value in (image.generator, image.collection, image.path) if value]
-        source = f"thumbnails/{thumbnail_name(doubt)}"
-        caption = "<br>".join(facts)
-        yield f'<figure><img src="{source}" alt="" loading="lazy"><figcaption>{caption}</figcaption></figure>'
-    yield "</main></body></html>\n"
+        write_whole(folder / "thumbnails" / thumbnail_name(doubt), thumbnail(doubt.image.path, SIDE, 85) or b"")
+    introduction = INTRODUCTION.format(len(doubts))
+    write_whole(folder / "index.html", gallery("Labels to look at again", introduction, list(map(_figure, doubts))))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, "reviewed_label"])
+    writer.writerows([*_row(doubt), ""] for doubt in doubts)
+    write_whole(folder / "review.csv", text.getvalue())
 
 
-def _row(doubt: Doubt) -> list[object]:
+def _figure(doubt: LabelDoubt) -> str:
+    image = doubt.image
+    facts = [f"labelled <b>{LABEL_NAMES[image.label]}</b>, generated with probability {doubt.probability:.3f}"]
+    facts += [escape(value) for value in (image.generator, image.collection, image.path) if value]
+    shown = f'<img src="thumbnails/{thumbnail_name(doubt)}" alt="" loading="lazy">'
+    return figure(shown, "<br>".join(facts))
+
+
+def _row(doubt: LabelDoubt) -> list[object]:
     image = doubt.image
     numbers = [round(value, 6) for value in (doubt.disagreement, doubt.probability, doubt.score)]
     names = (image.generator, image.source, image.collection, doubt.sha256)
-    return [image.path, WORDS[image.label], *numbers, *names]
+    return [image.path, LABEL_NAMES[image.label], *numbers, *names]
 
 
 WINDOW = 224
@@ -246,11 +231,9 @@ def _windowed(image: Labelled, window: int, seed: int) -> ImageFile | None:
 
 def _written(folder: Path, image: Labelled, made: ImageFile, original: dict[str, str]) -> Labelled:
     path = folder / labelled_path(image, f"{made.sha256[:24]}.jpg")
-    try:
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(made.data)
-    except OSError as error:
-        raise D2FError.of("D2F004", f"'{path}' cannot be written: {error.strerror}") from error
+    write_whole(path, made.data)
     stale = {column for columns in STATED.values() for column in columns}
     kept = {column: value for column, value in image.more.items() if column not in stale}
     return replace(image, path=str(path), more=MappingProxyType({**kept, **original}))
@@ -265,53 +248,3 @@ def _copies(images: Dataset, digests: Sequence[str]) -> tuple[NDArray[np.bool_],
         labels.setdefault(digest, set()).add(image.label)
     contradictory = np.array([len(labels[digest]) > 1 for digest in digests], dtype=bool)
     return repeated & ~contradictory, contradictory
-
-
-PART_COLUMNS = ("part", "split", "fold")
-"""Columns of a manifest that say which part an image is in."""
-
-
-@dataclass(frozen=True)
-class Twins:
-    """What duplicates do to a set."""
-
-    exact: int
-    near: int
-    across_labels: tuple[tuple[str, str, str], ...]
-    across_parts: tuple[tuple[str, str, str], ...]
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {
-            "exact": self.exact,
-            "near": self.near,
-            "across_labels": [list(pair) for pair in self.across_labels],
-            "across_parts": [list(pair) for pair in self.across_parts],
-        }
-
-
-def twins(images: Dataset, found: Duplicates) -> Twins:
-    """Say of a set's duplicates which stand under both labels and which in two parts."""
-    labels = [str(image.label) for image in images]
-    parts = [part_of(image, images.root) for image in images]
-    return Twins(len(found.exact), len(found.near), _across(images, found, labels), _across(images, found, parts))
-
-
-def part_of(image: Labelled, root: str) -> str:
-    """Return the part of a split that an image is in, by a manifest's column or a folder's name; or nothing."""
-    for column in PART_COLUMNS:
-        if image.more.get(column):
-            return image.more[column]
-    folder = root if os.path.isdir(root) else os.path.dirname(root)
-    below = Path(os.path.relpath(image.path, folder or ".")).parts[:-1]
-    return next((name.lower() for name in below if name.lower() in SPLITS), "")
-
-
-def _across(images: Dataset, found: Duplicates, names: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
-    pairs: tuple[tuple[NDArray[np.int64], str], ...] = ((found.exact, "exact"), (found.near, "near"))
-    return tuple(
-        (images[i].path, images[j].path, kind)
-        for of_kind, kind in pairs
-        for i, j in of_kind
-        if names[i] and names[j] and names[i] != names[j]
-    )

@@ -1,4 +1,4 @@
-"""What might give a label away, as columns: of the files as they are, and of what a manifest says they once were."""
+"""Shortcuts: properties of files, or of what a manifest says they were, that tell the label without the picture."""
 
 from __future__ import annotations
 
@@ -13,42 +13,9 @@ from d2f.api.inputs import Floats, Labels
 from d2f.data.dataset import Dataset, Labelled
 from d2f.data.facts import FileFacts, Inspection
 from d2f.data.split import folds
+from d2f.data.weights import NOUNS
 from d2f.metrics import Interval, cluster_bootstrap
-
-RIDGE = 1.0
-"""Penalty on half the squared weights, beside a loss that is summed over images."""
-
-
-def fit_logistic(rows: Floats, labels: Labels) -> Floats:
-    """Fit by penalised maximum likelihood, both labels of one total weight.
-
-    `rows` shape (n, d); `labels` shape (n,); returns shape (d + 1,), float64.
-    """
-    from scipy.optimize import minimize
-
-    signs = 2.0 * labels - 1.0
-    weights = len(labels) / (2.0 * np.bincount(labels, minlength=2)[labels])
-
-    def loss(at: Floats) -> tuple[float, Floats]:
-        margins = signs * (rows @ at[:-1] + at[-1])
-        pull = -weights * signs * _expit(-margins)
-        gradient = np.append(rows.T @ pull + RIDGE * at[:-1], pull.sum())
-        return float(weights @ np.logaddexp(0.0, -margins) + RIDGE / 2 * at[:-1] @ at[:-1]), gradient
-
-    found = minimize(loss, np.zeros(rows.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    return np.asarray(found.x, dtype=np.float64)
-
-
-def scores(fitted: Floats, rows: Floats) -> Floats:
-    """Return log odds (n,), rounded so that equal rows have equal scores whatever order they were summed in."""
-    odds: Floats = np.round(rows @ fitted[:-1] + fitted[-1], 6) + 0.0
-    return odds
-
-
-def _expit(values: Floats) -> Floats:
-    shares: Floats = 0.5 * (1.0 + np.tanh(0.5 * values))
-    return shares
-
+from d2f.metrics.logistic import fit_logistic, log_odds
 
 Index = NDArray[np.int64]
 
@@ -108,14 +75,14 @@ class Property:
     words: tuple[NDArray[np.str_], ...] = ()  # tuple of numpy.ndarray, each of shape (n,), str
 
     @property
-    def there(self) -> NDArray[np.bool_]:
+    def present(self) -> NDArray[np.bool_]:
         """Which images have it, shape (n,): only JPEGs have a JPEG quality."""
         has = [~np.isnan(column) for column in self.numbers] + [column != "" for column in self.words]
         every: NDArray[np.bool_] = np.logical_and.reduce(has)
         return every
 
-    def tells_the_same(self, other: Property) -> bool:
-        """Whether another property parts the images just as this one does, whatever its words are."""
+    def separates_as(self, other: Property) -> bool:
+        """Whether another property separates the images just as this one does, whatever its words are."""
         numbers = zip(self.numbers, other.numbers, strict=True)
         words = zip(self.words, other.words, strict=True)
         return all(np.array_equal(a, b, equal_nan=True) for a, b in numbers) and all(
@@ -147,7 +114,7 @@ def stated_properties(images: Dataset, columns: Sequence[str] = ()) -> tuple[Pro
     found = list(_stated(images))
     for column in columns:
         found.append(Property(f"column {column}", words=(_words(image.more.get(column, "") for image in images),)))
-    return tuple(each for each in found if each.there.any())
+    return tuple(each for each in found if each.present.any())
 
 
 def original_facts(image: Labelled, facts: FileFacts) -> dict[str, str]:
@@ -267,13 +234,27 @@ DRAWS = 500
 
 
 @dataclass(frozen=True)
-class Telltale:
-    """What one property is worth."""
+class Shortcut:
+    """How well one property tells the label; `only` names the label that alone has it."""
 
     name: str
     auc: Interval | None
     images: int
     reason: str = ""
+    only: str = ""
+    share: float = 0.0
+
+    @property
+    def strength(self) -> float:
+        """The AUC where its interval lies above 0.5, else 0.5; of what one label alone has, as much as having it tells.
+
+        Below 0.5, a rule that was learned on some collections is wrong on others: nothing that holds.
+        """
+        if self.only:
+            return 0.5 + self.share / 2
+        if self.auc is None or self.auc.low <= 0.5:
+            return 0.5
+        return max(0.5, self.auc.value)
 
 
 @dataclass(frozen=True)
@@ -286,31 +267,41 @@ class Trial:
     seed: int = 0
 
 
-def telltales(properties: Sequence[Property], trial: Trial) -> tuple[Telltale, ...]:
+def measure_shortcuts(properties: Sequence[Property], trial: Trial) -> tuple[Shortcut, ...]:
     """Measure each property on the images that have it."""
-    return tuple(_measured(each.name, [each], each.there, trial) for each in properties)
+    return tuple(_measured(each.name, [each], each.present, trial) for each in properties)
 
 
-def together(properties: Sequence[Property], trial: Trial) -> Telltale:
+def all_together(properties: Sequence[Property], trial: Trial) -> Shortcut:
     """Measure all properties at once on all images."""
     return _measured(ALL, properties, np.ones(len(trial.labels), dtype=bool), trial)
 
 
-def _measured(name: str, properties: Sequence[Property], there: NDArray[np.bool_], trial: Trial) -> Telltale:
-    count, labels, components = int(there.sum()), trial.labels[there], trial.components[there]
+FEWEST = 5
+"""Of a property that one label alone has, fewer images than this prove nothing."""
+
+
+def _measured(name: str, properties: Sequence[Property], present: NDArray[np.bool_], trial: Trial) -> Shortcut:
+    count, labels, components = int(present.sum()), trial.labels[present], trial.components[present]
     if len(set(labels.tolist())) < 2:
-        held = {0: "photographs", 1: "generated images"}.get(int(labels[0]) if count else -1)
-        return Telltale(name, None, count, f"only {held} have it" if held else "no image has it")
+        if not count:
+            return Shortcut(name, None, 0, "no image has it")
+        label = int(labels[0])
+        only = NOUNS[label]
+        if count < FEWEST or name == ALL:
+            return Shortcut(name, None, count, f"only {only} have it")
+        share = count / int((trial.labels == label).sum())
+        return Shortcut(name, None, count, f"only {only} have it", only, share)
     try:
         fold = folds(components, labels, trial.folds, trial.seed)
     except D2FError as error:
-        return Telltale(name, None, count, error.problems[0].message)
-    found = _out_of_fold([each.select(there) for each in properties], labels, fold)
-    share = ordered_pairs(labels, found, fold)
-    auc = cluster_bootstrap(share, components, labels, draws=DRAWS, seed=trial.seed)
+        return Shortcut(name, None, count, error.problems[0].message)
+    found = _out_of_fold([each.select(present) for each in properties], labels, fold)
+    share_of = ordered_pairs(labels, found, fold)
+    auc = cluster_bootstrap(share_of, components, labels, draws=DRAWS, seed=trial.seed)
     if np.isnan(auc.value):
-        return Telltale(name, None, count, "no fold holds both labels")
-    return Telltale(name, auc, count)
+        return Shortcut(name, None, count, "no fold holds both labels")
+    return Shortcut(name, auc, count)
 
 
 def _out_of_fold(properties: Sequence[Property], labels: Labels, fold: NDArray[np.int64]) -> Floats:
@@ -320,5 +311,5 @@ def _out_of_fold(properties: Sequence[Property], labels: Labels, fold: NDArray[n
         if len(set(labels[~held].tolist())) < 2:
             continue
         rows = Binned.of(properties, ~held).rows(properties)
-        found[held] = scores(fit_logistic(rows[~held], labels[~held]), rows[held])
+        found[held] = log_odds(fit_logistic(rows[~held], labels[~held]), rows[held])
     return found

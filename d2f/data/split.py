@@ -1,4 +1,4 @@
-"""Stratified folds that never cut through a component."""
+"""Splits and folds that never cut through a component: the shipped split, stratified parts, folds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, Labels
 from d2f.data.dataset import Dataset
 from d2f.data.groups import components
+from d2f.data.weights import NOUNS
 
 Part: TypeAlias = Literal["weights", "chains"]
 CHAINS_SHARE = 0.25
@@ -78,7 +79,7 @@ def split_parts(
     shares: Sequence[float] = (0.7, 0.15, 0.15),
     seed: int = 0,
 ) -> NDArray[np.int64]:
-    """Deal components to parts so that each part has its share of both labels and of every generator.
+    """Assign components to parts so that each part has its share of both labels and of every generator.
 
     Components are taken from the largest down (ties in seeded order), each to the part where it adds least to the sum
     over labels and generators of held ** 2 / share; all generators together weigh as much as one label, those in fewer
@@ -90,11 +91,11 @@ def split_parts(
     names, index = np.unique(components, return_inverse=True)
     wanted = np.asarray(shares, dtype=np.float64) / sum(shares)
     holds = np.stack([np.bincount(index[dataset.labels == label], minlength=len(names)) > 0 for label in (0, 1)], 1)
-    _need(holds, len(wanted))
+    _require_components(holds, len(wanted))
     counts = _strata(dataset, index, len(names), len(wanted))
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-np.bincount(index)[order], kind="stable")]
-    parts = _dealt(counts, order, wanted)
+    parts = _assigned(counts, order, wanted)
     for _ in range(2 * len(wanted)):
         if not _mend(parts, holds, order, len(wanted)):
             return parts[index]
@@ -116,7 +117,7 @@ def _strata(dataset: Dataset, index: NDArray[np.int64], size: int, parts: int) -
     return np.stack([np.sqrt(weight) * column for weight, column in zip(weights, columns, strict=True)], axis=1)
 
 
-def _dealt(counts: Floats, order: NDArray[np.int64], shares: Floats) -> NDArray[np.int64]:
+def _assigned(counts: Floats, order: NDArray[np.int64], shares: Floats) -> NDArray[np.int64]:
     held = np.zeros((len(shares), counts.shape[1]))
     parts = np.empty(len(counts), dtype=np.int64)
     for component in order:
@@ -140,8 +141,8 @@ def _mend(parts: NDArray[np.int64], holds: NDArray[np.bool_], order: NDArray[np.
     return True
 
 
-def _need(holds: NDArray[np.bool_], count: int) -> None:
-    for label, word in enumerate(("photographs", "generated images")):
+def _require_components(holds: NDArray[np.bool_], count: int) -> None:
+    for label, word in enumerate(NOUNS):
         independent = int(holds[:, label].sum())
         if independent < count:
             raise D2FError.of(
@@ -157,7 +158,7 @@ def part_labels(labels: Labels, parts: NDArray[np.int64], count: int) -> NDArray
 
 
 def folds(components: NDArray[np.int64], labels: Labels, k: int = 5, seed: int = 0) -> NDArray[np.int64]:
-    """Deal components to k folds so that each fold has its share of both labels.
+    """Assign components to k folds so that each fold has its share of both labels.
 
     Components are taken from the largest down (ties in seeded order), each to the fold that it leaves
     closest to an even share of both labels: the one with the least sum of squared relative counts.
@@ -168,7 +169,11 @@ def folds(components: NDArray[np.int64], labels: Labels, k: int = 5, seed: int =
     counts = np.stack(
         [np.bincount(index, weights=labels == label, minlength=len(names)) for label in (0, 1)], axis=1
     ).astype(float)
-    _need_both(counts)
+    for label, noun in enumerate(NOUNS):
+        independent = int(np.count_nonzero(counts[:, label]))
+        if independent < 2:
+            what = f"all {noun} come from one collection" if independent else f"there are no {noun}"
+            raise D2FError.of("D2F603", what, "give images of both labels, each from at least two collections")
     k = min(k, len(names))
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
@@ -180,11 +185,3 @@ def folds(components: NDArray[np.int64], labels: Labels, k: int = 5, seed: int =
         fold_of[component] = np.argmin(growth)
         held[fold_of[component]] += share[component]
     return fold_of[index]
-
-
-def _need_both(counts: NDArray[np.float64]) -> None:
-    for label, word in enumerate(("photographs", "generated images")):
-        independent = int(np.count_nonzero(counts[:, label]))
-        if independent < 2:
-            what = f"all {word} come from one collection" if independent else f"there are no {word}"
-            raise D2FError.of("D2F603", what, "give images of both labels, each from at least two collections")

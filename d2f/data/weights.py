@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -9,10 +11,26 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, Labels
-from d2f.data.dataset import GENERATED, REAL, Dataset, limited
+from d2f.data.dataset import GENERATED, REAL, Dataset, Labelled, limited
 
 Balance: TypeAlias = Literal["none", "smallest", "oversample", "weights"]
 BALANCES: tuple[Balance, ...] = get_args(Balance)
+NOUNS = ("photographs", "generated images")
+
+
+def require_both(counts: Sequence[int], least: int = 1, purpose: str = "") -> None:
+    """Raise D2F603 where a label has fewer images, or collections, than `least`."""
+    for count, noun in zip(counts, NOUNS, strict=True):
+        if count < least:
+            have = f"there are no {noun}" if not count else f"there are {count} {noun}"
+            need = f"{purpose} needs at least {least} of each label" if purpose else "give images of both labels"
+            raise D2FError.of("D2F603", have, need)
+
+
+def counts_by_label(labels: Labels) -> list[int]:
+    """Return how many photographs and generated images there are."""
+    counts: list[int] = np.bincount(labels, minlength=2).tolist()
+    return counts
 
 
 def balanced(dataset: Dataset, balance: Balance, seed: int = 0) -> Dataset:
@@ -20,13 +38,19 @@ def balanced(dataset: Dataset, balance: Balance, seed: int = 0) -> Dataset:
     if balance in ("none", "weights"):
         return dataset
     members = [np.flatnonzero(dataset.labels == label) for label in (REAL, GENERATED)]
-    _need_both([len(of_label) for of_label in members])
+    require_both([len(of_label) for of_label in members])
     if balance == "smallest":
         least = min(map(len, members))
         kept = {id(image) for of_label in members for image in limited(dataset.select(of_label), least, seed)}
         return dataset.select([i for i, image in enumerate(dataset) if id(image) in kept])
     most = max(map(len, members))
     return dataset.select(np.concatenate([_repeated(of_label, most, seed) for of_label in members]))
+
+
+def _repeated(members: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    whole, rest = divmod(count, len(members))
+    more = np.random.default_rng(seed).choice(members, rest, replace=False)
+    return np.concatenate([np.tile(members, whole), more])
 
 
 def label_weights(labels: Labels) -> Floats:
@@ -40,13 +64,34 @@ def label_weights(labels: Labels) -> Floats:
     return weights
 
 
-def _repeated(members: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-    whole, rest = divmod(count, len(members))
-    more = np.random.default_rng(seed).choice(members, rest, replace=False)
-    return np.concatenate([np.tile(members, whole), more])
+def halved(weights: Floats, labels: Labels) -> Floats:
+    """Return weights of shape (n,) scaled so that each label has half of their sum, which is 1.
+
+    Where one label is missing, the other weighs 1.
+    """
+    totals = np.array([weights[labels == label].sum() for label in (REAL, GENERATED)])
+    shares = totals * np.count_nonzero(totals)
+    scaled: Floats = weights / shares[labels.astype(np.int64)]
+    return scaled
 
 
-def _need_both(counts: list[int]) -> None:
-    for count, word in zip(counts, ("photographs", "generated images"), strict=True):
-        if not count:
-            raise D2FError.of("D2F603", f"there are no {word} to balance with", "give images of both labels")
+def image_weights(images: Iterable[Labelled]) -> Floats:
+    """Return weights that sum to 1, half of it on each label that is there.
+
+    Within a label, images of one collection and generator (or source, for photographs) share a weight in
+    proportion to the square root of their number: a large source counts more than a small one, without
+    drowning it.
+
+    Returns shape (n,), float64.
+    """
+    listed = list(images)
+    keys = [(image.label, image.collection, image.generator if image.label else image.source) for image in listed]
+    sizes = Counter(keys)
+    raw = np.array([sizes[key] ** -0.5 for key in keys])
+    return halved(raw, np.array([image.label for image in listed], dtype=np.int8))
+
+
+def effective_count(weights: Floats) -> float:
+    """How many equally weighted images these weights are worth: (sum w)^2 / sum w^2 (Kish, 1965)."""
+    squares = float((weights**2).sum())
+    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0

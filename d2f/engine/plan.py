@@ -45,6 +45,7 @@ class FileCheck:
     kind: str
     name: str
     stage: Any
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,3 @@
-"""`d2f chain fit`: calibration, combination and thresholds learned from images that no weights were trained on."""
+"""Labelled sets scored (`score.py`), chains fitted (`fit.py`), ablated (`ablate.py`) and benched (`bench.py`)."""
 
 from __future__ import annotations

@@ -1,48 +1,52 @@
-"""The scores of a bench: every chain, every attack, every image, once; continued after a kill."""
+"""The bench: every chain over every image, clean and under each attack (`run_chains`), measured (`result`), kept in a
+folder that a stopped run continues (`BenchFolder`)."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
-import math
+import json
+import os
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Labels, ProtocolName
-from d2f.api.rows import Failure, Member
+from d2f.api.inputs import ProtocolName
+from d2f.api.outcomes import StageFinished
+from d2f.cache import Cache
+from d2f.data.audit import source_audit
 from d2f.data.dataset import Dataset
-from d2f.data.groups import digest_of
+from d2f.data.groups import contradictory, digest, digest_of
 from d2f.data.protocol import for_judging
 from d2f.engine.local import LocalEngine
-from d2f.engine.plan import Scored
-from d2f.evaluate.bench_curves import WORDS, Joint, comparisons, curves, flips, join
-from d2f.evaluate.bench_figures import (
-    DRAWS,
-    FIGURES,
-    LEVEL,
+from d2f.evaluate.attacks import Attack, AttackSet
+from d2f.evaluate.measured import (
     WORST,
-    Draws,
     Group,
     Measured,
+    changed_verdicts,
+    comparisons,
+    curves,
     group_aucs,
     group_figures,
     groups,
     measure,
 )
-from d2f.evaluate.bench_systems import LAYINGS, Laid, Laying, Speed, Subject, chain_subjects, described, told_names
-from d2f.evaluate.delong import auc_error
-from d2f.evaluate.score import CLEAN, Attack, ScoreTable, collect, score_groups
-from d2f.output import append as refusals
-from d2f.output.append import Mode
-from d2f.output.parquet import PartsFolder
-from d2f.plugins.catalog import canonical
+from d2f.evaluate.score import ScoreTable, Tick, score_table, without_checks
+from d2f.evaluate.seen import seen_notes
+from d2f.evaluate.systems import ATTACKED, Attacked, System, chain_systems, join, system_names
+from d2f.files import cannot_write, file_lock, write_whole
+from d2f.metrics.figures import FIGURES, WORDS, too_few
+from d2f.metrics.intervals import DRAWS, LEVEL, Draws
+from d2f.metrics.logistic import sigmoid
+from d2f.report.tables import plain
 from d2f.version import __version__
 
 if TYPE_CHECKING:
@@ -50,124 +54,58 @@ if TYPE_CHECKING:
 
     from d2f.chain.chain import Chain
 
-
-PART_ROWS = 4096
-PART_SECONDS = (2.0, 60.0)
-"""A part is closed when it has `PART_ROWS` rows, or is so old: 2 s the first, then twice as long each, up to 60 s."""
+ORDER = ("decode", "protocol", "attack", "preprocessor", "detector")
 
 
-class Store:
-    """A folder of Parquet parts: a row for each copy of each image, all copies of an image in one part."""
+class Speed:
+    """Adds up the events of a run.
 
-    def __init__(self, folder: Path, run: str, names: Sequence[str], members: Sequence[tuple[str, str]], mode: Mode):
-        self._names, self._members, self._run = tuple(names), tuple(members), run
-        self._rows: list[dict[str, Any]] = []
-        self._patience, self._since = PART_SECONDS[0], time.monotonic()
-        self._parts = PartsFolder(str(folder), mode)
+    Seconds are the sum over threads, so that images/s is the rate of one thread at that stage alone.
+    """
+
+    def __init__(self) -> None:
+        self._images: dict[tuple[str, str, str], int] = defaultdict(int)
+        self._seconds: dict[tuple[str, str, str], float] = defaultdict(float)
+        self.wall = 0.0
+
+    def observe(self, event: StageFinished) -> None:
+        """Take one event."""
+        key = (event.kind, event.name, event.view)
+        self._images[key] += event.images
+        self._seconds[key] += event.seconds
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Measure the wall time of what runs in this context."""
+        begun = time.perf_counter()
         try:
-            self.done = frozenset(number for number, _ in self.groups(scores=False))
-        except D2FError:
-            self.close()
-            raise
+            yield
+        finally:
+            self.wall += time.perf_counter() - begun
 
-    def add(self, number: int, group: Sequence[Scored]) -> None:
-        """Keep an image's copies; write a part when one is due."""
-        self._rows += [self._row(number, copy, scored) for copy, scored in enumerate(group)]
-        if len(self._rows) >= PART_ROWS or time.monotonic() - self._since >= self._patience:
-            self._patience = min(2 * self._patience, PART_SECONDS[1])
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is kept in memory."""
-        import pyarrow
-
-        if self._rows:
-            self._parts.add(pyarrow.Table.from_pylist(self._rows, self._schema()))
-        self._rows, self._since = [], time.monotonic()
-
-    def groups(self, scores: bool = True) -> Iterator[tuple[int, list[Scored]]]:
-        """Yield what was written, image by image; without `scores`, copies are empty."""
-        import pyarrow.parquet
-
-        for part in self._parts.parts():
-            try:
-                table = pyarrow.parquet.ParquetFile(part)
-                if (table.schema_arrow.metadata or {}).get(b"d2f.bench_run", b"").decode() != self._run:
-                    raise _another(self._parts.path)
-                rows = table.read(None if scores else ["image"]).to_pylist()
-            except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-                raise refusals.unreadable(self._parts.path, f"{part.name}: {error}") from error
-            for number, group in groupby(rows, key=lambda row: row["image"]):
-                yield number, [self._scored(row) for row in group] if scores else []
-
-    def close(self) -> None:
-        """Unlock; what was not flushed is lost."""
-        self._parts.close()
-
-    def remove(self) -> None:
-        """Delete the parts, once everything in them stands elsewhere."""
-        for part in self._parts.parts():
-            part.unlink()
-        self.close()
-        Path(self._parts.path).rmdir()
-
-    def _schema(self) -> Any:
-        import pyarrow as pa
-
-        fields = [("image", pa.int32()), ("copy", pa.int16()), ("path", pa.string()), ("sha256", pa.string())]
-        fields += [("code", pa.string()), ("message", pa.string())]
-        for detector, view in self._members:
-            fields += [(f"{detector}/{view}", pa.float64()), (f"{detector}/{view}:why", pa.string())]
-        return pa.schema(fields, metadata={"d2f.bench_run": self._run})
-
-    def _row(self, number: int, copy: int, scored: Scored) -> dict[str, Any]:
-        row: dict[str, Any] = {"image": number, "copy": copy, "path": scored.path, "sha256": scored.sha256}
-        if scored.failure:
-            row |= {"code": scored.failure.code, "message": scored.failure.message}
-        for member in scored.members:
-            row[member.name] = member.score
-            row[f"{member.name}:why"] = (
-                f"{member.error.code} {member.error.message}" if member.error else member.abstained
-            )
-        return row
-
-    def _scored(self, row: dict[str, Any]) -> Scored:
-        failure = Failure(row["code"], row["message"]) if row["code"] else None
-        members = () if failure else tuple(self._member(row, *names) for names in self._members)
-        return Scored(row["path"], row["sha256"], None, None, None, members, failure)
-
-    def _member(self, row: dict[str, Any], detector: str, view: str) -> Member:
-        score, why = row[f"{detector}/{view}"], row[f"{detector}/{view}:why"]
-        if score is not None and not math.isnan(score):
-            return Member(detector, view, score)
-        code, _, message = (why or "").partition(" ")
-        if code.startswith("D2F") and code[3:].isdigit():
-            return Member(detector, view, error=Failure(code, message))
-        return Member(detector, view, abstained=why)
-
-
-def _another(name: str) -> D2FError:
-    return D2FError.of(
-        "D2F005",
-        f"'{name}' holds scores of another run: other chains, images, attacks or protocol",
-        "repeat that run's command with --resume, replace it with --overwrite, or choose another folder with -o",
-    )
+    def stages(self) -> list[dict[str, Any]]:
+        """Return each stage: kind, name, view, images, seconds, images_per_second."""
+        keys = sorted(self._images, key=lambda key: (ORDER.index(key[0]) if key[0] in ORDER else len(ORDER), key))
+        return [
+            {
+                "kind": kind,
+                "name": name,
+                "view": view,
+                "images": (images := self._images[kind, name, view]),
+                "seconds": round(seconds := self._seconds[kind, name, view], 3),
+                "images_per_second": round(images / seconds if seconds > 0 else 0.0, 1),
+            }
+            for kind, name, view in keys
+        ]
 
 
 @dataclass(frozen=True)
-class Run:
-    """Scores of several chains on one set."""
+class BenchRun:
+    """Scores of several chains on one set; `joint` holds every member of all of them."""
 
     joint: ScoreTable
     tables: tuple[ScoreTable, ...]
     speed: Speed
-    kept: int = 0
-    store: Store | None = None
-
-    def finish(self) -> None:
-        """Delete the parts, once everything in them stands elsewhere."""
-        if self.store is not None:
-            self.store.remove()
 
 
 def run_chains(
@@ -176,68 +114,213 @@ def run_chains(
     attacks: Sequence[Attack],
     protocol: ProtocolName = "whole",
     *,
-    parts: Path | None = None,
-    mode: Mode = "new",
+    cache: Cache | None = None,
     workers: int | None = None,
-    tick: Callable[[], None] | None = None,
-) -> Run:
-    """Score a set with every chain, clean and under each attack."""
+    tick: Tick = None,
+) -> BenchRun:
+    """Score a set with every chain, clean and under each attack; equal members of two chains are scored once."""
     for chain in chains:
         if not chain.file.calibrate:
             raise D2FError.of("D2F127", f"chain '{chain.name}' is not fitted", "fit it first: d2f chain fit")
-    joint = join(chains)
-    LocalEngine(joint.plan).load()
-    names = (CLEAN, *(attack.name for attack in attacks))
-    speed = Speed()
-
-    def scored(which: Dataset) -> Iterator[list[Scored]]:
-        bring = for_judging(protocol)
-        return score_groups(joint.plan, which, bring, attacks, workers=workers, tick=tick, observe=speed.observe)
-
-    if parts is None:
-        with speed.running():
-            table = collect(images, names, joint.plan.member_names, enumerate(scored(images)))
-        return Run(table, _tables(joint, table, chains), speed)
-    store = Store(parts, _identity(joint, images, attacks, protocol), names, joint.plan.members, mode)
-    try:
-        left = [number for number in range(len(images)) if number not in store.done]
-        for _ in store.done:
-            if tick is not None:
-                tick()
-        with speed.running():
-            for number, group in zip(left, scored(images.select(left)), strict=True):
-                store.add(number, group)
-        store.flush()
-        table = collect(images, names, joint.plan.member_names, store.groups())
-    finally:
-        # What was scored before an interrupt is kept as well.
-        store.flush()
-        store.close()
-    return Run(table, _tables(joint, table, chains), speed, len(store.done), store)
+        LocalEngine(chain.plan).load()
+    joint, speed = join(chains), Speed()
+    with speed.running():
+        table = score_table(
+            joint.plan,
+            images,
+            for_judging(protocol),
+            attacks,
+            cache=cache,
+            workers=workers,
+            tick=tick,
+            observe=speed.observe,
+        )
+    tables = []
+    for chain, columns in zip(chains, joint.columns, strict=True):
+        names = chain.plan.member_names
+        tables.append(replace(without_checks(table.columns(columns), len(names)), members=names))
+    return BenchRun(table, tuple(tables), speed)
 
 
-def _tables(joint: Joint, table: ScoreTable, chains: Sequence[Chain]) -> tuple[ScoreTable, ...]:
-    return tuple(
-        replace(table, members=chain.plan.member_names, scores=table.scores[:, :, list(columns)])
-        for chain, columns in zip(chains, joint.columns, strict=True)
+SCHEMA = 2
+"""Version of bench.json; it changes when a key changes its meaning."""
+
+FAILURES_LISTED = 20
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """The settings of a bench that its report states; `whole` is the set before any limit, where there is one."""
+
+    protocol: ProtocolName
+    attacks: AttackSet
+    attacked: Attacked = "both"
+    limit: int | None = None
+    seed: int = 0
+    draws: int = DRAWS
+    today: datetime.date = field(default_factory=datetime.date.today)
+    whole: Dataset | None = None
+
+
+def result(
+    run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, external: Sequence[System] = ()
+) -> dict[str, Any]:
+    """Measure everything; return plain data for bench.json and the reports."""
+    table, labels = run.joint, run.joint.labels
+    draws = Draws(table.components, labels, settings.draws, settings.seed)
+    judged = [
+        chain_systems(chain, part, name)
+        for chain, part, name in zip(chains, run.tables, system_names(chains), strict=True)
+    ]
+    systems = [*(system for system, _ in judged), *external]
+    measured = [measure(system, labels, table.copies, draws, settings.attacked) for system in systems]
+    entries = [_entry(one, system, settings) for one, system in zip(measured, systems, strict=True)]
+    parts = groups(table.images)
+    for group in parts:
+        for entry, figures in zip(entries, group_figures(group, table.images, measured), strict=True):
+            entry["groups"].append(figures)
+    for entry, one, (_, members), chain, part in zip(entries, measured, judged, chains, run.tables, strict=False):
+        entry |= _chain_entry(chain, one, part)
+        each = (measure(member, labels, table.copies, draws, settings.attacked) for member in members)
+        entry["stages"] = [_stage_entry(stage, parts, table.images, settings.attacks) for stage in each]
+    found: dict[str, Any] = plain(
+        {
+            **_head(run, chains, settings, draws),
+            "systems": entries,
+            "comparisons": list(comparisons(measured)),
+        }
     )
+    return found
 
 
-def _identity(joint: Joint, images: Dataset, attacks: Sequence[Attack], protocol: ProtocolName) -> str:
-    """A digest of everything that the scores depend on, but for the images' bytes."""
-    facts = {
+def _head(run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, draws: Draws) -> dict[str, Any]:
+    """Everything of a result that is no figure."""
+    table = run.joint
+    return {
+        "d2f_bench": SCHEMA,
         "d2f": __version__,
-        "protocol": protocol,
-        "members": list(joint.keys),
-        "names": list(joint.plan.member_names),
-        "attacks": [[attack.name, *(step.key for step in attack.steps)] for attack in attacks],
-        "images": [[image.path, image.label] for image in images],
+        "date": settings.today.isoformat(),
+        "protocol": settings.protocol,
+        "attacked": settings.attacked,
+        "data": _data(run, settings),
+        "source_audit": source_audit(table.images, settings.seed),
+        "attacks": list(settings.attacks.described()),
+        "notes": list(settings.attacks.notes),
+        "cautions": list(cautions(run, chains, settings, draws)),
+        "draws": settings.draws,
+        "level": LEVEL,
+        "figures": {name: asdict(figure) for name, figure in FIGURES.items()},
+        "speed": {
+            "wall": run.speed.wall,
+            "images": len(table.labels),
+            "cached": table.cached,
+            "stages": run.speed.stages(),
+        },
+        "failures": _failures(run),
     }
-    return hashlib.sha256(canonical(facts).encode()).hexdigest()
 
 
-def write_rows(path: Path, run: Run, chains: Sequence[Chain], peers: Sequence[Subject] = ()) -> None:
-    """Write ``rows.parquet``, one row group for each chain, member and attack.
+def cautions(run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, draws: Draws) -> Iterator[str]:
+    """Yield what makes figures optimistic or leaves them without a footing: seen images, silent stages, few images."""
+    table = run.joint
+    whole = ""
+    sizes = {chain.file.fitted.images for chain in chains if chain.file.fitted}
+    if settings.whole is not None and settings.limit and len(settings.whole) in sizes:
+        whole = digest(settings.whole)
+    if pairs := contradictory(table.images, table.sha256):
+        yield f"{len(pairs)} pairs of files of the same bytes have both labels, such as {' and '.join(pairs[0])}"
+    for chain in chains:
+        yield from seen_notes(chain, table.images, table.sha256, whole)
+    for chain, part in zip(chains, run.tables, strict=True):
+        for place, member in enumerate(part.members):
+            if np.isnan(part.scores[:, :, place]).all():
+                yield f"{member} of chain '{chain.name}' scored no image: every figure is of the others alone"
+        rule = chain.file.verdict
+        if rule.real_below <= 0 and rule.generated_above >= 1:
+            yield f"chain '{chain.name}' can give no verdict: its thresholds are 0 and 1"
+    few = [reason for reason in (too_few(name, table.labels) for name in FIGURES) if reason]
+    if few:
+        yield f"too few images for {'; '.join(few)}"
+    if not draws.varied:
+        yield "no intervals: each label comes from one collection only"
+
+
+def _data(run: BenchRun, settings: BenchSettings) -> dict[str, Any]:
+    table, labels = run.joint, run.joint.labels
+    return {
+        "root": table.images.root,
+        "digest": digest_of(zip(table.sha256, labels.tolist(), strict=True)),
+        "images": len(labels),
+        "real": int((labels == 0).sum()),
+        "generated": int((labels == 1).sum()),
+        "components": len(set(table.components.tolist())),
+        "limit": settings.limit,
+        "seed": settings.seed,
+    }
+
+
+def _failures(run: BenchRun) -> dict[str, Any]:
+    unread = [[path, failure.code, failure.message] for path, failure in run.joint.unread]
+    failed = [[path, where, failure.code, failure.message] for path, where, failure in run.joint.failed]
+    return {
+        "unread": {"count": len(unread), "first": unread[:FAILURES_LISTED]},
+        "failed": {"count": len(failed), "first": failed[:FAILURES_LISTED]},
+    }
+
+
+def _entry(one: Measured, system: System, settings: BenchSettings) -> dict[str, Any]:
+    found = _figures_of(one, settings.attacks)
+    found["kind"] = one.system.kind
+    found["auc_attacked"] = {
+        whose: {copy: measured.interval(copy, "auc") for copy in one.copies}
+        for whose in ATTACKED
+        for measured in [
+            one if whose == settings.attacked else measure(system, one.labels, one.copies, one.draws, whose)
+        ]
+    }
+    found["curves"] = {copy: curves(one.system, one.labels, i) for i, copy in enumerate(one.copies)}
+    if system.present is not None:
+        found["asked_of"] = dict(zip(one.copies, system.present.sum(axis=0).tolist(), strict=True))
+    found["groups"] = []
+    return found
+
+
+def _figures_of(one: Measured, attacks: AttackSet) -> dict[str, Any]:
+    worst = {figure: one.worst(figure, attacks.optional) for figure in WORST}
+    return {
+        "name": one.system.name,
+        "figures": {copy: {figure: one.interval(copy, figure) for figure in FIGURES} for copy in one.copies},
+        "worst": {figure: copy for figure, copy in worst.items() if copy is not None},
+    }
+
+
+def _chain_entry(chain: Chain, one: Measured, part: ScoreTable) -> dict[str, Any]:
+    rule, fitted = chain.file.verdict, chain.file.fitted
+    refused = np.zeros(part.scores.shape[:2]) if part.refused is None else part.refused
+    by_label = [refused[part.labels == label].mean(axis=0) if (part.labels == label).any() else [] for label in (0, 1)]
+    return {
+        "digest": chain.digest,
+        "thresholds": {"real_below": rule.real_below, "generated_above": rule.generated_above},
+        "fitted": None if fitted is None else fitted.model_dump(mode="json", exclude_none=True),
+        "refused": {
+            copy: {
+                word: float(by_label[label][i])
+                for label, word in enumerate(("real", "generated"))
+                if len(by_label[label])
+            }
+            for i, copy in enumerate(one.copies)
+        },
+        "changed": changed_verdicts(one.system, part.images, one.copies),
+    }
+
+
+def _stage_entry(one: Measured, parts: Sequence[Group], images: Dataset, attacks: AttackSet) -> dict[str, Any]:
+    listed = [group_aucs(group, images, one.system, one.copies) for group in parts]
+    return {**_figures_of(one, attacks), "groups": listed}
+
+
+def write_rows(path: Path, run: BenchRun, chains: Sequence[Chain], external: Sequence[System] = ()) -> None:
+    """Write ``rows.parquet``, one row group for each system, member and attack.
 
     Columns: path, sha256, label, generator, source, collection, group, component, attack, chain, member (empty for
     the chain itself), score (a member's own; null for a chain), llr, probability (at even prior), verdict.
@@ -246,14 +329,19 @@ def write_rows(path: Path, run: Run, chains: Sequence[Chain], peers: Sequence[Su
     import pyarrow.parquet as pq
 
     facts = _facts(run)
-    schema = pa.schema([(name, kind) for name, (kind, _) in facts.items()] + _own())
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=True) as writer:
-        for columns in _blocks(run, chains, peers):
+    texts = [(name, pa.string()) for name in ("attack", "chain", "member")]
+    numbers = [(name, pa.float64()) for name in ("score", "llr", "probability")]
+    own = [*texts, *numbers, ("verdict", pa.string())]
+    schema = pa.schema([(name, kind) for name, (kind, _) in facts.items()] + own)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=True) as writer:
+        for columns in _blocks(run, chains, external):
             arrays = [values for _, values in facts.values()]
             writer.write_table(pa.table([*arrays, *columns], schema=schema))
+    os.replace(part, path)
 
 
-def _facts(run: Run) -> dict[str, tuple[pyarrow.DataType, Any]]:
+def _facts(run: BenchRun) -> dict[str, tuple[pyarrow.DataType, Any]]:
     import pyarrow as pa
 
     images = run.joint.images
@@ -270,187 +358,109 @@ def _facts(run: Run) -> dict[str, tuple[pyarrow.DataType, Any]]:
     }
 
 
-def _own() -> list[tuple[str, Any]]:
+def _blocks(run: BenchRun, chains: Sequence[Chain], external: Sequence[System]) -> Iterator[list[Any]]:
+    for chain, table, name in zip(chains, run.tables, system_names(chains), strict=True):
+        whole, members = chain_systems(chain, table, name)
+        for copy, attack in enumerate(table.copies):
+            yield _columns(whole, None, attack, copy, name, "")
+            for place, member in enumerate(members):
+                yield _columns(member, table.scores[:, copy, place], attack, copy, name, member.name)
+    for system in external:
+        for copy, attack in enumerate(run.joint.copies):
+            yield _columns(system, None, attack, copy, system.name, "")
+
+
+def _columns(system: System, scores: Any, attack: str, copy: int, chain: str, member: str) -> list[Any]:
     import pyarrow as pa
 
-    words = [(name, pa.string()) for name in ("attack", "chain", "member")]
-    numbers = [(name, pa.float64()) for name in ("score", "llr", "probability")]
-    return [*words, *numbers, ("verdict", pa.string())]
-
-
-def _blocks(run: Run, chains: Sequence[Chain], peers: Sequence[Subject]) -> Iterator[list[Any]]:
-    for chain, table, told in zip(chains, run.tables, told_names(chains), strict=True):
-        whole, stages = chain_subjects(chain, table, told)
-        for copy, name in enumerate(table.copies):
-            yield _columns(whole, None, name, copy, told, "")
-            for place, stage in enumerate(stages):
-                yield _columns(stage, table.scores[:, copy, place], name, copy, told, stage.name)
-    for peer in peers:
-        for copy, name in enumerate(run.joint.copies):
-            yield _columns(peer, None, name, copy, peer.name, "")
-
-
-def _columns(subject: Subject, scores: Any, attack: str, copy: int, chain: str, member: str) -> list[Any]:
-    import pyarrow as pa
-
-    from d2f.engine.findings import expit
-
-    count, values = len(subject.values), subject.values[:, copy]
-    llr = values if subject.calibrated else np.full(count, np.nan)
-    own = scores if scores is not None else (np.full(count, np.nan) if subject.calibrated else values)
-    verdicts = [None] * count if subject.verdicts is None else [WORDS[int(v)] for v in subject.verdicts[:, copy]]
+    count, values = len(system.values), system.values[:, copy]
+    llr = values if system.calibrated else np.full(count, np.nan)
+    own = scores if scores is not None else (np.full(count, np.nan) if system.calibrated else values)
+    verdicts = [None] * count if system.verdicts is None else [WORDS[int(v)] for v in system.verdicts[:, copy]]
     words = [pa.array([word] * count, pa.string()) for word in (attack, chain, member)]
-    numbers = [pa.array(column, pa.float64(), from_pandas=True) for column in (own, llr, expit(llr))]
+    numbers = [pa.array(column, pa.float64(), from_pandas=True) for column in (own, llr, sigmoid(llr))]
     return [*words, *numbers, pa.array(verdicts, pa.string())]
 
 
-SCHEMA = 1
-"""Version of bench.json; it changes when a key changes its meaning."""
-
-FAILURES_LISTED = 20
+Mode: TypeAlias = Literal["new", "overwrite", "resume"]
+JSON, ROWS, MARKDOWN, HTML, SCORES = "bench.json", "rows.parquet", "report.md", "report.html", "scores"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """How a bench was asked for, as far as its report says so."""
+class BenchFolder:
+    """A bench's folder: results, and under `SCORES` a cache of scores until the results are written.
 
-    protocol: ProtocolName
-    laid: Laid
-    over: Laying = "both"
-    limit: int | None = None
-    seed: int = 0
-    draws: int = DRAWS
-    today: datetime.date = field(default_factory=datetime.date.today)
-    as_found: Sequence[str] = ()
+    D2F004 where it holds what the mode does not allow, cannot be written, or another bench is writing to it.
+    """
 
+    def __init__(self, place: str | Path, mode: Mode) -> None:
+        self.place = Path(place)
+        try:
+            self.place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(place, error) from error
+        finished, scores = (self.place / JSON).exists(), (self.place / SCORES).exists()
+        if mode == "new" and (finished or scores):
+            notes = ("to continue: --resume",) * (not finished) + ("to replace it: --overwrite",)
+            raise D2FError.of("D2F004", f"'{place}' already holds a bench", *notes)
+        if mode == "resume" and finished and not scores:
+            raise D2FError.of("D2F004", f"'{place}' holds a finished bench", "to replace it: --overwrite")
+        self._lock = file_lock(self.place / JSON, wait=False)
+        try:
+            self._lock.__enter__()
+        except BlockingIOError:
+            raise D2FError.of("D2F004", f"another bench is writing to '{place}'") from None
+        except OSError as error:
+            raise cannot_write(place, error) from error
+        if mode == "overwrite":
+            # So that nobody takes the old result for that of a run that was killed.
+            (self.place / JSON).unlink(missing_ok=True)
+            shutil.rmtree(self.place / SCORES, ignore_errors=True)
 
-def head(run: Run, asked: Asked) -> dict[str, Any]:
-    """Return everything of a result that is no figure."""
-    return {
-        "d2f_bench": SCHEMA,
-        "d2f": __version__,
-        "date": asked.today.isoformat(),
-        "protocol": asked.protocol,
-        "laid_over": asked.over,
-        "data": _data(run, asked),
-        "as_found": list(asked.as_found),
-        "attacks": list(described(asked.laid)),
-        "notes": list(asked.laid.notes),
-        "draws": asked.draws,
-        "level": LEVEL,
-        "figures": {name: asdict(figure) for name, figure in FIGURES.items()},
-        "speed": {
-            "wall": run.speed.wall,
-            "images": len(run.joint.labels),
-            "kept": run.kept,
-            "stages": run.speed.stages(),
-        },
-        "failures": _failures(run),
-    }
+    def cache(self) -> Cache:
+        """Open the cache of this bench's scores."""
+        return Cache(self.place / SCORES)
 
+    def write(
+        self,
+        found: Mapping[str, Any],
+        run: BenchRun,
+        chains: Sequence[Chain],
+        external: Sequence[System] = (),
+        thumbnails: bool = False,
+    ) -> None:
+        """Write rows, reports and, last, bench.json; then delete the scores: everything in them stands elsewhere."""
+        from d2f.evaluate.bench_report import markdown, page
 
-def _data(run: Run, asked: Asked) -> dict[str, Any]:
-    table = run.joint
-    labels = table.labels
-    return {
-        "root": table.images.root,
-        "digest": digest_of(zip(table.sha256, labels.tolist(), strict=True)),
-        "images": len(labels),
-        "real": int((labels == 0).sum()),
-        "generated": int((labels == 1).sum()),
-        "components": len(set(table.components.tolist())),
-        "limit": asked.limit,
-        "seed": asked.seed,
-    }
+        write_rows(self.place / ROWS, run, chains, external)
+        write_whole(self.place / MARKDOWN, markdown(found))
+        write_whole(self.place / HTML, page(found, thumbnails))
+        write_result(self.place / JSON, found)
+        shutil.rmtree(self.place / SCORES, ignore_errors=True)
 
-
-def _failures(run: Run) -> dict[str, Any]:
-    unread = [[path, failure.code, failure.message] for path, failure in run.joint.unread]
-    failed = [[path, where, failure.code, failure.message] for path, where, failure in run.joint.failed]
-    return {
-        "unread": {"count": len(unread), "first": unread[:FAILURES_LISTED]},
-        "failed": {"count": len(failed), "first": failed[:FAILURES_LISTED]},
-    }
+    def close(self) -> None:
+        """Unlock."""
+        self._lock.__exit__(None, None, None)
+        (self.place / f"{JSON}.lock").unlink(missing_ok=True)
 
 
-def result(run: Run, chains: Sequence[Chain], asked: Asked, peers: Sequence[Subject] = ()) -> dict[str, Any]:
-    """Measure everything."""
-    table, labels = run.joint, run.joint.labels
-    draws = Draws(table.components, labels, asked.draws, asked.seed)
-    judged = [
-        chain_subjects(chain, part, name)
-        for chain, part, name in zip(chains, run.tables, told_names(chains), strict=True)
-    ]
-    whole = [*(subject for subject, _ in judged), *peers]
-    measured = [measure(subject, labels, table.copies, draws, asked.over) for subject in whole]
-    told = [_told(one, subject, labels, asked) for one, subject in zip(measured, whole, strict=True)]
-    parts = groups(table.images)
-    for group in parts:
-        for entry, figures in zip(told, group_figures(group, table.images, measured), strict=True):
-            entry["groups"].append(figures)
-    for entry, one, (_, stages), chain in zip(told, measured, judged, chains, strict=False):
-        entry |= _chain_told(chain, one, table.images)
-        each = (measure(stage, labels, table.copies, draws, asked.over) for stage in stages)
-        entry["stages"] = [_stage_told(stage, parts, table.images, asked.laid) for stage in each]
-    found: dict[str, Any] = plain(
-        {
-            **head(run, asked),
-            "subjects": told,
-            "comparisons": list(comparisons(measured, labels)),
-        }
-    )
+def read_result(place: str) -> dict[str, Any]:
+    """Read a result from its folder or from bench.json itself."""
+    path = Path(place) / JSON if Path(place).is_dir() else Path(place)
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise D2FError.of("D2F002", f"there is no bench in '{place}'", "give its folder, or its bench.json") from None
+    except (OSError, ValueError) as error:
+        raise _strange(place, str(error)) from error
+    if not isinstance(found, dict) or found.get("d2f_bench") != SCHEMA:
+        raise _strange(place, f"not a bench.json of version {SCHEMA}")
     return found
 
 
-def _chain_told(chain: Chain, one: Measured, images: Dataset) -> dict[str, Any]:
-    rule = chain.file.verdict
-    return {
-        "digest": chain.digest,
-        "thresholds": {"real_below": rule.real_below, "generated_above": rule.generated_above},
-        "flips": flips(one.subject, images, one.copies),
-    }
+def write_result(path: Path, found: Mapping[str, Any]) -> None:
+    """Write bench.json; see `read_result`."""
+    write_whole(path, json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n")
 
 
-def plain(value: Any) -> Any:
-    """Return data that JSON holds: no NaN, numbers of at most 6 significant decimals."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
-    return value
-
-
-def _told(one: Measured, subject: Subject, labels: Labels, asked: Asked) -> dict[str, Any]:
-    found = _figures_told(one, asked.laid)
-    found["kind"] = one.subject.kind
-    found["auc_laid_over"] = {
-        over: {copy: measured.interval(copy, "auc") for copy in one.copies}
-        for over in LAYINGS
-        for measured in [one if over == asked.over else measure(subject, labels, one.copies, one.draws, over)]
-    }
-    found["delong_error"] = {copy: _delong(one.subject, labels, i) for i, copy in enumerate(one.copies)}
-    found["curves"] = {copy: curves(one.subject, labels, i) for i, copy in enumerate(one.copies)}
-    found["groups"] = []
-    return found
-
-
-def _figures_told(one: Measured, laid: Laid) -> dict[str, Any]:
-    worst = {figure: one.worst(figure, laid.apart) for figure in WORST}
-    return {
-        "name": one.subject.name,
-        "figures": {copy: {figure: one.interval(copy, figure) for figure in FIGURES} for copy in one.copies},
-        "worst": {figure: copy for figure, copy in worst.items() if copy is not None},
-    }
-
-
-def _stage_told(one: Measured, parts: Sequence[Group], images: Dataset, laid: Laid) -> dict[str, Any]:
-    listed = [group_aucs(group, images, one.subject, one.copies) for group in parts]
-    return {**_figures_told(one, laid), "groups": listed}
-
-
-def _delong(subject: Subject, labels: Labels, copy: int) -> float:
-    values = subject.values[:, copy]
-    held = np.isfinite(values) | subject.calibrated
-    return auc_error(labels[held], np.nan_to_num(values[held], nan=0.0))
+def _strange(place: str, why: str) -> D2FError:
+    return D2FError.of("D2F006", f"'{place}' cannot be read: {why}", "d2f bench … -o DIR writes one")

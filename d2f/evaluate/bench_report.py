@@ -1,146 +1,118 @@
-"""What a bench leaves in its folder: bench.json, rows.parquet, report.md, report.html."""
+"""A bench's result in words: lines for a terminal, Markdown, and an HTML page, all from the same tables."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from html import escape
 from typing import Any
 
-from d2f.api.errors import D2FError
-from d2f.evaluate.bench import SCHEMA
-from d2f.evaluate.figures import text_table
-from d2f.output import append as refusals
-from d2f.output.append import Mode
-
-Interval3 = Sequence[float | None]
-
-
-def number(value: float | None) -> str:
-    """Three decimals; nothing where there is no number."""
-    return "" if value is None else f"{value:.3f}"
-
-
-def interval(found: Interval3) -> str:
-    """A value and its bounds, such as ``0.871 [0.812, 0.915]``."""
-    value, low, high = found
-    return number(value) if low is None else f"{number(value)} [{number(low)}, {number(high)}]"
-
-
-def bounds(found: Interval3) -> str:
-    """The bounds alone."""
-    return "" if found[1] is None else f"[{number(found[1])}, {number(found[2])}]"
-
-
-def data_lines(result: Mapping[str, Any]) -> list[str]:
-    """What was judged, in two lines."""
-    data = result["data"]
-    part = f", {data['images']} taken by seed {data['seed']}" if data["limit"] else ""
-    over = "" if result["laid_over"] == "both" else f"; attacks laid over {result['laid_over']} images only"
-    return [
-        f"{data['images']} images of {data['root']}{part}: {data['real']} real, {data['generated']} generated, "
-        f"{data['components']} components",
-        f"protocol {result['protocol']}{over}; {result['level']:.0%} intervals: {result['draws']} draws of components",
-    ]
-
-
-def failure_lines(result: Mapping[str, Any]) -> list[str]:
-    """What could not be read or scored, if anything."""
-    lines = []
-    for key, what in (("unread", "images could not be read"), ("failed", "copies or members failed")):
-        told = result["failures"][key]
-        if told["count"]:
-            first = told["first"][0]
-            lines.append(f"warning: {told['count']} {what}, such as {first[0]}: {first[-2]} {first[-1]}")
-    return lines
-
-
-def worst_line(subject: Mapping[str, Any]) -> str:
-    """Where a subject is worst, in one line; empty without attacks."""
-    words = {"auc": "lowest AUC", "evasion": "most evasion", "new_false_alarms": "most new false alarms"}
-    parts = [
-        f"{words[figure]} {number(subject['figures'][copy][figure][0])} under {copy}"
-        for figure, copy in subject["worst"].items()
-    ]
-    return "; ".join(parts)
-
+from d2f.report import charts
+from d2f.report.page import document, figure, listed
+from d2f.report.tables import Table, bounds, capitalised, failures, number, with_bounds
+from d2f.report.thumbnails import inline
 
 BRIEF = ("balanced_accuracy", "tpr_at_5", "true_positive", "false_positive", "inconclusive", "ece")
 EVASIVE = ("evasion", "new_false_alarms")
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table: its title, headings and rows; the first column is text, the others are numbers."""
+def data_lines(result: Mapping[str, Any]) -> list[str]:
+    """The images and the protocol, in two lines."""
+    data = result["data"]
+    part = f", {data['images']} taken by seed {data['seed']}" if data["limit"] else ""
+    whose = "" if result["attacked"] == "both" else f"; attacks on {result['attacked']} images only"
+    return [
+        f"{data['images']} images of {data['root']}{part}: {data['real']} real, {data['generated']} generated, "
+        f"{data['components']} components",
+        f"protocol {result['protocol']}{whose}; {result['level']:.0%} intervals: {result['draws']} draws of components",
+    ]
 
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+
+def caution_lines(result: Mapping[str, Any]) -> list[str]:
+    """Warnings: what makes figures optimistic or weak, and what could not be read or scored."""
+    found = result["failures"]
+    return [
+        *(f"warning: {caution}" for caution in result["cautions"]),
+        *failures("images could not be read", found["unread"]["count"], *found["unread"]["first"][:1] or [()]),
+        *failures("copies or members failed", found["failed"]["count"], *found["failed"]["first"][:1] or [()]),
+    ]
+
+
+def worst_line(system: Mapping[str, Any]) -> str:
+    """The worst attacks of a system, in one line; empty without attacks."""
+    words = {"auc": "lowest AUC", "evasion": "most evasion", "new_false_alarms": "most new false alarms"}
+    parts = [
+        f"{words[figure]} {number(system['figures'][copy][figure][0])} under {copy}"
+        for figure, copy in system["worst"].items()
+    ]
+    return "; ".join(parts)
+
+
+def speed_line(result: Mapping[str, Any]) -> str:
+    """The wall time, in one line."""
+    speed = result["speed"]
+    copies = (speed["images"] - speed["cached"]) * len(result["attacks"])
+    rate = f", {copies / speed['wall']:.1f} copies a second" if copies and speed["wall"] > 0 else ""
+    cached = f"; {speed['cached']} images read from the cache" if speed["cached"] else ""
+    return f"{copies} copies scored in {speed['wall']:.1f} s{rate}{cached}"
 
 
 def overview(result: Mapping[str, Any]) -> Table:
-    """One row a subject: clean, at its worst, evasion."""
+    """One row a system: clean, at its worst, evasion."""
     rows = []
-    for subject in result["subjects"]:
-        clean, worst = subject["figures"]["none"], subject["worst"]
-        at_worst = subject["figures"][worst["auc"]]["auc"] if "auc" in worst else (None, None, None)
-        most = [subject["figures"][worst[figure]][figure][0] if figure in worst else None for figure in EVASIVE]
-        rows.append(
-            (
-                subject["name"],
-                interval(clean["auc"]),
-                interval(at_worst),
-                worst.get("auc", ""),
-                number(clean["tpr_at_5"][0]),
-                *map(number, most),
-                number(clean["ece"][0]),
-            )
-        )
+    for system in result["systems"]:
+        clean, worst = system["figures"]["none"], system["worst"]
+        at_worst = system["figures"][worst["auc"]]["auc"] if "auc" in worst else (None, None, None)
+        most = [system["figures"][worst[name]][name][0] if name in worst else None for name in EVASIVE]
+        numbers = map(number, (clean["tpr_at_5"][0], *most, clean["ece"][0]))
+        rows.append((system["name"], with_bounds(clean["auc"]), with_bounds(at_worst), worst.get("auc", ""), *numbers))
     headings = ("chain", "AUC clean", "AUC at worst", "under", "TPR@5%", "evasion", "new alarms", "ECE")
     return Table("all at a glance", headings, tuple(rows))
 
 
-def clean_figures(result: Mapping[str, Any], subject: Mapping[str, Any]) -> Table:
+def clean_figures(result: Mapping[str, Any], system: Mapping[str, Any]) -> Table:
     """Every figure on the clean images, with its interval."""
-    found = subject["figures"]["none"]
+    found = system["figures"]["none"]
     rows = [
-        (told["title"], number(found[name][0]), bounds(found[name]))
-        for name, told in result["figures"].items()
+        (figure["title"], number(found[name][0]), bounds(found[name]))
+        for name, figure in result["figures"].items()
         if found[name][0] is not None
     ]
     return Table("clean", ("figure", "value", "interval"), tuple(rows))
 
 
-def attack_table(result: Mapping[str, Any], subject: Mapping[str, Any]) -> Table:
-    """One row an attack."""
+def attack_table(result: Mapping[str, Any], system: Mapping[str, Any]) -> Table:
+    """One row an attack; the share that preconditions refuse has a column where it is not zero."""
     shown = (*BRIEF, *EVASIVE)
-    alone = [over for over in ("generated", "real") if over != result["laid_over"]]
+    alone = [whose for whose in ("generated", "real") if whose != result["attacked"]]
+    refused = system.get("refused", {})
+    any_refused = any(share for shares in refused.values() for share in shares.values())
     rows = [
         (
             attack["name"],
-            interval(subject["figures"][attack["name"]]["auc"]),
-            *(number(subject["figures"][attack["name"]][figure][0]) for figure in shown),
-            *(number(subject["auc_laid_over"][over][attack["name"]][0]) for over in alone),
+            with_bounds(system["figures"][attack["name"]]["auc"]),
+            *(number(system["figures"][attack["name"]][name][0]) for name in shown),
+            *(number(system["auc_attacked"][whose][attack["name"]][0]) for whose in alone),
+            *(number(share) for share in refused[attack["name"]].values() if any_refused),
         )
         for attack in result["attacks"]
     ]
-    headings = (result["figures"][figure]["heading"] for figure in shown)
-    only = (f"AUC, {over} only" for over in alone)
-    return Table("under attack", ("attack", "AUC", *headings, *only), tuple(rows))
+    headings = [result["figures"][name]["heading"] for name in shown]
+    more = [f"refused, {label}" for label in next(iter(refused.values()), {}) if any_refused]
+    only = (f"AUC, {whose} only" for whose in alone)
+    return Table("under attack", ("attack", "AUC", *headings, *only, *more), tuple(rows))
 
 
-def stage_table(result: Mapping[str, Any], subject: Mapping[str, Any]) -> Table:
-    """AUC of each stage member under each attack."""
+def stage_table(result: Mapping[str, Any], system: Mapping[str, Any]) -> Table:
+    """AUC of each member under each attack."""
     names = [attack["name"] for attack in result["attacks"]]
     rows = [
         (stage["name"], *(number(stage["figures"][name]["auc"][0]) for name in names))
-        for stage in subject.get("stages", ())
+        for stage in system.get("stages", ())
     ]
     return Table("AUC of each stage", ("stage", *names), tuple(rows))
 
 
-def group_tables(subject: Mapping[str, Any]) -> Iterator[Table]:
+def group_tables(system: Mapping[str, Any]) -> Iterator[Table]:
     """Collections of both classes; other sources; generators: clean AUC, the lowest under attack, rates."""
     titles = {
         "collection": "collections of both classes, each on its own",
@@ -148,44 +120,10 @@ def group_tables(subject: Mapping[str, Any]) -> Iterator[Table]:
         "generator": "generators, each against all photographs",
     }
     for kind, title in titles.items():
-        rows = [_group_row(group) for group in subject["groups"] if group["kind"] == kind]
+        rows = [_group_row(group) for group in system["groups"] if group["kind"] == kind]
         if rows:
             headings = (kind, "real", "gen.", "AUC clean", "lowest AUC", "under", "TPR", "FPR", "inconcl.")
             yield Table(title, headings, tuple(rows))
-
-
-def comparison_tables(result: Mapping[str, Any], only: str = "") -> Iterator[Table]:
-    """Two subjects' figures, attack by attack; of one figure `only`, if it is given."""
-    for pair in result["comparisons"]:
-        if only not in ("", pair["figure"]):
-            continue
-        title = result["figures"][pair["figure"]]["title"]
-        rows = [
-            (
-                attack,
-                interval(found["difference"]),
-                *(number(found.get(p)) for p in ("p", "p_holm", "p_delong")),
-            )
-            for attack, found in pair["attacks"].items()
-        ]
-        if rows:
-            headings = ("attack", "difference", "p", "p, Holm", "p, DeLong (independent images)")
-            yield Table(f"{pair['first']} minus {pair['second']}: {title}", headings, tuple(rows))
-
-
-def speed_table(result: Mapping[str, Any]) -> Table:
-    """Images a second of each stage, in one thread."""
-    rows = [
-        (
-            " ".join(part for part in (stage["kind"], stage["name"] if stage["name"] != stage["kind"] else "") if part),
-            stage["view"],
-            str(stage["images"]),
-            f"{stage['seconds']:.1f}",
-            f"{stage['images_per_second']:.1f}",
-        )
-        for stage in result["speed"]["stages"]
-    ]
-    return Table("speed", ("stage", "view", "images", "seconds", "images/s"), tuple(rows))
 
 
 def _group_row(group: Mapping[str, Any]) -> tuple[str, ...]:
@@ -199,155 +137,230 @@ def _group_row(group: Mapping[str, Any]) -> tuple[str, ...]:
         group["name"],
         str(group["real"]),
         str(group["generated"]),
-        interval(clean["auc"]),
+        with_bounds(clean["auc"]),
         number(lowest),
         under,
-        *(number(clean[figure]) for figure in ("true_positive", "false_positive", "inconclusive")),
+        *(number(clean[name]) for name in ("true_positive", "false_positive", "inconclusive")),
     )
+
+
+def comparison_tables(result: Mapping[str, Any], only: str = "") -> Iterator[Table]:
+    """Two systems' figures, attack by attack; of one figure `only`, if it is given."""
+    for pair in result["comparisons"]:
+        if only not in ("", pair["figure"]) or not pair["attacks"]:
+            continue
+        rows = [
+            (
+                attack,
+                str(pair["images"][attack]),
+                with_bounds(found["difference"]),
+                number(found["p"]),
+                number(found["p_holm"]),
+            )
+            for attack, found in pair["attacks"].items()
+        ]
+        title = f"{pair['first']} minus {pair['second']}: {result['figures'][pair['figure']]['title']}"
+        yield Table(title, ("attack", "images", "difference", "p", "p, Holm"), tuple(rows))
+
+
+def speed_table(result: Mapping[str, Any]) -> Table:
+    """Images a second of each stage, in one thread."""
+    rows = [
+        (
+            stage["kind"] if stage["name"] == stage["kind"] else f"{stage['kind']} {stage['name']}",
+            stage["view"],
+            str(stage["images"]),
+            f"{stage['seconds']:.1f}",
+            f"{stage['images_per_second']:.1f}",
+        )
+        for stage in result["speed"]["stages"]
+    ]
+    return Table("speed", ("stage", "view", "images", "seconds", "images/s"), tuple(rows))
+
+
+def _heading(system: Mapping[str, Any]) -> str:
+    if system["kind"] != "chain":
+        asked = max(system.get("asked_of", {"": 0}).values())
+        return f"{system['name']}, external scores of {asked} images"
+    rule = system["thresholds"]
+    return (
+        f"chain {system['name']}, digest {system['digest'][:12]}: "
+        f"real below {rule['real_below']:g}, generated above {rule['generated_above']:g}{_fitted(system)}"
+    )
+
+
+def _fitted(system: Mapping[str, Any]) -> str:
+    fitted = system.get("fitted")
+    if not fitted:
+        return ""
+    again = fitted.get("thresholds")
+    more = f", thresholds to {again['images']}" if again else ""
+    return f"; fitted to {fitted['images']} images of {fitted['collections']} components{more}"
 
 
 def terminal_lines(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the report for a terminal."""
     yield from data_lines(result)
-    yield from (f"as found: {line}" for line in result["as_found"])
-    for subject in result["subjects"]:
-        yield ""
-        yield _heading(subject)
-        yield from _text(clean_figures(result, subject))
+    yield from (f"source audit: {line}" for line in result["source_audit"])
+    for system in result["systems"]:
+        yield from ("", _heading(system), *clean_figures(result, system).text())
         if len(result["attacks"]) > 1:
-            yield ""
-            yield from _text(attack_table(result, subject))
-            yield worst_line(subject)
-        for table in group_tables(subject):
-            yield ""
-            yield table.title
-            yield from _text(table)
-    yield from _comparison_lines(result)
-    yield ""
-    yield from _text(speed_table(result))
-    yield speed_line(result)
+            yield from ("", *attack_table(result, system).text(), worst_line(system))
+        for table in group_tables(system):
+            yield from ("", table.title, *table.text())
+    for table in comparison_tables(result, "auc"):
+        yield from ("", table.title, *table.text())
+    yield from ("", *speed_table(result).text(), speed_line(result))
     yield from (f"note: {note}" for note in result["notes"])
-    yield from failure_lines(result)
+    yield from caution_lines(result)
 
 
 def markdown(result: Mapping[str, Any], speed: bool = True) -> str:
-    """Return the report as a page, with or without how fast it was made."""
-    lines = list(_markdown_lines(result, "#"))
+    """Return the report as a Markdown page, with or without how fast it was made."""
+    lines = [f"# Bench of {result['date']}, d2f {result['d2f']}", "", *data_lines(result), ""]
+    lines += [f"- {line}" for line in caution_lines(result)]
+    lines += [f"- source audit: {line}" for line in result["source_audit"]]
+    lines += ["", *overview(result).markdown(), ""]
+    for system in result["systems"]:
+        lines += [f"## {_heading(system)}", ""]
+        for table in _tables(result, system):
+            lines += [f"### {capitalised(table.title)}", "", *table.markdown(), ""]
+            if table.title == "under attack":
+                lines += [f"{worst_line(system)}.", ""]
+    for table in comparison_tables(result):
+        lines += [f"## {table.title}", "", *table.markdown(), ""]
     if speed:
-        lines += ["## Speed", "", speed_line(result), "", *markdown_table(speed_table(result)), ""]
-    lines += [f"- {line}" for line in (*result["notes"], *failure_lines(result))]
+        lines += ["## Speed", "", speed_line(result), "", *speed_table(result).markdown(), ""]
+    lines += [f"- {line}" for line in result["notes"]]
     return "\n".join(lines) + "\n"
 
 
-def markdown_table(table: Table) -> list[str]:
-    """Return the lines of a Markdown table."""
-    rules = "|" + "|".join("---" if not column else "--:" for column in range(len(table.headings))) + "|"
-    return [_row(table.headings), rules, *map(_row, table.rows)]
-
-
-def speed_line(result: Mapping[str, Any]) -> str:
-    """How long it took, in one line."""
-    speed = result["speed"]
-    copies = (speed["images"] - speed["kept"]) * len(result["attacks"])
-    rate = f", {copies / speed['wall']:.1f} copies a second" if speed["wall"] > 0 else ""
-    kept = f"; {speed['kept']} images kept from an earlier run" if speed["kept"] else ""
-    return f"{copies} copies scored in {speed['wall']:.1f} s{rate}{kept}"
-
-
-def _markdown_lines(result: Mapping[str, Any], mark: str) -> Iterator[str]:
-    yield from (f"{mark} Bench of {result['date']}, d2f {result['d2f']}", "")
-    yield from data_lines(result)
-    yield ""
-    yield from (f"- as found: {line}" for line in result["as_found"])
-    yield from ("", *markdown_table(overview(result)), "")
-    for subject in result["subjects"]:
-        yield from (f"{mark}# {_heading(subject)}", "")
-        yield from _markdown_tables(result, subject, mark)
-    for table in comparison_tables(result):
-        yield from (f"{mark}# {table.title}", "", *markdown_table(table), "")
-
-
-def _markdown_tables(result: Mapping[str, Any], subject: Mapping[str, Any], mark: str) -> Iterator[str]:
-    tables = [clean_figures(result, subject)]
+def _tables(result: Mapping[str, Any], system: Mapping[str, Any]) -> Iterator[Table]:
+    yield clean_figures(result, system)
     if len(result["attacks"]) > 1:
-        tables.append(attack_table(result, subject))
-    tables += [table for table in (stage_table(result, subject), *group_tables(subject)) if table.rows]
-    for table in tables:
-        yield from (f"{mark}## {table.title[0].upper()}{table.title[1:]}", "", *markdown_table(table), "")
-        if table.title == "under attack":
-            yield from (f"{worst_line(subject)}.", "")
+        yield attack_table(result, system)
+    yield from (table for table in (stage_table(result, system), *group_tables(system)) if table.rows)
 
 
-def _comparison_lines(result: Mapping[str, Any]) -> Iterator[str]:
-    for table in comparison_tables(result, "auc"):
-        yield ""
-        yield table.title
-        yield from _text(table)
+CHANGED = 100
+"""Images listed of one chain; bench.json and rows.parquet hold more."""
+
+SIDE = 96
+"""Longer side of a thumbnail, in pixels."""
 
 
-def _heading(subject: Mapping[str, Any]) -> str:
-    if subject["kind"] != "chain":
-        return f"{subject['name']}, another tool's scores"
-    rule = subject["thresholds"]
-    return (
-        f"chain {subject['name']}, digest {subject['digest'][:12]}: "
-        f"real below {rule['real_below']:g}, generated above {rule['generated_above']:g}"
+def page(result: Mapping[str, Any], thumbnails: bool = False) -> str:
+    """Return a result as one HTML page."""
+    names = ", ".join(system["name"] for system in result["systems"])
+    return document(f"d2f bench: {names}", _body(result, thumbnails))
+
+
+def _body(result: Mapping[str, Any], thumbnails: bool) -> Iterator[str]:
+    yield f"<h1>Bench of {escape(result['date'])}</h1>"
+    yield f'<p class="soft">d2f {escape(result["d2f"])}. {"<br>".join(escape(line) for line in data_lines(result))}</p>'
+    yield listed(caution_lines(result))
+    if result["source_audit"]:
+        yield f"<p>The set's files before the protocol:</p>{listed(result['source_audit'])}"
+    yield overview(result).html("h3")
+    if len(result["attacks"]) > 1:
+        yield f"<h3>AUC by attack</h3>{heat_map(result)}"
+    for system in result["systems"]:
+        yield f"<h2>{escape(_heading(system))}</h2>"
+        yield from ('<div class="charts">', *_charts(result, system), "</div>")
+        for table in _tables(result, system):
+            yield table.html("h3")
+            if table.title == "under attack":
+                yield f'<p class="soft">{escape(worst_line(system))}</p>'
+        yield _changed(system, thumbnails)
+    for table in comparison_tables(result):
+        yield table.html()
+    yield speed_table(result).html()
+    yield f'<p class="soft">{escape(speed_line(result))}</p>'
+    yield listed(result["notes"])
+
+
+def _charts(result: Mapping[str, Any], system: Mapping[str, Any]) -> Iterator[str]:
+    names = [attack["name"] for attack in result["attacks"]]
+    worst = system["worst"].get("auc")
+    others = "; thin: each attack, named when pointed at" if len(names) > 1 else ""
+    yield figure(roc(system, names), f"ROC. Strong: clean{others}.")
+    key = '<span class="key real">photographs</span> <span class="key generated">generated</span>'
+    for copy in ("none", *((worst,) if worst else ())):
+        words = "clean" if copy == "none" else f"under {escape(copy)}, the worst attack"
+        if system["curves"][copy].get("reliability"):
+            yield figure(reliability(system, copy), f"Reliability, {words}: on the dashed line, probabilities hold.")
+        yield figure(histogram(system, copy), f"Scores, {words}: {key}")
+
+
+def roc(system: Mapping[str, Any], shown: Sequence[str]) -> str:
+    """ROC curves of some copies: the clean one strong, the others thin."""
+    lines = [charts.DIAGONAL]
+    for name in reversed(shown):
+        points = system["curves"][name].get("roc")
+        if points:
+            area = with_bounds(system["figures"][name]["auc"])
+            lines.append(charts.line(points, "clean" if name == "none" else "attacked", f"{name}: AUC {area}"))
+    return charts.chart("ROC", "photographs called generated", "generated found", lines)
+
+
+def reliability(system: Mapping[str, Any], copy: str) -> str:
+    """Share of generated images against the probability that was given, a dot a bin, its area by mass."""
+    dots = [
+        charts.dot(
+            (mean, share), 2 + 14 * mass**0.5, "bin", f"{mean:.2f} given, {share:.2f} generated; {mass:.0%} of images"
+        )
+        for mean, share, mass in system["curves"][copy].get("reliability", ())
+    ]
+    return charts.chart(f"reliability, {copy}", "probability given", "share generated", [charts.DIAGONAL, *dots])
+
+
+def histogram(system: Mapping[str, Any], copy: str) -> str:
+    """Scores of photographs and of generated images."""
+    found = system["curves"][copy].get("histogram", {"real": [], "generated": []})
+    highest = max([*found["real"], *found["generated"], 0.01])
+    bars = [
+        charts.bar(i / len(shares), (i + 1) / len(shares), share / highest, word, f"{word}: {share:.1%}")
+        for word, shares in found.items()
+        for i, share in enumerate(shares)
+    ]
+    across = "probability given" if system["kind"] == "chain" else "score, by rank"
+    return charts.chart(f"scores, {copy}", across, "share of a class", bars, f"{highest:.0%}")
+
+
+def heat_map(result: Mapping[str, Any]) -> str:
+    """A table of AUC, system by attack, shaded."""
+    names = [attack["name"] for attack in result["attacks"]]
+    head = "".join(f'<th class="turned"><span>{escape(name)}</span></th>' for name in names)
+    rows = "".join(
+        f"<tr><th>{escape(system['name'])}</th>{''.join(_heat(system, name) for name in names)}</tr>"
+        for system in result["systems"]
     )
+    table = f"<thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="wide"><table class="heat">{table}</table></div>'
 
 
-def _text(table: Table) -> list[str]:
-    return text_table(table.headings, table.rows)
+def _heat(system: Mapping[str, Any], name: str) -> str:
+    found = system["figures"][name]["auc"]
+    if found[0] is None:
+        return "<td></td>"
+    # 0.5 is chance and 1 perfect; below chance is as pale as chance.
+    strength = max(0.0, min(1.0, (found[0] - 0.5) / 0.5))
+    dark = ' class="dark"' if strength > 0.55 else ""
+    title = f"{escape(name)}: {with_bounds(found)}"
+    return f'<td{dark} style="--heat:{strength:.2f}" title="{title}">{number(found[0])}</td>'
 
 
-def _row(members: tuple[str, ...]) -> str:
-    return "| " + " | ".join(member.replace("|", "\\|") for member in members) + " |"
-
-
-JSON, ROWS, MARKDOWN, HTML, PARTS = "bench.json", "rows.parquet", "report.md", "report.html", "parts"
-
-
-def open_folder(folder: Path, mode: Mode) -> Path:
-    """Make the folder and return where parts of a run under way belong."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise refusals.cannot_open(str(folder), error) from error
-    if mode == "new" and ((folder / JSON).exists() or (folder / PARTS).exists()):
-        raise refusals.exists(str(folder))
-    if mode == "resume" and (folder / JSON).exists() and not (folder / PARTS).exists():
-        raise D2FError.of("D2F004", f"'{folder}' holds a finished bench", "to replace it: --overwrite")
-    if mode == "overwrite":
-        # So that nobody takes the old result for that of a run that was killed.
-        (folder / JSON).unlink(missing_ok=True)
-    return folder / PARTS
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    under_way = path.with_name(f".{path.name}.tmp")
-    with refusals.explained(str(path)):
-        under_way.write_text(text, "utf-8")
-        under_way.rename(path)
-
-
-def write_json(path: Path, result: Mapping[str, Any]) -> None:
-    """Write a result; see `read_result`."""
-    write_text(path, json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n")
-
-
-def read_result(place: str) -> dict[str, Any]:
-    """Read a result from its folder or from bench.json itself."""
-    path = Path(place) / JSON if Path(place).is_dir() else Path(place)
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise D2FError.of("D2F002", f"there is no bench in '{place}'", "give its folder, or its bench.json") from None
-    except (OSError, ValueError) as error:
-        raise _strange(place, str(error)) from error
-    if not isinstance(found, dict) or found.get("d2f_bench") != SCHEMA:
-        raise _strange(place, f"not a bench.json of version {SCHEMA}")
-    return found
-
-
-def _strange(place: str, why: str) -> D2FError:
-    return D2FError.of("D2F006", f"'{place}' cannot be read: {why}", "d2f bench … -o DIR writes one")
+def _changed(system: Mapping[str, Any], thumbnails: bool) -> str:
+    changed = system.get("changed", ())
+    if not changed:
+        return ""
+    rows = "".join(
+        f"<tr><td>{inline(one['path'], SIDE) if thumbnails else ''}{escape(one['path'])}</td><td>{escape(one['label'])}"
+        f"{' by ' + escape(one['generator']) if one['generator'] else ''}</td><td>{escape(one['clean'])}</td>"
+        f"<td>{escape('; '.join(f'{attack}: {verdict}' for attack, verdict in one['attacked'].items()))}</td></tr>"
+        for one in changed[:CHANGED]
+    )
+    more = f"the first {CHANGED} of at least {len(changed)}" if len(changed) > CHANGED else f"{len(changed)} images"
+    head = "<thead><tr><th>image</th><th>is</th><th>clean</th><th>under attack</th></tr></thead>"
+    table = f'<table class="changed">{head}<tbody>{rows}</tbody></table>'
+    return f"<h3>Verdicts that change under attack: {more}</h3><details><summary>show</summary>{table}</details>"

@@ -1,4 +1,4 @@
-"""Two results compared: which figures fell by more than their interval."""
+"""`d2f bench compare`: which figures fell by more than their interval."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from d2f.api.errors import D2FError
-from d2f.evaluate.bench_figures import FIGURES
+from d2f.metrics.figures import FIGURES
+from d2f.report.tables import Table, number
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One figure of one chain on one copy, before and after."""
 
-    subject: str
+    system: str
     attack: str
     figure: str
     old: float
@@ -31,10 +32,30 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What two results have in common, and in what they differ so that figures may not mean the same."""
+    """The figures that two results have in common, and reasons why they may not mean the same."""
 
     changes: tuple[Change, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def fallen(self) -> tuple[Change, ...]:
+        """The figures that fell."""
+        return tuple(change for change in self.changes if change.fell)
+
+    def table(self, every: bool) -> Table:
+        """Return the fallen figures, or every figure."""
+        rows = tuple(
+            (
+                f"{one.system}, {one.attack}",
+                one.figure,
+                number(one.old),
+                number(one.bound),
+                number(one.new),
+                "fell" if one.fell else "",
+            )
+            for one in (self.changes if every else self.fallen)
+        )
+        return Table("changes", ("chain, attack", "figure", "old", "bound", "new", ""), rows)
 
 
 def compare_results(old: Mapping[str, Any], new: Mapping[str, Any], chosen: Sequence[str]) -> Compared:
@@ -45,20 +66,18 @@ def compare_results(old: Mapping[str, Any], new: Mapping[str, Any], chosen: Sequ
     for name in chosen:
         if name not in FIGURES:
             raise D2FError.of("D2F001", f"there is no figure '{name}'", f"there are {', '.join(FIGURES)}")
-    changes = tuple(
-        change for one, other in _pairs(old, new) for change in _changes(one, other, chosen) if change is not None
-    )
+    changes = tuple(change for one, other in _pairs(old, new) for change in _changes(one, other, chosen))
     if not changes:
         raise D2FError.of("D2F001", "the two results have no chain, attack and figure in common")
-    return Compared(changes, tuple(_warnings(old, new)))
+    return Compared(changes, tuple(_warnings(old, new, changes)))
 
 
 def _pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-    before, after = old["subjects"], new["subjects"]
+    before, after = old["systems"], new["systems"]
     if len(before) == len(after) == 1:
         return [(before[0], after[0])]
-    named = {subject["name"]: subject for subject in before}
-    return [(named[subject["name"]], subject) for subject in after if subject["name"] in named]
+    named = {system["name"]: system for system in before}
+    return [(named[system["name"]], system) for system in after if system["name"] in named]
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any], chosen: Sequence[str]) -> Iterator[Change]:
@@ -72,12 +91,17 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], chosen: Sequence[st
             yield Change(new["name"], attack, name, before[0], figures[name][0], bound, better)
 
 
-def _warnings(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _warnings(old: Mapping[str, Any], new: Mapping[str, Any], changes: Sequence[Change]) -> Iterator[str]:
     facts = (
         ("the images", old["data"]["digest"], new["data"]["digest"]),
         ("the protocol", old["protocol"], new["protocol"]),
-        ("the class that attacks are laid over", old["laid_over"], new["laid_over"]),
+        ("the class that is attacked", old["attacked"], new["attacked"]),
     )
     for words, before, after in facts:
         if before != after:
             yield f"{words} differ: {before[:20]} and {after[:20]}"
+    for name, found in (("old", old), ("new", new)):
+        yield from (f"{name}: {caution}" for caution in found["cautions"])
+    without = sum(change.bound is None for change in changes)
+    if without:
+        yield f"{without} of {len(changes)} old figures have no interval: any fall of theirs counts"

@@ -1,4 +1,4 @@
-"""What a fit has to say, in lines for a person."""
+"""A fit's report, in lines for a terminal."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.inputs import Floats
-from d2f.evaluate.figures import figures, text_table
-from d2f.evaluate.fit import Fit
-from d2f.evaluate.fit_rows import Rows
-from d2f.evaluate.parts import Thresholds, fit_thresholds, images_needed
-from d2f.evaluate.refit import ThresholdFit
+from d2f.evaluate.fit import Fit, ThresholdFit
+from d2f.evaluate.parts import Rows, fit_thresholds, images_needed
 from d2f.evaluate.score import ScoreTable
 from d2f.metrics import Interval, cluster_bootstraps, roc_auc
+from d2f.metrics.figures import FIGURES, figures, too_few, verdicts_of
 from d2f.metrics.ranking import rates
+from d2f.report.tables import failures, number, text_table
 
 SHOWN = ("auc", "balanced_accuracy", "ece", "tpr_at_5", "true_positive", "false_positive", "miss", "inconclusive")
-HEADINGS = ("AUC", "bal. acc.", "ECE", "TPR@5%", "gen. found", "false alarms", "missed", "inconcl.")
-DRAWS = 300
+DRAWS_OF_THRESHOLDS = 300
 
 
 def fit_lines(fit: Fit) -> Iterator[str]:
@@ -28,20 +26,21 @@ def fit_lines(fit: Fit) -> Iterator[str]:
     yield ""
     yield from member_lines(fit)
     yield ""
-    yield "the chain, out of fold, by what was laid over the images"
+    yield "the chain, out of fold, by attack"
     yield from copy_lines(fit)
     yield ""
-    yield from threshold_lines(fit.rows, fit.judged.probability, fit.thresholds, fit)
+    yield from threshold_lines(fit)
+    yield from judgement_lines(fit)
     yield from after_lines(fit.table, fit.notes)
 
 
 def threshold_fit_lines(fit: ThresholdFit) -> Iterator[str]:
     """Yield the report of a fit of thresholds alone."""
     yield from head_lines(fit.table)
-    found = figures(fit.rows.labels, fit.llr, fit.probability, 0.5, 0.5, fit.rows.weights)
+    found = _row_figures(fit, np.ones(len(fit.rows), dtype=bool))
     yield f"the chain on them: AUC {found['auc']:.3f}, balanced accuracy {found['balanced_accuracy']:.3f}"
     yield f"thresholds before: real below {fit.rule.real_below:g}, generated above {fit.rule.generated_above:g}"
-    yield from threshold_lines(fit.rows, fit.probability, fit.thresholds, fit)
+    yield from threshold_lines(fit)
     yield from after_lines(fit.table, fit.notes)
 
 
@@ -72,53 +71,81 @@ def member_lines(fit: Fit) -> list[str]:
 
 def copy_lines(fit: Fit) -> list[str]:
     """Return a line for each copy, and one for all of them."""
-    rows, judged = fit.rows, fit.judged
     listed = []
-    for number, name in enumerate((*fit.table.copies, "all")):
-        kept = _copy(fit, number) if name != "all" else np.ones(len(rows), dtype=bool)
-        found = figures(
-            rows.labels[kept],
-            judged.llr[kept],
-            judged.probability[kept],
-            fit.thresholds.real_below,
-            fit.thresholds.generated_above,
-            rows.weights[kept],
-        )
-        listed.append((name, *(f"{found[figure]:.3f}" for figure in SHOWN)))
-    return text_table(("attack", *HEADINGS), listed)
+    for place, name in enumerate((*fit.table.copies, "all")):
+        kept = np.ones(len(fit.rows), dtype=bool) if name == "all" else _copy(fit, place)
+        found = _row_figures(fit, kept)
+        listed.append((name, *(number(found[figure]) for figure in SHOWN)))
+    return text_table(("attack", *(FIGURES[figure].heading for figure in SHOWN)), listed)
 
 
-def threshold_lines(rows: Rows, probability: Floats, thresholds: Thresholds, fit: Fit | ThresholdFit) -> Iterator[str]:
+def _row_figures(fit: ThresholdFit, kept: NDArray[np.bool_]) -> dict[str, float | None]:
+    """Figures of some rows at the thresholds that were found; None where one is not defined."""
+    probability = np.where(np.isnan(fit.probability), fit.thresholds.generated_above, fit.probability)[kept]
+    verdicts = verdicts_of(probability, fit.thresholds.real_below, fit.thresholds.generated_above)
+    found = figures(fit.rows.labels[kept], fit.llr[kept], verdicts, fit.rows.weights[kept][None])
+    return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in found.items()}
+
+
+def threshold_lines(fit: ThresholdFit) -> Iterator[str]:
     """Yield both thresholds and the error that each admits, with intervals over components."""
-    rule = fit.rule
+    rule, rows, thresholds, probability = fit.rule, fit.rows, fit.thresholds, fit.probability
 
     def drawn(index: NDArray[np.int64]) -> Sequence[float]:
         part = rows.take(index)
         again = fit_thresholds(part, probability[index], rule.false_positive_rate, rule.miss_rate)
-        said = np.nan_to_num(probability[index], nan=thresholds.generated_above)
-        held = rates(part.labels, said, thresholds.real_below, thresholds.generated_above, part.weights)
+        known = np.nan_to_num(probability[index], nan=thresholds.generated_above)
+        held = rates(part.labels, known, thresholds.real_below, thresholds.generated_above, part.weights)
         return again.generated_above, again.real_below, held.false_positive, held.miss
 
-    above, below, alarms, missed = cluster_bootstraps(drawn, rows.components, rows.labels, DRAWS)
+    above, below, alarms, missed = cluster_bootstraps(drawn, rows.components, rows.labels, DRAWS_OF_THRESHOLDS)
     yield f"generated above {_written(above)}: {_percent(alarms)} of photographs are called generated"
     yield f"real below      {_written(below)}: {_percent(missed)} of generated images are called real"
     if thresholds.crossed:
         yield "both rates hold at one threshold, so no image is left inconclusive for its probability"
-    yield from _too_few(rows, thresholds, fit)
-
-
-def _too_few(rows: Rows, thresholds: Thresholds, fit: Fit | ThresholdFit) -> Iterator[str]:
-    asked = (
-        (0, "photographs", fit.rule.false_positive_rate, thresholds.generated_above >= 1, "generated"),
-        (1, "generated images", fit.rule.miss_rate, thresholds.real_below <= 0, "real"),
+    errors = (
+        (0, "photographs", rule.false_positive_rate, thresholds.generated_above >= 1, "generated"),
+        (1, "generated images", rule.miss_rate, thresholds.real_below <= 0, "real"),
     )
-    for label, noun, rate, never, verdict in asked:
+    for label, noun, rate, never, verdict in errors:
         if never:
             count = int((fit.table.labels == label).sum())
             yield (
                 f"warning: {count} {noun} are too few, or too alike the others, to hold an error of {rate:.1%} "
                 f"(at least {images_needed(rate)}): nothing will be called {verdict}"
             )
+
+
+CHANCE, BETTER = 0.5, 0.02
+"""An AUC whose interval reaches `CHANCE` shows nothing; a member that outranks its chain by `BETTER` is reported."""
+
+
+def judgement_lines(fit: Fit) -> Iterator[str]:
+    """Yield what a fit finds wrong with its own result: chance, a member that beats the chain, few images, refusals."""
+    clean = _copy(fit, 0)
+    rows, llr = fit.rows.take(clean), np.nan_to_num(fit.llr[clean], nan=0.0)
+
+    def drawn(index: NDArray[np.int64]) -> Sequence[float]:
+        part = rows.take(index)
+        return [roc_auc(part.labels, llr[index], part.weights)]
+
+    (auc,) = cluster_bootstraps(drawn, rows.components, rows.labels, DRAWS_OF_THRESHOLDS)
+    if not auc.low > CHANCE:
+        yield f"warning: out of fold the chain's AUC is {auc}: no better than chance, so its verdicts mean nothing"
+    alone = {member: _auc_by_copy(fit, column)[0] for column, member in enumerate(fit.table.members)}
+    best = max((member for member in alone if np.isfinite(alone[member])), key=lambda one: alone[one], default=None)
+    if best is not None and alone[best] > auc.value + BETTER:
+        yield f"warning: {best} alone ranks better (AUC {alone[best]:.3f}) than the chain ({auc.value:.3f})"
+    few = [reason for reason in (too_few(name, fit.table.labels) for name in SHOWN) if reason]
+    if few:
+        yield f"warning: too few images for {'; '.join(few)}"
+    if fit.table.refused is not None and fit.table.refused.any():
+        share = fit.table.refused.mean(axis=0)
+        worst = int(share.argmax())
+        yield (
+            f"preconditions refuse {share[0]:.1%} of the images, {share[worst]:.1%} under {fit.table.copies[worst]}; "
+            "those count as inconclusive"
+        )
 
 
 def head_lines(table: ScoreTable) -> Iterator[str]:
@@ -134,10 +161,12 @@ def after_lines(table: ScoreTable, notes: Sequence[str]) -> Iterator[str]:
     """Yield warnings: what a user should know, and what could not be read or scored."""
     for note in notes:
         yield f"warning: {note}"
+    silent = [name for place, name in enumerate(table.members) if np.isnan(table.scores[:, :, place]).all()]
+    if silent:
+        yield f"warning: {', '.join(silent)} scored no image: every figure is of the other members alone"
     for what, listed in (("images could not be read", table.unread), ("copies or members failed", table.failed)):
         if listed:
-            first, failure = listed[0][0], listed[0][-1]
-            yield f"warning: {len(listed)} {what}, such as {first}: {failure.code} {failure.message}"
+            yield from failures(what, len(listed), (listed[0][0], listed[0][-1].code, listed[0][-1].message))
 
 
 def _auc_by_copy(fit: Fit, column: int) -> Floats:
@@ -147,11 +176,11 @@ def _auc_by_copy(fit: Fit, column: int) -> Floats:
 
 
 def _auc(rows: Rows, values: Floats) -> float:
-    said = np.isfinite(values)
-    return roc_auc(rows.labels[said], values[said], rows.weights[said])
+    known = np.isfinite(values)
+    return float(roc_auc(rows.labels[known], values[known], rows.weights[known]))
 
 
-def _copy(fit: Fit, number: int) -> NDArray[np.bool_]:
+def _copy(fit: ThresholdFit, number: int) -> NDArray[np.bool_]:
     held: NDArray[np.bool_] = np.arange(len(fit.rows)) % len(fit.table.copies) == number
     return held
 

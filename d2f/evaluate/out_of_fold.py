@@ -1,4 +1,4 @@
-"""Out of fold for weights too: images that a detector's weights have seen are scored by weights that have not."""
+"""Out of fold: every image is judged by parts, and scored by weights, that were not fitted to it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from d2f.data.groups import file_sha256
 from d2f.engine.judge import Judge
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import BoundDetector, Plan
-from d2f.evaluate.fit_rows import Recipe, Rows
-from d2f.evaluate.parts import fit_parts
+from d2f.evaluate.parts import Recipe, Rows, fit_parts
+from d2f.evaluate.score import Assignment
+from d2f.evaluate.seen import prefixes, trained_on
 from d2f.weights import read_weights
 
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
-    from d2f.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class OutOfFold:
 
 def out_of_fold(plan: Plan, recipe: Recipe, rows: Rows, prior: float, k: int, seed: int) -> OutOfFold:
     """Fit everything k times, each time without one fold, and judge that fold."""
-    fold = rows.deal(k, seed)
+    fold = rows.folds(k, seed)
     found = OutOfFold(fold, *(np.full(shape, np.nan) for shape in (rows.scores.shape, len(rows), len(rows))))
     for number in np.unique(fold):
         held = fold == number
@@ -53,28 +53,28 @@ def out_of_fold(plan: Plan, recipe: Recipe, rows: Rows, prior: float, k: int, se
     return found
 
 
-def find_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collection[str] = ()) -> Iterator[str]:
+def find_overlap(assigned: Sequence[Assignment], images: Dataset, replaced: Collection[str] = ()) -> Iterator[str]:
     """Yield, for each detector whose weights score images that they were trained on, a sentence that says so.
 
-    Weights are loaded. Digests are compared by their first 8 bytes, as weights files hold them.
-    A stage says what it was trained on by `trained_on`; one that does not say is taken at its word.
+    Weights are loaded. Digests are compared by their first 8 bytes, as weights files hold them. A stage that does not
+    name what it was trained on (`trained_on`) is trusted. `replaced`: detectors with out-of-fold weights.
     """
-    for one in dealt:
+    for one in assigned:
         load_stages(one.plan)
-    if not any(len(seen(detector.stage)) for one in dealt for detector in one.plan.detectors):
+    if not any(len(trained_on(detector.stage)) for one in assigned for detector in one.plan.detectors):
         return
-    found = prefixes(images)
-    for place, detector in enumerate(dealt[0].plan.detectors):
-        shared = [number for one in dealt for number in _shared(one, place, found)]
+    found = _prefixes(images)
+    for place, detector in enumerate(assigned[0].plan.detectors):
+        shared = [number for one in assigned for number in _shared(one, place, found)]
         if shared:
             first = images[min(shared)].path
-            whose = f"'{detector.id}'" + (" and of all that stand in for them" if detector.id in standing else "")
+            whose = f"'{detector.id}'" + (" and all of its out-of-fold weights" if detector.id in replaced else "")
             yield f"{len(shared)} of {len(images)} images trained the weights of {whose}, such as {first}"
 
 
-def need_no_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collection[str] = ()) -> None:
+def require_no_overlap(assigned: Sequence[Assignment], images: Dataset, replaced: Collection[str] = ()) -> None:
     """Raise where weights score images that they were trained on; parameters as of `find_overlap`."""
-    found = tuple(find_overlap(dealt, images, standing))
+    found = tuple(find_overlap(assigned, images, replaced))
     if found:
         raise D2FError.of(
             "D2F604",
@@ -85,76 +85,62 @@ def need_no_overlap(dealt: Sequence[Dealt], images: Dataset, standing: Collectio
         )
 
 
-def prefixes(images: Dataset) -> NDArray[np.uint64]:
-    """Return the first 8 bytes of each image's digest, shape (n,), as `seen` lists them."""
-    return np.array([_prefix(image.path) for image in images], dtype=np.uint64)
+def _prefixes(images: Dataset) -> NDArray[np.uint64]:
+    return prefixes(_sha256(image.path) for image in images)
 
 
-def seen(stage: object) -> NDArray[np.uint64]:
-    """Return what a stage says that its weights were trained on, shape (m,); empty where it does not say."""
-    stated = getattr(stage, "trained_on", None)
-    return np.asarray(() if stated is None else stated, dtype=np.uint64)
+def _sha256(path: str) -> str:
+    """The file's digest; empty for a file that cannot be read, which scoring reports."""
+    try:
+        return file_sha256(path)
+    except OSError:
+        return ""
 
 
-def _shared(one: Dealt, place: int, found: NDArray[np.uint64]) -> list[int]:
+def _shared(one: Assignment, place: int, found: NDArray[np.uint64]) -> list[int]:
     numbers = np.asarray(one.numbers)
-    shared: list[int] = numbers[np.isin(found[numbers], seen(one.plan.detectors[place].stage))].tolist()
+    shared: list[int] = numbers[np.isin(found[numbers], trained_on(one.plan.detectors[place].stage))].tolist()
     return shared
 
 
-def _prefix(path: str) -> int:
-    """First 8 bytes of the file's sha256, big-endian; 0 for a file that cannot be read, which is told elsewhere."""
-    try:
-        return int(file_sha256(path)[:16], 16)
-    except OSError:
-        return 0
-
-
-@dataclass(frozen=True)
-class Dealt:
-    """Images of a set and the plan that scores them."""
-
-    plan: Plan
-    numbers: tuple[int, ...]
-
-
-def deal(chain: Chain, images: Dataset, folders: Mapping[str, str]) -> tuple[Dealt, ...]:
-    """Deal images to plans, each with the first weights of every detector that did not see the image."""
+def assign(chain: Chain, images: Dataset, folders: Mapping[str, str]) -> tuple[Assignment, ...]:
+    """Assign images to plans, each with the first weights of every detector that did not see the image."""
     if not folders:
-        return (Dealt(chain.plan, tuple(range(len(images)))),)
+        return (Assignment(chain.plan, tuple(range(len(images)))),)
     known = [detector.id for detector in chain.plan.detectors]
     for name in folders:
         if name not in known:
             raise D2FError.of("D2F604", f"chain '{chain.name}' has no detector '{name}'", f"it has {', '.join(known)}")
     load_stages(chain.plan)
     candidates = [_candidates(chain, place, folders.get(name)) for place, name in enumerate(known)]
-    found = prefixes(images)
-    chosen = np.stack([_first_unseen(each, found) for each in candidates], axis=1)
+    found = _prefixes(images)
+    chosen = np.stack([_first_untrained_on(each, found) for each in candidates], axis=1)
     numbers: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, choice in enumerate(chosen.tolist()):
         numbers[tuple(choice)].append(number)
     return tuple(
-        Dealt(_plan_of(chain, [each[one] for each, one in zip(candidates, choice, strict=True)]), tuple(listed))
+        Assignment(_plan_of(chain, [each[one] for each, one in zip(candidates, choice, strict=True)]), tuple(listed))
         for choice, listed in sorted(numbers.items())
     )
 
 
-def digests(dealt: Iterable[Dealt], plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Return the sha256 of the weights that scored images in the place of a plan's own, by detector."""
+def oof_digests(assigned: Iterable[Assignment], plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Return the sha256 of the out-of-fold weights that scored images, by detector."""
     used: dict[str, set[str]] = defaultdict(set)
-    for one in dealt:
+    for one in assigned:
         for detector in one.plan.detectors:
             used[detector.id] |= _weights(detector.stage)
     found = {own.id: tuple(sorted(used[own.id] - _weights(own.stage))) for own in plan.detectors}
-    return {name: standing for name, standing in found.items() if standing}
+    return {name: replaced for name, replaced in found.items() if replaced}
 
 
-def other_recipes(dealt: Sequence[Dealt], plan: Plan, folders: Mapping[str, str]) -> Iterator[str]:
+def other_recipes(assigned: Sequence[Assignment], plan: Plan, folders: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each detector of which another recipe made the out-of-fold weights than its own weights."""
     for place, own in enumerate(plan.detectors):
-        scoring = {id(one.plan.detectors[place].stage): one.plan.detectors[place].stage for one in dealt}
+        scoring = {id(one.plan.detectors[place].stage): one.plan.detectors[place].stage for one in assigned}
         if any(_by_another_recipe(stage, own.stage) for stage in scoring.values()):
-            yield f"out-of-fold weights in '{folders[own.id]}' come from another recipe than the weights of '{own.id}'"
+            folder = folders[own.id]
+            yield f"out-of-fold weights in '{folder}' come from another recipe than the weights of '{own.id}'"
 
 
 def _candidates(chain: Chain, place: int, folder: str | None) -> list[BoundDetector]:
@@ -163,7 +149,7 @@ def _candidates(chain: Chain, place: int, folder: str | None) -> list[BoundDetec
         return [own]
     files = sorted(Path(folder).glob("*.safetensors"))
     if not files:
-        why = f"'{folder}' holds no weights to stand in for those of '{own.id}'"
+        why = f"'{folder}' holds no out-of-fold weights for '{own.id}'"
         raise D2FError.of("D2F604", why, "`d2f train RECIPE --oof-folds DIR` leaves them")
     return [own, *(_with_weights(chain, place, file) for file in files)]
 
@@ -175,9 +161,9 @@ def _with_weights(chain: Chain, place: int, file: Path) -> BoundDetector:
     plan = build_plan(chain.file.model_copy(update={"views": {}, "detectors": [use]}), chain.catalog, decision=False)
     why = next(iter(load_stages(replace(plan, allow_missing=True)).values()), "")
     (detector,) = plan.detectors
-    if why or not len(seen(detector.stage)):
+    if why or not len(trained_on(detector.stage)):
         reason = why or "nothing says which images they were trained on"
-        raise D2FError.of("D2F604", f"'{file}' cannot stand in for the weights of '{use.id}': {reason}")
+        raise D2FError.of("D2F604", f"'{file}' cannot be out-of-fold weights of '{use.id}': {reason}")
     return detector
 
 
@@ -185,15 +171,15 @@ def _plan_of(chain: Chain, detectors: list[BoundDetector]) -> Plan:
     return replace(chain.plan, detectors=tuple(detectors), decision=None)
 
 
-def _first_unseen(candidates: list[BoundDetector], found: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _first_untrained_on(candidates: list[BoundDetector], found: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return which candidate scores each image, shape (n,); the first one where all of them saw it."""
-    unseen = np.stack([~np.isin(found, seen(candidate.stage)) for candidate in candidates])
+    unseen = np.stack([~np.isin(found, trained_on(candidate.stage)) for candidate in candidates])
     first: NDArray[np.int64] = unseen.argmax(axis=0)
     return first
 
 
 def _by_another_recipe(stage: Any, own: Any) -> bool:
-    """Whether those weights of a stage that stand in for a stage's own say another recipe; the others are shared."""
+    """Whether out-of-fold weights name another recipe than a stage's own; weights that both hold are left aside."""
     theirs, ours = ({record.sha256: record for record in getattr(each, "weights", ())} for each in (stage, own))
     found = _recipes(theirs[sha256] for sha256 in theirs.keys() - ours.keys())
     expected = _recipes(ours[sha256] for sha256 in ours.keys() - theirs.keys())

@@ -1,4 +1,4 @@
-"""Thresholds that hold a stated share of errors."""
+"""What a fit finds: calibrators, the combiner, the chain's calibrator, and thresholds that hold stated error rates."""
 
 from __future__ import annotations
 
@@ -11,16 +11,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Exit
-from d2f.api.inputs import Floats
+from d2f.api.inputs import Floats, Labels
+from d2f.api.stages import Calibrator, Combiner
+from d2f.data.split import folds
+from d2f.data.weights import effective_count, halved, image_weights
 from d2f.engine.findings import clipped
 from d2f.engine.plan import Decision
-from d2f.evaluate.fit_rows import Recipe, Rows, balanced, effective_count
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from d2f.evaluate.score import ScoreTable
 
-Fold = NDArray[np.int64]
+
+@dataclass(frozen=True)
+class Recipe:
+    """The stages that are to be fitted."""
+
+    members: tuple[str, ...]
+    calibrators: Mapping[str, type[Calibrator]]
+    combiner: type[Combiner]
+    combiner_options: BaseModel
+    chain_calibrator: type[Calibrator]
+    need: int = 1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Scores in a table of rows, one for each copy of each image; all arrays have m rows."""
+
+    scores: Floats  # (m, members), float64
+    labels: Labels  # (m,), int8
+    weights: Floats  # (m,), float64
+    images: NDArray[np.int64]  # (m,), int64
+    components: NDArray[np.int64]  # (m,), int64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
+        """Return the rows where a mask of shape (m,) holds, or those at indices, in their order."""
+        return Rows(self.scores[keep], self.labels[keep], self.weights[keep], self.images[keep], self.components[keep])
+
+    def folds(self, k: int, seed: int) -> NDArray[np.int64]:
+        """Return each row's fold, by `d2f.data.split.folds`: no component is cut."""
+        return folds(self.components, self.labels, k, seed)
+
+    def inner_folds(self, k: int, seed: int) -> NDArray[np.int64]:
+        """Return each row's fold within what a fold has left; images stay whole where components cannot.
+
+        These folds feed the combiner only; no figure is measured on them.
+        """
+        try:
+            return self.folds(k, seed)
+        except D2FError:
+            return folds(self.images, self.labels, k, seed)
+
+
+def as_rows(table: ScoreTable, by_source: bool = True) -> Rows:
+    """Return the rows of a score table, weighted by `image_weights`, or evenly within each label."""
+    count = len(table.copies)
+    weights = image_weights(table.images) if by_source else halved(np.ones(len(table.images)), table.labels)
+    return Rows(
+        table.flat(),
+        np.repeat(table.labels, count),
+        np.repeat(weights / count, count),
+        np.repeat(np.arange(len(table.images)), count),
+        np.repeat(table.components, count),
+    )
 
 
 @dataclass(frozen=True)
@@ -47,19 +105,19 @@ class Parts:
 
 
 def fit_parts(recipe: Recipe, rows: Rows, k: int, seed: int) -> Parts:
-    """Fit members' calibrators, the combiner and the chain's calibrator, each on what the one before says out of fold.
+    """Fit members' calibrators, combiner and chain's calibrator, each on the out-of-fold output of the one before.
 
     The combiner is fitted to probabilities that calibrators fitted on other folds gave, and the chain's
     calibrator to ratios that combiners fitted on other folds gave (Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1);
     the calibrators that are kept are then fitted to all rows.
     """
-    fold = rows.deal_inside(k, seed)
+    fold = rows.inner_folds(k, seed)
     probabilities = np.full(rows.scores.shape, np.nan)
     for number in np.unique(fold):
         held = fold == number
         probabilities[held] = calibrated(recipe, fit_calibrators(recipe, rows.take(~held)), rows.scores[held])
     usable = np.isfinite(probabilities).sum(axis=1) >= max(1, recipe.need)
-    _need_both(rows, usable)
+    _require_usable(rows, usable)
     kept, table, fold = rows.take(usable), probabilities[usable], fold[usable]
     ratios = np.empty(len(kept))
     for number in np.unique(fold):
@@ -67,7 +125,7 @@ def fit_parts(recipe: Recipe, rows: Rows, k: int, seed: int) -> Parts:
         options = fit_combiner(recipe, kept.take(~held), table[~held])
         ratios[held] = recipe.combiner(options, recipe.members).combine(table[held]).llr
     with _fitting("the chain's calibrator"):
-        above = recipe.chain_calibrator.fit(ratios, kept.labels, balanced(kept.weights, kept.labels))
+        above = recipe.chain_calibrator.fit(ratios, kept.labels, halved(kept.weights, kept.labels))
     return Parts(recipe, fit_calibrators(recipe, rows), fit_combiner(recipe, kept, table), above)
 
 
@@ -78,7 +136,7 @@ def fit_calibrators(recipe: Recipe, rows: Rows) -> dict[str, BaseModel]:
         scores, labels = rows.scores[:, column], rows.labels
         scored = np.isfinite(scores)
         if len(set(labels[scored].tolist())) == 2:
-            weights = balanced(rows.weights[scored], labels[scored])
+            weights = halved(rows.weights[scored], labels[scored])
             with _fitting(f"calibrator '{recipe.calibrators[member].name}' of {member}"):
                 found[member] = recipe.calibrators[member].fit(scores[scored], labels[scored], weights)
     return found
@@ -97,12 +155,12 @@ def calibrated(recipe: Recipe, calibrators: Mapping[str, BaseModel], scores: Flo
 
 def fit_combiner(recipe: Recipe, rows: Rows, probabilities: Floats) -> BaseModel:
     """Fit the combiner's options to members' probabilities."""
-    weights = balanced(rows.weights, rows.labels)
+    weights = halved(rows.weights, rows.labels)
     with _fitting(f"combiner '{recipe.combiner.name}'"):
         return recipe.combiner.fit(recipe.combiner_options, recipe.members, probabilities, rows.labels, weights)
 
 
-def _need_both(rows: Rows, usable: NDArray[np.bool_]) -> None:
+def _require_usable(rows: Rows, usable: NDArray[np.bool_]) -> None:
     if len(set(rows.labels[usable].tolist())) < 2:
         why = "no detector has a score for enough images of both labels"
         raise D2FError.of("D2F603", why, "`d2f chain run` on some of the images shows why members abstain")
@@ -164,8 +222,8 @@ def _level(values: Floats, weights: Floats, images: NDArray[np.int64], rate: flo
     allowed = rate * (weights.sum() + unseen) - unseen + 1e-12
     if allowed < 0:
         return 1.0
-    said = np.isfinite(values)
-    levels, at = np.unique(np.round(np.append(values[said], 0.0), 4), return_inverse=True)
-    mass = np.bincount(at, np.append(weights[said], 0.0), minlength=len(levels))
+    known = np.isfinite(values)
+    levels, at = np.unique(np.round(np.append(values[known], 0.0), 4), return_inverse=True)
+    mass = np.bincount(at, np.append(weights[known], 0.0), minlength=len(levels))
     above = mass.sum() - np.cumsum(mass)
     return float(levels[np.argmax(above <= allowed)])

@@ -1,124 +1,41 @@
-"""A set scored: the engine over every copy of every image."""
+"""A labelled set scored: `score_table` runs a plan over every copy of every image, each once, by way of the cache."""
 
 from __future__ import annotations
 
-import hashlib
+import struct
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from math import nan
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Floats, ImageFile, Labels, ProtocolName
+from d2f.api.inputs import FileBytes, Floats, ImageFile, Labels
+from d2f.api.outcomes import Abstention
 from d2f.api.rows import Failure
+from d2f.cache import Cache, key_of, pipeline_code
 from d2f.data.dataset import Dataset
-from d2f.data.groups import components
-from d2f.data.protocol import Bring
+from d2f.data.groups import components, file_sha256
+from d2f.data.protocol import Standardise
 from d2f.engine.findings import Observe, Watch
-from d2f.engine.loading import load_once
+from d2f.engine.loading import load_once, load_stages
 from d2f.engine.local import score_images
-from d2f.engine.plan import Plan, Scored, Step
+from d2f.engine.plan import PLAIN, BoundDetector, Plan, Scored, Step
 from d2f.engine.prefetch import prefetch
-from d2f.engine.views import apply_steps
+from d2f.engine.views import view_tree
+from d2f.evaluate.attacks import CLEAN, Attack, attacked
 from d2f.images.read import Unread
 
-if TYPE_CHECKING:
-    from d2f.plugins.catalog import Catalog
-
-
-@dataclass(frozen=True, slots=True)
-class Attack:
-    """Preprocessors laid over an image, under the name that reports use."""
-
-    name: str
-    steps: tuple[Step, ...]
-
-    @property
-    def spec(self) -> str:
-        """The SPEC, however it is named."""
-        from d2f.engine.spec import format_spec
-
-        return format_spec(self.steps)
-
-
-def read_attack(spec: str, catalog: Catalog, name: str = "") -> Attack:
-    """Read a SPEC such as ``wiener:window=7`` and load its stages; without a name, it goes by its SPEC."""
-    from d2f.engine.spec import format_spec, parse_spec
-
-    steps = parse_spec(spec, catalog, "--attack")
-    for step in steps:
-        load_once(step.stage)
-    return Attack(name or format_spec(steps), steps)
-
-
-def read_attacks(specs: Sequence[str], catalog: Catalog) -> tuple[Attack, ...]:
-    """Read SPECs such as ``wiener:window=7``; one that stands twice, however written, is taken once."""
-    read = [read_attack(spec, catalog) for spec in specs]
-    return tuple({attack.name: attack for attack in read}.values())
-
-
-def lay(attack: Attack, image: ImageFile) -> ImageFile:
-    """Return the image under an attack.
-
-    The attack draws its noise from the image's own digest, as `d2f attack` does. The copy has a digest of its own,
-    made of the image's and the attack's name, so that a view of the same steps does not draw the same noise again.
-    Its `data` stay the image's: no file holds these pixels.
-    """
-    pixels = apply_steps(image, attack.steps)
-    digest = hashlib.sha256(f"{image.sha256} {attack.name}".encode()).hexdigest()
-    return replace(image, pixels=pixels, height=pixels.shape[0], width=pixels.shape[1], sha256=digest)
-
-
-def fitting_key(protocol: ProtocolName, seed: int) -> str:
-    """Return what tells one way of bringing images for a fit from another; as found, no seed is drawn from."""
-    return protocol if protocol == "as-found" else f"{protocol}, fitting, seed {seed}"
-
-
-CLEAN = "none"
-"""The name of the copy that no attack was laid over."""
-
-
-def copies(
-    images: Iterable[ImageFile | Unread],
-    bring: Bring,
-    attacks: Sequence[Attack],
-    observe: Observe | None = None,
-    clean: bool = True,
-) -> Iterator[ImageFile | Unread]:
-    """Yield ``1 + len(attacks)`` copies of each image: the clean one, then one for each attack, in order.
-
-    An image that could not be read is repeated as it is; an attack that fails costs its own copy. `observe` is told
-    of the protocol (kind ``protocol``) and of each attack (kind ``attack``). Without `clean`, that copy is left out.
-    """
-    watch = Watch(observe)
-    for image in images:
-        if isinstance(image, Unread):
-            yield from [image] * (clean + len(attacks))
-            continue
-        with watch.timed("protocol", "protocol"):
-            brought = bring(image)
-        if clean:
-            yield brought
-        for attack in attacks:
-            with watch.timed("attack", attack.name):
-                made = _laid(attack, brought)
-            yield made
-
-
-def _laid(attack: Attack, image: ImageFile) -> ImageFile | Unread:
-    try:
-        return lay(attack, image)
-    except D2FError as error:
-        problem = error.problems[0]
-        return Unread(image.path, Failure(problem.code, problem.message), image.sha256)
+Tick: TypeAlias = Callable[[], None] | None
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores of a labelled set."""
+    """Scores of a labelled set; NaN where a member abstained or failed, or a precondition refused the copy."""
 
     images: Dataset
     sha256: tuple[str, ...]
@@ -128,6 +45,8 @@ class ScoreTable:
     unread: tuple[tuple[str, Failure], ...] = ()
     failed: tuple[tuple[str, str, Failure], ...] = ()
     oof_weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refused: NDArray[np.bool_] | None = None  # (images, copies), where a precondition of the plan failed
+    cached: int = 0
 
     @property
     def labels(self) -> Labels:
@@ -136,50 +55,112 @@ class ScoreTable:
 
     @property
     def components(self) -> NDArray[np.int64]:
-        """Components of the images, shape (images,)."""
-        return components(self.images)
+        """Components of the images, shape (images,); files of the same bytes are in one."""
+        return components(self.images, self.sha256)
 
     def flat(self) -> Floats:
-        """Scores of shape (images * copies, members): all copies of an image stand together."""
+        """Scores of shape (images * copies, members): all copies of an image are adjacent."""
         return self.scores.reshape(-1, len(self.members))
 
-    def repeated(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return what belongs to images, shape (images,), for each row of `flat`."""
-        return np.repeat(values, len(self.copies))
+    def columns(self, places: Sequence[int]) -> ScoreTable:
+        """Return the table of some members."""
+        names = tuple(self.members[place] for place in places)
+        failed = tuple(one for one in self.failed if one[1] not in self.members or one[1] in names)
+        return replace(self, members=names, scores=self.scores[:, :, list(places)], failed=failed)
 
-    def select(self, keep: NDArray[np.bool_]) -> ScoreTable:
-        """Return the table of the images where a mask of shape (images,) holds."""
-        sha256 = tuple(digest for digest, kept in zip(self.sha256, keep, strict=True) if kept)
-        return replace(self, images=self.images.select(keep), sha256=sha256, scores=self.scores[keep])
+
+class Assignment(NamedTuple):
+    """Images of a set, by number, and the plan that scores them."""
+
+    plan: Plan
+    numbers: tuple[int, ...]
+
+
+def score_table(
+    plan: Plan,
+    images: Dataset,
+    standardise: Standardise,
+    attacks: Sequence[Attack] = (),
+    *,
+    assigned: Sequence[Assignment] = (),
+    cache: Cache | None = None,
+    workers: int | None = None,
+    tick: Tick = None,
+    observe: Observe | None = None,
+) -> ScoreTable:
+    """Score a set clean and under each attack; what the cache holds is read back.
+
+    `assigned` plans, of the same members, score their images in the place of `plan`. A score is read back where image,
+    protocol, attack, view, detector, options, weights, precision, code and versions are the same. Abstentions are
+    stored with their reason; errors are not. Preconditions (`plan.require`) are members that end as `refused`.
+    """
+    given = assigned or (Assignment(plan, tuple(range(len(images)))),)
+    whole = with_checks(plan)
+    collector = Collector(images, (CLEAN, *(attack.name for attack in attacks)), whole.member_names)
+    for one in given:
+        filling = _Filling(collector, with_checks(one.plan), standardise, attacks, cache)
+        filling.run(one.numbers, workers=workers, tick=tick, observe=observe)
+    table = collector.table()
+    return without_checks(table, len(plan.members))
+
+
+class _PreconditionScore:
+    """A precondition asked as a detector is: 1 where it refuses a file, 0 where it does not."""
+
+    wants = FileBytes()
+
+    def __init__(self, check: Any) -> None:
+        self._check = check
+        self.name = check.name
+        self.__module__ = type(check).__module__  # whose code it runs, for keys
+        self.thread_safe = bool(getattr(check, "thread_safe", False))
+
+    def load(self) -> None:
+        load_once(self._check)
+
+    def score(self, batch: Sequence[ImageFile]) -> list[float]:
+        return [float(isinstance(self._check.check(image), Abstention)) for image in batch]
+
+
+def with_checks(plan: Plan) -> Plan:
+    """Return a plan whose preconditions are detectors behind the others, so that they are cached as those are."""
+    bound = tuple(
+        BoundDetector(f"require-{place}", _PreconditionScore(check.stage), (PLAIN,), f"require {check.key}")  # type: ignore[arg-type]
+        for place, check in enumerate(plan.require)
+    )
+    return replace(plan, detectors=(*plan.detectors, *bound), require=(), evidence=())
+
+
+def without_checks(table: ScoreTable, members: int) -> ScoreTable:
+    """Turn the columns of preconditions into `refused`, and the scores of refused copies into NaN."""
+    refused = (table.scores[:, :, members:] == 1.0).any(axis=2)
+    scores = np.where(refused[:, :, None], np.nan, table.scores[:, :, :members])
+    return replace(table, members=table.members[:members], scores=scores, refused=refused)
 
 
 class Collector:
-    """A table that is being filled; what was read and what failed is told in the set's order."""
+    """A table that is being filled; unread and failed images are listed in the set's order."""
 
     def __init__(self, images: Dataset, names: Sequence[str], members: Sequence[str]) -> None:
         self.images, self.names, self.members = images, tuple(names), tuple(members)
         self.scores = np.full((len(images), len(names), len(members)), np.nan)
         self.sha256: list[str | None] = [None] * len(images)
+        self.cached = 0
         self._unread: dict[int, tuple[str, Failure]] = {}
         self._failed: dict[tuple[int, int, int], tuple[str, str, Failure]] = {}
 
-    def read(self, number: int, sha256: str | None) -> None:
-        """Say that an image was read, now or earlier."""
-        self.sha256[number] = sha256
-
-    def add(self, number: int, copy: int, scored: Scored, columns: Sequence[int] | None = None) -> None:
-        """Put in what was found of one copy."""
+    def add(self, number: int, copy: int, scored: Scored, columns: Sequence[int]) -> None:
+        """Enter the scores of one copy."""
         if copy == 0:
             if scored.failure:
                 self._unread[number] = (scored.path, scored.failure)
                 return
-            self.read(number, scored.sha256)
+            self.sha256[number] = scored.sha256
         if scored.failure:
             self._failed[number, copy, -1] = (scored.path, self.names[copy], scored.failure)
             return
-        places = range(len(self.members)) if columns is None else columns
-        self.scores[number, copy, list(places)] = scored.scores
-        for column, member in zip(places, scored.members, strict=True):
+        self.scores[number, copy, list(columns)] = scored.scores
+        for column, member in zip(columns, scored.members, strict=True):
             if member.error:
                 self._failed[number, copy, column] = (scored.path, member.name, member.error)
 
@@ -195,66 +176,172 @@ class Collector:
             self._failed[place] for place in sorted(self._failed) if place[0] not in self._unread and read[place[0]]
         )
         kept = self.images.select(read)
-        return ScoreTable(kept, digests, self.names, self.members, self.scores[read], tuple(unread), failed)
+        return ScoreTable(
+            kept, digests, self.names, self.members, self.scores[read], tuple(unread), failed, cached=self.cached
+        )
 
 
-def fill(
-    collector: Collector,
-    numbers: Sequence[int],
-    plan: Plan,
-    bring: Bring,
-    attacks: Sequence[Attack] = (),
-    *,
-    workers: int | None = None,
-    tick: Callable[[], None] | None = None,
-) -> None:
-    """Score images of a set, as they were brought and under each attack, into a collector."""
-    some = collector.images.select(list(numbers))
-    groups = score_groups(plan, some, bring, attacks, workers=workers, tick=tick)
-    for number, group in zip(numbers, groups, strict=True):
-        put(collector, number, group)
+Part: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+"""Copies and columns that are scored together."""
 
 
-def put(collector: Collector, number: int, group: Sequence[Scored]) -> None:
-    """Put the copies of one image, the clean one first, into a collector."""
-    for copy, scored in enumerate(group):
-        collector.add(number, copy, scored)
+class _Filling:
+    """One plan's part of a table: from the cache where a score is known, else from the engine."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        plan: Plan,
+        standardise: Standardise,
+        attacks: Sequence[Attack],
+        cache: Cache | None,
+    ) -> None:
+        self._collector, self._plan, self._standardise, self._attacks = collector, plan, standardise, attacks
+        self._cache = cache
+        silent = view_tree(plan, load_stages(plan))[1]
+        self._every = tuple(range(len(collector.members)))
+        self._speaking = tuple(column for column in self._every if column not in silent)
+        self._keys = score_keys(plan, standardise, attacks) if cache is not None else {}
+
+    def run(self, numbers: Sequence[int], *, workers: int | None, tick: Tick, observe: Observe | None) -> None:
+        """Score images, given by their numbers; `tick` is called once for each."""
+        parts = {number: self._missing(number) for number in numbers}
+        waits = Counter({number: max(1, len(left)) for number, left in parts.items()})
+
+        def done(number: int) -> None:
+            waits[number] -= 1
+            if tick is not None and not waits[number]:
+                tick()
+
+        by_part: dict[Part, list[int]] = defaultdict(list)
+        for number, left in parts.items():
+            for part in left:
+                by_part[part].append(number)
+            if not left:
+                self._collector.cached += 1
+                done(number)
+        for (copies, columns), waiting in by_part.items():
+            plan = self._plan if columns == self._every else self._plan.part(columns)
+            chosen = [self._attacks[copy - 1] for copy in copies if copy]
+            some = self._collector.images.select(waiting)
+            groups = score_groups(
+                plan, some, self._standardise, chosen, workers=workers, observe=observe, clean=0 in copies
+            )
+            for number, group in zip(waiting, groups, strict=True):
+                self._take(number, (copies, columns), group)
+                done(number)
+
+    def _missing(self, number: int) -> list[Part]:
+        """Enter the cached scores of an image; return the parts that are not cached."""
+        copies = tuple(range(len(self._collector.names)))
+        if self._cache is None:
+            return [(copies, self._every)]
+        try:
+            sha256 = file_sha256(self._collector.images[number].path)
+        except OSError:
+            return [(copies, self._every)]
+        places = {_row_key(sha256, key): place for place, key in self._keys.items() if place[1] in self._speaking}
+        known = {places[key]: value for key, value in self._cache.read(list(places)).items()}
+        if known:
+            self._collector.sha256[number] = sha256
+        for (copy, column), value in known.items():
+            self._collector.scores[number, copy, column] = struct.unpack("<d", value)[0] if len(value) == 8 else nan
+        missing: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for copy in copies:
+            columns = tuple(column for column in self._speaking if (copy, column) not in known)
+            # Where no member has its weights, the image must be read all the same.
+            if columns or not self._speaking:
+                missing[columns or self._every].append(copy)
+        return [(tuple(listed), columns) for columns, listed in missing.items()]
+
+    def _take(self, number: int, part: Part, group: Sequence[Scored]) -> None:
+        """Enter the scores of an image, and store them: all of them or, where the process is killed, none."""
+        copies, columns = part
+        rows: dict[bytes, bytes] = {}
+        for copy, scored in zip(copies, group, strict=True):
+            self._collector.add(number, copy, scored, columns)
+            sha256 = self._collector.sha256[number]
+            # A copy that failed has no members.
+            for column, member in zip(columns, scored.members, strict=False):
+                key = self._keys.get((copy, column))
+                if key is not None and sha256 is not None and member.error is None and column in self._speaking:
+                    reason = f"abstained: {member.abstained}".encode()
+                    rows[_row_key(sha256, key)] = reason if member.score is None else struct.pack("<d", member.score)
+        if self._cache is not None and rows:
+            self._cache.write(rows)
+
+
+def _row_key(sha256: str, key: bytes) -> bytes:
+    """The image first, so that its rows are adjacent in the file."""
+    return bytes.fromhex(sha256)[:16] + key
+
+
+def score_keys(plan: Plan, standardise: Standardise, attacks: Sequence[Attack]) -> dict[tuple[int, int], bytes]:
+    """Return the key of each (copy, member) but for the image; what has no identity or no code has none."""
+    steps: list[tuple[str, Sequence[Step]]] = [(CLEAN, ()), *((attack.name, attack.steps) for attack in attacks)]
+    keys: dict[tuple[int, int], bytes] = {}
+    stages = {detector.id: detector for detector in plan.detectors}
+    for column, (name, view) in enumerate(plan.members):
+        detector = stages[name]
+        looks = plan.views.get(view, ())
+        for copy, (called, applied) in enumerate(steps):
+            # The attack's name as well: the copy's digest, and so the seeds of views, are made of it.
+            facts = [standardise.key, called, [step.key for step in applied], [step.key for step in looks]]
+            precision = str(getattr(detector.stage, "precision", ""))
+            code = [detector.stage, *(step.stage for step in (*looks, *applied))]
+            key = key_of("score", pipeline_code(), facts, detector.key, precision, code=code)
+            if key is not None and detector.key:
+                keys[copy, column] = key
+    return keys
 
 
 def score_groups(
     plan: Plan,
     images: Dataset,
-    bring: Bring,
+    standardise: Standardise,
     attacks: Sequence[Attack] = (),
     *,
     workers: int | None = None,
-    tick: Callable[[], None] | None = None,
     observe: Observe | None = None,
     clean: bool = True,
 ) -> Iterator[list[Scored]]:
-    """Yield, image by image, the scores of its copies: the clean one first, then one for each attack.
-
-    Parameters are those of `fill`; `observe` is told of every stage, and of protocol and attacks. Without
-    `clean`, that copy is left out.
-    """
+    """Yield, image by image, the scores of its copies: the clean one first (unless left out), then each attack's."""
     files = prefetch((image.path for image in images), workers=workers, observe=observe)
-    every = score_images(plan, copies(files, bring, attacks, observe, clean), workers=workers, observe=observe)
-    for group in _groups(every, clean + len(attacks)):
+    every = score_images(plan, copies_of(files, standardise, attacks, observe, clean), workers=workers, observe=observe)
+    while group := list(islice(every, clean + len(attacks))):
         yield group
-        if tick is not None:
-            tick()
 
 
-def collect(
-    images: Dataset, names: Sequence[str], members: Sequence[str], groups: Iterable[tuple[int, Sequence[Scored]]]
-) -> ScoreTable:
-    """Put scores into a table."""
-    collector = Collector(images, names, members)
-    for number, group in groups:
-        put(collector, number, group)
-    return collector.table()
+def copies_of(
+    images: Iterable[ImageFile | Unread],
+    standardise: Standardise,
+    attacks: Sequence[Attack],
+    observe: Observe | None = None,
+    clean: bool = True,
+) -> Iterator[ImageFile | Unread]:
+    """Yield ``1 + len(attacks)`` copies of each image: the clean one, then one for each attack, in order.
+
+    An image that could not be read is repeated as it is; an attack that fails costs its own copy. `observe` is told
+    of the protocol (kind ``protocol``) and of each attack (kind ``attack``). Without `clean`, that copy is left out.
+    """
+    watch = Watch(observe)
+    for image in images:
+        if isinstance(image, Unread):
+            yield from [image] * (clean + len(attacks))
+            continue
+        with watch.timed("protocol", "protocol"):
+            standard = standardise(image)
+        if clean:
+            yield standard
+        for attack in attacks:
+            with watch.timed("attack", attack.name):
+                made = _attacked_or_unread(attack, standard)
+            yield made
 
 
-def _groups(scored: Iterator[Scored], size: int) -> Iterator[list[Scored]]:
-    while group := list(islice(scored, size)):
-        yield group
+def _attacked_or_unread(attack: Attack, image: ImageFile) -> ImageFile | Unread:
+    try:
+        return attacked(attack, image)
+    except D2FError as error:
+        problem = error.problems[0]
+        return Unread(image.path, Failure(problem.code, problem.message), image.sha256)

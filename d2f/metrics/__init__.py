@@ -1,10 +1,11 @@
-"""Figures of merit: ranking, rates at thresholds, calibration, intervals. numpy only."""
+"""Figures of merit: ranking, rates at thresholds, calibration, intervals; `figures.py` computes them all."""
 
 from __future__ import annotations
 
 from d2f.metrics.calibration import brier, expected_calibration_error, log_likelihood_ratio_cost
-from d2f.metrics.intervals import Interval, cluster_bootstrap, cluster_bootstraps
+from d2f.metrics.intervals import Draws, Interval, cluster_bootstrap, cluster_bootstraps
 from d2f.metrics.ranking import (
+    Ranked,
     Rates,
     average_precision,
     balanced_accuracy,
@@ -15,7 +16,9 @@ from d2f.metrics.ranking import (
 )
 
 __all__ = [
+    "Draws",
     "Interval",
+    "Ranked",
     "Rates",
     "average_precision",
     "balanced_accuracy",

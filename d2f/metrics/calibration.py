@@ -1,14 +1,15 @@
-"""How far probabilities and likelihood ratios can be taken at their word."""
+"""Figures of calibration: how well probabilities and likelihood ratios hold. Weights as in `d2f.metrics.ranking`."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from d2f.api.inputs import Floats
 from d2f.metrics.intervals import samples
+from d2f.metrics.ranking import divided, runs, summed
 
 
 def expected_calibration_error(
@@ -17,7 +18,7 @@ def expected_calibration_error(
     weights: ArrayLike | None = None,
     bins: int = 15,
     by: Literal["mass", "width"] = "mass",
-) -> float:
+) -> Any:
     """Mean over bins, by weight, of the distance between mean probability and share of generated images.
 
     Parameters
@@ -26,7 +27,7 @@ def expected_calibration_error(
         0 real, 1 generated.
     probabilities : array_like, shape (n,)
         In [0, 1].
-    weights : array_like, shape (n,), optional
+    weights : array_like, shape (n,) or (rows, n), optional
         At least 0.
     bins : int
         At least 1.
@@ -36,7 +37,7 @@ def expected_calibration_error(
 
     Returns
     -------
-    float
+    float, or numpy.ndarray of shape (rows,)
         In [0, 1]; NaN without weight.
 
     References
@@ -49,16 +50,24 @@ def expected_calibration_error(
     >>> round(expected_calibration_error([0, 1, 1, 1], [0.1, 0.2, 0.8, 0.9], bins=2, by="width"), 4)
     0.25
     """
-    values, generated, given = samples(labels, probabilities, weights)
-    _need_probabilities(values)
-    if given.sum() == 0:
-        return float("nan")
-    at = _equal_mass(values, given, bins) if by == "mass" else np.minimum((values * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(at, given * (values - generated), minlength=bins)
-    return float(np.abs(gaps).sum() / given.sum())
+    given = samples(labels, probabilities, weights)
+    _require_probabilities(given.values)
+    order = np.argsort(given.values, kind="stable")
+    first = runs(given.values[order])
+    values, ordered = given.values[order], given.weights[:, order]
+    mass = summed(ordered, first)
+    gaps = summed(ordered * (values - given.generated[order]), first)
+    total = mass.sum(axis=1)
+    if by == "mass":
+        middle = divided(np.cumsum(mass, axis=1) - mass / 2, total[:, None], otherwise=0.0)
+    else:
+        middle = np.broadcast_to(values[first], mass.shape)
+    at = np.minimum((middle * bins).astype(np.int64), bins - 1) + bins * np.arange(len(mass))[:, None]
+    by_bin = np.bincount(at.ravel(), gaps.ravel(), minlength=bins * len(mass)).reshape(len(mass), bins)
+    return given.of(divided(np.abs(by_bin).sum(axis=1), total))
 
 
-def brier(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> float:
+def brier(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Any:
     """Mean squared distance between probability and label, in [0, 1].
 
     References
@@ -70,13 +79,13 @@ def brier(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None
     >>> brier([0, 1], [0.5, 1.0])
     0.125
     """
-    values, generated, given = samples(labels, probabilities, weights)
-    _need_probabilities(values)
-    total = given.sum()
-    return float((given * (values - generated) ** 2).sum() / total) if total > 0 else float("nan")
+    given = samples(labels, probabilities, weights)
+    _require_probabilities(given.values)
+    squares = given.weights @ (given.values - given.generated) ** 2
+    return given.of(divided(squares, given.weights.sum(axis=1)))
 
 
-def log_likelihood_ratio_cost(labels: ArrayLike, llrs: ArrayLike, weights: ArrayLike | None = None) -> float:
+def log_likelihood_ratio_cost(labels: ArrayLike, llrs: ArrayLike, weights: ArrayLike | None = None) -> Any:
     """Cllr: the information that log-likelihood ratios fail to give, in bits an image, both classes weighing alike.
 
     Half the mean over generated images of log2(1 + exp(-llr)), plus half the mean over photographs of
@@ -88,12 +97,12 @@ def log_likelihood_ratio_cost(labels: ArrayLike, llrs: ArrayLike, weights: Array
         0 real, 1 generated.
     llrs : array_like, shape (n,)
         Natural log-likelihood ratios of generated over real, before any prior.
-    weights : array_like, shape (n,), optional
+    weights : array_like, shape (n,) or (rows, n), optional
         At least 0.
 
     Returns
     -------
-    float
+    float, or numpy.ndarray of shape (rows,)
         At least 0; NaN where a class has no weight.
 
     References
@@ -105,23 +114,19 @@ def log_likelihood_ratio_cost(labels: ArrayLike, llrs: ArrayLike, weights: Array
     >>> log_likelihood_ratio_cost([0, 1], [0.0, 0.0])
     1.0
     """
-    values, generated, given = samples(labels, llrs, weights)
-    bits = np.logaddexp(0.0, np.where(generated, -values, values)) / np.log(2)
-    cost = 0.0
-    for of_class in (given * generated, given * ~generated):
-        total = of_class.sum()
-        cost += 0.5 * float((of_class * bits).sum() / total) if total > 0 else float("nan")
-    return cost
+    given = samples(labels, llrs, weights)
+    bits = np.logaddexp(0.0, np.where(given.generated, -given.values, given.values)) / np.log(2)
+    return given.of(even(given.generated, given.weights) @ bits)
 
 
-def _equal_mass(values: Floats, weights: Floats, bins: int) -> np.ndarray:
-    distinct, at = np.unique(values, return_inverse=True)
-    mass = np.bincount(at, weights, minlength=len(distinct))
-    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
-    bin_of: np.ndarray = np.minimum((middle * bins).astype(np.int64), bins - 1)[at]
-    return bin_of
+def even(labels: ArrayLike, weights: Floats) -> Floats:
+    """Return weights, shape (rows, n), scaled to half on each label; NaN on rows where a label has none."""
+    generated = np.asarray(labels) == 1
+    totals = np.stack([weights @ of.astype(np.float64) for of in (~generated, generated)])
+    totals = np.where((totals > 0).all(axis=0), totals, 0.0)
+    return divided(weights, 2 * totals[generated.astype(np.int64)].T)
 
 
-def _need_probabilities(values: Floats) -> None:
+def _require_probabilities(values: Floats) -> None:
     if len(values) and (values.min() < 0 or values.max() > 1):
         raise ValueError("probabilities must be in [0, 1]")

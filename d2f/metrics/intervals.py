@@ -1,9 +1,9 @@
-"""Intervals that know which images were gathered together."""
+"""Bootstrap intervals and p-values over whole components: images that were gathered together fail together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,15 +12,20 @@ from d2f.api.inputs import Floats, Labels
 
 
 class Samples(NamedTuple):
-    """Values, whether each is of a generated image, and weights, each of shape (n,)."""
+    """Values and whether each is of a generated image, shape (n,); weights of shape (rows, n)."""
 
     values: Floats
-    generated: np.ndarray
+    generated: NDArray[np.bool_]
     weights: Floats
+    single: bool
+
+    def of(self, figure: Floats) -> Any:
+        """Return a figure of shape (rows,) as a number where the weights had the shape (n,)."""
+        return float(figure[0]) if self.single else figure
 
 
 def samples(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> Samples:
-    """Check shapes, labels, values and weights.
+    """Check shapes, labels, values and weights; weights of shape (n,), or none, become one row.
 
     Raises
     ------
@@ -30,15 +35,18 @@ def samples(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = No
     generated = np.asarray(labels)
     found = np.asarray(values, dtype=np.float64)
     given = np.ones(found.shape) if weights is None else np.asarray(weights, dtype=np.float64)
-    if found.ndim != 1 or generated.shape != found.shape or given.shape != found.shape:
-        raise ValueError(f"labels {generated.shape}, values {found.shape} and weights {given.shape} must be equal (n,)")
+    if found.ndim != 1 or generated.shape != found.shape or given.ndim not in (1, 2) or given.shape[-1:] != found.shape:
+        raise ValueError(
+            f"labels {generated.shape}, values {found.shape} and weights {given.shape} must be equal (n,), "
+            "weights also (rows, n)"
+        )
     if not np.isin(generated, (0, 1)).all():
         raise ValueError("labels must be 0 (real) or 1 (generated)")
     if not np.isfinite(found).all():
         raise ValueError("values must be finite")
     if not (np.isfinite(given).all() and (given >= 0).all()):
         raise ValueError("weights must be finite and at least 0")
-    return Samples(found, generated.astype(bool), given)
+    return Samples(found, generated.astype(bool), np.atleast_2d(given), given.ndim == 1)
 
 
 Index = NDArray[np.int64]
@@ -65,7 +73,7 @@ def cluster_bootstrap(
 ) -> Interval:
     """Percentile interval of a figure, drawing whole components with replacement.
 
-    Images that one pair of hands gathered fail together, so an interval that draws them singly is too narrow.
+    Images that one source gathered fail together, so an interval that draws them singly is too narrow.
     Components are drawn within strata (those of photographs only, of generated images only, of both), so that no
     draw loses a label that the sample has; a draw on which the figure is NaN is left out. A component that is
     alone in its stratum is in every draw.
@@ -135,11 +143,73 @@ def cluster_counts(components: Index, labels: Labels, draws: int = 1000, seed: i
     return counts
 
 
+DRAWS = 1000
+LEVEL = 0.95
+
+
+class Draws:
+    """A sample and draws of whole components from it, as weights of shape (1 + draws, n): the sample is row 0."""
+
+    def __init__(
+        self, components: Index, labels: Labels, draws: int = DRAWS, seed: int = 0, weights: Floats | None = None
+    ) -> None:
+        counts = cluster_counts(components, labels, draws, seed)
+        each = np.ones(len(labels)) if weights is None else weights
+        self.weights: Floats = np.concatenate([np.ones((1, len(labels))), counts]) * each
+        self.varied = bool((counts != 1).any())
+        self.labels = labels
+
+    def interval(self, figure: Floats) -> Interval:
+        """Return a figure's value on the sample and its percentile interval over the draws.
+
+        `figure` shape (1 + draws,), float64.
+        """
+        if not self.varied or np.isnan(figure[0]):
+            return Interval(float(figure[0]), float("nan"), float("nan"))
+        return Interval(float(figure[0]), *map(float, _quantiles(figure[1:], LEVEL)))
+
+
+def p_value(difference: Floats) -> float:
+    """Return the two-sided bootstrap p-value that a difference is zero: twice the rarer side's share of draws.
+
+    `difference` shape (1 + draws,), float64.
+
+    References
+    ----------
+    Davison and Hinkley, Bootstrap Methods and their Application, 1997, ISBN 0-521-57471-4, section 4.2 (the added one).
+    """
+    defined = difference[1:][~np.isnan(difference[1:])]
+    if not len(defined):
+        return float("nan")
+    below, above = (defined <= 0).sum(), (defined >= 0).sum()
+    return float(min(1.0, 2 * (1 + min(below, above)) / (1 + len(defined))))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's step-down method; NaN stays and is not counted.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+
+    References
+    ----------
+    Holm, Scandinavian Journal of Statistics 6 (1979), 65-70.
+    """
+    order = sorted((p, place) for place, p in enumerate(p_values) if p == p)
+    corrected, highest = list(p_values), 0.0
+    for rank, (p, place) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        corrected[place] = highest
+    return corrected
+
+
 def _quantiles(drawn: Floats, level: float) -> Floats:
-    said = drawn[~np.isnan(drawn)]
-    if not len(said):
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined):
         return np.full(2, np.nan)
-    quantiles: Floats = np.quantile(said, ((1 - level) / 2, (1 + level) / 2))
+    quantiles: Floats = np.quantile(defined, ((1 - level) / 2, (1 + level) / 2))
     return quantiles
 
 

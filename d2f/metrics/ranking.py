@@ -1,17 +1,61 @@
-"""Rates at thresholds: what a user of the verdicts meets."""
+"""Figures of ranking and of verdicts; weights of shape (n,) give a number, of (rows, n) an array of (rows,)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from d2f.api.inputs import Floats
-from d2f.metrics.intervals import Samples, samples
+from d2f.metrics.intervals import samples
+
+Mask = NDArray[np.bool_]
 
 
-def roc_auc(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> float:
+class Ranked:
+    """Figures that only the order of the values decides, for each row of weights; ties enter together.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n,)
+        0 real, 1 generated.
+    values : array_like, shape (n,)
+        Finite; greater means more generated.
+    weights : array_like, shape (n,) or (rows, n), optional
+        At least 0.
+    """
+
+    def __init__(self, labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> None:
+        given = self._given = samples(labels, values, weights)
+        order = np.argsort(-given.values, kind="stable")
+        first = runs(given.values[order])
+        generated = given.generated[order]
+        self.real, self.generated = (
+            summed(given.weights[:, order] * of_class, first) for of_class in (~generated, generated)
+        )
+        self.false, self.true = np.cumsum(self.real, axis=1), np.cumsum(self.generated, axis=1)
+
+    def auc(self) -> Any:
+        """Area under the ROC curve."""
+        above = self.generated * (self.false[:, -1:] - self.false + self.real / 2)
+        return self._given.of(divided(above.sum(axis=1), self.false[:, -1] * self.true[:, -1]))
+
+    def average_precision(self) -> Any:
+        """Sum over thresholds of precision times the gain in recall."""
+        precision = divided(self.true, self.true + self.false, otherwise=0.0)
+        return self._given.of(divided((precision * self.generated).sum(axis=1), self.true[:, -1]))
+
+    def true_positive_rate_at(self, false_positive_rate: float) -> Any:
+        """Greatest share of generated images found while at most this share of photographs is."""
+        # Sums of weights carry rounding; without the slack a rate met exactly would be lost.
+        allowed = self.false <= (false_positive_rate + 1e-12) * self.false[:, -1:]
+        found = np.where(allowed, self.true, 0.0).max(axis=1, initial=0.0)
+        return self._given.of(divided(np.where(self.false[:, -1] > 0, found, np.nan), self.true[:, -1]))
+
+
+def roc_auc(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> Any:
     """Area under the ROC curve: the probability that a generated image's value exceeds a photograph's.
 
     Ties count one half; the Mann-Whitney U over the product of the two classes' weights.
@@ -22,12 +66,12 @@ def roc_auc(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = No
         0 real, 1 generated.
     values : array_like, shape (n,)
         Finite; greater means more generated.
-    weights : array_like, shape (n,), optional
+    weights : array_like, shape (n,) or (rows, n), optional
         At least 0.
 
     Returns
     -------
-    float
+    float, or numpy.ndarray of shape (rows,)
         In [0, 1]; NaN where a class has no weight.
 
     References
@@ -39,12 +83,7 @@ def roc_auc(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = No
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    real, generated = _by_value(samples(labels, values, weights))
-    total = real.sum() * generated.sum()
-    if total == 0:
-        return float("nan")
-    below = np.cumsum(real) - real
-    return float((generated * (below + real / 2)).sum() / total)
+    return Ranked(labels, values, weights).auc()
 
 
 def like_roc_auc(
@@ -53,7 +92,7 @@ def like_roc_auc(
     trait: ArrayLike,
     weights: ArrayLike | None = None,
     within: float = 0.05,
-) -> float:
+) -> Any:
     """Area under the ROC curve over pairs that are alike in a trait, such as width over height.
 
     What the trait alone tells of the label then counts for nothing.
@@ -66,14 +105,14 @@ def like_roc_auc(
         Finite; greater means more generated.
     trait : array_like, shape (n,)
         Above 0.
-    weights : array_like, shape (n,), optional
+    weights : array_like, shape (n,) or (rows, n), optional
         At least 0.
     within : float, default 0.05
         A pair's larger trait is at most 1 + `within` times the smaller one.
 
     Returns
     -------
-    float
+    float, or numpy.ndarray of shape (rows,)
         In [0, 1]; NaN where no pair is alike.
 
     Examples
@@ -87,23 +126,23 @@ def like_roc_auc(
     order = real[np.argsort(logs[real], kind="stable")]
     first = np.searchsorted(logs[order], logs - np.log1p(within) - 1e-12, "left")
     last = np.searchsorted(logs[order], logs + np.log1p(within) + 1e-12, "right")
-    above = total = 0.0
+    above, total = (np.zeros(len(given.weights)) for _ in range(2))
     for place in np.flatnonzero(given.generated):
         others = order[first[place] : last[place]]
         won = (given.values[others] < given.values[place]) + 0.5 * (given.values[others] == given.values[place])
-        above += given.weights[place] * float(given.weights[others] @ won)
-        total += given.weights[place] * float(given.weights[others].sum())
-    return float(above / total) if total else float("nan")
+        above += given.weights[:, place] * (given.weights[:, others] @ won)
+        total += given.weights[:, place] * given.weights[:, others].sum(axis=1)
+    return given.of(divided(above, total))
 
 
-def average_precision(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> float:
+def average_precision(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> Any:
     """Sum over thresholds of precision times the gain in recall, without interpolation.
 
     Parameters and ties are those of `roc_auc`: images of one value enter together.
 
     Returns
     -------
-    float
+    float, or numpy.ndarray of shape (rows,)
         In [0, 1]; NaN where no generated image has weight.
 
     Examples
@@ -111,18 +150,12 @@ def average_precision(labels: ArrayLike, values: ArrayLike, weights: ArrayLike |
     >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
     0.8333
     """
-    real, generated = _by_value(samples(labels, values, weights))
-    if generated.sum() == 0:
-        return float("nan")
-    hits = np.cumsum(generated[::-1])
-    called = hits + np.cumsum(real[::-1])
-    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
-    return float((precision * generated[::-1]).sum() / generated.sum())
+    return Ranked(labels, values, weights).average_precision()
 
 
 def true_positive_rate_at(
     labels: ArrayLike, values: ArrayLike, false_positive_rate: float, weights: ArrayLike | None = None
-) -> float:
+) -> Any:
     """Greatest share of generated images called so while at most this share of photographs is.
 
     An image is called generated where its value is at or above the threshold; thresholds are the values
@@ -137,27 +170,10 @@ def true_positive_rate_at(
 
     Returns
     -------
-    float
+    float, or numpy.ndarray of shape (rows,)
         In [0, 1]; NaN where a class has no weight.
     """
-    real, generated = _by_value(samples(labels, values, weights))
-    if real.sum() == 0 or generated.sum() == 0:
-        return float("nan")
-    false_positives = np.cumsum(real[::-1]) / real.sum()
-    true_positives = np.cumsum(generated[::-1]) / generated.sum()
-    # Sums of weights carry rounding; without the slack a rate met exactly would be lost.
-    allowed = true_positives[false_positives <= false_positive_rate + 1e-12]
-    return float(allowed[-1]) if len(allowed) else 0.0
-
-
-def _by_value(given: Samples) -> tuple[Floats, Floats]:
-    """Weight of photographs and of generated images at each distinct value, ascending."""
-    distinct, at = np.unique(given.values, return_inverse=True)
-    real, generated = (
-        np.bincount(at, given.weights * of_class, minlength=len(distinct)).astype(np.float64)
-        for of_class in (~given.generated, given.generated)
-    )
-    return real, generated
+    return Ranked(labels, values, weights).true_positive_rate_at(false_positive_rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,28 +232,23 @@ def rates(
     """
     if real_below > generated_above:
         raise ValueError(f"real_below {real_below} must be at most generated_above {generated_above}")
-    values, generated, given = samples(labels, probabilities, weights)
-    called, cleared = values > generated_above, values < real_below
-    neither = ~(called | cleared)
-    return Rates(
-        true_positive=_share(called, given * generated),
-        false_positive=_share(called, given * ~generated),
-        true_negative=_share(cleared, given * ~generated),
-        miss=_share(cleared, given * generated),
-        inconclusive=_share(neither, given),
-        inconclusive_real=_share(neither, given * ~generated),
-        inconclusive_generated=_share(neither, given * generated),
-    )
+    given = samples(labels, probabilities, weights)
+    called, cleared = given.values > generated_above, given.values < real_below
+    neither, made, real = ~(called | cleared), given.generated, ~given.generated
+    anyone = np.ones(len(made), dtype=bool)
+    shares = ((called, made), (called, real), (cleared, real), (cleared, made), (neither, anyone), (neither, real))
+    found = [given.of(share(held, among, given.weights)) for held, among in (*shares, (neither, made))]
+    return Rates(*found)
 
 
 def balanced_accuracy(
     labels: ArrayLike, values: ArrayLike, threshold: float = 0.5, weights: ArrayLike | None = None
-) -> float:
+) -> Any:
     """Mean of the shares of generated images at or above a threshold and of photographs below it.
 
     Returns
     -------
-    float
+    float, or numpy.ndarray of shape (rows,)
         In [0, 1]; NaN where a class has no weight.
 
     Examples
@@ -245,11 +256,30 @@ def balanced_accuracy(
     >>> balanced_accuracy([0, 0, 0, 1], [0.2, 0.3, 0.9, 0.5])
     0.8333333333333333
     """
-    found, generated, given = samples(labels, values, weights)
-    right = (found >= threshold) == generated
-    return (_share(right, given * generated) + _share(right, given * ~generated)) / 2
+    given = samples(labels, values, weights)
+    right = (given.values >= threshold) == given.generated
+    halves = share(right, given.generated, given.weights) + share(right, ~given.generated, given.weights)
+    return given.of(halves / 2)
 
 
-def _share(held: np.ndarray, weights: np.ndarray) -> float:
-    total = weights.sum()
-    return float((weights * held).sum() / total) if total > 0 else float("nan")
+def share(held: Mask, among: Mask, weights: Floats) -> Floats:
+    """Share of the images in `among` for which `held` is true, for each row of weights, shape (rows, n)."""
+    return divided(weights @ (held & among), weights @ among.astype(np.float64))
+
+
+def runs(ordered: Floats) -> NDArray[np.int64]:
+    """Return where runs of equal values begin, in values of shape (n,) that are in order."""
+    return np.flatnonzero(np.concatenate([[True], np.diff(ordered) != 0])[: len(ordered)])
+
+
+def summed(values: Floats, first: NDArray[np.int64]) -> Floats:
+    """Sums over runs of columns that begin at `first`."""
+    sums: Floats = values if len(first) == values.shape[1] else np.add.reduceat(values, first, axis=1)
+    return sums
+
+
+def divided(above: Floats, below: Floats, otherwise: float = np.nan) -> Floats:
+    """Quotients, elementwise; `otherwise` where the divisor is 0."""
+    above, below = np.broadcast_arrays(above, below)
+    quotient: Floats = np.divide(above, below, out=np.full(above.shape, otherwise), where=below > 0)
+    return quotient

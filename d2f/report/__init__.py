@@ -1,3 +1,3 @@
-"""A result as one self-contained HTML page: no script, no network, figures in SVG."""
+"""What reports share: tables (`tables.py`), charts, self-contained pages, thumbnails."""
 
 from __future__ import annotations

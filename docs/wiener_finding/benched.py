@@ -14,13 +14,13 @@ from d2f.api.inputs import Floats, Labels
 from d2f.chain.chain import Chain
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest
-from d2f.evaluate.bench_curves import WORDS
-from d2f.evaluate.bench_figures import Draws
-from d2f.evaluate.bench_report import ROWS, read_result
-from d2f.evaluate.bench_systems import Subject
+from d2f.evaluate.bench import ROWS, read_result
+from d2f.evaluate.systems import System
+from d2f.metrics import Draws
+from d2f.metrics.figures import WORDS
 
 ATTACKS = {"wiener 7x7": "wiener:window=7", "wiener 7x7 + noise": "wiener:window=7+noise:sigma=2"}
-"""What is laid over the images: SPECs by the name that the page calls them."""
+"""The attacks: SPECs by the name that the page calls them."""
 COPIES = ("clean", *ATTACKS)
 
 VERDICTS = {word: value for value, word in WORDS.items()}
@@ -35,9 +35,9 @@ class Judged:
     ----------
     name : str
     chain : Chain
-    whole : Subject
+    whole : System
         The chain's log-likelihood ratios and verdicts, shape (images, copies).
-    members : tuple of Subject
+    members : tuple of System
         The calibrated log-odds of each member, shape (images, copies).
     scores : numpy.ndarray, shape (images, copies, members), float64
         As the detectors gave them; NaN where a member has none.
@@ -45,8 +45,8 @@ class Judged:
 
     name: str
     chain: Chain
-    whole: Subject
-    members: tuple[Subject, ...]
+    whole: System
+    members: tuple[System, ...]
     scores: Floats
 
 
@@ -67,7 +67,7 @@ def refusal(result: Mapping[str, Any], chains: Sequence[Chain], images: Dataset 
     specs = {attack["spec"] for attack in result["attacks"]}
     if lacking := [spec for spec in ATTACKS.values() if spec not in specs]:
         return f"it was made without the attack {lacking[0]}"
-    digests = {subject.get("digest") for subject in result["subjects"]}
+    digests = {system.get("digest") for system in result["systems"]}
     if others := [chain.name for chain in chains if chain.digest not in digests]:
         return f"it holds no scores of the chain '{others[0]}' as it is now"
     unread = result["failures"]["unread"]["count"]
@@ -95,7 +95,7 @@ def read(folder: Path, chains: Sequence[Chain]) -> Benched:
         raise D2FError.of("D2F006", f"the bench in '{folder}' does not serve: {why}")
     named = {attack["spec"]: attack["name"] for attack in result["attacks"]}
     attacks = ["none", *(named[spec] for spec in ATTACKS.values())]
-    called = {subject.get("digest"): subject["name"] for subject in result["subjects"]}
+    called = {system.get("digest"): system["name"] for system in result["systems"]}
     names = [called[chain.digest] for chain in chains]
     wanted = [("attack", "in", attacks), ("chain", "in", names)]
     rows = pq.read_table(folder / ROWS, columns=list(COLUMNS), filters=wanted)
@@ -107,15 +107,15 @@ def read(folder: Path, chains: Sequence[Chain]) -> Benched:
 
 
 def _judged(chain: Chain, name: str, blocks: _Blocks) -> Judged:
-    whole = Subject(name, "chain", blocks.numbers(name, "", "llr"), blocks.verdicts(name))
+    whole = System(name, "chain", blocks.numbers(name, "", "llr"), blocks.verdicts(name))
     members = chain.plan.member_names
-    subjects = tuple(Subject(member, "stage", blocks.numbers(name, member, "llr"), None) for member in members)
+    systems = tuple(System(member, "stage", blocks.numbers(name, member, "llr"), None) for member in members)
     scores = np.stack([blocks.numbers(name, member, "score") for member in members], axis=2)
-    return Judged(name, chain, whole, subjects, scores)
+    return Judged(name, chain, whole, systems, scores)
 
 
 class _Blocks:
-    """The rows by (attack, chain, member): the images stand in one order in each."""
+    """The rows by (attack, chain, member): the images are in one order in each."""
 
     def __init__(self, rows: Any, attacks: Sequence[str]) -> None:
         self._columns = {name: rows[name].combine_chunks() for name in rows.column_names}
@@ -132,7 +132,7 @@ class _Blocks:
         return found
 
     def verdicts(self, chain: str) -> Any:
-        """Return a chain's verdicts, shape (images, copies), as `Subject` holds them."""
+        """Return a chain's verdicts, shape (images, copies), as `System` holds them."""
         taken = (self._taken(attack, chain, "", "verdict").to_pylist() for attack in self._attacks)
         return np.array([[VERDICTS[word] for word in one] for one in taken], dtype=np.int8).T
 

@@ -127,7 +127,7 @@ def noise(found: Shares) -> str:
 
 def laying(found: Shares) -> str:
     """Return over which kind alone the filter hurts the order more."""
-    difference = found.laid("auc", FILTERED)
+    difference = found.of_class("auc", FILTERED)
     areas = [figure(found.of("auc", FILTERED, over)) for over in ("generated", "real")]
     pushed = {"falls": ("lower", "real"), "rises": ("higher", "generated")}
     if which := direction(difference):

@@ -10,9 +10,7 @@ import numpy as np
 from d2f.api.inputs import Floats, Labels
 from d2f.engine.judge import Judge
 from d2f.engine.plan import Plan
-from d2f.evaluate.bench_figures import Draws
-from d2f.metrics import Interval
-from d2f.metrics.weighted import Ranked
+from d2f.metrics import Draws, Interval, Ranked
 from wiener_finding.benched import COPIES, Judged
 
 

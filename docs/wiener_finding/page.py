@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
-from d2f.evaluate.bench_report import markdown_table
-from d2f.evaluate.bench_systems import LAYINGS
+from d2f.evaluate.systems import ATTACKED
 from wiener_finding.benched import Benched, Judged
 from wiener_finding.directions import added_sentences, push_sentences
 from wiener_finding.finding import against, escapes, first_paragraph, laying, never_right, noise, ranking, shift
@@ -22,7 +21,7 @@ SHIPPED = "single"
 
 TOLD = """\
 What is told: a ResNet trained on balanced tiles of 224 pixels was right on nearly every unseen image, until a 7x7
-Wiener filter (MATLAB's `wiener2`) was laid over them; then it was wrong on all of them, and adding noise back did
+Wiener filter (MATLAB's `wiener2`) was applied to them; then it was wrong on all of them, and adding noise back did
 not help. A published detector was seen to be pushed too, and in opposite directions: after the filter it took
 photographs for generated ones, after JPEG generated images for real ones."""
 
@@ -35,7 +34,7 @@ begin with."""
 MADE = """\
 from {images} images{drawn} of `{root}` ({real} photographs, {generated} generated, {components} components of hands and
 near-duplicates; digest `{digest}`) under the matched protocol: both kinds cropped to the centre 320 pixels and
-encoded alike, then the filter laid over, `wiener:window=7` or `wiener:window=7+noise:sigma=2`, and its pixels
+encoded by one rule, then the filter applied, `wiener:window=7` or `wiener:window=7+noise:sigma=2`, and its pixels
 handed to the chain, whose own views follow. Each image was scored once clean and once under either filter; all
 figures are put together from those scores, and the sentences are chosen from the figures by rule. Brackets are
 {level:.0f} % intervals over {draws} draws of components; a change is said to show where its interval, taken on the
@@ -52,7 +51,7 @@ The chains' log-odds, clean and filtered, of photographs and of generated images
 outlines are those of the clean images again. Dashed: the thresholds between `real`, `inconclusive` and `generated`."""
 
 PUSHED = """\
-The change of each member's calibrated log-odds when the filter is laid over: greater means more generated. In nats,
+The change of each member's calibrated log-odds when the filter is applied: greater means more generated. In nats,
 and over the deviation of the member's clean log-odds, so that members of a weak calibration can be compared."""
 
 LEFT_OUT = """\
@@ -107,9 +106,9 @@ def _side_by_side(benched: Benched, shares: Mapping[str, Shares], picture: str) 
         yield _wrapped(f"- `{one.name}` ({_facts(one)}). {' '.join(_told_of(one.name, first, shares))}", "  ")
     alt = f"Histograms of the log-odds of {listed([one.name for one in benched.judged])}, clean and filtered"
     yield from ("", f"![{alt}]({picture})", "", DRAWN, "", SIDE_BY_SIDE, "")
-    for over in LAYINGS:
+    for over in ATTACKED:
         table = side_by_side(shares, over)
-        yield from (f"### Laid {table.title}", "", *markdown_table(table), "")
+        yield from (f"### Applied {table.title}", "", *table.markdown(), "")
 
 
 def _told_of(name: str, first: str, shares: Mapping[str, Shares]) -> Iterator[str]:
@@ -130,12 +129,12 @@ def _facts(one: Judged) -> str:
 def _pushed(one: Judged, benched: Benched) -> Iterator[str]:
     found = list(pushes(one.members, benched.labels, benched.draws))
     sentences = push_sentences(found, [member.name for member in one.members])
-    yield from _section(one.name, sentences, markdown_table(push_table(found)) if found else [])
+    yield from _section(one.name, sentences, push_table(found).markdown() if found else [])
 
 
 def _added(one: Judged, benched: Benched) -> Iterator[str]:
     found = list(added(one, benched.labels, benched.draws))
-    yield from _section(one.name, added_sentences(one.name, found), markdown_table(added_table(found)) if found else [])
+    yield from _section(one.name, added_sentences(one.name, found), added_table(found).markdown() if found else [])
 
 
 def _section(name: str, sentences: Iterator[str], table: Sequence[str]) -> Iterator[str]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from d2f.api.inputs import Floats, Labels
-from d2f.evaluate.bench_figures import Draws
-from d2f.evaluate.bench_systems import Subject
-from d2f.metrics import Interval
+from d2f.evaluate.systems import System
+from d2f.metrics import Draws, Interval
 from wiener_finding.benched import COPIES
 
 
@@ -43,7 +42,7 @@ class Push:
     images: int
 
 
-def pushes(members: Sequence[Subject], labels: Labels, draws: Draws) -> Iterator[Push]:
+def pushes(members: Sequence[System], labels: Labels, draws: Draws) -> Iterator[Push]:
     """Yield, for each member and filter, the push on generated images and on photographs.
 
     A kind of which the member says nothing on either copy is left out.

@@ -1,4 +1,4 @@
-"""Each chain's figures, the filter laid over both kinds of images or over one: recombinations of the same scores."""
+"""Each chain's figures, the filter applied to both kinds of images or to one: recombinations of the same scores."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from d2f.api.inputs import Floats, Labels
-from d2f.evaluate.bench_figures import Draws, figures
-from d2f.evaluate.bench_systems import GENERATED, LAYINGS, REAL, Laying, Subject
-from d2f.metrics import Interval
-from d2f.metrics.weighted import share
+from d2f.evaluate.systems import ATTACKED, Attacked, System
+from d2f.metrics import Draws, Interval
+from d2f.metrics.figures import GENERATED, REAL, figures
+from d2f.metrics.ranking import share
 from wiener_finding.benched import COPIES
 
 CLEAN, FILTERED, NOISY = range(len(COPIES))
@@ -19,17 +19,17 @@ CLEAN, FILTERED, NOISY = range(len(COPIES))
 
 @dataclass(frozen=True)
 class Shares:
-    """Figures of one chain on every draw, by (laying, copy, figure).
+    """Figures of one chain on every draw, by (class that is filtered, copy, figure).
 
     Besides the bench's own: ``right_generated`` and ``right_real``, the share of a kind on the right side of even odds;
     ``still``, of all generated images those called so clean and under the filter; ``cleared``, of all generated
     images those called real under the filter only.
     """
 
-    drawn: Mapping[tuple[Laying, int, str], Floats]
+    drawn: Mapping[tuple[Attacked, int, str], Floats]
     draws: Draws
 
-    def of(self, figure: str, copy: int, over: Laying = "both") -> Interval:
+    def of(self, figure: str, copy: int, over: Attacked = "both") -> Interval:
         """Return a figure with its interval."""
         return self.draws.interval(self.drawn[over, copy, figure])
 
@@ -37,7 +37,7 @@ class Shares:
         """Return how much a figure is greater on one copy than on another, on the same draws."""
         return self.draws.interval(self.drawn["both", copy, figure] - self.drawn["both", since, figure])
 
-    def laid(self, figure: str, copy: int) -> Interval:
+    def of_class(self, figure: str, copy: int) -> Interval:
         """Return how much a figure is greater with generated images alone filtered than with photographs alone."""
         return self.draws.interval(self.drawn["generated", copy, figure] - self.drawn["real", copy, figure])
 
@@ -46,24 +46,28 @@ class Shares:
         return self.draws.interval(self.drawn["both", copy, figure] - other.drawn["both", copy, figure])
 
 
-def measured(subject: Subject, labels: Labels, draws: Draws) -> Shares:
-    """Take every figure on every draw, clean and filtered, in each laying."""
-    found: dict[tuple[Laying, int, str], Floats] = {}
-    for over in LAYINGS:
-        laid = subject.laid(labels, over)
+def measured(system: System, labels: Labels, draws: Draws) -> Shares:
+    """Take every figure on every draw, clean and filtered, whichever class is filtered."""
+    found: dict[tuple[Attacked, int, str], Floats] = {}
+    for over in ATTACKED:
+        judged = system.attacked(labels, over)
         for copy in range(len(COPIES)):
-            every = {**figures(laid, labels, draws.weights, copy), **_more(laid, labels, draws.weights, copy)}
+            verdicts = judged.verdicts
+            assert verdicts is not None
+            clean = verdicts[:, CLEAN] if copy else None
+            every = figures(labels, judged.values[:, copy], verdicts[:, copy], draws.weights, clean)
+            every |= _more(judged, labels, draws.weights, copy)
             found |= {(over, copy, name): drawn for name, drawn in every.items()}
     return Shares(found, draws)
 
 
-def _more(subject: Subject, labels: Labels, weights: Floats, copy: int) -> dict[str, Floats]:
-    assert subject.verdicts is not None
-    generated, values = labels == 1, np.nan_to_num(subject.values[:, copy], nan=0.0)
-    clean, said = subject.verdicts[:, CLEAN], subject.verdicts[:, copy]
+def _more(system: System, labels: Labels, weights: Floats, copy: int) -> dict[str, Floats]:
+    assert system.verdicts is not None
+    generated, values = labels == 1, np.nan_to_num(system.values[:, copy], nan=0.0)
+    clean, now = system.verdicts[:, CLEAN], system.verdicts[:, copy]
     return {
         "right_generated": share(values > 0, generated, weights),
         "right_real": share(values < 0, ~generated, weights),
-        "still": share((clean == GENERATED) & (said == GENERATED), generated, weights),
-        "cleared": share((clean != REAL) & (said == REAL), generated, weights),
+        "still": share((clean == GENERATED) & (now == GENERATED), generated, weights),
+        "cleared": share((clean != REAL) & (now == REAL), generated, weights),
     }

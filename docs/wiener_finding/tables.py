@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from d2f.evaluate.bench_report import Table
-from d2f.evaluate.bench_systems import Laying
+from d2f.evaluate.systems import Attacked
+from d2f.report.tables import Table
 from wiener_finding.benched import COPIES
 from wiener_finding.directions import KINDS, towards
 from wiener_finding.left_out import Added
@@ -27,7 +27,7 @@ FROM_CLEAN = ("evasion", "cleared", "new_false_alarms")
 """Figures that compare with the clean verdict, and so say nothing of the clean copy."""
 
 
-def side_by_side(measured: Mapping[str, Shares], over: Laying) -> Table:
+def side_by_side(measured: Mapping[str, Shares], over: Attacked) -> Table:
     """One row a chain and copy; the clean ones once, for they are the same in every laying."""
     rows = [
         _shares_row(name, shares, copy, over)
@@ -36,7 +36,7 @@ def side_by_side(measured: Mapping[str, Shares], over: Laying) -> Table:
         if copy != CLEAN or over == "both"
     ]
     titles = {"both": "over both kinds", "generated": "over generated images only", "real": "over photographs only"}
-    return Table(titles[over], ("chain", "laid over", "AUC", *SHARES), tuple(rows))
+    return Table(titles[over], ("chain", "applied to", "AUC", *SHARES), tuple(rows))
 
 
 def push_table(pushes: Sequence[Push]) -> Table:
@@ -55,7 +55,7 @@ def push_table(pushes: Sequence[Push]) -> Table:
         for push in pushes
     ]
     quartiles = "lower quartile / median / upper"
-    headings = ("member", "laid over", "of", "mean, nats", quartiles, "mean, deviations", "towards", "images")
+    headings = ("member", "applied to", "of", "mean, nats", quartiles, "mean, deviations", "towards", "images")
     return Table("pushes", headings, tuple(rows))
 
 
@@ -66,7 +66,7 @@ def added_table(found: Sequence[Added]) -> Table:
     return Table("left out", tuple(headings), tuple(rows))
 
 
-def _shares_row(name: str, shares: Shares, copy: int, over: Laying) -> tuple[str, ...]:
+def _shares_row(name: str, shares: Shares, copy: int, over: Attacked) -> tuple[str, ...]:
     told = (
         "" if copy == CLEAN and figure_name in FROM_CLEAN else share(shares.of(figure_name, copy, over))
         for figure_name in SHARES.values()

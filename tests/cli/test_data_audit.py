@@ -17,7 +17,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_audit_and_repair(folder, capsys):
     assert main(["data", "audit", "set", "--repair", "out", "--window", "80"]) == 0
-    before, after = capsys.readouterr().out.split("wrote 32 images, encoded alike, to out\n")
+    before, after = capsys.readouterr().out.split("wrote 32 images, encoded by one rule, to out\n")
     assert before.startswith("32 images: 16 real, 16 generated, 16 collections, 16 components\n")
     assert "  format alone: AUC 1.000 [1.000, 1.000]: this set measures file formats\n" in before
     assert "  format alone: AUC 0.500 [0.500, 0.500]: tells next to nothing" in after
@@ -28,10 +28,10 @@ def test_audit_and_repair(folder, capsys):
 def test_json_holds_both_audits(folder, capsys):
     assert main(["data", "audit", "set", "--repair", "out", "--window", "80", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    of = {each["name"]: each["auc"] for each in found["telltales"]}
+    of = {each["name"]: each["auc"] for each in found["shortcuts"]}
     assert of["format"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert of["JPEG quality"] is None
-    assert {each["name"]: each["auc"] for each in found["repaired"]["telltales"]}["size"]["value"] == 0.5
+    assert {each["name"]: each["auc"] for each in found["repaired"]["shortcuts"]}["size"]["value"] == 0.5
 
 
 def test_a_damaged_file_is_one_line_and_exit_1(folder, capsys):

@@ -59,7 +59,7 @@ def test_a_chain_is_fitted_to_the_images_that_its_weights_were_trained_on(place,
     assert fit("-o", "fitted.yaml", "--oof-weights", "noise=folds") == 0
     printed = capsys.readouterr()
     assert "24 images: 12 real, 12 generated" in printed.out
-    assert "flatters" not in printed.out + printed.err
+    assert "optimistic" not in printed.out + printed.err
     digests = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in Path("folds").iterdir())
     fitted = YAML(typ="safe", pure=True).load(Path("fitted.yaml").read_text("utf-8"))["fitted"]
     assert (len(digests), fitted["oof_weights"]) == (3, {"noise": digests})
@@ -117,9 +117,9 @@ def test_a_network_has_no_folds_to_keep(place, capsys):
 @pytest.mark.parametrize(
     ("given", "code", "said"),
     [
-        (("noise",), "D2F001", "--oof-weights takes DETECTOR=DIR, not 'noise'"),
-        (("=folds",), "D2F001", "--oof-weights takes DETECTOR=DIR, not '=folds'"),
-        (("noise=",), "D2F001", "--oof-weights takes DETECTOR=DIR, not 'noise='"),
+        (("noise",), "D2F001", "--oof-weights expects DETECTOR=DIR, not 'noise'"),
+        (("=folds",), "D2F001", "--oof-weights expects DETECTOR=DIR, not '=folds'"),
+        (("noise=",), "D2F001", "--oof-weights expects DETECTOR=DIR, not 'noise='"),
         (("noise=a", "noise=b"), "D2F001", "--oof-weights gives 'noise' two folders"),
         (("noize=folds",), "D2F604", "chain 'own' has no detector 'noize'"),
         (("noise=nowhere",), "D2F604", "`d2f train RECIPE --oof-folds DIR` leaves them"),

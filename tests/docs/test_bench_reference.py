@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from d2f.data.dataset import load_dataset
 from d2f.evaluate.bench_figures import FIGURES
 from d2f.evaluate.bench_systems import CORE, FULL
+
+from d2f.data.dataset import load_dataset
 from tests.docs.pages import DOCS
-from tests.unit.bench.toys import bench, chain
-from tests.unit.fitting.toys import write_set
+from tests.unit.evaluate.bench_toys import bench, chain
+from tests.unit.evaluate.toys import write_set
 
 PAGE = (DOCS / "reference" / "bench.md").read_text("utf-8")
 
@@ -31,4 +32,4 @@ def test_keys(tmp_path) -> None:
     _, found = bench([chain(tmp_path / "chain")], load_dataset(tmp_path / "set"), ("noise:2",))
     said = set(re.findall(r"`(\w+)`", PAGE))
     assert set(found) <= said
-    assert set(found["subjects"][0]) <= said
+    assert set(found["systems"][0]) <= said

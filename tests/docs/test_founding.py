@@ -15,7 +15,7 @@ from d2f.plugins.catalog import Catalog
 from d2f.train.read import read_recipe
 from d2f.train.recipe import NetworkRecipe
 from tests.docs.pages import DOCS, ROOT
-from tests.unit.fitting.toys import write_set
+from tests.unit.evaluate.toys import write_set
 
 PLUGIN = ROOT / "plugins" / "d2f_resnet"
 STUDIES = ("overfitting", "balance", "residual", "logits")

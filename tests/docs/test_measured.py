@@ -11,8 +11,8 @@ import pytest
 from d2f.chain.chain import load_chain, shipped_names
 from d2f.data.dataset import load_dataset
 from tests.docs.pages import DOCS
-from tests.unit.bench.toys import bench, chain
-from tests.unit.fitting.toys import write_set
+from tests.unit.evaluate.bench_toys import bench, chain
+from tests.unit.evaluate.toys import write_set
 
 
 def make_measured() -> ModuleType:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from d2f.evaluate.bench_figures import FIGURES
+from d2f.evaluate.bench_systems import CORE, Laid
 from d2f_combiners.logits import logits
 from wiener_finding import benched, left_out, shares
 from wiener_finding.pushes import pushes
@@ -11,12 +13,10 @@ from wiener_finding.pushes import pushes
 from d2f import D2FError
 from d2f.data.dataset import load_dataset
 from d2f.evaluate.bench import Asked, result, run_chains, write_rows
-from d2f.evaluate.bench_figures import FIGURES
 from d2f.evaluate.bench_report import JSON, ROWS, write_json
-from d2f.evaluate.bench_systems import CORE, Laid
 from d2f.evaluate.score import read_attack
-from tests.unit.bench.toys import CHAIN, bench, chain
-from tests.unit.fitting.toys import write_set
+from tests.unit.evaluate.bench_toys import CHAIN, bench, chain
+from tests.unit.evaluate.toys import write_set
 
 ATTACKS = tuple(benched.ATTACKS.values())
 WIDE = """\
@@ -54,7 +54,7 @@ def test_every_laying_gives_the_figures_of_a_bench_with_only(made, over):
     folder, images, chains, _, _ = made
     _, expected = bench(chains, images, ATTACKS, "crop", over=over)
     held = benched.read(folder, chains)
-    for one, told in zip(held.judged, expected["subjects"], strict=True):
+    for one, told in zip(held.judged, expected["systems"], strict=True):
         found = shares.measured(one.whole, held.labels, held.draws)
         for copy, attack in enumerate(("none", *ATTACKS)):
             for figure in FIGURES:
@@ -128,7 +128,7 @@ def test_what_a_part_adds_is_the_loss_of_auc_without_it(made):
     held = benched.read(folder, chains)
     for one in left_out.added(held.judged[1], held.labels, held.draws):
         for copy, attack in enumerate(("none", *ATTACKS)):
-            full = found["subjects"][1]["figures"][attack]["auc"][0]
+            full = found["systems"][1]["figures"][attack]["auc"][0]
             assert one.adds[copy].value == pytest.approx(full - one.without[copy].value, abs=1e-6)
             assert one.adds[copy].low <= one.adds[copy].value <= one.adds[copy].high
 
@@ -157,5 +157,5 @@ def test_a_bench_of_a_grid_serves_whatever_it_calls_its_attacks(made, tmp_path):
     assert held.judged[0].name == "wide"
     figures = shares.measured(held.judged[0].whole, held.labels, held.draws)
     for copy, attack in enumerate(("none", *ATTACKS)):
-        expected = found["subjects"][1]["figures"][attack]["auc"][0]
+        expected = found["systems"][1]["figures"][attack]["auc"][0]
         assert figures.of("auc", copy).value == pytest.approx(expected, abs=1e-6)

@@ -9,8 +9,7 @@ from wiener_finding.left_out import Added, Part
 from wiener_finding.pushes import Push
 from wiener_finding.shares import Shares
 
-from d2f.evaluate.bench_figures import Draws
-from d2f.metrics import Interval
+from d2f.metrics import Draws, Interval
 
 DRAWS = Draws(np.arange(40), np.arange(40) % 2, draws=101)
 NAN = float("nan")

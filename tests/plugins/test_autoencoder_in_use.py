@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from d2f.evaluate.bench_systems import CORE, lay_out
 from d2f_autoencoder.records import DECODER, ENCODER
 from PIL import Image
 
@@ -20,7 +21,6 @@ from d2f import Exit
 from d2f.cli.main import main
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import components
-from d2f.evaluate.bench_systems import CORE, lay_out
 from d2f.plugins.catalog import Catalog
 from d2f.testing import check_common as resources
 from d2f.testing import check_detector as quiet
@@ -32,7 +32,7 @@ from tests.cli.test_chain_fit import PLUGIN
 from tests.distributions import Distributions, installed
 from tests.plugins import autoencoder_reference as reference
 from tests.plugins.pictures import noise_picture, stage
-from tests.unit.fitting.toys import write_set
+from tests.unit.evaluate.toys import write_set
 from tests.unit.weights.fetching.server import serving
 
 CARD = Path(__file__).parents[2] / "plugins" / "d2f_autoencoder" / "README.md"

@@ -19,9 +19,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from d2f import Abstention, D2FError, Score, WeightsMissing
+from d2f.cache import caching
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import file_sha256
-from d2f.features import keeping
 from d2f.plugins.catalog import Catalog
 from d2f.train.read import read_recipe
 from d2f.train.recipe import recipe_digest
@@ -171,5 +171,5 @@ def test_the_detector_scores_as_the_trainable_predicts_and_kept_tokens_give_the_
     arrays = {name: detector._arrays[name] for name in ("centre", "deviation", "weight", "bias")}
     (score,) = detector.score([view])
     assert trainable.predict(arrays, features[None])[0] == pytest.approx(score.value, abs=1e-9)
-    with keeping(str(tmp_path / "kept.sqlite")):
+    with caching(tmp_path / "cache"):
         assert [detector.score([view]), detector.score([view])] == [[score], [score]]

@@ -6,8 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from d2f import D2FError
-from d2f.data.dataset import load_dataset
-from d2f.data.groups import digest, digest_of
+from d2f.data.dataset import Dataset, Labelled, load_dataset
+from d2f.data.groups import components, digest, digest_of, require_one_label
+from d2f.images.files import find_images
 
 
 def touch(root, *names):
@@ -133,3 +134,108 @@ def test_the_digest_knows_bytes_and_labels_and_nothing_else(tmp_path):
     (tmp_path / "real/z.jpg").rename(tmp_path / "generated/z.jpg")
     assert digest(load_dataset(tmp_path)) != first
     assert digest_of([("bb", 1), ("aa", 0)]) == digest_of([("aa", 0), ("bb", np.int8(1))])
+
+
+@pytest.mark.parametrize(
+    "names", [("AI/real/a.jpg", "AI/fake/b.jpg"), ("photos/real/nature/a.jpg", "photos/ai/0_real/b.png")]
+)
+def test_two_label_words_in_one_path_that_disagree_are_an_error_that_names_both(tmp_path, names):
+    touch(tmp_path, *names)
+    if len({"ai", "real"} & set(names[0].lower().split("/"))) < 2:
+        names = names[::-1]
+    with pytest.raises(D2FError) as error:
+        load_dataset(tmp_path)
+    assert codes(error) == ["D2F602"]
+    first, second = [part for part in names[0].split("/")[:-1] if part.lower() in ("ai", "real", "0_real")]
+    assert f"the folders '{first}' and '{second}' of" in error.value.problems[0].message
+
+
+def test_a_word_that_is_no_label_here_is_ignored_and_more_words_are_understood(tmp_path):
+    touch(tmp_path, "AI/human/a.jpg", "AI/synthetic/b.jpg")
+    with pytest.raises(D2FError, match="it holds the folders 'AI'") as error:
+        load_dataset(tmp_path, {"ai": "ignore"})
+    assert codes(error) == ["D2F601"]
+    found = load_dataset(tmp_path, {"ai": "ignore", "human": "real", "Synthetic": "generated"})
+    assert [(os.path.basename(image.path), image.label, image.collection) for image in found] == [
+        ("a.jpg", 0, "AI"),
+        ("b.jpg", 1, "AI"),
+    ]
+    assert "labels by folder: 'AI/human' real (1), 'AI/synthetic' generated (1)" in found.notes
+    with pytest.raises(D2FError, match="cannot mean 'fake'"):
+        load_dataset(tmp_path, {"human": "fake"})
+
+
+def test_folders_that_gave_a_label_are_listed_unless_they_are_the_usual_two(tmp_path):
+    touch(tmp_path, "photos/real/a.jpg", "photos/fake/b.jpg", "photos/fake/c.jpg")
+    assert "labels by folder: 'photos/fake' generated (2), 'photos/real' real (1)" in load_dataset(tmp_path).notes
+    touch(tmp_path / "usual", "real/a.jpg", "generated/x/b.jpg")
+    assert not any("labels by folder" in note for note in load_dataset(tmp_path / "usual").notes)
+
+
+def test_a_labelled_folder_is_walked_as_a_run_walks(tmp_path):
+    """Links are followed; hidden files and folders, and suffixes of no image, are left out."""
+    touch(tmp_path / "far", "a.jpg", "b.png")
+    touch(tmp_path / "set", "generated/x/c.jpg", "generated/x/._c.jpg", "generated/.trash/d.jpg", "generated/x/e.txt")
+    (tmp_path / "set/real").symlink_to(tmp_path / "far")
+    found = load_dataset(tmp_path / "set")
+    assert [image.path for image in found] == list(find_images([str(tmp_path / "set")]))
+    assert [(os.path.basename(image.path), image.label) for image in found] == [
+        ("c.jpg", 1),
+        ("a.jpg", 0),
+        ("b.png", 0),
+    ]
+
+
+def test_an_image_that_is_named_twice_counts_once_and_is_said(tmp_path):
+    touch(tmp_path, "x/a.jpg", "b.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "b.jpg")
+    rows = ["x/a.jpg,real", "./x/../x/a.jpg,real", "b.jpg,fake", "link.jpg,fake"]
+    (tmp_path / "m.csv").write_text("\n".join(["path,label", *rows]))
+    found = load_dataset(tmp_path / "m.csv")
+    assert [os.path.basename(image.path) for image in found] == ["a.jpg", "b.jpg"]
+    assert any(note.startswith("2 images are named more than once") for note in found.notes)
+    (tmp_path / "m.csv").write_text("\n".join(["path,label", "x/a.jpg,real", f"{tmp_path}/x/a.jpg,fake"]))
+    with pytest.raises(D2FError, match="is labelled both real and generated") as error:
+        load_dataset(tmp_path / "m.csv")
+    assert codes(error) == ["D2F602"]
+
+
+def test_files_of_the_same_bytes_are_one_component_and_never_have_both_labels(tmp_path):
+    images = Dataset(tuple(Labelled(f"{i}.jpg", i % 2) for i in range(4)))
+    assert components(images, ["a", "b", "a", "c"]).tolist() == [0, 1, 0, 2]
+    require_one_label(images, ["a", "b", "a", "c"])
+    with pytest.raises(D2FError, match=r"1 pairs of files of the same bytes have both labels.*'0.jpg' and '3.jpg'"):
+        require_one_label(images, ["a", "b", "c", "a"])
+
+
+def test_numbers_as_labels_are_noted(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "m.csv").write_text("path,label\na.jpg,0\nb.jpg,1\n")
+    assert "labels 0 and 1 are read as 0 real, 1 generated" in load_dataset(tmp_path / "m.csv").notes
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("x.zip", b"PK\x03\x04 whatever", "it is no table"),
+        ("x.pdf", b"%PDF-1.7", "it is no table"),
+        ("m.csv", b"path;label\na.jpg;real\n", "the separator looks like ';'"),
+        ("m.csv", b"file,label\na.jpg,real\n", "no column path (columns: 'file', 'label')"),
+        ("m.csv", "path,label\na.jpg,real\n".encode("utf-16"), "it is not UTF-8 text"),
+        ("m.csv", b'path,label\na.jpg,real\n"b.jpg,real\nc.jpg,real\n', "unexpected end of data"),
+        ("m.csv", b"path,label\n,real\n", "a row has no path"),
+    ],
+)
+def test_what_is_no_manifest_says_what_is_wrong(tmp_path, name, data, words):
+    touch(tmp_path, "a.jpg")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(D2FError) as error:
+        load_dataset(tmp_path / name)
+    assert codes(error) == ["D2F605"]
+    assert words in error.value.problems[0].message
+
+
+def test_headings_may_have_capitals_and_blanks(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "m.csv").write_text("Path, Label\na.jpg, real\nb.jpg, fake\n")
+    assert load_dataset(tmp_path / "m.csv").labels.tolist() == [0, 1]

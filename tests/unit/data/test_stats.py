@@ -1,14 +1,10 @@
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from d2f import D2FError
 from d2f.data.dataset import load_dataset
 from d2f.data.facts import inspect
 from d2f.data.stats import stats, stats_lines
-from d2f.data.stats_plot import plot_stats
 
 
 @pytest.fixture
@@ -49,26 +45,7 @@ def test_lines_name_the_most_frequent_and_sum_up_the_others(folder):
     assert ["…", "1", "others", "0", "2"] in lines
 
 
-def test_the_plot_is_a_png(folder, tmp_path):
-    plot_stats(stats(inspect(load_dataset(folder))), tmp_path / "plot.png")
-    with Image.open(tmp_path / "plot.png") as drawn:
-        assert drawn.format == "PNG"
-        assert drawn.width > 1000
-
-
 def test_the_result_does_not_depend_on_threads(folder):
     one, four = (inspect(load_dataset(folder), decode=True, workers=workers) for workers in (1, 4))
     assert one == four
     assert all(each.hash is not None for each in one.looked)
-
-
-def test_without_matplotlib_the_plot_names_what_to_install(folder, tmp_path, monkeypatch):
-    for module in ("matplotlib.backends.backend_agg", "matplotlib.figure"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(D2FError, match=r"pip install 'd2f\[train\]'"):
-        plot_stats(stats(inspect(load_dataset(folder))), tmp_path / "plot.png")
-
-
-def test_a_plot_that_cannot_be_written_is_told(folder, tmp_path):
-    with pytest.raises(D2FError, match="cannot be written"):
-        plot_stats(stats(inspect(load_dataset(folder))), tmp_path / "nowhere/plot.png")

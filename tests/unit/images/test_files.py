@@ -97,9 +97,10 @@ def test_manifests_are_relative_to_themselves(tree: Path) -> None:
     (tree / "c/list.csv").write_text("label,path\nreal,d.webp\nreal,e/f.heic\nreal,\n", encoding="utf-8-sig")
     (tree / "c/list.txt").write_text("d.webp\r\n\n../gone.jpg\n/abs/olute.png\n")
     parquet.write_table(pa.table({"path": ["d.webp", None], "x": [1, 2]}), tree / "c/list.parquet")
-    assert found("c/list.csv") == ["c/d.webp", "c/e/f.heic"]
+    # A row without a path is a row with an error, not a row that is gone.
+    assert found("c/list.csv") == ["c/d.webp", "c/e/f.heic", "c/list.csv:4"]
     assert found("c/list.txt") == ["c/d.webp", "c/../gone.jpg", "/abs/olute.png"]
-    assert found("c/list.parquet") == ["c/d.webp"]
+    assert found("c/list.parquet") == ["c/d.webp", "c/list.parquet:0"]
 
 
 def test_manifest_without_paths_is_refused_at_once(tree: Path) -> None:
@@ -118,12 +119,48 @@ def test_manifest_that_breaks_off_gives_what_stands_before(tree: Path) -> None:
         assert len([next(images) for _ in range(5001)]) < 5001
 
 
+def test_folders_that_link_to_each_other_are_walked_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = "abcde"
+    for name in names:
+        Path(name).mkdir()
+        Path(name, "x.png").write_bytes(b"")
+        for other in names:
+            if other != name:
+                Path(name, f"to-{other}").symlink_to(tmp_path / other)
+    assert len(found(".")) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('path\na.jpg\n"b.jpg\nc.jpg\nd.jpg\n', "unexpected end of data"),
+        ('path,x\na.jpg,1\n"b.jpg,2\nc.jpg",3\n', "a path holds a line break"),
+        ("path;label\na.jpg;real\n", "the separator looks like ';'"),
+        ("path\na.jpg,extra\n", "more fields than the header has"),
+    ],
+)
+def test_a_list_that_is_cut_or_separated_otherwise_is_refused_before_its_first_row(
+    tree: Path, text: str, words: str
+) -> None:
+    (tree / "list.csv").write_text(text)
+    with pytest.raises(D2FError, match="D2F605") as caught:
+        list(find_images(["list.csv"]))
+    assert words in caught.value.problems[0].message
+
+
+def test_a_nul_between_names_says_so(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a.PNG\0b.jpg"))
+    with pytest.raises(D2FError, match="a path holds a NUL character"):
+        find_images(["-"])
+
+
 def test_standard_input(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("b.jpg\n\nwith space.png\r\ngone.jpg"))
     assert found("-", "z.tiff") == ["b.jpg", "with space.png", "gone.jpg", "z.tiff"]
 
 
-def test_links_are_followed_but_not_in_circles(tree: Path) -> None:
+def test_links_are_followed_and_a_folder_is_walked_once(tree: Path) -> None:
     (tree / "c/e/back").symlink_to(tree)
     (tree / "loop").symlink_to("loop")
     (tree / "album").symlink_to(tree / "c")
@@ -132,8 +169,6 @@ def test_links_are_followed_but_not_in_circles(tree: Path) -> None:
         "./album/d.webp",
         "./album/e/f.heic",
         "./b.jpg",
-        "./c/d.webp",
-        "./c/e/f.heic",
         "./z.tiff",
     ]
     assert found("**/f.heic") == ["c/e/f.heic"]

@@ -162,7 +162,7 @@ def test_the_fixed_split_is_used_where_the_recipe_asks_for_a_part(tmp_path, imag
 
 
 class Costly(Roughness):
-    """A model whose features pass through `d2f.features`, and that can be made to die on its way."""
+    """A model whose features pass through `d2f.cache`, and that can be made to die on its way."""
 
     name = "costly"
     computed = 0

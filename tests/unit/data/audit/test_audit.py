@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from d2f import D2FError
-from d2f.data.audit import audit, audit_lines
+from d2f.data.audit import audit, audit_lines, source_audit
 from d2f.data.dataset import load_dataset
 from d2f.data.facts import inspect
 from d2f.data.review import repair
@@ -18,10 +18,10 @@ def given_away(tmp_path_factory):
 
 def audited(folder):
     found = audit(inspect(load_dataset(folder), decode=True))
-    return found, {each.name: each for each in (*found.telltales, *found.history)}
+    return found, {each.name: each for each in (*found.shortcuts, *found.history)}
 
 
-def test_a_format_that_gives_the_label_away_is_told(given_away):
+def test_a_format_that_tells_the_label_is_named(given_away):
     found, of = audited(given_away)
     assert of["format"].auc == (1.0, 1.0, 1.0)
     assert of["size"].auc.value == 1.0
@@ -30,7 +30,7 @@ def test_a_format_that_gives_the_label_away_is_told(given_away):
     assert of["JPEG quality"].auc is None
     lines = list(audit_lines(found))
     assert "  format alone: AUC 1.000 [1.000, 1.000]: this set measures file formats" in lines
-    assert "  JPEG quality alone: not measured, only photographs have it" in lines
+    assert "  JPEG quality alone: only photographs have it (100% of them): this set measures JPEG qualities" in lines
     assert "alone tells the label" in lines[-1]
 
 
@@ -67,11 +67,12 @@ def test_planted_duplicates_are_found_across_labels_and_parts(tmp_path):
     shutil.copy(folder / "real/hands-1-0/2.jpg", tmp_path / "val/real/other/again.jpg")
     seen = inspect(load_dataset(tmp_path), decode=True)
     found = audit(seen)
-    assert found.twins.exact == 2
-    ((first, second, kind),) = found.twins.across_labels
+    assert found.duplicates.exact == 2
+    ((first, second, kind),) = found.duplicates.across_labels
     assert {first.rsplit("/", 1)[1], second.rsplit("/", 1)[1], kind} == {"0.jpg", "copy.jpg", "exact"}
-    ((first, second, kind),) = found.twins.across_parts
+    ((first, second, kind),) = found.duplicates.across_parts
     assert {first.rsplit("/", 1)[1], second.rsplit("/", 1)[1]} == {"2.jpg", "again.jpg"}
+    assert found.conclusion.endswith("; 1 pairs of duplicates have both labels")
     made = repair(seen, tmp_path / "out", window=64)
     assert (made.repeated, made.contradictory, len(made.images)) == (1, 2, 15)
 
@@ -92,6 +93,10 @@ def test_one_collection_a_label_is_audited_image_by_image_and_says_so(tmp_path):
     found, of = audited(tmp_path)
     assert of["format"].auc.value == 1.0
     assert "all photographs come from one collection" in found.notes[0]
+    # The bench asks the same of the same files, and is told the same.
+    said = source_audit(load_dataset(tmp_path))
+    assert (said[0], said[1]) == (found.conclusion, found.notes[0])
+    assert "format alone: AUC 1.000 [1.000, 1.000]: this set measures file formats" in said
 
 
 def test_without_a_label_there_is_nothing_to_audit(given_away):

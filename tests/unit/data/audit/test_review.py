@@ -10,7 +10,7 @@ from d2f import D2FError
 from d2f.data.dataset import Dataset, load_dataset
 from d2f.data.groups import components
 from d2f.data.review import review, write_gallery
-from tests.unit.fitting.toys import write_set
+from tests.unit.evaluate.toys import write_set
 
 
 class Noise:

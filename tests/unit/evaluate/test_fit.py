@@ -1,0 +1,155 @@
+from datetime import date
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from d2f import D2FError
+from d2f.chain.chain import load_chain
+from d2f.data.dataset import load_dataset
+from d2f.data.groups import digest, file_sha256
+from d2f.engine.local import score_images
+from d2f.engine.prefetch import prefetch
+from d2f.evaluate.fit import FitRequest, fit_chain, fit_thresholds_only
+from d2f.evaluate.fit_report import fit_lines, threshold_fit_lines
+from tests.unit.evaluate.toys import CHAIN, NoiseLevel, catalog, toy_chain, write_set
+
+QUICK = FitRequest(attacks=("jpeg:quality=60", "noise:sigma=2"), folds=3, today=date(2026, 11, 21), workers=1)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    write_set(folder)
+    return load_dataset(folder)
+
+
+@pytest.fixture(scope="module")
+def fit(images, tmp_path_factory):
+    return fit_chain(toy_chain(tmp_path_factory.mktemp("chain")), images, QUICK)
+
+
+def data(text):
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def test_the_fitted_file_holds_what_was_found_and_the_authors_words(fit, images):
+    found = data(fit.text)
+    assert fit.text.startswith(CHAIN[: CHAIN.index("combine:")])
+    assert set(found["calibrate"]) == {"noise/plain", "noise/blurred", "shy/plain"}
+    assert found["calibrate"]["noise/plain"]["with"]["slope"] < 0
+    assert set(found["combine"]["with"]["weights"]) == set(found["calibrate"])
+    assert found["combine"]["calibrate"]["use"] == "platt"
+    assert found["verdict"]["real_below"] <= found["verdict"]["generated_above"]
+    fitted = found["fitted"]
+    assert fitted["data"] == digest(images)
+    assert (fitted["images"], fitted["real"], fitted["generated"], fitted["collections"]) == (80, 40, 40, 8)
+    assert fitted["attacks"] == ["jpeg:quality=60", "noise:sigma=2"]
+
+
+def test_the_fitted_chain_loads_and_distinguishes_the_set(fit, images, tmp_path):
+    path = tmp_path / "fitted.yaml"
+    path.write_text(fit.text, "utf-8")
+    chain = load_chain(path, catalog=catalog())
+    assert chain.warnings == ()
+    from d2f.engine.judge import Judge
+
+    judge = Judge(chain.plan)
+    scored = score_images(chain.plan, prefetch(image.path for image in images))
+    rows = [judge.row(one) for one in scored]
+    found = np.array([row.probability for row in rows])
+    assert np.mean((found > 0.5) == (images.labels == 1)) > 0.75
+
+
+def test_a_fit_repeats_with_any_number_of_workers(fit, images, tmp_path):
+    from dataclasses import replace
+
+    assert fit_chain(toy_chain(tmp_path), images, replace(QUICK, workers=2)).text == fit.text
+    other = fit_chain(toy_chain(tmp_path), images, replace(QUICK, seed=1))
+    assert other.text != fit.text
+
+
+def test_refitting_a_fitted_chain_starts_anew(fit, images, tmp_path):
+    assert data(fit_chain(toy_chain(tmp_path, fit.text), images, QUICK).text) == data(fit.text)
+
+
+def test_calibrators_that_the_file_names_are_kept(images, tmp_path):
+    text = CHAIN + "calibrate:\n  noise/blurred: {use: isotonic}\n"
+    found = data(fit_chain(toy_chain(tmp_path, text), images, QUICK).text)["calibrate"]
+    assert (found["noise/blurred"]["use"], found["noise/plain"]["use"]) == ("isotonic", "platt")
+
+
+def test_the_report_says_what_was_measured(fit):
+    lines = list(fit_lines(fit))
+    assert lines[0] == "80 images: 40 real, 40 generated, 8 components, each 3 times"
+    assert any(line.startswith("noise/plain") and "falls" in line for line in lines)
+    assert sum(line.split()[0] in ("none", "jpeg:quality=60", "noise:sigma=2", "all") for line in lines if line) == 4
+    assert any(line.startswith("generated above") and "of photographs are called generated" in line for line in lines)
+
+
+def test_images_that_trained_the_weights_are_refused(images, tmp_path):
+    class Trained(NoiseLevel):
+        name = "trained"
+        trained_on = np.array([int(file_sha256(images[3].path)[:16], 16), 5], dtype=np.uint64)
+
+    text = CHAIN.replace("id: noise, use: noise-level", "id: noise, use: trained")
+    with pytest.raises(D2FError) as error:
+        fit_chain(toy_chain(tmp_path, text, True, Trained), images, QUICK)
+    (problem,) = error.value.problems
+    assert problem.code == "D2F604"
+    assert problem.message == f"1 of 80 images trained the weights of 'noise', such as {images[3].path}"
+    from dataclasses import replace
+
+    fit = fit_chain(toy_chain(tmp_path, text, True, Trained), images, replace(QUICK, allow_overlap=True))
+    assert len(fit.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("keep", "words"),
+    [(lambda s: s.labels == 0, "there are no generated images"), (lambda s: [*range(8)], "at least 10")],
+)
+def test_too_few_images_of_a_label(images, tmp_path, keep, words):
+    with pytest.raises(D2FError, match=words) as error:
+        fit_chain(toy_chain(tmp_path), images.select(keep(images)), QUICK)
+    assert error.value.problems[0].code == "D2F603"
+
+
+def test_one_collection_is_too_few(tmp_path):
+    write_set(tmp_path / "set", 12, collections=1)
+    with pytest.raises(D2FError, match="come from one collection"):
+        fit_chain(toy_chain(tmp_path), load_dataset(tmp_path / "set"), QUICK)
+
+
+def test_a_damaged_file_costs_itself_and_is_told(images, tmp_path):
+    write_set(tmp_path / "set", 30)
+    (tmp_path / "set/real/hands0/0.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    fit = fit_chain(toy_chain(tmp_path), load_dataset(tmp_path / "set"), QUICK)
+    assert data(fit.text)["fitted"]["images"] == 59
+    assert any("1 images could not be read" in line and "D2F304" in line for line in fit_lines(fit))
+
+
+def test_thresholds_alone_are_refitted_and_the_rest_stays(fit, tmp_path):
+    write_set(tmp_path / "own", 30, seed=9)
+    chain = toy_chain(tmp_path, fit.text, refit=False)
+    found = fit_thresholds_only(
+        chain, load_dataset(tmp_path / "own"), FitRequest(attacks=(), protocol="as-found", today=date(2026, 12, 1))
+    )
+    before, after = data(fit.text), data(found.text)
+    assert after["calibrate"] == before["calibrate"]
+    assert after["combine"] == before["combine"]
+    assert after["verdict"] != before["verdict"]
+    assert after["fitted"]["data"] == before["fitted"]["data"]
+    assert after["fitted"]["thresholds"]["images"] == 60
+    assert toy_chain(tmp_path, found.text, refit=False).file.fitted.thresholds.protocol == "as-found"
+    lines = list(threshold_fit_lines(found))
+    assert lines[0].startswith("60 images: 30 real, 30 generated")
+    assert any(line.startswith("real below") and "[" in line for line in lines)
+
+
+def test_thresholds_alone_need_a_fitted_chain_and_both_labels(fit, images, tmp_path):
+    with pytest.raises(D2FError) as error:
+        fit_thresholds_only(toy_chain(tmp_path, CHAIN, refit=False), images, QUICK)
+    assert error.value.problems[0].code == "D2F127"
+    with pytest.raises(D2FError) as error:
+        fit_thresholds_only(toy_chain(tmp_path, fit.text, refit=False), images.select(images.labels == 1), QUICK)
+    assert error.value.problems[0].code == "D2F603"
