@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from d2f.evaluate.bench_figures import FIGURES
-from d2f.evaluate.bench_systems import CORE, FULL
+from d2f.evaluate.attacks import CORE, FULL
+from d2f.metrics.figures import FIGURES
 
 from d2f.data.dataset import load_dataset
 from tests.docs.pages import DOCS

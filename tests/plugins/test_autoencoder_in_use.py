@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from d2f.evaluate.bench_systems import CORE, lay_out
+from d2f.evaluate.attacks import CORE, attack_set
 from d2f_autoencoder.records import DECODER, ENCODER
 from PIL import Image
 
@@ -105,12 +105,12 @@ def test_the_kit_on_small_pictures(weights: None, monkeypatch: pytest.MonkeyPatc
 
 class TestBench:
     def test_a_row_of_its_own_where_the_weights_are(self, weights: None) -> None:
-        laid = lay_out("core", (), Catalog.discover())
+        laid = attack_set("core", (), Catalog.discover())
         assert [attack.name for attack in laid.attacks] == [*CORE, "autoencoder"]
         assert (laid.apart, laid.notes) == ({"autoencoder"}, ())
 
     def test_a_note_where_they_are_not(self, cache: Path) -> None:
-        laid = lay_out("core", (), Catalog.discover())
+        laid = attack_set("core", (), Catalog.discover())
         assert [attack.name for attack in laid.attacks] == [*CORE]
         assert laid.notes == (f"no row for 'autoencoder': {ABSENT}",)
 
@@ -125,7 +125,7 @@ class TestBench:
         arguments = ["--data", str(tmp_path / "set"), "--protocol", "as-found", "--draws", "20"]
         assert main(["bench", str(tmp_path / "toy.yaml"), *arguments, "-o", str(tmp_path / "out")]) == Exit.OK
         result = json.loads((tmp_path / "out" / "bench.json").read_text("utf-8"))
-        rows = [attack["name"] for attack in result["attacks"] if attack["apart"]]
+        rows = [attack["name"] for attack in result["attacks"] if attack["optional"]]
         note = f"no row for 'autoencoder': {ABSENT}"
         lines = capsys.readouterr().out.splitlines()
         if here:
