@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
+from d2f.data.dataset import load_dataset
 from d2f.evaluate.attacks import CORE, FULL
 from d2f.metrics.figures import FIGURES
-
-from d2f.data.dataset import load_dataset
 from tests.docs.pages import DOCS
 from tests.unit.evaluate.bench_toys import bench, chain
 from tests.unit.evaluate.toys import write_set

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from d2f.evaluate.attacks import CORE, attack_set
 from d2f_autoencoder.records import DECODER, ENCODER
 from PIL import Image
 
@@ -21,6 +20,7 @@ from d2f import Exit
 from d2f.cli.main import main
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import components
+from d2f.evaluate.attacks import CORE, attack_set
 from d2f.plugins.catalog import Catalog
 from d2f.testing import check_common as resources
 from d2f.testing import check_detector as quiet
@@ -105,14 +105,14 @@ def test_the_kit_on_small_pictures(weights: None, monkeypatch: pytest.MonkeyPatc
 
 class TestBench:
     def test_a_row_of_its_own_where_the_weights_are(self, weights: None) -> None:
-        laid = attack_set("core", (), Catalog.discover())
-        assert [attack.name for attack in laid.attacks] == [*CORE, "autoencoder"]
-        assert (laid.apart, laid.notes) == ({"autoencoder"}, ())
+        chosen = attack_set("core", (), Catalog.discover())
+        assert [attack.name for attack in chosen.attacks] == [*CORE, "autoencoder"]
+        assert (chosen.optional, chosen.notes) == ({"autoencoder"}, ())
 
     def test_a_note_where_they_are_not(self, cache: Path) -> None:
-        laid = attack_set("core", (), Catalog.discover())
-        assert [attack.name for attack in laid.attacks] == [*CORE]
-        assert laid.notes == (f"no row for 'autoencoder': {ABSENT}",)
+        chosen = attack_set("core", (), Catalog.discover())
+        assert [attack.name for attack in chosen.attacks] == [*CORE]
+        assert chosen.notes == (f"no row for 'autoencoder': {ABSENT}",)
 
     @pytest.mark.parametrize("here", [True, False], ids=["here", "absent"])
     def test_the_report(
