@@ -21,8 +21,7 @@ from d2f.models.config import (
     resnet_shape,
     vgg_shape,
 )
-from d2f.models.published import Published, from_published
-from d2f.models.published_resnet import resnet_arrays
+from d2f.models.published import Published, from_published, resnet_arrays
 from d2f.models.published_vit import Layout, vit_arrays
 from d2f.models.resnet import ResNet
 from d2f.models.vgg import VGG, SmallVGG

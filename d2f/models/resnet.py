@@ -1,4 +1,4 @@
-"""Means of a map over a grid of a given size, whatever the map's own."""
+"""Residual networks, and what they share with the VGG family."""
 
 from __future__ import annotations
 
@@ -14,7 +14,37 @@ from d2f.models.config import Normalisation, ResNetShape, Stage
 BOTTLENECK_EXPANSION = 4
 
 
-class ResNet(nn.Module):
+class Classifier(nn.Module):
+    """What the networks share: pixels normalised, cut into pieces in training, and the head's logits."""
+
+    normalise: Normalisation | None
+    head: nn.Linear
+
+    def features(self, x: mx.array) -> mx.array:
+        """Return what the head sees, (n, channels), of pictures (n, height, width, 3) in [0, 1]."""
+        raise NotImplementedError
+
+    def _pieces(self, x: mx.array) -> Any:
+        x = x if self.normalise is None else self.normalise(x)
+        return split(x) if self.training else x
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """Return the logits of pictures.
+
+        Parameters
+        ----------
+        x : mlx.core.array, shape (n, height, width, 3), float32
+            In [0, 1].
+
+        Returns
+        -------
+        mlx.core.array, shape (n,) for one logit, otherwise (n, logits)
+        """
+        logits: mx.array = self.head(self.features(x))
+        return logits.squeeze(-1) if logits.shape[-1] == 1 else logits
+
+
+class ResNet(Classifier):
     """A residual network for pictures of any size.
 
     Parameters
@@ -46,34 +76,17 @@ class ResNet(nn.Module):
         self.stages, width = _stages(shape)
         self.head = nn.Linear(width, shape.logits)
         for module in self.modules():
-            _start(module)
+            start_convolution(module)
 
     def features(self, x: mx.array) -> mx.array:
         """Return the means over the last map, (n, channels), of pictures (n, height, width, 3)."""
-        x = x if self.normalise is None else self.normalise(x)
-        pieces: Any = split(x) if self.training else x
-        pieces = relu(self.stem_norm(self.stem(pieces)))
+        pieces = relu(self.stem_norm(self.stem(self._pieces(x))))
         if self.pool is not None:
             pieces = self.pool(pieces)
         for stage in self.stages:
             for block in stage:
                 pieces = block(pieces)
         return join(pieces).mean((1, 2))
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """Return the logits of pictures.
-
-        Parameters
-        ----------
-        x : mlx.core.array, shape (n, height, width, 3), float32
-            In [0, 1].
-
-        Returns
-        -------
-        mlx.core.array, shape (n,) for one logit, otherwise (n, logits)
-        """
-        logits: mx.array = self.head(self.features(x))
-        return logits.squeeze(-1) if logits.shape[-1] == 1 else logits
 
 
 class BasicBlock(nn.Module):
@@ -173,7 +186,7 @@ def _shortcut(channels: int, out: int, stride: int, shape: ResNetShape) -> nn.Mo
     return (Projection if shape.shortcut == "projection" else Padding)(channels, out, stride)
 
 
-def _start(module: nn.Module) -> None:
+def start_convolution(module: nn.Module) -> None:
     """Draw a convolution's weights with variance 2 / (kernel area * channels out): He et al. 2015, arXiv:1502.01852."""
     if isinstance(module, nn.Conv2d):
         out, *kernel, _ = module.weight.shape

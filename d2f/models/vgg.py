@@ -1,4 +1,4 @@
-"""A small VGG-like network for pictures of 28 x 28 pixels."""
+"""The VGG family, and a small VGG-like network for pictures of 28 x 28 pixels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from d2f.layers import BatchNorm, Conv2d, MaxPool2d, join, relu, split
+from d2f.layers import BatchNorm, Conv2d, MaxPool2d, join, relu
 from d2f.models.config import Normalisation, VGGShape
-from d2f.models.resnet import grid_average
+from d2f.models.resnet import Classifier, grid_average, start_convolution
 
 
-class VGG(nn.Module):
+class VGG(Classifier):
     """A VGG network for pictures of 32 x 32 pixels or more.
 
     Parameters
@@ -48,31 +48,19 @@ class VGG(nn.Module):
 
     def features(self, x: mx.array) -> mx.array:
         """Return what the head sees, (n, hidden[-1]), of pictures (n, height, width, 3)."""
-        x = x if self.normalise is None else self.normalise(x)
-        pieces: Any = split(x) if self.training else x
-        for block in self.blocks:
-            for convolution in block:
-                pieces = convolution(pieces)
-            pieces = self.pool(pieces)
+        pieces = _through(self.blocks, self.pool, self._pieces(x))
         y = grid_average(join(pieces), self.grid).reshape(x.shape[0], -1)
         for linear in self.hidden:
             y = self.dropout(relu(linear(y)))
         return y
 
-    def __call__(self, x: mx.array) -> mx.array:
-        """Return the logits of pictures.
 
-        Parameters
-        ----------
-        x : mlx.core.array, shape (n, height, width, 3), float32
-            In [0, 1].
-
-        Returns
-        -------
-        mlx.core.array, shape (n,) for one logit, otherwise (n, logits)
-        """
-        logits: mx.array = self.head(self.features(x))
-        return logits.squeeze(-1) if logits.shape[-1] == 1 else logits
+def _through(blocks: list[list[Convolution]], pool: MaxPool2d, pieces: Any) -> Any:
+    for block in blocks:
+        for convolution in block:
+            pieces = convolution(pieces)
+        pieces = pool(pieces)
+    return pieces
 
 
 class Convolution(nn.Module):
@@ -92,14 +80,11 @@ class Convolution(nn.Module):
 
 def _start(module: nn.Module) -> None:
     """Draw convolutions as He et al. 2015 (arXiv:1502.01852) do, linear layers normal with deviation 0.01."""
-    if isinstance(module, nn.Conv2d):
-        out, *kernel, _ = module.weight.shape
-        deviation = (2 / (kernel[0] * kernel[1] * out)) ** 0.5
-    elif isinstance(module, nn.Linear):
-        deviation = 0.01
-    else:
+    if not isinstance(module, nn.Conv2d | nn.Linear):
         return
-    module.weight = deviation * mx.random.normal(module.weight.shape)
+    start_convolution(module)
+    if isinstance(module, nn.Linear):
+        module.weight = 0.01 * mx.random.normal(module.weight.shape)
     module.bias = mx.zeros(module.bias.shape)
 
 
@@ -107,7 +92,7 @@ WIDTHS = (32, 64, 128)
 HIDDEN = (1024, 800)
 
 
-class SmallVGG(nn.Module):
+class SmallVGG(Classifier):
     """Three blocks of two 3x3 convolutions with batch norm, then 128-1024-800-logits with batch norm and dropout.
 
     After each block stands a maximum of kernel 4 and stride 4 in ceil mode, so that a picture of 28 pixels becomes
@@ -146,31 +131,11 @@ class SmallVGG(nn.Module):
 
     def features(self, x: mx.array) -> mx.array:
         """Return what the head sees, (n, 800), of pictures (n, height, width, 3)."""
-        x = x if self.normalise is None else self.normalise(x)
-        pieces: Any = split(x) if self.training else x
-        for block in self.blocks:
-            for convolution in block:
-                pieces = convolution(pieces)
-            pieces = self.pool(pieces)
+        pieces = _through(self.blocks, self.pool, self._pieces(x))
         y = join(pieces).mean((1, 2))
         for layer in self.hidden:
             y = layer(y)
         return y
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """Return the logits of pictures.
-
-        Parameters
-        ----------
-        x : mlx.core.array, shape (n, height, width, 3), float32
-            In [0, 1].
-
-        Returns
-        -------
-        mlx.core.array, shape (n,) for one logit, otherwise (n, logits)
-        """
-        logits: mx.array = self.head(self.features(x))
-        return logits.squeeze(-1) if logits.shape[-1] == 1 else logits
 
 
 class Hidden(nn.Module):

@@ -18,9 +18,9 @@ def d2f_detectors() -> Sequence[type[Detector]]:
 @hookimpl
 def d2f_trainables() -> Sequence[type[GradientTrainable]]:
     """Return what `d2f train` fits for it."""
-    from d2f_resnet.trainable import ResNetTrainable
+    from d2f_resnet.trainable import ResNetTrainable, VGGTrainable
 
-    return [ResNetTrainable]
+    return [ResNetTrainable, VGGTrainable]
 
 
 @hookimpl

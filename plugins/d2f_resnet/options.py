@@ -32,6 +32,20 @@ class NetworkOptions(BaseModel):
     )
 
 
+class VGGOptions(BaseModel):
+    """A VGG network; recipes give them under `with`, and weights files carry them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    depth: Literal["small", 11, 13, 16, 19] = Field(
+        default=16, description="Layers with weights; `small` is a network of eight for tiles of about 28 pixels."
+    )
+    batch_norm: bool = Field(default=True, description="Batch norm after every convolution; `small` always has it.")
+    dropout: float = Field(default=0.5, ge=0.0, lt=1.0, description="After each hidden layer.")
+    logits: Literal[1, 2] = Field(default=1, description="1 for binary cross entropy, 2 for cross entropy.")
+    normalise: Literal["imagenet"] | None = Field(default=None, description="As of `resnet`.")
+
+
 class DetectorOptions(BaseModel):
     """What the detector is told."""
 

@@ -15,6 +15,7 @@ from d2f_resnet.stage import ResNetDetector
 
 from d2f import D2FError, Tiles
 from d2f.models import arrays_of, parameter_count
+from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.testing import check_stage
 from d2f.train.read import read_recipe
@@ -132,3 +133,33 @@ def test_a_trained_detector_keeps_its_contract(tmp_path: Path) -> None:
     path = write(tmp_path / "w.safetensors", network(stem="early"), stem="early")
     report = check_stage(ResNetDetector, kind="detector", options={"weights": str(path), "tile": 32})
     assert not report.failed
+
+
+@pytest.mark.parametrize(
+    ("trainable", "options", "tile"),
+    [
+        *(("resnet", {"depth": depth}, 32) for depth in (20, 32, 44, 56, 110, 18, 34, 50)),
+        ("resnet", {"depth": 20, "residual": False, "stem": "early"}, 32),
+        ("resnet", {"depth": 18, "residual": False, "logits": 2, "normalise": "imagenet"}, 32),
+        ("vgg", {"depth": "small"}, 28),
+        *(("vgg", {"depth": depth, "batch_norm": depth < 16}, 32) for depth in (11, 13, 16, 19)),
+    ],
+)
+def test_every_family_is_trainable_and_its_weights_are_a_detectors(
+    tmp_path: Path, trainable: str, options: dict[str, Any], tile: int
+) -> None:
+    import mlx.core as mx
+
+    stage = build(Catalog.discover(), "trainable", trainable, options)
+    network = stage.build()
+    network.eval()
+    facts = {"trainable": trainable, "options": json.dumps(options), "tile": str(tile)}
+    write_weights(tmp_path / "w.safetensors", arrays_of(network), facts)
+    detector = build(
+        Catalog.discover(), "detector", "resnet", {"weights": str(tmp_path / "w.safetensors"), "tile": tile}
+    )
+    detector.load()
+    tiles = np.random.default_rng(0).integers(0, 256, (2, tile, tile, 3), np.uint8)
+    logits = np.array(network(mx.array(tiles).astype(mx.float32) / 255.0))
+    expected = logits if logits.ndim == 1 else logits[:, 1] - logits[:, 0]
+    assert np.allclose(detector.score(tiles), expected, atol=1e-3 * max(1.0, np.abs(expected).max()))

@@ -13,8 +13,7 @@ import numpy as np
 
 from d2f.models import VGG, ResNet, SmallVGG, VGGShape, build_model, from_published, load_arrays, resnet_shape
 from d2f.models.config import VGG_DEPTHS, shapes
-from d2f.models.published import COUNTER
-from d2f.models.published_vgg import vgg_arrays
+from d2f.models.published import COUNTER, vgg_arrays
 from tests.unit.models import numpy_forward, state_dicts
 from tests.unit.models.seeded import Array, pictures, state_dict
 

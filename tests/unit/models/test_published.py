@@ -7,7 +7,7 @@ import pytest
 
 from d2f import D2FError, Exit
 from d2f.models import ResNetConfig, VGGConfig, from_published
-from d2f.models.published_vgg import vgg_arrays
+from d2f.models.published import vgg_arrays
 from tests.unit.models import state_dicts
 from tests.unit.models.seeded import Array, state_dict, tensor
 
