@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
@@ -154,11 +157,45 @@ class Row:
     error: Failure | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row as plain data, keys in the order of the row format; tile scores are left out."""
-        row: dict[str, Any] = _plain(self)
+        """Return the row as plain data, keys in the order of the row format; tile scores are left out.
+
+        A path that is not UTF-8 has U+FFFD for each byte that is not, and its bytes in `path_bytes`, as base64.
+        """
+        row: dict[str, Any] = {"path": encodable(self.path), "path_bytes": path_bytes(self.path)}
+        row |= {name: value for name, value in _plain(self).items() if name != "path"}
         for member in row["stages"]:
             del member["tiles"]
         return row
+
+
+_ESCAPED = re.compile("[\ud800-\udfff]")
+
+
+def encodable(text: str) -> str:
+    r"""Return text as UTF-8 can hold it: U+FFFD stands for each byte of a file name that is not UTF-8.
+
+    >>> encodable("caf\udce9.jpg")
+    'caf\ufffd.jpg'
+    """
+    return text if text.isascii() else _ESCAPED.sub("\ufffd", text)
+
+
+def path_bytes(path: str) -> str | None:
+    r"""Return a path's bytes as base64 where they are not UTF-8, else None.
+
+    >>> path_bytes("caf\udce9.jpg"), path_bytes("café.jpg")
+    ('Y2Fm6S5qcGc=', None)
+    """
+    return b64encode(os.fsencode(path)).decode() if encodable(path) != path else None
+
+
+def path_of(path: str, encoded: str | None) -> str:
+    r"""Return the path that opens the file, of a written row's `path` and `path_bytes`.
+
+    >>> path_of("caf\ufffd.jpg", "Y2Fm6S5qcGc=")
+    'caf\udce9.jpg'
+    """
+    return os.fsdecode(b64decode(encoded)) if encoded else path
 
 
 def _plain(part: Any) -> Any:

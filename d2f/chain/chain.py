@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from d2f.engine.local import LocalEngine
     from d2f.engine.plan import Plan
     from d2f.images.read import Bounds
+    from d2f.images.walk import Listing
     from d2f.plugins.catalog import Catalog
 
 
@@ -87,6 +89,7 @@ class Chain:
         bounds: Bounds | None = None,
         only: Callable[[str], bool] | None = None,
         on_event: Callable[[StageFinished], object] | None = None,
+        listing: Listing | None = None,
     ) -> Iterator[Row]:
         """Score images and judge them.
 
@@ -102,11 +105,15 @@ class Chain:
             Called with each path that was found, in order; where it returns False, the file is left out.
         on_event : callable, optional
             Called after every stage that has finished, besides the plugins that observe.
+        listing : d2f.images.walk.Listing, optional
+            Is filled with what was passed over in folders and named twice; without one, a `UserWarning` at the end
+            says so.
 
         Returns
         -------
         iterator of Row
-            One for each file, in order, as they are ready. A file that cannot be read has its row too.
+            One for each file, in order, as they are ready. A file that cannot be read has its row too; one that is
+            named twice has one row.
 
         Raises
         ------
@@ -124,14 +131,17 @@ class Chain:
         from d2f.engine.judge import Judge
         from d2f.engine.local import LocalEngine
         from d2f.images.files import find_images
+        from d2f.images.walk import Listing
 
         named = self.images if paths is None else (paths,) if isinstance(paths, str | os.PathLike) else paths
-        found = find_images([os.fspath(path) for path in named]) if paths is None or named else iter(())
+        met = listing if listing is not None else Listing()
+        found = find_images([os.fspath(path) for path in named], met) if paths is None or named else iter(())
         observe = self._observer(on_event)
         engine = LocalEngine(self.plan, workers, observe)
         engine.load()
         judge = Judge(self.plan, observe)
-        return self._rows(engine, judge, filter(only, found) if only is not None else found, bounds, observe)
+        rows = self._rows(engine, judge, filter(only, found) if only is not None else found, bounds, observe)
+        return rows if listing is not None else _with_warnings(rows, met)
 
     def _rows(
         self,
@@ -153,6 +163,14 @@ class Chain:
             self.catalog.notify(event)
 
         return observe
+
+
+def _with_warnings(rows: Iterator[Row], listing: Listing) -> Iterator[Row]:
+    """Yield the rows; then warn of what the search left out, hidden files excepted."""
+    yield from rows
+    del listing.passed_over["hidden"]
+    for line in listing.lines():
+        warnings.warn(line, stacklevel=2)
 
 
 def load_chain(

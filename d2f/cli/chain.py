@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -23,8 +24,12 @@ from d2f.cli.main import (
     rows_only,
 )
 from d2f.cli.options import ALLOW_MISSING, Destination, Quantity
+from d2f.files import require_new_file, write_whole
+from d2f.images.files import STANDARD_INPUT, find_images
+from d2f.images.walk import Listing, location
 from d2f.output import Done, Format, Head, Summary, Writer
 from d2f.output.append import guarded
+from d2f.output.columns import printable
 from d2f.progress import BackgroundCount, Progress
 
 if TYPE_CHECKING:
@@ -67,7 +72,11 @@ FORMATS = ("table", "jsonl", "csv", "parquet")
 @click.option("--max-bytes", type=Quantity(), metavar="N", help="Refuse larger files. Default: 640Mi.")
 @click.option("--max-pixels", type=Quantity(), metavar="N", help="Refuse larger images. Default: 128Mi.")
 @ALLOW_MISSING
-@click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
+@click.option(
+    "--all-files", is_flag=True, help="Take every file of a folder, whatever its ending; hidden ones excepted."
+)
+@click.option("--summary", metavar="FILE", help="Also write the summary's counts to FILE, as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, and of the summary only the caveats.")
 @click.option("--progress/--no-progress", default=None, help="Default: where stderr is a terminal.")
 @click.pass_context
 def run(
@@ -83,14 +92,16 @@ def run(
     max_bytes: int | None,
     max_pixels: int | None,
     allow_missing: bool,
+    all_files: bool,
+    summary: str | None,
     quiet: bool,
     progress: bool | None,
 ) -> int:
     """Score images with CHAIN, one row each.
 
-    A folder is searched through all its levels for images. A manifest is a .csv or .parquet file with a column
-    `path`, or a .txt with a path a line; - reads such lines from standard input. With nothing named, the images
-    that the chain file names are taken.
+    A folder is searched through all its levels for images; what is passed over is counted. A manifest is a .csv or
+    .parquet file with a column `path`, or a .txt with a path a line; - reads such lines from standard input. An image
+    that is named twice has one row. With nothing named, the images that the chain file names are taken.
 
     \b
     Exit code 0    every image was scored
@@ -108,11 +119,14 @@ def run(
     bounds = Bounds(**{name: most for name, most in named.items() if most is not None})
     if progress is None:
         progress = sys.stderr.isatty() and not quiet
+    if summary is not None:
+        require_new_file(summary, overwrite or resume)
     with rows_only() as stdout:
         destination = Destination.of(output, format, resume, overwrite, stdout)
         loaded = load_chain(chain, allow_missing=allow_missing)
         print_problems(loaded.warnings)
-        request = RunRequest(images or _named_in_file(loaded, chain), bounds, workers, quiet, progress)
+        named = images or _named_in_file(loaded, chain)
+        request = RunRequest(named, bounds, workers, all_files, summary, quiet, progress)
         return RunRows(loaded, request, destination).finish(ctx)
 
 
@@ -123,6 +137,8 @@ class RunRequest:
     images: Sequence[str]
     bounds: Bounds
     workers: int | None
+    all_files: bool
+    summary: str | None
     quiet: bool
     progress: bool
 
@@ -143,7 +159,7 @@ class RunRows:
     def __init__(self, chain: Chain, request: RunRequest, destination: Destination) -> None:
         self._chain, self._request, self._destination = chain, request, destination
         self._head = Head.of(chain.name, chain.digest, chain.plan.members)
-        self._done, self._summary = Done(), Summary(self._head)
+        self._done, self._summary, self._listing = Done(), Summary(self._head), Listing(request.all_files)
         self._console = destination.console()
         self._begun = time.monotonic()
 
@@ -188,13 +204,15 @@ class RunRows:
 
     def _rows(self) -> Any:
         given = self._request
-        return self._chain.run(given.images, workers=given.workers, bounds=given.bounds, only=self._is_due)
+        return self._chain.run(
+            given.images, workers=given.workers, bounds=given.bounds, only=self._is_due, listing=self._listing
+        )
 
     def _is_due(self, path: str) -> bool:
-        return not self._done.take(path)
+        return not self._done or location(path) not in self._done
 
     def _seen(self, row: Row) -> None:
-        self._done.add(row.path)
+        self._done.add(location(row.path))
         self._summary.add(row, earlier=True)
 
     def _progress(self) -> Progress:
@@ -202,22 +220,28 @@ class RunRows:
 
     def _count(self, progress: Progress) -> BackgroundCount:
         """Count the images meanwhile, where they can be listed twice."""
-        from d2f.images.files import STANDARD_INPUT, find_images
-
-        listed = () if STANDARD_INPUT in self._request.images else self._request.images
-        return BackgroundCount(
-            lambda: find_images(listed), lambda total: progress.update(total=total) if listed else None
-        )
+        listed, all_files = self._request.images, self._request.all_files
+        if STANDARD_INPUT in listed:
+            return BackgroundCount(lambda: (), lambda total: None)
+        return BackgroundCount(lambda: find_images(listed, Listing(all_files)), lambda n: progress.update(total=n))
 
     def _report(self, ended: bool = True) -> None:
+        seconds = time.monotonic() - self._begun
+        if self._request.summary is not None:
+            counts = {**self._summary.counts(seconds, ended), "passed_over": dict(self._listing.passed_over)}
+            counts["repeated"] = self._listing.repeated
+            write_whole(self._request.summary, json.dumps(counts, indent=1, ensure_ascii=False) + "\n")
+        search = self._listing.lines()
         if self._request.quiet:
-            return
-        lines = self._summary.lines(time.monotonic() - self._begun, self._destination.name, ended)
-        if self._destination.path is None:
-            click.echo("\n".join(lines), err=True)
+            lines = [*search, *self._summary.caveats()]
+        else:
+            lines = list(self._summary.lines(seconds, self._destination.name, ended, search))
+        if self._request.quiet or self._destination.path is None:
+            for line in lines:
+                click.echo(printable(line), err=True)
             return
         with guarded(self._destination.stream):
-            click.echo("\n".join(lines), file=self._destination.stream)
+            click.echo("\n".join(map(printable, lines)), file=self._destination.stream)
 
     def _how_to_go_on(self, ctx: click.Context) -> str:
         if not self._destination.resumable:
@@ -270,8 +294,6 @@ def schema() -> None:
       d2f chain schema > chain.schema.json
       # yaml-language-server: $schema=chain.schema.json      <- the first line of the chain file
     """
-    import json
-
     from d2f.chain.model import chain_schema
     from d2f.plugins.catalog import Catalog
 

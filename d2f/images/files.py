@@ -1,153 +1,18 @@
-"""Images found: one walk over folders, globs, one reader of manifests, lists on standard input."""
+"""Images found by what a user names: files, folders, globs, manifests (one reader for all), standard input."""
 
 from __future__ import annotations
 
 import csv
-import heapq
 import os
-import re
+import stat
 import sys
 from collections.abc import Iterator, Sequence
-from fnmatch import translate
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from d2f.api.errors import D2FError, Place, Problem
-from d2f.images.formats import SUFFIXES
-
-AT_ONCE = 65_536
-"""How many names of one folder are held at a time; a larger folder is read again for the next ones."""
-
-Entry = tuple[str, bool]
-"""A name and whether it is a folder (or a link to one)."""
-
-
-def walk(folder: str) -> Iterator[str]:
-    """Yield the images below a folder by suffix, depth first, in the order of names.
-
-    Names that begin with a dot are left out. Links are followed; a folder that several of them lead to is walked once.
-    A folder that cannot be listed is yielded itself, so that the loss is seen as a row with an error.
-    """
-    visited = {_identity(folder)}
-    levels = [(folder, entries(folder))]
-    while levels:
-        here, names = levels[-1]
-        try:
-            name, is_folder = next(names, (None, False))
-        except OSError:
-            levels.pop()
-            yield here
-            continue
-        if name is None:
-            levels.pop()
-        elif is_folder:
-            below = os.path.join(here, name)
-            identity = _identity(below)
-            if identity not in visited or identity == UNKNOWN:
-                visited.add(identity)
-                levels.append((below, entries(below)))
-        elif has_image_suffix(name):
-            yield os.path.join(here, name)
-
-
-def entries(folder: str, at_once: int = AT_ONCE) -> Iterator[Entry]:
-    """Yield a folder's visible names in order, each with whether it is a folder."""
-    last = ""
-    while True:
-        with os.scandir(folder) as listing:
-            later = ((entry.name, _is_folder(entry)) for entry in listing if _is_next(entry.name, last))
-            part = heapq.nsmallest(at_once, later)
-        yield from part
-        if len(part) < at_once:
-            return
-        last = part[-1][0]
-
-
-def has_image_suffix(name: str) -> bool:
-    """Whether a file's suffix is one that d2f picks from folders."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
-
-
-def _is_next(name: str, last: str) -> bool:
-    return name > last and not name.startswith(".")
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads in a circle
-        return False
-
-
-UNKNOWN = (-1, -1)
-
-
-def _identity(folder: str) -> tuple[int, int]:
-    try:
-        status = os.stat(folder)
-    except OSError:
-        return UNKNOWN
-    return (status.st_dev, status.st_ino)
-
-
-_MAGIC = re.compile(r"[*?\[]")
-
-
-def is_glob(path: str) -> bool:
-    """Whether a path holds a wildcard."""
-    return _MAGIC.search(path) is not None
-
-
-def match(pattern: str) -> Iterator[str]:
-    """Yield the images that a pattern matches.
-
-    A pattern that names a suffix (``*.dat``) takes every file that it matches, another one those of a
-    known suffix. A folder that it matches is walked, unless ``**`` reaches into it anyway. A wildcard
-    matches no leading dot.
-    """
-    parts = pattern.split(os.sep)
-    fixed = next(index for index, part in enumerate(parts) if is_glob(part))
-    base = os.sep.join(parts[:fixed]) + (os.sep if fixed else "")
-    parts = [part for part in parts[fixed:] if part]
-    any_suffix = bool(re.search(r"\.\w+$", parts[-1]))
-    for path, is_folder in _match(base, parts):
-        if not is_folder:
-            if any_suffix or has_image_suffix(path):
-                yield path
-        elif "**" not in parts:
-            yield from walk(path)
-
-
-def _match(base: str, parts: list[str]) -> Iterator[tuple[str, bool]]:
-    """Yield what `parts` match below `base`, which is empty or ends in a separator."""
-    first, rest = parts[0], parts[1:]
-    if first == "**":
-        yield from _match_any_depth(base, rest or ["*"])
-        return
-    wanted = re.compile(translate(first)).fullmatch
-    for name, is_folder in _listed(base):
-        if not wanted(name):
-            continue
-        if not rest:
-            yield base + name, is_folder
-        elif is_folder:
-            yield from _match(base + name + os.sep, rest)
-
-
-def _match_any_depth(base: str, rest: list[str]) -> Iterator[tuple[str, bool]]:
-    yield from _match(base, rest)
-    for name, is_folder in _listed(base):
-        # A link to a folder could lead back up; `**` goes down real folders only.
-        if is_folder and not os.path.islink(base + name):
-            yield from _match_any_depth(base + name + os.sep, rest)
-
-
-def _listed(base: str) -> Iterator[tuple[str, bool]]:
-    try:
-        yield from entries(base or os.curdir)
-    except OSError:
-        return
-
+from d2f.api.rows import encodable
+from d2f.images.walk import Listing, is_glob, match, walk
 
 COLUMN = "path"
 """The column that holds paths."""
@@ -163,7 +28,7 @@ def is_manifest(path: str) -> bool:
 def open_manifest(path: str) -> Iterator[str]:
     """Yield the paths that a manifest lists, relative ones joined to its folder, row by row.
 
-    A row without a path is yielded as ``MANIFEST:LINE``, so that the loss is seen as a row with an error. A table that
+    A row without a path is yielded as ``MANIFEST:LINE`` (in Parquet the row's number), so that the loss is seen as a row with an error. A table that
     is damaged anywhere is refused before its first row.
     """
     if path.lower().endswith(".txt"):
@@ -177,9 +42,9 @@ def open_manifest(path: str) -> Iterator[str]:
 
 def _listed_paths(path: str, rows: Iterator[tuple[int, str]]) -> Iterator[str]:
     folder = os.path.dirname(path)
-    for line, name in rows:
+    for number, (line, name) in enumerate(rows, 1):
         if not name:
-            yield f"{path}:{line}"
+            yield f"{path}:{line or number}"
             continue
         found = os.path.join(folder, name)
         require_one_line(found, path, line)
@@ -290,20 +155,26 @@ def unreadable(path: str, why: str, line: int) -> D2FError:
 
 
 def read_lines() -> Iterator[str]:
-    """Yield the paths on standard input, one a line, blank lines left out."""
-    for line, text in enumerate(sys.stdin, 1):
+    """Yield the paths on standard input, one a line, blank lines left out; bytes that are not UTF-8 are escaped."""
+    source = getattr(sys.stdin, "buffer", None)
+    for line, text in enumerate(sys.stdin if source is None else map(os.fsdecode, source), 1):
         if name := text.rstrip("\r\n"):
             require_one_line(name, "standard input", line)
             yield name
 
 
 def _read_text(path: str) -> Iterator[tuple[int, str]]:
+    folder = os.path.dirname(path)
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             for line, text in enumerate(file, 1):
-                if name := text.rstrip("\r\n"):
+                name = text.rstrip("\r\n")
+                # A file's name may hold any bytes; what names no file is text in another encoding.
+                if not name.isascii() and encodable(name) != name and not os.path.lexists(os.path.join(folder, name)):
+                    raise unreadable(path, "it is not UTF-8 text: save it as UTF-8", line)
+                if name:
                     yield line, name
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise unreadable(path, str(error), 0) from error
 
 
@@ -311,32 +182,77 @@ STANDARD_INPUT = "-"
 """Stands for paths on standard input, one a line."""
 
 
-def find_images(paths: Sequence[str]) -> Iterator[str]:
-    """Find images."""
+def find_images(paths: Sequence[str], listing: Listing | None = None) -> Iterator[str]:
+    """Find images in files, folders, globs and manifests, each once.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        What a user names; ``-`` stands for paths on standard input.
+    listing : Listing, optional
+        Is filled with what was passed over and repeated, while the images are taken. Calls that share one
+        (``shared=True``) never give the same image twice.
+
+    Raises
+    ------
+    D2FError
+        At the call: D2F002 for each path that does not exist, D2F605 for each manifest that cannot be read, D2F003
+        where no image is found.
+    """
+    listing = listing if listing is not None else Listing()
+    if len(paths) == 1 and not listing.shared and os.path.isdir(paths[0]):
+        listing.only_folder()
     problems: list[Problem] = []
     sources: list[Iterator[str]] = []
     for path in paths:
         try:
-            sources.append(_open(path))
+            sources.append(_open(path, listing, alone=len(paths) == 1))
         except D2FError as error:
             problems += error.problems
     if problems:
         raise D2FError(problems)
-    found = chain.from_iterable(sources)
+    found = listing.once(chain.from_iterable(sources))
     first = next(found, None)
     if first is None:
         named = ", ".join(repr(path) for path in paths) or "nothing was named"
-        raise D2FError.of("D2F003", f"no image was found: {named}")
+        hint = ("to take every file, whatever its ending: --all-files",) if listing.passed_over else ()
+        raise D2FError.of("D2F003", f"no image was found: {named}", *listing.lines(), *hint)
     return chain((first,), found)
 
 
-def _open(path: str) -> Iterator[str]:
+def _open(path: str, listing: Listing, alone: bool) -> Iterator[str]:
     if path == STANDARD_INPUT:
         return read_lines()
-    if os.path.isdir(path):
-        return walk(path)
-    if os.path.exists(path):
-        return open_manifest(path) if is_manifest(path) else iter((path,))
-    if is_glob(path):
-        return match(path)
-    raise D2FError.of("D2F002", f"{path!r} is not there")
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except (OSError, ValueError) as error:
+        if is_glob(path):
+            return match(path, listing)
+        if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
+            raise D2FError.of("D2F002", f"{path!r} not found") from None
+        # Nobody knows whether it exists: its row says why it cannot be read.
+        return iter((path,))
+    if is_folder:
+        return walk(path, listing)
+    if is_manifest(path) and (alone or _is_list(path, listing)):
+        return open_manifest(path)
+    return iter((path,))
+
+
+LINES_TRIED = 20
+
+
+def _is_list(path: str, listing: Listing) -> bool:
+    """Whether a text or table among other arguments lists paths; where not, it is a file as any other, and noted."""
+    try:
+        if path.lower().endswith(TABLES):
+            next(read_table(path, (COLUMN,)), None)
+            return True
+        tried = islice(_listed_paths(path, _read_text(path)), LINES_TRIED)
+        if any(os.path.lexists(name) for name in tried):
+            return True
+        why = f"its first {LINES_TRIED} lines name no file"
+    except D2FError as error:
+        why = error.problems[0].message.removeprefix("the manifest cannot be read: ")
+    listing.notes.append(f"{path!r} is taken as a file, not as a list of images: {why}")
+    return False

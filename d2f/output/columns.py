@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Note
 from d2f.api.outcomes import Evidence
-from d2f.api.rows import Failure, Member, Missing, Row
+from d2f.api.rows import Failure, Member, Missing, Row, encodable, path_of
 
 
 def finite(value: float | None) -> float | None:
@@ -21,19 +21,8 @@ def finite(value: float | None) -> float | None:
     return float(value)
 
 
-def encodable(text: str) -> str:
-    r"""Return `text` as UTF-8 can hold it: bytes of a file name that are none stand as ``\udcff``.
-
-    Examples
-    --------
-    >>> encodable("caf\udce9.jpg")
-    'caf\\udce9.jpg'
-    """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def printable(text: str) -> str:
-    r"""Return `text` on one line and harmless on a terminal: control characters stand escaped.
+    r"""Return `text` on one line and harmless on a terminal: control characters are escaped, U+FFFD is what is no text.
 
     Examples
     --------
@@ -42,12 +31,14 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    signs = encodable(text)
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in signs)
 
 
 Value: TypeAlias = str | int | float | None
 BEFORE_MEMBERS: Mapping[str, type] = {
     "path": str,
+    "path_bytes": str,
     "sha256": str,
     "width": int,
     "height": int,
@@ -122,6 +113,7 @@ def unflatten(flat: Mapping[str, Any], members: Iterable[tuple[str, str]]) -> Ro
     lists = {name: tuple(record(**one) for one in json.loads(flat[name] or "[]")) for name, record in AS_JSON.items()}
     disagreements = tuple(flat["disagreements"].split(JOINED)) if flat["disagreements"] else ()
     values = {name: flat[name] for name in BEFORE_MEMBERS} | lists | {"disagreements": disagreements}
+    values["path"] = path_of(values["path"], values.pop("path_bytes"))
     return Row(
         **values,
         stages=tuple(member for member in found if member is not None),

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from d2f.api.rows import Failure, Member, Row
+from d2f.api.rows import Failure, Member, Row, encodable, path_of
 from d2f.output import append as refusals
 from d2f.output.append import LARGEST_RECORD, AppendFile, StandardOutput
 from d2f.output.columns import AS_JSON
@@ -32,17 +32,13 @@ class JsonlWriter:
 
 
 def encode(row: Row) -> bytes:
-    r"""Return the row's line: UTF-8, ending in a newline.
-
-    Bytes of a file name that are not UTF-8 stand as ``\udcff``, which JSON reads back as Python's own
-    surrogate escape, so that the name opens the file again.
-    """
+    """Return the row's line: UTF-8, ending in a newline."""
     plain = row.to_dict()
     try:
         text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
     except ValueError:
         text = json.dumps(_all_finite(plain), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return encodable(text).encode() + b"\n"
 
 
 def decode(line: bytes) -> Row:
@@ -52,7 +48,8 @@ def decode(line: bytes) -> Row:
         records = {name: tuple(record(**one) for one in plain[name]) for name, record in AS_JSON.items()}
         members, disagreements = tuple(map(_member, plain["stages"])), tuple(plain["disagreements"])
         parts = {"stages": members, "disagreements": disagreements, "error": _failure(plain["error"])}
-        return Row(**{**plain, **records, **parts})
+        path = path_of(plain["path"], plain.pop("path_bytes"))
+        return Row(**{**plain, "path": path, **records, **parts})
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a row of d2f: {error}") from error
 

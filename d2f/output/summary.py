@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from d2f.api.errors import CODES, Exit
 from d2f.api.rows import NOT_RUN, Member, Row
@@ -35,6 +36,11 @@ class Reasons:
         lines = [f"{count:>8}  {reason}; first: {self.first[reason]}" for reason, count in ordered[:most]]
         left = ordered[most:]
         return [*lines, f"{sum(count for _, count in left):>8}  more, of {len(left)} kinds"] if left else lines
+
+    def data(self) -> list[dict[str, str | int]]:
+        """Return the reasons as plain data, the most frequent first."""
+        ordered = self.counts.most_common()
+        return [{"reason": reason, "count": count, "first": self.first[reason]} for reason, count in ordered]
 
     def __bool__(self) -> bool:
         return bool(self.counts)
@@ -105,6 +111,8 @@ def _silent(row: Row) -> list[str]:
 
 
 CAUTION = "A probability holds for images like those that the chain was fitted on."
+MISSING = "stages that gave no answer"
+CAVEATS = "caveats"
 VERDICTS = ("generated", "real", "inconclusive", "failed")
 
 
@@ -115,7 +123,7 @@ class Summary:
         self._head = head
         self._verdicts: Counter[str] = Counter()
         self._disagreeing = 0
-        self._earlier = 0
+        self._earlier = self._judged = 0
         self._failed, self._failed_members, self._abstained = Reasons(), Reasons(), Reasons()
         self._missing, self._notes, self._lost = Reasons(), Reasons(), False
 
@@ -132,6 +140,7 @@ class Summary:
     def add(self, row: Row, earlier: bool = False) -> None:
         """Count a row; `earlier` says that another run has written it."""
         self._earlier += earlier
+        self._judged += not earlier and row.error is None
         self._verdicts["failed" if row.error else row.verdict or "inconclusive"] += 1
         self._disagreeing += bool(row.disagreements)
         path = printable(row.path)
@@ -151,37 +160,61 @@ class Summary:
             if member.abstained and not member.abstained.startswith(NOT_RUN):
                 self._abstained.add(printable(f"{member.name}: {member.abstained}"), path)
 
-    def lines(self, seconds: float, where: str, ended: bool = True) -> Iterator[str]:
-        """Yield the summary's lines."""
+    def lines(self, seconds: float, where: str, ended: bool = True, search: Iterable[str] = ()) -> Iterator[str]:
+        """Yield the summary's lines; `search` is what the search for images has met besides them."""
         yield f"{counted(self.images, 'image')}: {self._counts()}"
-        for title, reasons in self._reasons():
-            yield title
-            yield from reasons.lines()
+        yield from search
+        for title, reasons in self._reasons().items():
+            if reasons:
+                yield title
+                yield from reasons.lines()
         if self._disagreeing:
             yield f"{counted(self._disagreeing, 'image')} with a detector whose views disagree"
-        yield self._speed(seconds, ended)
+        if speed := self._speed(seconds, ended):
+            yield speed
         yield f"chain {self._head.chain}, digest {self._head.digest[:12]}; rows written to {where}"
         yield CAUTION
 
     def _counts(self) -> str:
         return ", ".join(f"{self._verdicts[word]} {word}" for word in VERDICTS)
 
-    def _reasons(self) -> Iterator[tuple[str, Reasons]]:
-        titles = {
+    def caveats(self) -> Iterator[str]:
+        """Yield what rows alone do not show at a glance, for a run without a summary."""
+        for title, reasons in self._reasons().items():
+            if reasons and title in (MISSING, CAVEATS):
+                yield title
+                yield from reasons.lines()
+
+    def counts(self, seconds: float, ended: bool = True) -> dict[str, Any]:
+        """Return the summary as plain data."""
+        return {
+            "chain": self._head.chain,
+            "chain_digest": self._head.digest,
+            "images": self.images,
+            "verdicts": {word: self._verdicts[word] for word in VERDICTS},
+            "earlier": self._earlier,
+            "ended": ended,
+            "seconds": round(seconds, 3),
+            "disagreements": self._disagreeing,
+            **{title: reasons.data() for title, reasons in self._reasons().items()},
+        }
+
+    def _reasons(self) -> dict[str, Reasons]:
+        return {
             "failed images": self._failed,
             "failed members": self._failed_members,
-            "stages that gave no answer": self._missing,
+            MISSING: self._missing,
             "members that abstained": self._abstained,
-            "caveats": self._notes,
+            CAVEATS: self._notes,
         }
-        yield from ((title, reasons) for title, reasons in titles.items() if reasons)
 
     def _speed(self, seconds: float, ended: bool) -> str:
         new = self.images - self._earlier
-        speed = "none was left to do" if ended else "none was finished"
-        if new:
+        speed = "" if new else "none was left to do" if ended else "none was finished"
+        if self._judged:
             speed = f"{new} in {seconds:.1f} s, {new / max(seconds, 1e-9):.1f} a second"
-        return f"{speed}; {self._earlier} kept from an earlier run" if self._earlier else speed
+        earlier = f"{self._earlier} kept from an earlier run" if self._earlier else ""
+        return "; ".join(part for part in (speed, earlier) if part)
 
 
 def counted(number: int, noun: str) -> str:
