@@ -115,8 +115,8 @@ def run(
     one_blas_thread()
     from d2f.chain.chain import load_chain
 
-    named = {"bytes": max_bytes, "pixels": max_pixels}
-    bounds = Bounds(**{name: most for name, most in named.items() if most is not None})
+    limits = {"bytes": max_bytes, "pixels": max_pixels}
+    bounds = Bounds(**{name: most for name, most in limits.items() if most is not None})
     if progress is None:
         progress = sys.stderr.isatty() and not quiet
     if summary is not None:

@@ -28,8 +28,8 @@ def is_manifest(path: str) -> bool:
 def open_manifest(path: str) -> Iterator[str]:
     """Yield the paths that a manifest lists, relative ones joined to its folder, row by row.
 
-    A row without a path is yielded as ``MANIFEST:LINE`` (in Parquet the row's number), so that the loss is seen as a row with an error. A table that
-    is damaged anywhere is refused before its first row.
+    A row without a path is yielded as ``MANIFEST:LINE`` (in Parquet the row's number), so that the loss is seen as a
+    row with an error. A table that is damaged anywhere is refused before its first row.
     """
     if path.lower().endswith(".txt"):
         rows = _listed_paths(path, _read_text(path))

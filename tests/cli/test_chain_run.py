@@ -16,6 +16,7 @@ import pytest
 
 from d2f import __version__
 from d2f.api.errors import Exit
+from d2f.api.rows import path_of
 from d2f.cli.main import main
 from tests.cli.toy import CHAIN, Toy, toy
 from tests.distributions import Distributions
@@ -100,7 +101,8 @@ class TestWhatIsPrinted:
     def test_jsonl(self, photos: Toy, run: Run) -> None:
         code, out, err = run("photos/grey.png", "photos/empty.jpg", "--format", "jsonl", "-q")
         assert out == (
-            '{"path": "photos/grey.png", "sha256": "DIGEST", "width": 16, "height": 12, "format": "PNG", '
+            '{"path": "photos/grey.png", "path_bytes": null, "sha256": "DIGEST", '
+            '"width": 16, "height": 12, "format": "PNG", '
             '"frames": 1, "probability": 0.489, "verdict": "inconclusive", "llr": -0.0441, "notes": [], "missing": [], '
             '"disagreements": [], "evidence": [], "llr_provenance": null, "probability_with_provenance": null, '
             '"stages": ['
@@ -112,7 +114,8 @@ class TestWhatIsPrinted:
             '"abstained": null, "error": null, "evidence": "no colour at all", "seen": null}], '
             '"chain": "toy", "chain_digest": "DIGEST", '
             '"plugins": {"d2f-toy": "1.2", "d2f": "VERSION"}, "error": null}\n'
-            '{"path": "photos/empty.jpg", "sha256": null, "width": null, "height": null, "format": null, '
+            '{"path": "photos/empty.jpg", "path_bytes": null, "sha256": null, '
+            '"width": null, "height": null, "format": null, '
             '"frames": null, "probability": null, "verdict": null, "llr": null, "notes": [], "missing": [], '
             '"disagreements": [], "evidence": [], "llr_provenance": null, "probability_with_provenance": null, '
             '"stages": [], "chain": "toy", "chain_digest": "DIGEST", '
@@ -127,13 +130,13 @@ class TestWhatIsPrinted:
         members = [f"{member}:{key}" for member in ("light/plain", "light/negative", "hue/plain") for key in keys]
         plugins = '"{""d2f-toy"": ""1.2"", ""d2f"": ""VERSION""}"'
         assert out.splitlines() == [
-            "path,sha256,width,height,format,frames,probability,verdict,llr,notes,missing,disagreements,evidence,"
+            "path,path_bytes,sha256,width,height,format,frames,probability,verdict,llr,notes,missing,disagreements,evidence,"
             "llr_provenance,probability_with_provenance,"
             + ",".join(members)
             + ",chain,chain_digest,plugins,error_code,error_message",
-            "photos/white.png,DIGEST,16,12,PNG,1,0.8718,generated,1.9167,,,,,,,1.0,0.982,1.3333,,,,,0.0,0.8808,0.6667,,,,,"
+            "photos/white.png,,DIGEST,16,12,PNG,1,0.8718,generated,1.9167,,,,,,,1.0,0.982,1.3333,,,,,0.0,0.8808,0.6667,,,,,"
             "0.25,0.4378,-0.0833,,,no colour at all,,toy,DIGEST," + plugins + ",,",
-            "photos/empty.jpg" + "," * 36 + "toy,DIGEST," + plugins + ",D2F302,the file is empty",
+            "photos/empty.jpg" + "," * 37 + "toy,DIGEST," + plugins + ",D2F302,the file is empty",
         ]
 
     @pytest.mark.parametrize("file", ["rows.jsonl", "rows.csv", "rows.parquet", "rows.txt"])
@@ -217,24 +220,33 @@ class TestImages:
             assert "5 images: 5 generated" in run("photos", "-o", file, "--resume")[1]
             assert "none was left to do; 5 kept from an earlier run" in run("photos", "-o", file, "--resume")[1]
         rows = [json.loads(line) for line in Path("rows.jsonl").read_bytes().splitlines()]
-        assert sorted(row["path"] for row in rows) == sorted(f"photos/{name}" for name in names)
-        assert all(Path(row["path"]).is_file() for row in rows)
+        paths = [path_of(row["path"], row["path_bytes"]) for row in rows]
+        assert sorted(paths) == sorted(f"photos/{name}" for name in names)
+        assert all(Path(path).is_file() for path in paths)
         _, out, _ = run("photos")
         assert "photos/two\\nlines\\r.png " in out
-        assert "photos/caf\\udce9.png " in out
+        assert "photos/caf\ufffd.png " in out
 
-    def test_one_named_twice_has_two_rows_resumed_or_not(self, toy: Toy, run: Run) -> None:
+    def test_one_named_twice_has_one_row_resumed_or_not(self, toy: Toy, run: Run) -> None:
         toy.picture("photos/a.png")
         toy.picture("photos/b.png")
-        named = ("photos", "photos/a.png", "photos/a.png")
-        run(*named, "-o", "rows.jsonl")
+        named = ("photos", "photos/a.png", "photos/../photos/a.png")
+        _, out, _ = run(*named, "-o", "rows.jsonl")
+        assert out.startswith(
+            "2 images: 2 generated, 0 real, 0 inconclusive, 0 failed\n2 images were named twice: judged once\n"
+        )
         whole = Path("rows.jsonl").read_bytes()
-        assert whole.count(b'"path": "photos/a.png"') == 3
+        assert whole.count(b'"path": "photos/a.png"') == 1
         lines = whole.splitlines(keepends=True)
-        for kept in range(5):
+        for kept in range(3):
             Path("rows.jsonl").write_bytes(b"".join(lines[:kept]))
             run(*named, "-o", "rows.jsonl", "--resume")
             assert Path("rows.jsonl").read_bytes() == whole
+        assert (
+            "0 failed\nnone was left to do"
+            in run("./photos/b.png", str(toy.folder / "photos/a.png"), "-o", "rows.jsonl", "--resume")[1]
+        )
+        assert Path("rows.jsonl").read_bytes() == whole
 
     def test_a_folder_that_cannot_be_listed_has_a_row(
         self, toy: Toy, run: Run, monkeypatch: pytest.MonkeyPatch
@@ -411,8 +423,11 @@ class TestProcesses:
 
     @pytest.mark.parametrize("format", ["table", "jsonl", "csv"])
     def test_a_reader_that_stops(self, toy: Toy, format: str) -> None:
-        toy.picture("white.png")
-        images = "white.png\n" * 3000
+        white = toy.picture("white.png")
+        names = [f"{number}.png" for number in range(3000)]
+        for name in names:
+            os.link(white, toy.folder / name)
+        images = "\n".join(names)
         with subprocess.Popen(
             toy.command("toy.yaml", "-", "--format", format),
             stdin=subprocess.PIPE,

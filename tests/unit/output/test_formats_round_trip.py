@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import math
+from base64 import b64decode
 from pathlib import Path
 
 import pyarrow.dataset
@@ -53,8 +55,9 @@ def test_no_row_leaves_what_can_be_resumed(format: Format, tmp_path: Path) -> No
 def test_jsonl_has_the_documented_keys_in_order(tmp_path: Path) -> None:
     lines = written(ROWS, "jsonl", tmp_path / "rows.jsonl").read_text("utf-8").splitlines()
     keys = (
-        "path, sha256, width, height, format, frames, probability, verdict, llr, notes, missing, disagreements, "
-        "evidence, llr_provenance, probability_with_provenance, stages, chain, chain_digest, plugins, error"
+        "path, path_bytes, sha256, width, height, format, frames, probability, verdict, llr, notes, missing, "
+        "disagreements, evidence, llr_provenance, probability_with_provenance, stages, chain, chain_digest, "
+        "plugins, error"
     )
     assert all(", ".join(json.loads(line)) == keys for line in lines)
     assert list(json.loads(lines[0])["stages"][0]) == [
@@ -67,7 +70,8 @@ def test_jsonl_has_the_documented_keys_in_order(tmp_path: Path) -> None:
 def test_jsonl_first_line(tmp_path: Path) -> None:
     path = written((dataclasses.replace(GENERATED, stages=GENERATED.stages[:1]),), "jsonl", tmp_path / "rows.jsonl")
     assert path.read_text("utf-8") == (
-        f'{{"path": "a.jpg", "sha256": "{"ab" * 32}", "width": 4032, "height": 3024, "format": "JPEG", '
+        f'{{"path": "a.jpg", "path_bytes": null, "sha256": "{"ab" * 32}", '
+        '"width": 4032, "height": 3024, "format": "JPEG", '
         '"frames": 1, "probability": 0.971, "verdict": "generated", "llr": 3.5, "notes": [], "missing": [], '
         '"disagreements": ["resnet: plain generated, denoised real", "noise: plain real, jpeg generated"], '
         '"evidence": [{"kind": "c2pa", "statement": "made by a generator", "source": "JPEG APP11", '
@@ -96,7 +100,7 @@ def test_csv_through_the_standard_reader(tmp_path: Path) -> None:
 
 def test_csv_header_stands_without_rows(tmp_path: Path) -> None:
     text = written((), "csv", tmp_path / "rows.csv").read_text("utf-8")
-    assert text.startswith("path,sha256,width,height,format,frames,probability,verdict,llr,notes,missing,")
+    assert text.startswith("path,path_bytes,sha256,width,height,format,frames,probability,verdict,llr,notes,missing,")
     assert text.endswith(",chain,chain_digest,plugins,error_code,error_message\n")
 
 
@@ -120,13 +124,19 @@ def test_parquet_schema_does_not_depend_on_the_rows(tmp_path: Path) -> None:
     assert full == empty == bad
 
 
-def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
-    lines = written((named(NOT_UTF8),), "jsonl", tmp_path / "rows.jsonl").read_bytes()
-    assert b'"caf\\udce9.jpg"' in lines
-    assert json.loads(lines)["path"] == NOT_UTF8
-    assert "caf\\udce9.jpg," in written((named(NOT_UTF8),), "csv", tmp_path / "rows.csv").read_text("utf-8")
-    parts = written((named(NOT_UTF8),), "parquet", tmp_path / "rows.parquet")
-    assert pyarrow.dataset.dataset(parts).to_table()["path"].to_pylist() == ["caf\\udce9.jpg"]
+@pytest.mark.parametrize("format", RESUMABLE)
+def test_a_name_that_is_not_utf8_is_spelled_alike_in_every_format(format: Format, tmp_path: Path) -> None:
+    path = written((named(NOT_UTF8), named("café.jpg")), format, tmp_path / f"rows.{format}")
+    if format == "jsonl":
+        records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    elif format == "csv":
+        records = list(csv.DictReader(io.StringIO(path.read_text("utf-8"))))
+    else:
+        records = pyarrow.dataset.dataset(path).to_table().to_pylist()
+    assert [one["path"] for one in records] == ["caf\ufffd.jpg", "café.jpg"]
+    assert b64decode(records[0]["path_bytes"]) == b"caf\xe9.jpg"
+    assert not records[1]["path_bytes"]
+    assert [row.path for row in read(format, path)] == [NOT_UTF8, "café.jpg"]
 
 
 @pytest.mark.parametrize("format", RESUMABLE)
