@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.inputs import Labels
 from d2f.files import explained, write_whole
-from d2f.images.files import TABLES, read_table, require_one_line, walk
+from d2f.images.files import TABLES, read_table, require_one_line
+from d2f.images.walk import Listing, walk
 
 REAL, GENERATED = 0, 1
 
@@ -240,7 +241,8 @@ def read_layout(folder: Path, words: Mapping[str, int] = LABEL_WORDS) -> tuple[t
     unread: list[str] = []
     by_folder: Counter[tuple[str, int]] = Counter()
     conflicts: dict[str, str] = {}
-    for path in walk(str(folder)):
+    listing = Listing()
+    for path in walk(str(folder), listing):
         parts = Path(path).relative_to(folder).parts
         if os.path.isdir(path):
             unread.append(path)
@@ -258,7 +260,7 @@ def read_layout(folder: Path, words: Mapping[str, int] = LABEL_WORDS) -> tuple[t
         where, named = next(iter(conflicts.items()))
         what = f"the folders {named} of '{where}' name opposite labels ({len(conflicts)} folders do)"
         raise D2FError.of("D2F602", what, f"say which word is no label: --labels WORD={IGNORED}, or rename the folders")
-    return tuple(images), (*_layout_notes(by_folder), *_left_out(unlabelled, unread))
+    return tuple(images), (*_layout_notes(by_folder), *_left_out(unlabelled, unread), *listing.lines())
 
 
 def _layout_notes(by_folder: Counter[tuple[str, int]]) -> Iterator[str]:

@@ -62,6 +62,14 @@ def test_what_was_assumed_is_said(tmp_path):
     assert any("2 of 2 images name no collection" in note for note in notes)
 
 
+def test_files_of_a_set_that_are_passed_over_are_counted(tmp_path):
+    touch(tmp_path, "real/a.jpg", "generated/x/b.jpg", "real/c.CR2", "real/d.jxl", "generated/e")
+    (tmp_path / "generated/e").write_bytes(b"\x89PNG\r\n\x1a\n")
+    images = load_dataset(tmp_path)
+    assert len(images) == 3
+    assert "2 files passed over: 1 .cr2, 1 .jxl" in images.notes
+
+
 def test_a_manifest_in_the_folder_is_used_and_further_columns_kept(tmp_path):
     touch(tmp_path, "real/a.jpg", "x/b.jpg")
     (tmp_path / "manifest.csv").write_text(

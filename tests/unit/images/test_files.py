@@ -102,11 +102,7 @@ def test_manifests_are_relative_to_themselves(tree: Path) -> None:
     # A row without a path is a row with an error, not a row that is gone.
     assert found("c/list.csv") == ["c/d.webp", "c/e/f.heic", "c/list.csv:4"]
     assert found("c/list.txt") == ["c/d.webp", "c/../gone.jpg", "/abs/olute.png"]
-<<<<<<< HEAD
-    assert found("c/list.parquet") == ["c/d.webp", "c/list.parquet:0"]
-=======
     assert found("c/list.parquet") == ["c/d.webp", "c/list.parquet:2"]
->>>>>>> 964e9f6 (wip walk)
 
 
 def test_manifest_without_paths_is_refused_at_once(tree: Path) -> None:
