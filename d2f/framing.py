@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Fit: TypeAlias = Literal["short-side", "squash", "centre"]
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Longer: TypeAlias = Literal["cut", "nearest"]
+Offset: TypeAlias = Literal["even", "floor"]
 Channels: TypeAlias = tuple[float, float, float]
 
 NORMALISATIONS: dict[str, tuple[Channels, Channels]] = {
@@ -36,10 +38,16 @@ class Framing:
     size : (int, int)
         Height and width of the input in pixels.
     fit : {'short-side', 'squash', 'centre'}
-        `short-side`: the shorter side becomes `resize` pixels, the longer one in proportion, cut off to an integer;
-        then the centre is cut out. `squash`: both sides are resized. `centre`: the centre is cut out as it is.
+        `short-side`: the shorter side becomes `resize` pixels, the longer one in proportion, and the centre is cut
+        out. `squash`: both sides are resized. `centre`: the centre is cut out as it is.
     resize : int, optional
         By default the smaller of `size`.
+    longer : {'cut', 'nearest'}
+        Under `short-side`: the longer side in proportion, cut off to an integer (torchvision, transformers) or
+        rounded to the nearest. One pixel here has changed a published detector's probability by .16.
+    offset : {'even', 'floor'}
+        Where the centre begins when half a pixel is left: rounded half to even (torchvision), or the lower one
+        (transformers).
     interpolation : {'nearest', 'bilinear', 'bicubic', 'lanczos'}
         Pillow's filters: widened by the factor of reduction, rounded to levels after each direction.
     mean, deviation : tuple of three floats
@@ -52,6 +60,8 @@ class Framing:
     interpolation: Interpolation = "bilinear"
     mean: Channels = NORMALISATIONS["imagenet"][0]
     deviation: Channels = NORMALISATIONS["imagenet"][1]
+    longer: Longer = "cut"
+    offset: Offset = "even"
 
     def frame(self, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return what the network is shown of a view (height, width, 3), shape (*size, 3), uint8."""
@@ -62,9 +72,12 @@ class Framing:
             view = centre(view, (min(view.shape[0], LONGEST * short), min(view.shape[1], LONGEST * short)))
             height, width = view.shape[:2]
             target = self.resize or min(self.size)
-            scaled = (target * height // short, target * width // short)
+            scaled = (self._scaled(height, target, short), self._scaled(width, target, short))
             view = _resized(view, scaled, self.interpolation)
-        return centre(view, self.size)
+        return centre(view, self.size, self.offset)
+
+    def _scaled(self, side: int, target: int, short: int) -> int:
+        return target * side // short if self.longer == "cut" else round(side * (target / short))
 
     def __call__(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return a view framed and normalised, shape (*size, 3), float32."""
@@ -79,11 +92,11 @@ class Framing:
         return np.asarray((unit - mean) / deviation, np.float32)
 
 
-def centre(view: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def centre(view: NDArray[np.uint8], size: tuple[int, int], offset: Offset = "even") -> NDArray[np.uint8]:
     """Cut the centre out of a view; where the view is smaller, black is added around it.
 
-    Half pixels go as in torchvision's ``CenterCrop``: an odd rest of the cut is rounded half to even, and an odd
-    rest of what is added stands at the bottom and the right.
+    An odd rest of what is cut goes as `offset` says (see `Framing`); an odd rest of what is added stands at the
+    bottom and the right.
     """
     import numpy as np
 
@@ -93,7 +106,8 @@ def centre(view: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         margins.append((lacking // 2, lacking - lacking // 2))
     if any(map(any, margins)):
         view = np.pad(view, (*margins, (0, 0)))
-    top, left = (round((have - want) / 2) for have, want in zip(view.shape[:2], size, strict=True))
+    rests = [have - want for have, want in zip(view.shape[:2], size, strict=True)]
+    top, left = (round(rest / 2) if offset == "even" else rest // 2 for rest in rests)
     return view[top : top + size[0], left : left + size[1]]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from d2f.framing import Fit, Interpolation
+from d2f.framing import Fit, Interpolation, Longer, Offset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,16 @@ class OnnxOptions(BaseModel):
     )
     resize: Side | None = Field(
         default=None, description="For `short-side`: pixels of the shorter side before the cut; by default the input's."
+    )
+    longer: Longer = Field(
+        default="cut",
+        description="For `short-side`: the longer side in proportion, `cut` to an integer as torchvision and "
+        "transformers do, or rounded to the `nearest`.",
+    )
+    offset: Offset = Field(
+        default="even",
+        description="Where the centre begins when half a pixel is left: rounded half to `even` as torchvision does, or "
+        "the lower one (`floor`).",
     )
     interpolation: Interpolation = Field(default="bilinear", description="Pillow's filter, widened where it shrinks.")
     normalise: Literal["imagenet", "clip", "half", "unit", "bytes"] = Field(

@@ -60,9 +60,8 @@ class Classifier:
             note = f"its shape is {_spelled(self._input.shape)}: is the layout {other}, or is it not of colours?"
             raise _fault("D2F504", f"the input of {name} has {channels} channels under layout {options.layout}", note)
         self.batch = batch if isinstance(batch, int) and batch > 0 else 1
-        self.framing = Framing(
-            self._size((height, width)), options.fit, options.resize, options.interpolation, *_scale(options)
-        )
+        rules = (options.fit, options.resize, options.interpolation, *_scale(options), options.longer, options.offset)
+        self.framing = Framing(self._size((height, width)), *rules)
 
     def __call__(self, framed: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the output of framed views (n, height, width, 3), shape (n, …), run in batches of `batch`."""

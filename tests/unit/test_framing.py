@@ -51,3 +51,14 @@ def test_normalisation() -> None:
     found = Framing((1, 1), "centre", mean=(0.1, 0.2, 0.3), deviation=(0.1, 0.5, 1.0))(level)
     np.testing.assert_allclose(found[0, 0], [1.0, 0.0, -0.1], atol=1e-6)
     assert found.dtype == np.float32
+
+
+def test_other_roundings() -> None:
+    # 101 * 44 / 60 = 74.07: both rules say 74; of 59 x 99 at 44 pixels 73.83 becomes 73 or 74.
+    view = PICTURE[:59, :99]
+    wide = np.asarray(Image.fromarray(view).resize((74, 44), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(Framing((44, 74), resize=44, longer="nearest").frame(view), wide)
+    cut = np.asarray(Image.fromarray(view).resize((73, 44), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(Framing((44, 73), resize=44).frame(view), cut)
+    # A rest of 3 pixels: half of it is 1.5, rounded half to even 2, or 1.
+    np.testing.assert_array_equal(centre(PICTURE, (57, 98), "floor"), PICTURE[1:58, 1:99])
