@@ -74,20 +74,14 @@ def train() -> None:
     metavar="DIR",
     help="Folder that stores an estimator's features, for recipes that differ in the fit and for runs that were ended.",
 )
-@click.option(
-    "--oof-folds",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Write an estimator's weights of each fold there, for `d2f chain fit --oof-weights`.",
-)
 @click.option("--resume", is_flag=True, help="Go on with a network's run that was ended.")
 @click.option("--overwrite", is_flag=True, help="Replace files that `d2f train` did not make; a run folder never.")
 def run(recipe: str, exclude: tuple[str, ...], resume: bool, overwrite: bool, **requested: Any) -> None:
     """Fit the model that RECIPE names and measure it on whole collections that it was not fitted to.
 
     Beside the weights, FILE.safetensors and FILE.npz, a run folder FILE.run is left: log, model card, plots, worst
-    mistakes, and a network's checkpoints. An estimator is measured by cross-validation. The same recipe and images
-    give the same weights.
+    mistakes, a network's checkpoints, and in FILE.run/folds the weights that an estimator's cross-validation fitted
+    without each fold, for `d2f chain fit --oof-weights`. The same recipe and images give the same weights.
     """
     from d2f.plugins.catalog import Catalog
     from d2f.train.figures import figures_table

@@ -150,7 +150,7 @@ def _candidates(chain: Chain, place: int, folder: str | None) -> list[BoundDetec
     files = sorted(Path(folder).glob("*.safetensors"))
     if not files:
         why = f"'{folder}' holds no out-of-fold weights for '{own.id}'"
-        raise D2FError.of("D2F604", why, "`d2f train RECIPE --oof-folds DIR` leaves them")
+        raise D2FError.of("D2F604", why, "`d2f train RECIPE -o FILE.safetensors` leaves them in FILE.run/folds")
     return [own, *(_with_weights(chain, place, file) for file in files)]
 
 

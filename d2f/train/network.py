@@ -60,12 +60,6 @@ class NetworkFitter:
             watcher.say(f"{processes.count} processes train together, each on its share of every update")
         return cls(processes)
 
-    def check(self, run: Run) -> None:
-        """See that nothing is requested that only estimators have."""
-        for option, given in (("--cache", run.request.cache), ("--oof-folds", run.request.oof_folds)):
-            if given is not None:
-                raise D2FError.of("D2F001", f"{option} is for estimators, and '{run.recipe.train}' is a network")
-
     def fit(self, run: Run) -> FittedModel:
         """Cut tiles, train and measure."""
         recipe = run.recipe

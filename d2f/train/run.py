@@ -59,8 +59,7 @@ class SilentWatcher:
 class TrainRequest:
     """What is requested of a run beside its recipe.
 
-    `fold` (number from 0, count) says which fold validates a network; `cache` is a folder of features and `oof_folds`
-    one for the weights of each fold, both of estimators.
+    `fold` (number from 0, count) says which fold validates a network; `cache` is a folder of an estimator's features.
     """
 
     output: Path
@@ -70,7 +69,6 @@ class TrainRequest:
     overwrite: bool = False
     fold: tuple[int, int] | None = None
     cache: Path | None = None
-    oof_folds: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,6 @@ class Fitter(Protocol):
 
     rank: int
 
-    def check(self, run: Run) -> None:
-        """Refuse what cannot be trained, before anything is written or read."""
-
     def fit(self, run: Run) -> FittedModel:
         """Read the images, fit and measure."""
 
@@ -132,6 +127,8 @@ def train(
     output = request.output
     if output.suffix != ".safetensors":
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{output.name}'")
+    if request.cache is not None and isinstance(recipe, NetworkRecipe):
+        raise D2FError.of("D2F001", f"--cache is for estimators, and '{recipe.train}' is a network")
     fitter = _fitter(recipe, watcher)
     run = Run(
         recipe=recipe,
@@ -141,7 +138,6 @@ def train(
         folder=RunFolder(output.with_suffix(".run"), fitter.rank),
         watcher=SilentWatcher() if fitter.rank else watcher,
     )
-    fitter.check(run)
     run.folder.claim(recipe, request.resume, (output, output.with_suffix(".npz")), request.overwrite)
     fitted = fitter.fit(run)
     sha256 = "" if fitter.rank else _write(run, fitted)

@@ -1,4 +1,4 @@
-"""`d2f train --oof-folds` and `d2f chain fit --oof-weights`: one set for the weights and for the chain."""
+"""Out-of-fold weights of `d2f train` and `d2f chain fit --oof-weights`: one set for the weights and for the chain."""
 
 from __future__ import annotations
 
@@ -50,68 +50,39 @@ def fit(*more: str, command: str = "fit") -> int:
 
 
 def test_a_chain_is_fitted_to_the_images_that_its_weights_were_trained_on(place, capsys):
-    assert train("--oof-folds", "folds") == 0
+    assert train() == 0
     capsys.readouterr()
     assert fit("-o", "fitted.yaml") == 2
     refused = capsys.readouterr().err
     assert "error[D2F604]: 24 of 24 images trained the weights of 'noise'" in refused
     assert "--oof-weights DETECTOR=DIR" in refused
-    assert fit("-o", "fitted.yaml", "--oof-weights", "noise=folds") == 0
+    assert fit("-o", "fitted.yaml", "--oof-weights", "noise=out.run/folds") == 0
     printed = capsys.readouterr()
     assert "24 images: 12 real, 12 generated" in printed.out
     assert "optimistic" not in printed.out + printed.err
-    digests = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in Path("folds").iterdir())
+    digests = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in Path("out.run/folds").iterdir())
     fitted = YAML(typ="safe", pure=True).load(Path("fitted.yaml").read_text("utf-8"))["fitted"]
     assert (len(digests), fitted["oof_weights"]) == (3, {"noise": digests})
     assert main(["chain", "check", "fitted.yaml"]) == 0
     assert "D2F506" not in capsys.readouterr().err
-    assert fit("--oof-weights", "noise=folds", "--draws", "20", command="ablate") == 0
+    assert fit("--oof-weights", "noise=out.run/folds", "--draws", "20", command="ablate") == 0
 
 
 def test_a_second_run_replaces_what_the_first_one_kept(place, capsys):
-    assert train("--oof-folds", "folds") == 0
+    assert train() == 0
     Path("recipe.yaml").write_text(RECIPE.replace("folds: 3", "folds: 2"), "utf-8")
-    assert train("--oof-folds", "folds") == 0
-    kept = sorted(Path("folds").iterdir())
+    assert train() == 0
+    kept = sorted(Path("out.run/folds").iterdir())
     assert [file.name for file in kept] == ["fold-1.safetensors", "fold-2.safetensors"]
     assert [read_weights(file).metadata["without_fold"] for file in kept] == ["1", "2"]
 
 
-def test_a_file_that_training_did_not_make_is_replaced_on_request_only(place, capsys):
-    Path("folds").mkdir()
-    Path("folds/fold-2.safetensors").write_text("mine", "utf-8")
-    assert train("--oof-folds", "folds") == 2
-    printed = capsys.readouterr().err
-    assert "error[D2F004]: 'folds/fold-2.safetensors' already exists, and `d2f train` did not make it" in printed
-    assert "to replace it: --overwrite; or choose another place with --oof-folds" in printed
-    assert "features of" not in printed
-    assert train("--oof-folds", "folds", "--overwrite") == 0
-    assert read_weights(Path("folds/fold-2.safetensors")).metadata["without_fold"] == "2"
-
-
-@pytest.mark.parametrize(
-    ("folds", "output", "code", "said"),
-    [
-        ("recipe.yaml", "out.safetensors", "D2F001", "is a file"),
-        ("recipe.yaml/folds", "out.safetensors", "D2F004", "choose another --oof-folds"),
-        (".", "fold-1.safetensors", "D2F004", "is where the weights of a fold are written"),
-    ],
-)
-def test_a_place_for_folds_that_cannot_be_is_refused(place, capsys, folds, output, code, said):
-    assert train("--oof-folds", folds, output=output) == 2
-    printed = capsys.readouterr().err
-    assert f"error[{code}]" in printed
-    assert said in printed
-    assert "features of" not in printed
-
-
-def test_a_network_has_no_folds_to_keep(place, capsys):
+def test_a_network_has_no_features_to_cache(place, capsys):
     Path("recipe.yaml").write_text("d2f: 1\ntrain: resnet\nwith: {depth: 20}\ndata: {part: all}\n", "utf-8")
-    assert train("--oof-folds", "folds") == 2
+    assert train("--cache", "cache") == 2
     printed = capsys.readouterr().err
-    assert "error[D2F001]" in printed
-    assert "--oof-folds is for estimators, and 'resnet' is a network" in printed
-    assert not Path("folds").exists()
+    assert "error[D2F001]: --cache is for estimators, and 'resnet' is a network" in printed
+    assert not Path("cache").exists()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +93,7 @@ def test_a_network_has_no_folds_to_keep(place, capsys):
         (("noise=",), "D2F001", "--oof-weights expects DETECTOR=DIR, not 'noise='"),
         (("noise=a", "noise=b"), "D2F001", "--oof-weights gives 'noise' two folders"),
         (("noize=folds",), "D2F604", "chain 'own' has no detector 'noize'"),
-        (("noise=nowhere",), "D2F604", "`d2f train RECIPE --oof-folds DIR` leaves them"),
+        (("noise=nowhere",), "D2F604", "leaves them in FILE.run/folds"),
     ],
 )
 @pytest.mark.parametrize("command", ["fit", "ablate"])
