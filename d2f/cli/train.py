@@ -125,7 +125,7 @@ class TrainingProgress(Progress):
     def images(self, what: str, done: int, total: int) -> None:
         """Show how many images have their features or tiles."""
         self.update(done, total, what)
-        if not sys.stderr.isatty() and (done == total or done % max(1, total // 20) == 0):
+        if not sys.stderr.isatty() and total >= 200 and done % (total // 20) == 0:
             self.say(f"{what} of {done} of {total} images")
 
     def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:

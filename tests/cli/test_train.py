@@ -51,7 +51,7 @@ def test_it_prints_figures_and_writes_weights_that_the_detector_loads(tmp_path, 
     assert lines[0] == head
     assert [line.split(" | ")[0] for line in lines[2:4]] == ["| clean", "| wiener:3"]
     assert "24 images: 12 real, 12 generated" in printed.err
-    assert "features of 24 of 24 images" in printed.err
+    assert "cross-validation: fold 2 of 2" in printed.err
     held = read_weights(tmp_path / "out.safetensors")
     assert lines[-1].endswith(f"out.safetensors  sha256 {held.sha256}")
     log = (tmp_path / "out.run" / "log.jsonl").read_text("utf-8")
@@ -88,7 +88,7 @@ def test_a_file_that_is_there_is_replaced_on_request_only(tmp_path, images, caps
     printed = capsys.readouterr().err
     assert f"error[D2F004]: '{file}' already exists, and `d2f train` did not make it" in printed
     assert "to replace it: --overwrite" in printed
-    assert "features of" not in printed
+    assert "cross-validation" not in printed
     assert file.read_text("utf-8") == "mine"
     assert train(tmp_path, images, "--overwrite") == 0
     assert "trainable" in read_weights(tmp_path / "out.safetensors").metadata
