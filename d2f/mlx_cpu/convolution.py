@@ -11,17 +11,19 @@ from typing import NamedTuple
 
 import mlx.core as mx
 
-from d2f.mlx_cpu.direct import (
+from d2f.mlx_cpu.forms import (
+    OUTPUTS,
     PATCHES,
     UNFOLDED,
     Form,
+    Rows,
     Shifted,
+    Tiles,
     Window,
     patches_input_gradient,
     strided_input_gradient,
     sum_of_channels,
 )
-from d2f.mlx_cpu.filtering import OUTPUTS, Rows, Tiles
 
 SHIFTED, ROWS, TILES = Shifted(), Rows(), Tiles()
 

@@ -10,7 +10,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from d2f.mlx_cpu.convolution import Prepared, choose, convolve, covered
-from d2f.mlx_cpu.direct import Form, Window, spread, sum_of_channels
+from d2f.mlx_cpu.forms import Form, Window, spread, sum_of_channels
 from d2f.mlx_cpu.parallel import Pieces, on_this_cpu, piecewise
 from d2f.mlx_cpu.pooling import average_pool, max_pool
 

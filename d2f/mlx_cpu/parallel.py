@@ -25,7 +25,7 @@ _known = (-SECONDS_KEPT, 1)
 
 
 def on_this_cpu() -> bool:
-    """Say whether operations go to a CPU whose MLX kernels this room improves on, by MLX's default device."""
+    """Say whether operations go to a CPU whose MLX kernels this package improves on, by MLX's default device."""
     return sys.platform == "linux" and mx.default_device() == mx.cpu and os.environ.get(SWITCH) != "off"
 
 

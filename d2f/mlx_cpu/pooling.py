@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import mlx.core as mx
 
-from d2f.mlx_cpu.direct import Window, crop
+from d2f.mlx_cpu.forms import Window, crop
 
 Extent = tuple[int, int]
 

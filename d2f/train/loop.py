@@ -19,13 +19,12 @@ from d2f.api.inputs import Pixels
 from d2f.layers import parallel
 from d2f.models import arrays_of, load_arrays
 from d2f.train.augment import Augmenter
-from d2f.train.feeding import Batch, Feeder, in_order
 from d2f.train.figures import ValidationFigures, validation_figures
 from d2f.train.folder import BEST, LAST, LOG, Log, Position, restore, save
-from d2f.train.processes import Processes
 from d2f.train.report import write_scalars
 from d2f.train.run import Run
 from d2f.train.stepping import (
+    Processes,
     Rates,
     Stepper,
     UpdateSize,
@@ -35,7 +34,7 @@ from d2f.train.stepping import (
     tile_losses,
     wants_compiling,
 )
-from d2f.train.tiles import TileSet, epoch_order, label_counts, tile_weights
+from d2f.train.tiles import Batch, Feeder, TileSet, epoch_order, in_order, label_counts, tile_weights
 from d2f.weights import read_weights, write_weights
 
 MEASURED_AT_ONCE = 16

@@ -30,10 +30,9 @@ from d2f.train.images import (
     shared_names,
 )
 from d2f.train.loop import Trainer
-from d2f.train.processes import Processes
 from d2f.train.recipe import StartSettings
 from d2f.train.run import FittedModel, Run, Watcher
-from d2f.train.stepping import check_head, fitting_batch
+from d2f.train.stepping import Processes, check_head, fitting_batch
 from d2f.train.tiles import TileCutter, TileSet, label_counts, make_tiles
 from d2f.weights import WeightsFile, read_weights, resolve, short_digests
 

@@ -1,4 +1,4 @@
-"""One update: losses, gradients added over batches, the optimiser, its rate, and how many tiles make an update."""
+"""One update: losses, gradients added over batches and processes, the optimiser, its rate, and its size in tiles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 import numpy as np
-from mlx.utils import tree_map
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
+from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
 from d2f.train.recipe import LossSettings, NetworkRecipe, OptimiserSettings, ScheduleSettings
@@ -250,3 +251,50 @@ def fitting_batch(trainable: Any, recipe: NetworkRecipe, budget: int) -> int:
         message = f"a step of one tile takes {needed[1] / 1e6:.0f} MB, more than the {budget / 1e6:.0f} MB of `memory`"
         raise D2FError.of("D2F624", message, "allow more, or take a smaller network, an early stem or smaller tiles")
     return max(within)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes, and which of them this is."""
+
+    group: Any
+
+    @classmethod
+    def found(cls) -> Processes:
+        """Join the others, where `mlx.launch` started this process; else be alone."""
+        return cls(mx.distributed.init())
+
+    @property
+    def rank(self) -> int:
+        """This process's number; 0 writes."""
+        return int(self.group.rank())
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(self.group.size())
+
+    def sum_tree(self, tree: Any) -> Any:
+        """Return the sum of all processes' arrays, float32, as a tree of the same names."""
+        if self.count == 1:
+            return tree
+        # All in one: each call waits for every process.
+        named = tree_flatten(tree)
+        cuts = np.cumsum([array.size for _, array in named])[:-1].tolist()
+        total = mx.distributed.all_sum(mx.concatenate([array.reshape(-1) for _, array in named]), group=self.group)
+        parts = [part.reshape(array.shape) for part, (_, array) in zip(mx.split(total, cuts), named, strict=True)]
+        mx.eval(parts)
+        return tree_unflatten([(name, part) for (name, _), part in zip(named, parts, strict=True)])
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        self.sum(np.zeros(1))
+
+    def sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum of all processes' numbers, in the precision of float32 pairs."""
+        if self.count == 1:
+            return values
+        high = values.astype(np.float32)
+        pair = mx.array(np.stack([high, (values - high).astype(np.float32)]))
+        total: NDArray[np.float64] = np.array(self.sum_tree({"pair": pair})["pair"]).astype(np.float64).sum(axis=0)
+        return total

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from d2f.layers import Conv2d
 from d2f.mlx_cpu import convolution
 from d2f.mlx_cpu.convolution import ROWS, SHIFTED, TILES, choose, choose_for_weights, convolve, covered
-from d2f.mlx_cpu.direct import PATCHES, UNFOLDED, Form, Window
+from d2f.mlx_cpu.forms import PATCHES, UNFOLDED, Form, Window
 from tests.unit.mlx_cpu.nearness import assert_near
 
 FORMS = {"patches": PATCHES, "rows": ROWS, "shifted": SHIFTED, "tiles": TILES, "unfolded": UNFOLDED}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from d2f.mlx_cpu.filtering import matrices, one_axis, two_axes
+from d2f.mlx_cpu.forms import matrices, one_axis, two_axes
 
 
 def test_four_outputs_of_three_taps_from_six_products() -> None:
@@ -28,7 +28,7 @@ def test_sixteen_outputs_of_nine_taps_from_thirty_six_products() -> None:
 
 
 def test_points_round_less_than_the_customary_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    from d2f.mlx_cpu import filtering as minimal
+    from d2f.mlx_cpu import forms as minimal
 
     def error() -> float:
         """Return the root mean square error of single precision in two dimensions, over 64 channels."""

@@ -17,14 +17,14 @@ def test_slots_of_mlx_hold_openblas_and_then_again_what_they_held() -> None:
     code = """
 import json, os, platform
 import mlx.core
-from d2f.mlx_cpu import blas, elf
+from d2f.mlx_cpu import blas
 from d2f.mlx_cpu.blas import OpenBLAS
-from d2f.mlx_cpu.elf import MAPPINGS, read_slot
+from d2f.mlx_cpu.blas import MAPPINGS, read_slot
 del os.environ["D2F_BLAS"]
 blas._state = None
 rights = lambda: [line.split()[:2] for line in MAPPINGS.read_text().splitlines() if "libmlx" in line]
-library = elf.loaded_library("libmlx.so")
-slots = elf.import_slots(library, platform.machine())["cblas_sgemm"]
+library = blas.loaded_library("libmlx.so")
+slots = blas.import_slots(library, platform.machine())["cblas_sgemm"]
 rights_before, before = rights(), [read_slot(slot) for slot in slots]
 blas.take_up()
 now = [read_slot(slot) for slot in slots]
@@ -41,20 +41,20 @@ print(json.dumps([
 def test_mlx_says_that_it_needs_the_reference_blas() -> None:
     code = """
 import json, mlx.core
-from d2f.mlx_cpu import elf
-print(json.dumps(sorted(name.split("-")[0] for name in elf.needed(elf.loaded_library("libmlx.so")))))
+from d2f.mlx_cpu import blas
+print(json.dumps(sorted(name.split("-")[0] for name in blas.needed(blas.loaded_library("libmlx.so")))))
 """
     assert {"libblas", "liblapack", "libc.so.6"} <= set(printed(code))
 
 
 def test_a_library_that_is_not_loaded_is_not_found() -> None:
-    from d2f.mlx_cpu.elf import loaded_library
+    from d2f.mlx_cpu.blas import loaded_library
 
     assert loaded_library("libnothing-of-this-name.so") is None
 
 
 def test_a_read_only_page_is_written_and_locked_again() -> None:
-    from d2f.mlx_cpu.elf import MAPPINGS, point_slots, read_slot
+    from d2f.mlx_cpu.blas import MAPPINGS, point_slots, read_slot
 
     page = mmap.mmap(-1, mmap.PAGESIZE)
     address = ctypes.addressof(ctypes.c_char.from_buffer(page))

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from d2f.train.feeding import Feeder, in_order
 from d2f.train.stepping import UpdateSize
+from d2f.train.tiles import Feeder, in_order
 
 NATIVE = [False, pytest.param(True, marks=pytest.mark.skipif(not find_spec("mlx.data"), reason="without mlx-data"))]
 

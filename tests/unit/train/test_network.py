@@ -66,7 +66,7 @@ def test_the_weights_file_says_what_it_is_of(folder: Path) -> None:
 def test_equal_runs_write_equal_weights_whoever_feeds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = recipe(augment=[{"use": "jpeg", "draw": {"quality": [50, 90]}, "probability": 0.5}], tiles__pick="random")
     one = trained(folder, "one", wanted)
-    monkeypatch.setattr("d2f.train.feeding.find_spec", lambda name: None)
+    monkeypatch.setattr("d2f.train.tiles.find_spec", lambda name: None)
     said: list[str] = []
     other = trained(folder, "other", wanted, Said(said), workers=3)
     assert sum("mlx-data is not installed" in line for line in said) == 1
