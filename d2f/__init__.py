@@ -6,9 +6,24 @@ public; importing `d2f` loads no array library and no plugin.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from d2f.api.errors import CODES, D2FError, Exit, Place, Problem, WeightsMissing
 from d2f.api.hooks import API_VERSION, hookimpl
-from d2f.api.inputs import Bounds, FileBytes, ImageFile, Note, Tiles, Weights, WholeImage
+from d2f.api.inputs import (
+    Bounds,
+    FileBytes,
+    Floats,
+    ImageFile,
+    Input,
+    Labels,
+    Needs,
+    Note,
+    Pixels,
+    Tiles,
+    Weights,
+    WholeImage,
+)
 from d2f.api.outcomes import Abstention, Combination, Evidence, Outcome, Score, StageFinished
 from d2f.api.rows import Failure, Member, Missing, Row
 from d2f.api.stages import (
@@ -43,12 +58,19 @@ __all__ = [
     "Exit",
     "Failure",
     "FileBytes",
+    "Floats",
     "GradientTrainable",
     "ImageFile",
+    "Input",
+    "Labels",
     "Member",
     "Missing",
+    "Needs",
+    "NoOptions",
     "Note",
+    "Options",
     "Outcome",
+    "Pixels",
     "Place",
     "Precondition",
     "Preprocessor",
@@ -65,5 +87,18 @@ __all__ = [
     "hookimpl",
     "load_chain",
 ]
+
+if TYPE_CHECKING:
+    from d2f.api.options import NoOptions, Options
+
+
+def __getattr__(name: str) -> Any:
+    """Import the bases of options when they are asked for: they load pydantic."""
+    if name in ("NoOptions", "Options"):
+        from d2f.api import options
+
+        return getattr(options, name)
+    raise AttributeError(f"module 'd2f' has no attribute {name!r}")
+
 
 _mlx_hook.install()

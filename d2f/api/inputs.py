@@ -93,6 +93,64 @@ Input: TypeAlias = WholeImage | Tiles | FileBytes
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a detector needs of a view: its attribute `needs`. Where a view lacks it, d2f abstains in its place.
+
+    Parameters
+    ----------
+    side : int
+        Least length of the shorter side in pixels, at least 1.
+    deviation : float
+        Least standard deviation of a channel in grey levels, at least 0; 0 asks for none.
+    window : int, optional
+        Greatest side in pixels of the central window that the detector looks at; `deviation` is that of the window, and
+        `Score.seen` its share of the view. None where it looks at all of the view.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Needs(side=64).unmet(np.zeros((48, 64, 3), np.uint8))
+    'the view has 64x48 pixels; at least 64 a side are needed'
+    """
+
+    side: int = 1
+    deviation: float = 0.0
+    window: int | None = None
+
+    def unmet(self, pixels: Pixels) -> str:
+        """Return why a view, uint8 (height, width, 3), is not scored; empty where it is."""
+        height, width = pixels.shape[:2]
+        if min(height, width) < self.side:
+            return f"the view has {width}x{height} pixels; at least {self.side} a side are needed"
+        if not self.deviation:
+            return ""
+        top, left, rows, columns = self._central(height, width)
+        seen = pixels[top : top + rows, left : left + columns]
+        # The squares of some pixels are a part of the squares of all: these few suffice where they vary at all.
+        few = seen[::8, ::8, 1]
+        size = rows * columns
+        if few.var() * few.size >= self.deviation**2 * size:
+            return ""
+        largest = float(seen.var(axis=(0, 1), dtype="float64").max())
+        if largest >= self.deviation**2:
+            return ""
+        where = f"the central {columns}x{rows} pixels" if (rows, columns) != (height, width) else "the pixels"
+        found = f"vary by less than {self.deviation:g} grey levels" if largest else "are of one colour"
+        return f"too little contrast: {where} {found}"
+
+    def share(self, pixels: Pixels) -> float | None:
+        """Return the share of a view's pixels that lie in the window, in (0, 1]; None where there is no window."""
+        height, width = pixels.shape[:2]
+        _, _, rows, columns = self._central(height, width)
+        return None if self.window is None else rows * columns / (height * width)
+
+    def _central(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return top, left, height and width of the window."""
+        rows, columns = (min(side, self.window or side) for side in (height, width))
+        return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A caveat that a reader of a result must know.
 

@@ -23,6 +23,7 @@ OPTIONAL: Mapping[str, str] = {
     "weights": "sequence of the `Weights` records in use; their digests enter the chain's digest",
     "trained_on": "uint64 array, after `load`: first 8 bytes, big-endian, of each training image's sha256",
     "ablations": "method of a network's trainable: name to options of simpler kin, for `d2f train ablate`",
+    "needs": "`Needs` of a detector: views that lack them are abstained on before `score` is called",
     "thread_safe": "bool, default False: `score` or `apply` may be called from several threads at once",
 }
 """Attributes that a stage may have, and what d2f does with them."""
@@ -175,7 +176,7 @@ class Combiner(Stage, Protocol):
 
 @runtime_checkable
 class EstimatorTrainable(Stage, Protocol):
-    """A model that `d2f train` fits at one stroke on a table of features."""
+    """A model that `d2f train` fits to a table of features in one fit."""
 
     def __init__(self, options: Any) -> None: ...
 

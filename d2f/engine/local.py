@@ -56,7 +56,7 @@ class Task:
         self._members = [Member(*names) for names in plan.members] if isinstance(image, ImageFile) else []
         self._left = len(self._members)
         self.examined = Examined()
-        self.waiting: list[tuple[MemberStage, Any, float | None]] = []
+        self.waiting: list[tuple[Pending, Any]] = []
         self.deferred: list[tuple[ViewNode, Pixels]] = []
 
     def settle(self, index: int, finding: Finding) -> None:
@@ -103,7 +103,7 @@ class Pending:
             return
         wants = self.member.wants
         whole = pooled(self.found, wants.pool) if isinstance(wants, Tiles) else self.found[0]
-        if isinstance(whole, Score) and self.seen is not None:
+        if isinstance(whole, Score) and whole.seen is None:
             whole = replace(whole, seen=self.seen)
         self.task.settle(self.member.index, whole)
 
@@ -121,9 +121,8 @@ class Batch:
         self._size = self._tiles.batch if self._tiles else IMAGES_AT_ONCE
         self._waiting: list[Part] = []
 
-    def add(self, task: Task, member: MemberStage, parts: Any, seen: float | None) -> None:
+    def add(self, pending: Pending, parts: Any) -> None:
         """Take one member's parts; score what fills a batch."""
-        pending = Pending(task, member, len(parts), seen)
         self._waiting += [(pending, part) for part in parts]
         while self._is_full():
             self._score_next()
@@ -242,21 +241,26 @@ class Traversal:
     def _score(self, member: MemberStage, pixels: Pixels, task: Task, image: ImageFile) -> None:
         self._check_running()
         wants = member.wants
+        unmet = "" if isinstance(wants, FileBytes) else member.needs.unmet(pixels)
+        if unmet:
+            task.settle(member.index, Abstention(unmet))
+            return
         if isinstance(wants, Tiles):
             places = corners(pixels, wants)
             if places:
                 seen = covered(places, wants.size, pixels.shape[0], pixels.shape[1])
-                task.waiting.append((member, cut(pixels, places, wants.size), seen))
+                task.waiting.append((Pending(task, member, len(places), seen), cut(pixels, places, wants.size)))
             else:
                 task.settle(member.index, _too_small(pixels, wants.size))
             return
         given = image if isinstance(wants, FileBytes) else pixels
+        pending = Pending(task, member, 1, None if isinstance(wants, FileBytes) else member.needs.share(pixels))
         if not member.at_once:
-            task.waiting.append((member, (given,), None))
+            task.waiting.append((pending, (given,)))
             return
         with self._watch.timed("detector", member.detector, member.view):
             found = score_batch(member.stage, [given])  # type: ignore[arg-type]
-        task.settle(member.index, found if isinstance(found, Failure) else found[0])
+        pending.add(found if isinstance(found, Failure) else found[0])
 
     def _check_running(self) -> None:
         if self._stopped.is_set():
@@ -355,8 +359,8 @@ class _Run:
         self._bytes -= held
         self._traversal.finish(task, future.result())
         waiting, task.waiting = task.waiting, []
-        for member, parts, seen in waiting:
-            self._batches[member.detector].add(task, member, parts, seen)
+        for pending, parts in waiting:
+            self._batches[pending.member.detector].add(pending, parts)
 
     def _drain(self) -> None:
         """Finish every image that is under way."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from d2f.api.errors import D2FError, Exit, Problem
-from d2f.api.inputs import FileBytes, ImageFile, Input, Pixels, Tiles
+from d2f.api.inputs import FileBytes, ImageFile, Input, Needs, Pixels, Tiles
 from d2f.api.rows import Failure
 from d2f.api.stages import Detector
 from d2f.engine.findings import STAGE_ERRORS, described
 from d2f.engine.plan import PLAIN, BoundDetector, Plan, Step, step_seed
+
+NOTHING_NEEDED = Needs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class MemberStage:
     view: str
     stage: Detector
     wants: Input
+    needs: Needs
     at_once: bool
 
 
@@ -73,7 +76,9 @@ def view_tree(plan: Plan, missing: Mapping[int, str]) -> tuple[ViewNode, dict[in
             node = node.children.setdefault(step.key, ViewNode(view, place, step))
         stage, wants = detector.stage, detector.stage.wants
         at_once = bool(getattr(stage, "thread_safe", False)) and not isinstance(wants, Tiles)
-        node.members.append(MemberStage(index, detector.id, view, stage, wants, at_once))
+        node.members.append(
+            MemberStage(index, detector.id, view, stage, wants, getattr(stage, "needs", NOTHING_NEEDED), at_once)
+        )
     return root, unusable
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from d2f.api.inputs import FileBytes, Tiles
+from d2f.api.inputs import FileBytes, Needs, Tiles
 from d2f.api.outcomes import Abstention, Score
 from d2f.testing.pictures import SIDE, flat_pictures, hard_pictures, image_file, ordinary_pictures, with_size
 from d2f.testing.subject import Failed, Subject
@@ -77,6 +77,19 @@ def ask(subject: Subject, stage: Any, given: Given) -> Outcomes:
 
 
 def _score(subject: Subject, stage: Any, elements: list[Any], names: Sequence[str]) -> list[Score | Abstention]:
+    """Score elements as the engine does: views that lack what the detector needs are abstained on."""
+    needs: Needs = getattr(stage, "needs", Needs())
+    reasons = ["" if isinstance(stage.wants, FileBytes) else needs.unmet(element) for element in elements]
+    met = [place for place, reason in enumerate(reasons) if not reason]
+    found: list[Score | Abstention] = [Abstention(reason) for reason in reasons]
+    if met:
+        scored = _score_met(subject, stage, [elements[place] for place in met], [names[place] for place in met])
+        for place, outcome in zip(met, scored, strict=True):
+            found[place] = outcome
+    return found
+
+
+def _score_met(subject: Subject, stage: Any, elements: list[Any], names: Sequence[str]) -> list[Score | Abstention]:
     batch = _batch(stage.wants, elements)
     try:
         outcomes = list(stage.score(batch))
@@ -84,7 +97,7 @@ def _score(subject: Subject, stage: Any, elements: list[Any], names: Sequence[st
         if len(elements) > 1:
             # The one that is to blame, where it is one.
             for element, name in zip(elements, names, strict=True):
-                _score(subject, stage, [element], [name])
+                _score_met(subject, stage, [element], [name])
         told = f"on {names[0]}" if len(names) == 1 else f"on a batch of {len(names)}"
         raise subject.raised(told, error, _advice(error)) from error
     if len(outcomes) != len(batch):

@@ -175,27 +175,29 @@ def _distribution(source: str) -> str:
     return next(iter(packages_distributions().get(module, [])), module)
 
 
-def resolve(option: str, records: Sequence[Weights]) -> Weights | Path:
-    """Return the record, or the path, that a stage's option `weights` names.
+def resolve(option: str, records: Sequence[Weights]) -> Weights:
+    """Return the record of the weights that a stage's option `weights` names.
 
     Parameters
     ----------
     option : str
         ``default`` is the record whose name is, or ends with, ``/default``; so is the whole name. Anything
-        else that ends with .safetensors or .npz, or holds a path separator, is a path.
+        else that ends with .safetensors or .npz, or holds a path separator, is a path: its file is hashed now.
     records : sequence of Weights
         Those of the stage.
 
     Raises
     ------
+    WeightsMissing
+        D2F502: there is no file at the path.
     D2FError
-        D2F501: neither.
+        D2F501: neither a name nor a path.
     """
     for record in records:
         if option in (record.name, record.name.rpartition("/")[2]):
-            return record
+            return pinned(record)
     if option.endswith(SUFFIXES) or os.sep in option or "/" in option:
-        return Path(option).expanduser()
+        return as_record(Path(option).expanduser())
     known = [record.name.rpartition("/")[2] for record in records]
     notes = did_you_mean(option, known) or (f"known: {', '.join(known)}, or a path",)
     raise D2FError.of("D2F501", f"unknown weights '{option}'", *notes)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from d2f import Abstention, D2FError, Exit, FileBytes, Outcome, Problem, Score, Tiles, Weights, WholeImage
-from d2f.weights import as_record, read_weights, resolve, strict
+from d2f import D2FError, Exit, Floats, Input, Labels, Needs, Pixels, Problem, Score, Weights, WholeImage
+from d2f.weights import read_weights, resolve, strict
 from d2f_clip_probe.options import TOWER, DetectorOptions, TrainableOptions
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ HEADS = (
     ),
 )
 
+NEEDS = Needs(side=64, deviation=0.5)
+"""Smaller views are mostly invented where they are resized; a head has no use for one colour."""
+
 
 def tile_scores(arrays: Mapping[str, NDArray[Any]], tokens: NDArray[Any]) -> NDArray[np.float64]:
     """Return the log odds of `generated` of tokens (n, crops, d): (n, crops) of a linear head, else (n, 1)."""
@@ -50,11 +53,12 @@ class ClipProbe:
     summary = "Middle blocks of CLIP's image tower into logistic regression; its tower is fetched on request."
     Options = DetectorOptions
     thread_safe = True
-    wants: WholeImage | Tiles | FileBytes = WholeImage()
+    wants: Input = WholeImage()
+    needs = NEEDS
 
     def __init__(self, options: DetectorOptions) -> None:
-        self._head = as_record(resolve(options.weights, HEADS))
-        self._record = as_record(resolve(options.tower, TOWERS))
+        self._head = resolve(options.weights, HEADS)
+        self._record = resolve(options.tower, TOWERS)
         self.weights = (self._head, self._record)
         self._precision = options.precision
         self.trained_on: NDArray[np.uint64] | None = None
@@ -88,22 +92,16 @@ class ClipProbe:
         self._arrays, self.trained_on = held.arrays, held.trained_on
         self._tokens = TokenMaker(self._record, trained.blocks, trained.crops, self._precision)
 
-    def score(self, batch: Any) -> list[Outcome]:
-        """Return the log odds of `generated` of each view, its crops' as tiles; small views are abstained on."""
-        from d2f_clip_probe.tokens import unfit
-
+    def score(self, batch: Any) -> list[Score]:
+        """Return the log odds of `generated` of each view, its crops' as tiles."""
         assert self._tokens is not None
-        reasons = [unfit(view) for view in batch]
-        fit = [view for view, reason in zip(batch, reasons, strict=True) if not reason]
-        found = iter(tile_scores(self._arrays, self._tokens(fit))) if fit else iter(())
-        outcomes: list[Outcome] = []
-        for reason in reasons:
-            if reason:
-                outcomes.append(Abstention(reason))
-                continue
-            tiles = next(found)
-            outcomes.append(Score(float(tiles.mean()), tuple(tiles.tolist())))
-        return outcomes
+        if not len(batch):
+            return []
+        found = tile_scores(self._arrays, self._tokens(batch))
+        pairs = zip(found, batch, strict=True)
+        return [
+            Score(float(tiles.mean()), tuple(tiles.tolist()), seen=self._tokens.seen(view)) for tiles, view in pairs
+        ]
 
 
 class ClipProbeTrainable:
@@ -116,25 +114,23 @@ class ClipProbeTrainable:
 
     def __init__(self, options: TrainableOptions) -> None:
         self.options = options
-        self.weights = (as_record(resolve(options.tower, TOWERS)),)
+        self.weights = (resolve(options.tower, TOWERS),)
         self._tokens: TokenMaker | None = None
 
-    def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    def features(self, pixels: Pixels) -> Floats | None:
         """Return the tokens of a view's crops, shape (crops * d,), float64; None where the detector would abstain."""
         import numpy as np
 
-        from d2f_clip_probe.tokens import TokenMaker, unfit
+        from d2f_clip_probe.tokens import TokenMaker
 
-        if unfit(pixels):
+        if NEEDS.unmet(pixels):
             return None
         if self._tokens is None:
             options = self.options
             self._tokens = TokenMaker(self.weights[0], options.blocks, options.crops, options.precision)
         return self._tokens([pixels]).reshape(-1).astype(np.float64)
 
-    def fit(
-        self, features: NDArray[np.float64], labels: NDArray[np.int8], weights: NDArray[np.float64], seed: int
-    ) -> dict[str, NDArray[Any]]:
+    def fit(self, features: Floats, labels: Labels, weights: Floats, seed: int) -> dict[str, NDArray[Any]]:
         """Fit features (n, crops * d), labels (n,), weights (n,); return the arrays of the weights file."""
         from d2f_clip_probe import head, hidden
 
@@ -143,10 +139,10 @@ class ClipProbeTrainable:
             return hidden.fit(tokens, labels, weights, self.options.hidden, seed)
         return head.fit(tokens, labels, weights, self.options.strength)
 
-    def predict(self, arrays: Mapping[str, Any], features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, arrays: Mapping[str, Any], features: Floats) -> Floats:
         """Return the scores (n,) of features (n, crops * d)."""
-        scores: NDArray[np.float64] = tile_scores(arrays, self._by_crop(features)).mean(axis=1)
+        scores: Floats = tile_scores(arrays, self._by_crop(features)).mean(axis=1)
         return scores
 
-    def _by_crop(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _by_crop(self, features: Floats) -> Floats:
         return features.reshape(len(features), len(self.options.crops), -1)

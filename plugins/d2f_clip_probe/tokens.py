@@ -12,31 +12,9 @@ from d2f import Weights
 from d2f.cache import features
 from d2f_clip_probe.crops import crops
 from d2f_clip_probe.options import Crop, Precision
-from d2f_clip_probe.tower import WIDTH
-
-SMALLEST = 64
-"""A view with a shorter side than this, in pixels, is mostly invented where it is resized."""
-
-FLATTEST = 0.5
-"""Standard deviation, in grey levels, of the flattest view that is looked at: a head has no use for one colour."""
+from d2f_clip_probe.tower import SIDE, WIDTH
 
 Tokens = NDArray[np.float32]
-
-
-def unfit(view: NDArray[np.uint8]) -> str:
-    """Return why a view, uint8 (height, width, 3), is not looked at; empty where it is."""
-    height, width = view.shape[:2]
-    if min(height, width) < SMALLEST:
-        return f"{width}x{height} pixels, of which it needs {SMALLEST} a side"
-    return f"the picture is flat: its pixels vary by less than {FLATTEST} grey levels" if _flat(view) else ""
-
-
-def _flat(view: NDArray[np.uint8]) -> bool:
-    # The squares of some pixels are a part of the squares of all: these few suffice where they vary at all.
-    few = view[::8, ::8, 1]
-    if few.var() * few.size >= FLATTEST**2 * view[..., 1].size:
-        return False
-    return bool(view.std(axis=(0, 1), dtype=np.float64).max() < FLATTEST)
 
 
 class TokenMaker:
@@ -66,6 +44,12 @@ class TokenMaker:
         self._compute = _tower(record, tuple(blocks), precision)
         self._name = f"{record.sha256} class tokens {' '.join(map(str, blocks))} {precision}"
         self._width = WIDTH * len(blocks)
+
+    def seen(self, view: NDArray[np.uint8]) -> float:
+        """Return the share of a view's pixels that the largest crop holds, in (0, 1]."""
+        height, width = view.shape[:2]
+        side = min(height, width) if "whole" in self.kinds else min(height, width, SIDE)
+        return side * side / (height * width)
 
     def __call__(self, views: Sequence[NDArray[np.uint8]]) -> Tokens:
         """Return the tokens of views, shape (views, crops, 768 * blocks), float32.

@@ -18,7 +18,7 @@ def d2f_detectors() -> Sequence[type[Detector]]:
 @hookimpl
 def d2f_trainables() -> Sequence[type[GradientTrainable]]:
     """Return what `d2f train` fits for it."""
-    from d2f_frequency_residual.trainable import FrequencyResidualTrainable
+    from d2f_frequency_residual.stage import FrequencyResidualTrainable
 
     return [FrequencyResidualTrainable]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from d2f_frequency_residual.options import NetworkOptions
+from d2f import D2FError, Exit, Problem
+from d2f.models import load_arrays
+from d2f.weights import WeightsFile
+from d2f_frequency_residual.stage import NetworkOptions
 from d2f_frequency_residual.statistics import RAMPS, BandCorrelations, shares
 from d2f_frequency_residual.transforms import BLOCK, block_spectrum, colour_matrix, cosine_matrix, halved, residual
 
@@ -69,6 +73,19 @@ class SpectralNetwork(nn.Module):  # type: ignore[misc]
         return found
 
 
-def build_network(options: NetworkOptions) -> Any:
-    """Return a fresh network: float32 (n, height, width, 3) in [0, 1] to logits (n,)."""
-    return SpectralNetwork(options)
+def read_network(held: WeightsFile, name: str) -> Callable[[Any], Any]:
+    """Return a weights file's network: pictures, uint8 (n, height, width, 3), to logits (n,).
+
+    Raises
+    ------
+    D2FError
+        D2F504: the file is not of such a network.
+    """
+    if held.metadata.get("trainable") != "frequency-residual":
+        note = "weights of `frequency-residual` are .safetensors files that `d2f train` wrote; they carry the options"
+        message = f"weights '{name}' do not say that they are of `frequency-residual`"
+        raise D2FError(Problem("D2F504", message, notes=(note,)), Exit.PLUGIN)
+    network: Any = SpectralNetwork(NetworkOptions.model_validate_json(held.metadata["options"]))
+    load_arrays(network, held.arrays, name)
+    network.eval()
+    return lambda pixels: network(pixels.astype(mx.float32) / 255.0)

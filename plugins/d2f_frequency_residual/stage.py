@@ -1,17 +1,14 @@
-"""The detector; MLX is loaded when it is needed."""
+"""The detector and its trainable; MLX is loaded when it is needed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from d2f import Abstention, FileBytes, Outcome, Score, Tiles, Weights, WholeImage
-from d2f.weights import as_record, read_weights, resolve
-from d2f_frequency_residual.options import DetectorOptions
+from pydantic import Field
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from d2f import Input, Needs, Options, Pixels, Weights, WholeImage
+from d2f.weights import read_weights, resolve
 
 RECORDS = (
     Weights(
@@ -23,6 +20,18 @@ RECORDS = (
     ),
 )
 
+UNIT = 16
+"""Windows begin at multiples of this, where JPEG's blocks do, chroma's too."""
+
+
+class DetectorOptions(Options):
+    """Options of the detector."""
+
+    weights: str = Field(default="default", description="Name of a set of weights, or a path.")
+    window: int = Field(
+        default=512, ge=64, description="Greatest side of the central window that is looked at, in pixels."
+    )
+
 
 class FrequencyResidual:
     """Block spectra of a high-pass residual into a small network; above 0 for generated."""
@@ -30,49 +39,81 @@ class FrequencyResidual:
     name = "frequency-residual"
     summary = "Block spectra of the high-pass residual at several scales into a small network."
     Options = DetectorOptions
-    wants: WholeImage | Tiles | FileBytes = WholeImage()
+    wants: Input = WholeImage()
 
     def __init__(self, options: DetectorOptions) -> None:
-        self.options = options
-        self.weights = (as_record(resolve(options.weights, RECORDS)),)
-        self.trained_on: NDArray[np.uint64] | None = None
+        # A view of 64 pixels has 64 blocks; one colour has no spectrum.
+        self.needs = Needs(side=64, deviation=1e-4, window=options.window)
+        self.weights = (resolve(options.weights, RECORDS),)
+        self.trained_on: Any = None
+        self._window = options.window
         self._network: Any = None
 
     def load(self) -> None:
-        """Read the weights.
-
-        Raises
-        ------
-        D2FError
-            D2F502 to D2F505: they are missing, damaged, or for another network.
-        """
-        from d2f_frequency_residual.reading import read_network
+        """Read the weights."""
+        from d2f_frequency_residual.network import read_network
 
         held = read_weights(self.weights[0])
         self._network, self.trained_on = read_network(held, self.weights[0].name), held.trained_on
 
-    def score(self, batch: Any) -> Sequence[Outcome]:
-        """Return the logit of `generated` of each view's central window; small and flat views are abstained on."""
-        from d2f_frequency_residual.window import central, unfit
-
-        reasons = [unfit(pixels) for pixels in batch]
-        outcomes: list[Outcome] = [Abstention(reason) for reason in reasons]
-        alike: dict[tuple[int, ...], list[int]] = {}
-        for place, (pixels, reason) in enumerate(zip(batch, reasons, strict=True)):
-            if not reason:
-                alike.setdefault(pixels.shape, []).append(place)
-        for places in alike.values():
-            windows = [central(batch[place], self.options.window) for place in places]
-            for place, score in zip(places, self._logits(windows), strict=True):
-                outcomes[place] = Score(score)
-        return outcomes
-
-    def _logits(self, windows: list[NDArray[np.uint8]]) -> list[float]:
-        """Return the logits of windows of one size."""
+    def score(self, batch: Any) -> Sequence[float]:
+        """Return the logit of `generated` of each view's central window; windows of one size go together."""
         import mlx.core as mx
         import numpy as np
 
         from d2f.layers import parallel
 
-        logits: list[float] = np.array(parallel(self._network, mx.array(np.stack(windows)), images=4)).tolist()
-        return logits
+        windows = [central(view, self._window) for view in batch]
+        logits = np.empty(len(windows))
+        for shape in {window.shape for window in windows}:
+            places = [place for place, window in enumerate(windows) if window.shape == shape]
+            stacked = np.stack([windows[place] for place in places])
+            logits[places] = np.array(parallel(self._network, mx.array(stacked), images=4))
+        scores: list[float] = logits.tolist()
+        return scores
+
+
+def central(pixels: Pixels, side: int) -> Pixels:
+    """Return the middle of a view, at most `side` pixels high and wide."""
+    top, left = (max(0, length - side) // 2 // UNIT * UNIT for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
+class NetworkOptions(Options):
+    """Options of the network; recipes give them under `with`, and weights files carry them."""
+
+    scales: int = Field(
+        default=3, ge=1, le=4, description="Sizes of the picture whose spectra are read: 1, 1/2, 1/4, 1/8."
+    )
+    colour: bool = Field(default=True, description="Read chroma too, at scales below 1; else luma alone.")
+    hidden: int = Field(default=0, ge=0, description="Units between the statistics and the logit; 0 for none.")
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="Of the statistics, in training.")
+
+
+class FrequencyResidualTrainable:
+    """The network; `recipe.yaml` beside this file is its recipe."""
+
+    name = "frequency-residual"
+    summary = "A network on block spectra of the high-pass residual, for the detector frequency-residual."
+    Options = NetworkOptions
+
+    def __init__(self, options: NetworkOptions) -> None:
+        self.options = options
+
+    def build(self) -> Any:
+        """Return a fresh network: float32 (n, height, width, 3) in [0, 1] to logits (n,)."""
+        from d2f_frequency_residual.network import SpectralNetwork
+
+        return SpectralNetwork(self.options)
+
+    def ablations(self) -> dict[str, dict[str, Any]]:
+        """Return simpler variants by name, as options: what `d2f train ablate` compares with."""
+        given = self.options.model_dump()
+        simpler: dict[str, dict[str, Any]] = {}
+        if self.options.scales > 1:
+            simpler["one scale"] = {**given, "scales": 1}
+        if self.options.colour:
+            simpler["luma alone"] = {**given, "colour": False}
+        if self.options.hidden:
+            simpler["a linear head"] = {**given, "hidden": 0}
+        return simpler

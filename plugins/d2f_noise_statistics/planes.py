@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 Plane: TypeAlias = NDArray[np.float32]
 
 LARGEST = 384
-"""Side of the largest window, in pixels: cost and statistics do not grow with the picture."""
-
-SMALLEST = 64
-"""A picture with a shorter side than this is abstained on."""
+"""Side of the largest window, in pixels: that of the detector's `needs`."""
 
 LEVELS = 4
 
@@ -52,22 +49,6 @@ def pyramid(plane: Plane, levels: int = LEVELS) -> list[Plane]:
     while len(planes) < levels:
         planes.append(halved(planes[-1]))
     return planes
-
-
-FLATTEST = 0.5
-"""Standard deviation, in grey levels, of the flattest picture that has statistics to speak of."""
-
-
-def unfit(pixels: NDArray[np.uint8]) -> str:
-    """Return why a picture has no features, empty where it has."""
-    height, width = pixels.shape[:2]
-    if min(height, width) < SMALLEST:
-        return f"{width}x{height} pixels; at least {SMALLEST} a side are needed"
-    # A sparse look suffices to see that a picture is not flat; a full one where it seems so.
-    seen = window(pixels)
-    if seen[::8, ::8, 1].std() >= FLATTEST or seen.std(axis=(0, 1)).max() >= FLATTEST:
-        return ""
-    return f"the picture is flat: its pixels vary by less than {FLATTEST} grey levels"
 
 
 def keep_freed_memory() -> None:

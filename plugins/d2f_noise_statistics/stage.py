@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from d2f import Abstention, FileBytes, Outcome, Score, Tiles, Weights, WholeImage
-from d2f.weights import as_record, read_weights, resolve, strict
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from d2f import Floats, Input, Labels, Needs, Options, Pixels, Weights, WholeImage
+from d2f.weights import read_weights, resolve, strict
 
 RECORDS = (
     Weights(
@@ -25,10 +21,12 @@ RECORDS = (
 )
 
 
-class NoiseStatisticsOptions(BaseModel):
-    """What the detector is told."""
+NEEDS = Needs(side=64, deviation=0.5, window=384)
+"""Cost and statistics do not grow with the picture: the features are those of a central window."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class DetectorOptions(Options):
+    """Options of the detector."""
 
     weights: str = Field(default="default", description="Name of a set of weights, or a path.")
 
@@ -38,23 +36,18 @@ class NoiseStatistics:
 
     name = "noise-statistics"
     summary = "Statistics of the noise residual, block transforms, spectrum and texture into logistic regression."
-    Options = NoiseStatisticsOptions
+    Options = DetectorOptions
     thread_safe = True
-    wants: WholeImage | Tiles | FileBytes = WholeImage()
+    wants: Input = WholeImage()
+    needs = NEEDS
 
-    def __init__(self, options: NoiseStatisticsOptions) -> None:
-        self.weights = (as_record(resolve(options.weights, RECORDS)),)
-        self.trained_on: NDArray[np.uint64] | None = None
-        self._arrays: Mapping[str, NDArray[Any]] = {}
+    def __init__(self, options: DetectorOptions) -> None:
+        self.weights = (resolve(options.weights, RECORDS),)
+        self.trained_on: Any = None
+        self._arrays: Mapping[str, Any] = {}
 
     def load(self) -> None:
-        """Read the weights.
-
-        Raises
-        ------
-        D2FError
-            D2F502 to D2F505: they are missing, damaged, or for another model.
-        """
+        """Read the weights."""
         from d2f_noise_statistics.features import COUNT
         from d2f_noise_statistics.linear import ARRAYS
         from d2f_noise_statistics.planes import keep_freed_memory
@@ -64,24 +57,16 @@ class NoiseStatistics:
         strict(held.arrays, {name: (COUNT,) * len(shape) for name, shape in ARRAYS.items()}, self.weights[0].name)
         self._arrays, self.trained_on = held.arrays, held.trained_on
 
-    def score(self, batch: Any) -> list[Outcome]:
-        """Return the log odds of `generated` of each view; small and flat ones are abstained on."""
-        return [self._score(pixels) for pixels in batch]
-
-    def _score(self, pixels: NDArray[np.uint8]) -> Outcome:
+    def score(self, batch: Any) -> list[float]:
+        """Return the log odds of `generated` of each view."""
         from d2f_noise_statistics.features import features
         from d2f_noise_statistics.linear import scores
-        from d2f_noise_statistics.planes import unfit
 
-        if reason := unfit(pixels):
-            return Abstention(reason)
-        return Score(float(scores(self._arrays, features(pixels)[None])[0]))
+        return [float(scores(self._arrays, features(pixels)[None])[0]) for pixels in batch]
 
 
-class TrainableOptions(BaseModel):
-    """What the classifier is told."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class TrainableOptions(Options):
+    """Options of the classifier."""
 
     strength: float = Field(
         default=0.003, gt=0.0, allow_inf_nan=False, description="Inverse of the ridge penalty: scikit-learn's C."
@@ -99,22 +84,19 @@ class NoiseStatisticsTrainable:
     def __init__(self, options: TrainableOptions) -> None:
         self.options = options
 
-    def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    def features(self, pixels: Pixels) -> Floats | None:
         """Return the features of a view, shape (d,), float64, or None where the detector would abstain."""
         from d2f_noise_statistics.features import features
-        from d2f_noise_statistics.planes import unfit
 
-        return None if unfit(pixels) else features(pixels)
+        return None if NEEDS.unmet(pixels) else features(pixels)
 
-    def fit(
-        self, features: NDArray[np.float64], labels: NDArray[np.int8], weights: NDArray[np.float64], seed: int
-    ) -> dict[str, NDArray[np.float64]]:
+    def fit(self, features: Floats, labels: Labels, weights: Floats, seed: int) -> dict[str, Floats]:
         """Fit features (n, d), labels (n,), weights (n,); return the arrays of the weights file."""
         from d2f_noise_statistics.linear import fit
 
         return fit(features, labels, weights, seed, self.options.strength)
 
-    def predict(self, arrays: Mapping[str, Any], features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, arrays: Mapping[str, Any], features: Floats) -> Floats:
         """Return the scores (n,) of features (n, d)."""
         from d2f_noise_statistics.linear import scores
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from d2f import FileBytes, Tiles, Weights, WholeImage
 from d2f.framing import NORMALISATIONS, Framing
-from d2f.weights import as_record, read_hdf5, read_torch, read_weights, resolve
+from d2f.weights import read_hdf5, read_torch, read_weights, resolve
 from d2f_published import records
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Published:
 
     def __init__(self, options: Any) -> None:
         self.options = options
-        self.weights = tuple(as_record(resolve(option, self.known)) for option in self._named(options))
+        self.weights = tuple(resolve(option, self.known) for option in self._named(options))
         self._network: Callable[[Any], Any] | None = None
 
     @staticmethod

@@ -9,7 +9,7 @@ from typing import Any
 from d2f import D2FError, Exit, Problem
 from d2f.models import build_model, load_arrays, model_config
 from d2f.weights import WeightsFile
-from d2f_resnet.options import NetworkOptions, VGGOptions
+from d2f_resnet.trainable import NetworkOptions, VGGOptions
 
 EARLY = {"kernel": 4, "stride": 4}
 WIDTHS = {18: 64, 34: 64, 50: 64}

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-from d2f import FileBytes, Tiles, Weights, WholeImage
-from d2f.weights import as_record, read_weights, resolve
-from d2f_resnet.options import DetectorOptions
+from pydantic import Field
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from d2f import Input, Options, Tiles, Weights
+from d2f.weights import read_weights, resolve
 
 RECORDS: tuple[Weights, ...] = (
     Weights(
@@ -34,29 +31,35 @@ RECORDS: tuple[Weights, ...] = (
 BATCH = 16
 
 
+class DetectorOptions(Options):
+    """Options of the detector."""
+
+    weights: str = Field(default="robust", description="Name of a set of weights, or a path.")
+    tile: int = Field(
+        default=224, ge=8, description="Side of a tile in pixels: that which the weights were trained on."
+    )
+    count: int = Field(default=4, ge=1, description="The most tiles taken from one view.")
+    pick: Literal["centre", "grid", "texture"] = Field(default="grid", description="Which tiles.")
+    pool: Literal["mean", "median", "max"] = Field(default="mean", description="How tile scores become the image's.")
+
+
 class ResNetDetector:
     """A residual network on tiles; an image's score is its tiles' logits pooled, above 0 for generated."""
 
     name = "resnet"
     summary = "A residual network on tiles, trained by d2f train."
     Options = DetectorOptions
-    wants: WholeImage | Tiles | FileBytes
+    wants: Input
 
     def __init__(self, options: DetectorOptions) -> None:
         self.options = options
         self.wants = Tiles(options.count, options.tile, options.pick, options.pool, BATCH)
-        self.trained_on: NDArray[np.uint64] | None = None
-        self.weights: tuple[Weights, ...] = (as_record(resolve(options.weights, RECORDS)),)
+        self.weights = (resolve(options.weights, RECORDS),)
+        self.trained_on: Any = None
         self._network: Any = None
 
     def load(self) -> None:
-        """Read the weights, and fold batch norm into the convolutions.
-
-        Raises
-        ------
-        D2FError
-            D2F502 to D2F505: they are missing, damaged, or for another network.
-        """
+        """Read the weights, and fold batch norm into the convolutions."""
         from d2f.layers import fold_batch_norm
         from d2f_resnet.network import read_network
 

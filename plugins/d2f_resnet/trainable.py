@@ -2,9 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from d2f_resnet.options import NetworkOptions, VGGOptions
+from pydantic import Field
+
+from d2f import Options
+
+
+class NetworkOptions(Options):
+    """Options of the network; recipes give them under `with`, and weights files carry them."""
+
+    depth: Literal[18, 20, 32, 34, 44, 50, 56, 110] = Field(
+        default=44, description="Layers with weights: 20 to 110 of CIFAR style, 18, 34, 50 of ImageNet style."
+    )
+    stem: Literal["cifar", "early"] = Field(
+        default="cifar",
+        description="The published first convolution; or patches of 4x4 in the first layer, a sixteenth of the pixels.",
+    )
+    residual: bool = Field(
+        default=True, description="False for the plain network of the same depth, without shortcuts."
+    )
+    logits: Literal[1, 2] = Field(default=1, description="1 for binary cross entropy, 2 for cross entropy.")
+    normalise: Literal["imagenet"] | None = Field(
+        default=None,
+        description="Normalisation of pixels before the first layer; `imagenet` where training starts from weights of "
+        "torchvision or timm.",
+    )
+
+
+class VGGOptions(Options):
+    """Options of a VGG network; recipes give them under `with`, and weights files carry them."""
+
+    depth: Literal["small", 11, 13, 16, 19] = Field(
+        default=16, description="Layers with weights; `small` is a network of eight for tiles of about 28 pixels."
+    )
+    batch_norm: bool = Field(default=True, description="Batch norm after every convolution; `small` always has it.")
+    dropout: float = Field(default=0.5, ge=0.0, lt=1.0, description="After each hidden layer.")
+    logits: Literal[1, 2] = Field(default=1, description="1 for binary cross entropy, 2 for cross entropy.")
+    normalise: Literal["imagenet"] | None = Field(default=None, description="As of `resnet`.")
+
 
 FAMILIES = ((20, 32, 44, 56, 110), (18, 34, 50))
 """Depths of CIFAR and of ImageNet style."""

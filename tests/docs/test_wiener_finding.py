@@ -12,7 +12,7 @@ import pytest
 from d2f_calibrators.platt import Platt
 from d2f_combiners.logit_mean import LogitMean
 from d2f_noise_statistics.stage import NoiseStatistics
-from d2f_resize.stage import Resize
+from d2f_resize import Resize
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 

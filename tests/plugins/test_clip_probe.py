@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from d2f import Abstention, D2FError, Score, WeightsMissing
+from d2f import D2FError, Needs, WeightsMissing
 from d2f.cache import caching
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import file_sha256
@@ -144,22 +144,17 @@ def test_the_shipped_head_was_trained_on_all_of_train() -> None:
 
 
 @fetched
-def test_crops_are_tiles_and_small_and_flat_views_are_abstained_on(tmp_path: Path) -> None:
+def test_crops_are_tiles_and_the_share_that_they_see_is_stated(tmp_path: Path) -> None:
     detector = ClipProbe(DetectorOptions(weights=str(head(tmp_path, [1, 2], ["whole", "native"]))))
     detector.load()
-    nearly_flat = np.full((240, 240, 3), 128, np.uint8)
-    nearly_flat[::7, ::7] += 1
-    views = [picture(240, 300), picture(40, 300), nearly_flat, picture(64, 64)]
-    first, small, flat, last = detector.score(views)
-    assert isinstance(first, Score)
+    views = [picture(240, 300), picture(64, 64)]
+    first, last = detector.score(views)
     assert len(first.tiles) == 2
     assert first.value == pytest.approx(np.mean(first.tiles))
-    assert isinstance(small, Abstention)
-    assert "300x40" in small.reason
-    assert isinstance(flat, Abstention)
-    assert "less than 0.5 grey levels" in flat.reason
-    assert detector.score(views[3:]) == [last]
+    assert (first.seen, last.seen) == (240 / 300, 1.0)
+    assert detector.score(views[1:]) == [last]
     assert detector.score([]) == []
+    assert detector.needs == Needs(side=64, deviation=0.5)
 
 
 @fetched

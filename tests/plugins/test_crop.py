@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from d2f_crop.window import crop, kept_size
+from d2f_crop import crop, kept_size
 
 from tests.plugins.pictures import noise_picture, stage
 

@@ -12,19 +12,17 @@ import d2f_frequency_residual
 import mlx.core as mx
 import numpy as np
 import pytest
-from d2f_frequency_residual.network import build_network
-from d2f_frequency_residual.options import NetworkOptions
-from d2f_frequency_residual.stage import RECORDS
-from d2f_frequency_residual.window import central
+from d2f_frequency_residual.network import SpectralNetwork
+from d2f_frequency_residual.stage import RECORDS, NetworkOptions, central
 
-from d2f import Abstention, D2FError, Detector, GradientTrainable, Score, WholeImage
+from d2f import D2FError, Detector, GradientTrainable, Needs, WholeImage
 from d2f.models import arrays_of, load_arrays
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.train.read import read_recipe
 from d2f.train.recipe import NetworkRecipe
 from d2f.weights import read_weights, short_digests, write_weights
-from tests.plugins.pictures import PHOTOGRAPHS, flat_picture, noise_picture, photograph
+from tests.plugins.pictures import PHOTOGRAPHS, noise_picture, photograph
 
 FOLDER = Path(d2f_frequency_residual.__file__).parent
 BYTES = 1_000_000
@@ -49,23 +47,19 @@ def test_it_keeps_the_contracts(loaded: Any) -> None:
 
 def test_a_score_is_the_networks_logit_of_the_central_window(loaded: Any) -> None:
     held = read_weights(RECORDS[0])
-    network = build_network(NetworkOptions.model_validate(json.loads(held.metadata["options"])))
+    network = SpectralNetwork(NetworkOptions.model_validate(json.loads(held.metadata["options"])))
     load_arrays(network, held.arrays)
     network.eval()
     pictures = [photograph(name) for name in PHOTOGRAPHS]
     windows = [np.ascontiguousarray(central(each, 512)) for each in pictures]
     expected = [float(network(mx.array(each)[None].astype(mx.float32) / 255)[0]) for each in windows]
-    assert [each.value for each in loaded.score(pictures)] == pytest.approx(expected, abs=1e-4)
+    assert loaded.score(pictures) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_score_does_not_depend_on_the_batch_or_its_order(loaded: Any) -> None:
     pictures = [photograph(name) for name in PHOTOGRAPHS] + [noise_picture(100, 130, seed) for seed in range(3)]
-    pictures.insert(2, flat_picture(70, 70))
     together, alone = loaded.score(pictures), [loaded.score([each])[0] for each in pictures]
-    assert [type(each) for each in together] == [Score, Score, Abstention, Score, Score, Score, Score]
-    for one, other in zip(together, alone, strict=True):
-        if isinstance(one, Score):
-            assert one.value == pytest.approx(other.value, abs=1e-4)
+    assert together == pytest.approx(alone, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -83,21 +77,13 @@ def test_only_the_window_is_looked_at(loaded: Any) -> None:
     picture = noise_picture(200, 200)
     framed = np.pad(picture[64:128, 64:128], ((64, 72), (64, 72), (0, 0)))
     small = detector(window=64)
-    assert small.score([picture])[0].value == pytest.approx(small.score([framed])[0].value, abs=1e-4)
-    assert loaded.score([picture])[0].value != pytest.approx(loaded.score([framed])[0].value, abs=1e-2)
+    assert small.score([picture])[0] == pytest.approx(small.score([framed])[0], abs=1e-4)
+    assert loaded.score([picture])[0] != pytest.approx(loaded.score([framed])[0], abs=1e-2)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (63, 500), (500, 63)])
-def test_small_pictures_are_abstained_on(loaded: Any, size: tuple[int, int]) -> None:
-    (found,) = loaded.score([noise_picture(*size)])
-    assert found == Abstention(f"{size[1]}x{size[0]} pixels; at least 64 a side are needed")
-
-
-@pytest.mark.parametrize("level", [0, 90, 255])
-def test_flat_pictures_are_abstained_on(loaded: Any, level: int) -> None:
-    (found,) = loaded.score([flat_picture(80, 90, level)])
-    assert isinstance(found, Abstention)
-    assert "flat" in found.reason
+def test_what_it_needs_of_a_view() -> None:
+    assert detector().needs == Needs(side=64, deviation=1e-4, window=512)
+    assert detector(window=100).needs.window == 100
 
 
 def test_the_shipped_weights_are_the_recorded_ones_and_small(loaded: Any) -> None:
@@ -141,7 +127,7 @@ def test_the_weights_were_trained_on_images_of_the_weights_part_alone(loaded: An
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    arrays = arrays_of(build_network(NetworkOptions(scales=2)))
+    arrays = arrays_of(SpectralNetwork(NetworkOptions(scales=2)))
     write_weights(path, arrays)
     with pytest.raises(D2FError, match="do not say that they are of `frequency-residual`"):
         detector(weights=str(path))
@@ -149,4 +135,4 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(D2FError, match="D2F504"):
         detector(weights=str(path))
     write_weights(path, arrays, {"trainable": "frequency-residual", "options": '{"scales": 2}'})
-    assert np.isfinite(detector(weights=str(path)).score([photograph()])[0].value)
+    assert np.isfinite(detector(weights=str(path)).score([photograph()])[0])

@@ -7,10 +7,9 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
-from d2f_frequency_residual.network import build_network
-from d2f_frequency_residual.options import NetworkOptions
+from d2f_frequency_residual.network import SpectralNetwork
+from d2f_frequency_residual.stage import FrequencyResidualTrainable, NetworkOptions
 from d2f_frequency_residual.statistics import BandCorrelations, first_bands, shares
-from d2f_frequency_residual.trainable import FrequencyResidualTrainable
 from d2f_frequency_residual.transforms import block_spectrum, colour_matrix, cosine_matrix, halved, residual
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,7 +90,7 @@ def test_colours_are_those_of_jpeg() -> None:
 @pytest.mark.parametrize("colour", [True, False])
 def test_spectra_of_a_picture_are_those_of_scipy(colour: bool) -> None:
     tiles = pictures(96)
-    found = build_network(NetworkOptions(colour=colour)).spectra(mx.array(tiles).astype(mx.float32) / 255)
+    found = SpectralNetwork(NetworkOptions(colour=colour)).spectra(mx.array(tiles).astype(mx.float32) / 255)
     channels = (tiles / 255.0) @ colour_matrix().astype(np.float64)
     for scale, spectrum in enumerate(found):
         side = 96 >> scale
@@ -125,7 +124,7 @@ def test_correlations_are_those_of_numpy(colours: int) -> None:
 def test_an_even_picture_has_finite_statistics_and_gradients() -> None:
     import mlx.nn as nn
 
-    made = build_network(NetworkOptions())
+    made = SpectralNetwork(NetworkOptions())
     x = mx.full((2, 64, 64, 3), 0.5)
     loss, gradients = nn.value_and_grad(made, lambda pictures: made(pictures).sum())(x)
     flat = [np.array(value) for _, value in tree_flatten(gradients)]
@@ -136,7 +135,7 @@ def test_an_even_picture_has_finite_statistics_and_gradients() -> None:
 def test_bands_learn_and_constants_do_not() -> None:
     import mlx.nn as nn
 
-    made = build_network(NetworkOptions(scales=2))
+    made = SpectralNetwork(NetworkOptions(scales=2))
     x = mx.array(pictures()).astype(mx.float32) / 255
     _, gradients = nn.value_and_grad(made, lambda shown: mx.square(made(shown)).sum())(x)
     named = dict(tree_flatten(gradients))
@@ -153,7 +152,7 @@ def test_bands_learn_and_constants_do_not() -> None:
 
 def test_a_mirrored_picture_has_the_same_statistics() -> None:
     # Of whole blocks at every scale: magnitudes of a cosine transform do not tell left from right.
-    made = build_network(NetworkOptions(scales=2))
+    made = SpectralNetwork(NetworkOptions(scales=2))
     x = mx.array(pictures()).astype(mx.float32) / 255
     mirrored = made.statistics(x[:, :, ::-1])
     np.testing.assert_allclose(np.array(mirrored), np.array(made.statistics(x)), atol=2e-3)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from d2f_gaussian_blur.filter import gaussian_blur, kernel
+from d2f_gaussian_blur import gaussian_blur, kernel
 
 from tests.plugins.pictures import PHOTOGRAPHS, SIZES, Pixels, distance_to_half, half_even, noise_picture, photograph
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from d2f_greyscale.filter import luma
+from d2f_greyscale import luma
 from PIL import Image
 
 from tests.plugins.pictures import PHOTOGRAPHS, photograph

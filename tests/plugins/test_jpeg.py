@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from d2f_jpeg.codec import LONGEST, encode, recompress
+from d2f_jpeg import LONGEST, encode, recompress
 from PIL import Image
 
 from tests.plugins.pictures import flat_picture, noise_picture, photograph, stage

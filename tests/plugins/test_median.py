@@ -6,7 +6,7 @@ import statistics
 
 import numpy as np
 import pytest
-from d2f_median.filter import median, middle
+from d2f_median import median, middle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from d2f_noise.filter import add_noise
+from d2f_noise import add_noise
 
 from tests.plugins.pictures import flat_picture, noise_picture, photograph, stage
 

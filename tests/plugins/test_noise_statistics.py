@@ -10,10 +10,10 @@ import d2f_noise_statistics
 import numpy as np
 import pytest
 from d2f_noise_statistics.features import COUNT
-from d2f_noise_statistics.planes import unfit
+from d2f_noise_statistics.planes import LARGEST
 from d2f_noise_statistics.stage import RECORDS
 
-from d2f import Abstention, D2FError, Detector, EstimatorTrainable, Score, WholeImage
+from d2f import D2FError, Detector, EstimatorTrainable, Needs, WholeImage
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.train.read import read_recipe
@@ -44,7 +44,7 @@ def test_it_keeps_the_contracts(loaded):
 def test_photographs_have_finite_scores_that_repeat(loaded):
     pictures = [photograph(name) for name in PHOTOGRAPHS]
     first = loaded.score(pictures)
-    assert all(isinstance(each, Score) and np.isfinite(each.value) for each in first)
+    assert all(np.isfinite(each) for each in first)
     assert first == loaded.score(pictures)
 
 
@@ -63,26 +63,13 @@ def test_pictures_are_not_written_to(loaded):
     assert np.array_equal(picture, photograph())
 
 
-@pytest.mark.parametrize("size", [(1, 1), (63, 500), (500, 63)])
-def test_small_pictures_are_abstained_on(loaded, size):
-    (found,) = loaded.score([noise_picture(*size)])
-    assert found == Abstention(f"{size[1]}x{size[0]} pixels; at least 64 a side are needed")
-
-
-@pytest.mark.parametrize("level", [0, 90, 255])
-def test_flat_pictures_are_abstained_on(loaded, level):
-    (found,) = loaded.score([flat_picture(80, 90, level)])
-    assert isinstance(found, Abstention)
-    assert "flat" in found.reason
-
-
-def test_detail_that_a_sparse_look_misses_is_seen():
-    picture = flat_picture(80, 80)
-    picture[1::8, 1::8] = 250
-    assert unfit(picture) == ""
-    picture = flat_picture(80, 80)
-    picture[40, 41] = 91
-    assert "flat" in unfit(picture)
+def test_what_it_needs_of_a_view_is_what_its_features_are_of():
+    needs = detector().needs
+    assert needs == Needs(side=64, deviation=0.5, window=LARGEST)
+    trainable = build(Catalog.discover(), "trainable", "noise-statistics", {})
+    assert trainable.features(flat_picture(80, 90, 7)) is None
+    assert trainable.features(noise_picture(63, 90)) is None
+    assert trainable.features(noise_picture(64, 90)) is not None
 
 
 def test_the_shipped_weights_are_the_recorded_ones_and_say_what_they_were_trained_on(loaded):

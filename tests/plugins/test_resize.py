@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from d2f_resize.resample import resample, target_size
+from d2f_resize import resample, target_size
 from numpy.typing import NDArray
 
 from tests.plugins.pictures import Pixels, noise_picture, photograph, stage

@@ -10,8 +10,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from d2f_resnet.network import build_network
-from d2f_resnet.options import DetectorOptions, NetworkOptions
-from d2f_resnet.stage import ResNetDetector
+from d2f_resnet.stage import DetectorOptions, ResNetDetector
+from d2f_resnet.trainable import NetworkOptions
 
 from d2f import D2FError, Tiles
 from d2f.models import arrays_of, parameter_count

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from d2f_webp.codec import LONGEST, recompress
+from d2f_webp import LONGEST, recompress
 from PIL import Image
 
 from tests.plugins.pictures import SIZES, noise_picture, photograph, stage

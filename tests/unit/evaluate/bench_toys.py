@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from d2f_crop.stage import Crop
-from d2f_greyscale.stage import Greyscale
-from d2f_median.stage import Median
-from d2f_resize.stage import Resize
-from d2f_webp.stage import Webp
+from d2f_crop import Crop
+from d2f_greyscale import Greyscale
+from d2f_median import Median
+from d2f_resize import Resize
+from d2f_webp import Webp
 from d2f_wiener.stage import Wiener
 from pydantic import BaseModel, ConfigDict
 

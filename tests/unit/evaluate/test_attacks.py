@@ -2,8 +2,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from d2f_jpeg.stage import Jpeg
-from d2f_noise.stage import Noise, NoiseOptions
+from d2f_jpeg import Jpeg
+from d2f_noise import Noise, NoiseOptions
 
 from d2f import D2FError, Failure, ImageFile, WeightsMissing
 from d2f.data.protocol import for_fitting, for_judging

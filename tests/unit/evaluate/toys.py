@@ -9,9 +9,9 @@ from d2f_calibrators.isotonic import Isotonic
 from d2f_calibrators.platt import Platt
 from d2f_combiners.logistic import Logistic, LogisticOptions
 from d2f_combiners.logit_mean import LogitMean
-from d2f_gaussian_blur.stage import GaussianBlur
-from d2f_jpeg.stage import Jpeg
-from d2f_noise.stage import Noise
+from d2f_gaussian_blur import GaussianBlur
+from d2f_jpeg import Jpeg
+from d2f_noise import Noise
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -39,7 +39,7 @@ def test_a_change_anywhere_in_the_package_changes_the_digest(imported, tmp_path)
 
 
 def test_packages_differ_and_a_class_without_a_file_has_none():
-    from d2f_noise.stage import Noise
+    from d2f_noise import Noise
 
     assert len(code_digest(Wiener)) == 64
     assert code_digest(Wiener) != code_digest(Noise)

@@ -97,8 +97,8 @@ def recipe(**changes: Any) -> NetworkRecipe:
 
 def catalog() -> Catalog:
     """Return d2f's stages and the toy's."""
-    from d2f_jpeg.stage import Jpeg
-    from d2f_resize.stage import Resize
+    from d2f_jpeg import Jpeg
+    from d2f_resize import Resize
 
     return Catalog.of(ToyTrainable, Jpeg, Resize)
 

@@ -11,8 +11,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
-from d2f_resnet.options import DetectorOptions
-from d2f_resnet.stage import ResNetDetector
+from d2f_resnet.stage import DetectorOptions, ResNetDetector
 from d2f_resnet.trainable import ResNetTrainable
 
 from d2f.api.errors import D2FError

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from d2f_resnet.options import NetworkOptions
-from d2f_resnet.trainable import ResNetTrainable
+from d2f_resnet.trainable import NetworkOptions, ResNetTrainable
 
 from d2f.api.errors import D2FError
 from d2f.train.run import SilentWatcher

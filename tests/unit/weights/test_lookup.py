@@ -24,14 +24,22 @@ class TestResolve:
             ("robust", ROBUST),
             ("soft/robust", ROBUST),
             ("tower", SINGLE),
-            ("mine.safetensors", Path("mine.safetensors")),
-            ("mine.npz", Path("mine.npz")),
-            ("./robust", Path("robust")),
-            ("~/a.npz", Path.home() / "a.npz"),
         ],
     )
-    def test_names_and_paths(self, option: str, found: Weights | Path) -> None:
+    def test_names(self, option: str, found: Weights) -> None:
         assert resolve(option, RECORDS) == found
+
+    @pytest.mark.parametrize("option", ["mine.safetensors", "mine.npz", "./robust", "~/a.npz"])
+    def test_paths(self, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        with pytest.raises(WeightsMissing, match="there is no weights file"):
+            resolve(option, RECORDS)
+        file = tmp_path / Path(option).name
+        file.write_bytes(b"content")
+        found = resolve(option, RECORDS)
+        assert found.sha256 == hashlib.sha256(b"content").hexdigest()
+        assert Path(found.sources[0]).samefile(file)
 
     @pytest.mark.parametrize(
         ("option", "note"),
