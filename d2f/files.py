@@ -36,26 +36,44 @@ def cannot_write(name: str | os.PathLike[str], error: OSError | str, *notes: str
 def require_new_file(path: str | os.PathLike[str], overwrite: bool = False, *, writable: bool = True) -> Path:
     """Return the path of a file to write, checked before long work: D2F004 where it exists or cannot be written."""
     place = Path(path)
-    if place.is_dir():
+    if os.path.isdir(place):
         raise D2FError.of("D2F004", f"'{path}' is a folder", "name a file")
     if os.path.lexists(place) and not overwrite:
         raise D2FError.of("D2F004", f"'{path}' already exists", "to replace it: --overwrite")
     if writable:
-        folder = place.parent
-        if not folder.is_dir():
+        if is_absent(place.parent):
             raise cannot_write(path, FileNotFoundError())
-        if not os.access(place if place.exists() else folder, os.W_OK):
+        exists = os.path.exists(place)
+        if not os.access(place if exists else place.parent, os.W_OK if exists else os.W_OK | os.X_OK):
             raise cannot_write(path, "permission denied")
     return place
 
 
 def require_new_folder(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a folder to fill; D2F004 where it is a file or holds anything."""
-    place = Path(path)
-    if place.is_file() or (place.is_dir() and any(place.iterdir())):
-        what = "is a file" if place.is_file() else "is not empty"
+    """Return the path of a folder to fill; D2F004 where it is a file, holds anything or cannot be looked into."""
+    what = ""
+    try:
+        what = "is not empty" if os.listdir(path) else ""
+    except FileNotFoundError:
+        pass
+    except NotADirectoryError:
+        what = "is a file"
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if what:
         raise D2FError.of("D2F004", f"'{path}' {what}", "name a folder that is empty or does not exist yet")
-    return place
+    return Path(path)
+
+
+def is_absent(path: str | os.PathLike[str]) -> bool:
+    """Whether nothing exists at a path. What may not be looked at is not absent: reading it says why."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes | str | Callable[[BinaryIO], object]) -> None:

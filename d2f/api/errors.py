@@ -77,7 +77,7 @@ CODES: dict[str, str] = {
     # 0xx the command line
     "D2F000": "a bug in d2f",
     "D2F001": "an argument is not understood",
-    "D2F002": "a file or folder is not there",
+    "D2F002": "a file or folder was not found",
     "D2F003": "no image was found",
     "D2F004": "an output cannot be written",
     "D2F005": "the output to resume belongs to another chain",

@@ -1,28 +1,31 @@
-"""Where `d2f attack` puts what it makes of each file."""
+"""`d2f attack`: preprocessors applied to image files."""
 
 from __future__ import annotations
 
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from d2f.api.errors import D2FError, Exit, Problem
+from d2f.cli.main import print_problems
+from d2f.files import cannot_write, explained, is_absent, require_new_file, write_whole
 from d2f.images.files import STANDARD_INPUT, find_images, is_manifest
+from d2f.images.walk import Listing
 
 if TYPE_CHECKING:
-    from d2f.api.errors import Problem
     from d2f.api.inputs import Pixels
     from d2f.engine.plan import Step
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class ImageFormat:
     """One format: Pillow's name, the suffixes (the first is written), the encoder's settings."""
 
     pillow: str
@@ -31,60 +34,14 @@ class Format:
     lossless: bool = True
 
 
-FORMATS: Mapping[str, Format] = {
-    "png": Format("PNG", (".png",)),
-    "webp": Format("WEBP", (".webp",), {"lossless": True}),
-    "tiff": Format("TIFF", (".tif", ".tiff"), {"compression": "tiff_adobe_deflate"}),
-    "bmp": Format("BMP", (".bmp",)),
-    "jpeg": Format("JPEG", (".jpg", ".jpeg"), {"quality": 95, "subsampling": "4:4:4"}, lossless=False),
+FORMATS: Mapping[str, ImageFormat] = {
+    "png": ImageFormat("PNG", (".png",)),
+    "webp": ImageFormat("WEBP", (".webp",), {"lossless": True}),
+    "tiff": ImageFormat("TIFF", (".tif", ".tiff"), {"compression": "tiff_adobe_deflate"}),
+    "bmp": ImageFormat("BMP", (".bmp",)),
+    "jpeg": ImageFormat("JPEG", (".jpg", ".jpeg"), {"quality": 95, "subsampling": "4:4:4"}, lossless=False),
 }
-"""Every format, by the name that ``--format`` takes."""
-
-
-def by_suffix(path: str) -> Format | None:
-    """Return the format that a path's suffix names, None where it names none."""
-    suffix = os.path.splitext(path)[1].lower()
-    return next((format for format in FORMATS.values() if suffix in format.suffixes), None)
-
-
-def write_image(pixels: Pixels, path: str, overwrite: bool) -> None:
-    """Write pixels in the format of the path's suffix, without metadata; the file is whole or not there.
-
-    `pixels` shape (height, width, 3), uint8.
-    """
-    format = by_suffix(path)
-    assert format is not None  # targets have known suffixes
-    if not overwrite and os.path.lexists(path):
-        raise D2FError.of("D2F004", f"{path}: it is there already", "--overwrite replaces it", exit=Exit.SOME_FAILED)
-    try:
-        data = _encoded(pixels, format)
-        os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
-        _replace(path, data)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise D2FError.of("D2F004", f"{path}: it cannot be written: {reason}", exit=Exit.SOME_FAILED) from error
-
-
-def _encoded(pixels: Pixels, format: Format) -> bytes:
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format.pillow, **format.settings)
-    return stream.getvalue()
-
-
-def _replace(path: str, data: bytes) -> None:
-    # Written beside its place and moved there, so that nobody ever sees half an image.
-    folder, name = os.path.split(path)
-    part = os.path.join(folder, f".{name}.{os.getpid()}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(data)
-        os.replace(part, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
-        raise
+"""Every format, by its name for ``--format``."""
 
 
 @click.command()
@@ -93,18 +50,18 @@ def _replace(path: str, data: bytes) -> None:
 @click.option(
     "--format", "name", type=click.Choice(list(FORMATS)), default="png", show_default=True, help="Of files in a folder."
 )
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-def attack(spec: str, paths: tuple[str, ...], name: str, overwrite: bool) -> int:
-    """Lay preprocessors over images, pixel for pixel as a view of a chain would.
+@click.option("--all-files", is_flag=True, help="Take every file of a folder, whatever its ending.")
+@click.option("--overwrite", is_flag=True, help="Replace files that already exist.")
+def attack(spec: str, paths: tuple[str, ...], name: str, all_files: bool, overwrite: bool) -> int:
+    """Apply preprocessors to images, pixel for pixel as a view of a chain would.
 
     SPEC joins steps by +, and a step's options by commas: wiener:window=7, wiener:7+noise:sigma=2,
     jpeg:60,subsampling=4:4:4. `d2f plugin list` shows every preprocessor and its options.
 
     IN is a file, a folder, a glob or a manifest. One file goes to the file OUT, in the format of its suffix; all
-    else goes below the folder OUT, as it lay below IN. Metadata is dropped.
+    else goes below the folder OUT, in the place that it has below IN. Files of one name with several endings keep the
+    ending in their names. Metadata is dropped.
     """
-    from d2f.api.errors import D2FError, Exit
-    from d2f.cli.main import print_problems
     from d2f.engine.spec import parse_spec
     from d2f.plugins.catalog import Catalog
 
@@ -112,19 +69,20 @@ def attack(spec: str, paths: tuple[str, ...], name: str, overwrite: bool) -> int
     if not sources:
         raise D2FError.of("D2F001", "OUT is missing", "usage: d2f attack SPEC IN... OUT")
     steps = parse_spec(spec, Catalog.discover())
-    one = is_one_file(sources, out)
-    pairs = iter([(sources[0], out)]) if one else targets(sources, out, FORMATS[name].suffixes[0])
+    listing = Listing(all_files, shared=True)
+    one = _is_one_file(sources, out)
+    pairs = [(sources[0], out)] if one else _targets(sources, out, FORMATS[name].suffixes[0], listing)
     _load(steps)
-    _warn_of_loss((by_suffix(out) if one else None) or FORMATS[name])
-    written, problems = _lay_over(steps, pairs, overwrite)
+    _warn_of_loss((_by_suffix(out) if one else None) or FORMATS[name])
+    written, problems = _apply(steps, pairs, overwrite)
     print_problems(problems)
-    click.echo(f"{written} {'image' if written == 1 else 'images'} written to {out}", err=True)
+    for line in (*listing.lines(), f"{written} {'image' if written == 1 else 'images'} written to {out}"):
+        click.echo(line, err=True)
     return Exit.SOME_FAILED if problems else Exit.OK
 
 
-def _lay_over(steps: Sequence[Step], pairs: Iterator[tuple[str, str]], overwrite: bool) -> tuple[int, list[Problem]]:
+def _apply(steps: Sequence[Step], pairs: Iterable[tuple[str, str]], overwrite: bool) -> tuple[int, list[Problem]]:
     """Return how many images were written, and the problems of the others."""
-    from d2f.api.errors import D2FError, Exit
     from d2f.engine.views import apply_steps
     from d2f.images.read import read_image
 
@@ -134,12 +92,32 @@ def _lay_over(steps: Sequence[Step], pairs: Iterator[tuple[str, str]], overwrite
         try:
             if target in made:
                 message = f"{path}: '{target}' was made of '{made[target]}'"
-                raise D2FError.of("D2F004", message, "attack them into different folders", exit=Exit.SOME_FAILED)
-            write_image(apply_steps(read_image(path), steps), target, overwrite)
+                raise D2FError.of("D2F004", message, "attack them into different folders")
+            _write_image(apply_steps(read_image(path), steps), target, overwrite)
             made[target] = path
         except D2FError as error:
             problems += error.problems
     return len(made), problems
+
+
+def _write_image(pixels: Pixels, path: str, overwrite: bool) -> None:
+    """Write pixels in the format of the path's suffix, without metadata.
+
+    `pixels` shape (height, width, 3), uint8.
+    """
+    from PIL import Image
+
+    format = _by_suffix(path)
+    assert format is not None  # targets have known suffixes
+    require_new_file(path, overwrite, writable=False)
+    stream = io.BytesIO()
+    try:
+        Image.fromarray(pixels).save(stream, format.pillow, **format.settings)
+    except (OSError, ValueError) as error:
+        raise cannot_write(path, str(error)) from error
+    with explained(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, stream.getvalue())
 
 
 def _load(steps: Sequence[Step]) -> None:
@@ -149,41 +127,42 @@ def _load(steps: Sequence[Step]) -> None:
     load_stages(Plan("attack", "", {"attack": tuple(steps)}, ()))
 
 
-def _warn_of_loss(format: Format) -> None:
-    from d2f.api.errors import Problem
-    from d2f.cli.main import print_problems
-
+def _warn_of_loss(format: ImageFormat) -> None:
     if not format.lossless:
-        message = f"{format.pillow} does not keep pixels as they are: its encoder adds a laundering of its own"
-        print_problems([Problem("D2F007", message, notes=("PNG keeps them",), severity="warning")])
+        message = f"{format.pillow} does not preserve pixels: its encoder adds a laundering of its own"
+        print_problems([Problem("D2F007", message, notes=("PNG preserves them",), severity="warning")])
 
 
-UP = os.pardir + os.sep
+def _by_suffix(path: str) -> ImageFormat | None:
+    """Return the format that a path's suffix names, None where it names none."""
+    suffix = os.path.splitext(path)[1].lower()
+    return next((format for format in FORMATS.values() if suffix in format.suffixes), None)
 
 
-def is_one_file(sources: Sequence[str], out: str) -> bool:
-    """Whether one file goes to one file, told by the suffix of `out`; else `out` is a folder."""
-    if len(sources) == 1 and not (os.path.exists(sources[0]) or sources[0] == STANDARD_INPUT):
-        find_images(sources)
+def _is_one_file(sources: Sequence[str], out: str) -> bool:
+    """Whether one file goes to one file, by the suffix of `out`; else `out` is a folder."""
     if os.path.isdir(out) or out.endswith(os.sep):
         return False
-    one = len(sources) == 1 and os.path.isfile(sources[0]) and not is_manifest(sources[0])
+    one = len(sources) == 1 and not os.path.isdir(sources[0]) and not is_absent(sources[0])
+    one = one and not is_manifest(sources[0])
     suffix = os.path.splitext(out)[1]
     if one and suffix:
-        if by_suffix(out) is None:
+        if _by_suffix(out) is None:
             known = ", ".join(suffix for format in FORMATS.values() for suffix in format.suffixes)
             note = f"known: {known}; a folder's name may end in {os.sep}"
             raise D2FError.of("D2F001", f"'{out}': files of type '{suffix}' are not written", note)
         return True
-    if by_suffix(out) is not None:
+    if len(sources) == 1 and sources[0] != STANDARD_INPUT:
+        find_images(sources)  # what does not exist is the first thing to report
+    if _by_suffix(out) is not None:
         raise D2FError.of("D2F001", f"several images do not go into one file, '{out}'", "name a folder")
     if os.path.exists(out):
         raise D2FError.of("D2F004", f"'{out}' is a file, not a folder", "name a folder")
     return False
 
 
-def targets(sources: Sequence[str], out: str, suffix: str) -> Iterator[tuple[str, str]]:
-    """Pair each image with the file that it becomes below a folder, lazily."""
+def _targets(sources: Sequence[str], out: str, suffix: str, listing: Listing) -> list[tuple[str, str]]:
+    """Pair each image with the file that it becomes below a folder."""
     problems: list[Problem] = []
     found: list[tuple[str, Iterator[str]]] = []
     for source in sources:
@@ -192,22 +171,34 @@ def targets(sources: Sequence[str], out: str, suffix: str) -> Iterator[tuple[str
             problems.append(Problem("D2F001", f"'{out}' is the folder that is read", notes=(note,)))
             continue
         try:
-            found.append((_root(source), find_images([source])))
+            found.append((_root(source), find_images([source], listing)))
         except D2FError as error:
             problems += error.problems
     if problems:
         raise D2FError(problems)
-    return _paired(found, out, suffix)
+    named = list(_named(found, out))
+    endings: dict[str, set[str]] = defaultdict(set)
+    for _, name in named:
+        endings[_stem(name).casefold()].add(name)
+
+    def target(name: str) -> str:
+        kept = name if len(endings[_stem(name).casefold()]) > 1 else _stem(name)
+        return os.path.join(out, kept + suffix)
+
+    return [(path, target(name)) for path, name in named]
 
 
-def _paired(found: list[tuple[str, Iterator[str]]], out: str, suffix: str) -> Iterator[tuple[str, str]]:
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _named(found: Sequence[tuple[str, Iterator[str]]], out: str) -> Iterator[tuple[str, str]]:
+    """Yield each image and its name below the folder that it was named by; what lies in `out` is no source."""
     for root, paths in found:
         inside = _below(out, root) is not None and not _same(out, root)
         for path in paths:
-            if inside and _below(path, out) is not None:
-                continue
-            name = _below(path, root) or os.path.basename(path)
-            yield path, os.path.join(out, os.path.splitext(name)[0] + suffix)
+            if not inside or _below(path, out) is None:
+                yield path, _below(path, root) or os.path.basename(path)
 
 
 def _root(source: str) -> str:
@@ -228,7 +219,7 @@ def _below(path: str, folder: str) -> str | None:
         relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
     except ValueError:  # another drive
         return None
-    return None if relative == os.pardir or relative.startswith(UP) else relative
+    return None if relative == os.pardir or relative.startswith(os.pardir + os.sep) else relative
 
 
 def _same(one: str, other: str) -> bool:

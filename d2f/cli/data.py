@@ -187,7 +187,7 @@ def _review(found: Audit, **options: Any) -> None:
 @click.option("--folds", type=click.IntRange(2), metavar="K", help="Deal to K folds instead.")
 @click.option("--near/--no-near", default=True, help="Keep pictures that look alike together.  [default: near]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the dealing.")
-@click.option("--overwrite", is_flag=True, help="Replace manifests that are there already.")
+@click.option("--overwrite", is_flag=True, help="Replace manifests that already exist.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
 def split(data: str, output: str, folds: int | None, shares: str, **options: Any) -> int:
     """Deal the images of DATA to train, validation and test.

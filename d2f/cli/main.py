@@ -348,7 +348,7 @@ COMMANDS: Table = {
     "judge": ("d2f.cli.judge:judge", "Say in words whether images were generated."),
     "chain": ("d2f.cli.chain:chain", "Run, check, show and fit chains."),
     "bench": ("d2f.cli.bench:bench", "Measure chains on labelled images, with intervals."),
-    "attack": ("d2f.cli.attack:attack", "Lay preprocessors over images, such as wiener:window=7."),
+    "attack": ("d2f.cli.attack:attack", "Apply preprocessors to images, such as wiener:window=7."),
     "train": ("d2f.cli.train:train", "Train a learned detector by a recipe."),
     "data": ("d2f.cli.data:data", "Know, cut, split and audit labelled images."),
     "weights": ("d2f.cli.weights:weights", "See, fetch and convert the weights of stages."),

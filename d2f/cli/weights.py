@@ -51,22 +51,21 @@ WRITTEN = (".safetensors", ".npz")
 )
 @click.option("--head", type=click.Choice(["keep", "drop"]), default="keep", show_default=True, help="The last layer.")
 @click.option("--key", help="Where a checkpoint keeps the weights, such as model_ema.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it is there already.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it already exists.")
 def convert(source: str, target: Path, publisher: str | None, head: str, key: str | None, overwrite: bool) -> None:
     """Read IN (.pth, .pt, .npz or .safetensors) and write OUT (.safetensors or .npz).
 
     Of a PyTorch checkpoint the tensors alone are read; nothing in it is run. With --map, convolutions are also turned
     to channels last, and a name that is missing, unknown or of another shape is an error.
     """
-    from d2f.api.errors import D2FError
+    from d2f.files import require_new_file
     from d2f.weights import write_weights
 
     if target.suffix not in WRITTEN:
         raise click.UsageError(f"the file to write ends with .safetensors or .npz, not as '{target.name}'")
     if head == "drop" and publisher is None:
         raise click.UsageError("--head drop needs --map, which tells the head")
-    if target.exists() and not overwrite:
-        raise D2FError.of("D2F004", f"'{target}' exists already", "to replace it: --overwrite")
+    require_new_file(target, overwrite)
     arrays, metadata = _read(source, key)
     lines = [f"{len(arrays)} arrays, {sum(array.size for array in arrays.values())} numbers"]
     if publisher is not None:
@@ -289,12 +288,6 @@ def _told(pulled: Pulled) -> str:
 
 
 def _copy(pulled: Pulled, output: Path) -> None:
-    from d2f.api.errors import D2FError
+    from d2f.files import write_whole
 
-    part = output.with_name(f"{output.name}.part")
-    try:
-        part.write_bytes(pulled.located.file.read_bytes())
-        part.replace(output)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise D2FError.of("D2F004", f"'{output}' cannot be written: {error.strerror}") from error
+    write_whole(output, pulled.located.file.read_bytes())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.inputs import Labels
-from d2f.files import explained, write_whole
+from d2f.files import explained, is_absent, write_whole
 from d2f.images.files import TABLES, read_table, require_one_line
 from d2f.images.walk import Listing, walk
 
@@ -105,9 +105,9 @@ def load_dataset(path: str | Path, labels: Mapping[str, str] | None = None) -> D
         D2F002, D2F601, D2F602 (unknown or contradictory labels), D2F605.
     """
     place, words = Path(path), _label_words(labels or {})
-    if not place.exists():
+    if is_absent(place):
         raise D2FError.of("D2F002", f"there is no folder or manifest '{path}'")
-    manifest = place if place.is_file() else _manifest_in(place)
+    manifest = _manifest_in(place) if os.path.isdir(place) else place
     images, notes = read_manifest(manifest, words) if manifest else read_layout(place, words)
     if not images:
         raise D2FError.of("D2F601", f"no labelled image under '{path}'", *_seen_folders(place), LAYOUTS)
@@ -130,7 +130,7 @@ def _label_words(more: Mapping[str, str]) -> dict[str, int]:
 
 def _manifest_in(folder: Path) -> Path | None:
     found = (folder / f"manifest{suffix}" for suffix in TABLES)
-    return next((path for path in found if path.is_file()), None)
+    return next((path for path in found if os.path.isfile(path)), None)
 
 
 def _seen_folders(place: Path) -> Iterator[str]:
@@ -204,7 +204,7 @@ def _problems(manifest: Path, line: int, row: Mapping[str, str], words: Mapping[
     require_one_line(os.path.join(manifest.parent, row["path"]), str(manifest), line)
     if not row["path"]:
         yield Problem("D2F605", "a row has no path", place)
-    elif not os.path.isfile(os.path.join(manifest.parent, row["path"])):
+    elif is_absent(found := os.path.join(manifest.parent, row["path"])) or os.path.isdir(found):
         yield Problem("D2F002", f"there is no file '{row['path']}'", place)
 
 

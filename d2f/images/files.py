@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import stat
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -12,6 +11,7 @@ from typing import Any
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.rows import encodable
+from d2f.files import is_absent
 from d2f.images.walk import Listing, is_glob, match, walk
 
 COLUMN = "path"
@@ -78,6 +78,8 @@ def read_table(
             yield from _csv_rows(path, required)
     except UnicodeDecodeError as error:
         raise unreadable(path, "it is not UTF-8 text: save it as CSV in UTF-8", 0) from error
+    except OSError as error:
+        raise unreadable(path, error.strerror or str(error), 0) from error
     except csv.Error as error:
         raise unreadable(path, str(error), 0) from error
 
@@ -175,7 +177,7 @@ def _read_text(path: str) -> Iterator[tuple[int, str]]:
                 if name:
                     yield line, name
     except OSError as error:
-        raise unreadable(path, str(error), 0) from error
+        raise unreadable(path, error.strerror or str(error), 0) from error
 
 
 STANDARD_INPUT = "-"
@@ -211,30 +213,27 @@ def find_images(paths: Sequence[str], listing: Listing | None = None) -> Iterato
             problems += error.problems
     if problems:
         raise D2FError(problems)
+    before = listing.met_again
     found = listing.once(chain.from_iterable(sources))
     first = next(found, None)
-    if first is None:
+    if first is None and listing.met_again == before:
         named = ", ".join(repr(path) for path in paths) or "nothing was named"
         hint = ("to take every file, whatever its ending: --all-files",) if listing.passed_over else ()
         raise D2FError.of("D2F003", f"no image was found: {named}", *listing.lines(), *hint)
-    return chain((first,), found)
+    return found if first is None else chain((first,), found)
 
 
 def _open(path: str, listing: Listing, alone: bool) -> Iterator[str]:
     if path == STANDARD_INPUT:
         return read_lines()
-    try:
-        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
-    except (OSError, ValueError) as error:
-        if is_glob(path):
-            return match(path, listing)
-        if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
-            raise D2FError.of("D2F002", f"{path!r} not found") from None
-        # Nobody knows whether it exists: its row says why it cannot be read.
-        return iter((path,))
-    if is_folder:
+    if os.path.isdir(path):
         return walk(path, listing)
-    if is_manifest(path) and (alone or _is_list(path, listing)):
+    if not os.path.exists(path) and is_glob(path):
+        return match(path, listing)
+    if is_absent(path):
+        raise D2FError.of("D2F002", f"{path!r} not found")
+    # Where nobody knows whether it exists, its row says why it cannot be read.
+    if is_manifest(path) and os.path.isfile(path) and (alone or _is_list(path, listing)):
         return open_manifest(path)
     return iter((path,))
 

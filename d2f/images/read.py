@@ -171,7 +171,7 @@ def read_bytes(path: str, bounds: Bounds, reserve: Reserve | None = None) -> byt
 
 def _size(path: str, status: os.stat_result, bounds: Bounds) -> int:
     if stat.S_ISDIR(status.st_mode):
-        raise _refused(path, "D2F301", "is a folder")
+        raise _refused(path, "D2F301", _folder(path))
     if not stat.S_ISREG(status.st_mode):
         raise _refused(path, "D2F301", "is not a regular file")
     if status.st_size == 0:
@@ -179,6 +179,15 @@ def _size(path: str, status: os.stat_result, bounds: Bounds) -> int:
     if status.st_size > bounds.bytes:
         raise _refused(path, "D2F305", f"{status.st_size} bytes, more than the {bounds.bytes} allowed")
     return status.st_size
+
+
+def _folder(path: str) -> str:
+    """Return why a folder stands where an image should: mostly, because a search could not list it."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        return f"the folder cannot be listed: {error.strerror or error}"
+    return "is a folder"
 
 
 def _refused(path: str, code: str, message: str) -> ImageError:

@@ -43,6 +43,8 @@ class Listing:
         How many images were named again and left out: each is judged once.
     notes : list of str
         Arguments that were understood otherwise than their ending suggests.
+    met_again : int
+        How often an image or a folder was met that had been met before.
     """
 
     all_files: bool = False
@@ -50,6 +52,7 @@ class Listing:
     passed_over: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     notes: list[str] = field(default_factory=list)
+    met_again: int = 0
     # Folders by (device, inode). Files by digest; None where no file can be met twice.
     _folders: set[tuple[int, int]] = field(default_factory=set)
     _met: set[bytes] | None = field(default_factory=set)
@@ -64,7 +67,7 @@ class Listing:
             lines.append(f"{total} {'file' if total == 1 else 'files'} passed over: {kinds}")
         if self.repeated:
             lines.append(
-                f"{self.repeated} {'image was' if self.repeated == 1 else 'images were'} named twice: judged once"
+                f"{self.repeated} {'image was' if self.repeated == 1 else 'images were'} named twice and taken once"
             )
         return lines
 
@@ -80,6 +83,7 @@ class Listing:
             return True
         identity = (status.st_dev, status.st_ino)
         new = identity not in self._folders
+        self.met_again += not new
         self._folders.add(identity)
         return new
 
@@ -90,6 +94,7 @@ class Listing:
                 yield path
             else:
                 self.repeated += 1
+                self.met_again += 1
 
     def pass_over(self, path: str, kind: str) -> None:
         """Count a file that is not taken."""

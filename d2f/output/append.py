@@ -12,46 +12,15 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, Literal, TextIO, TypeAlias
 
 from d2f.api.errors import D2FError, Exit
+from d2f.files import OTHER_FILE, cannot_write, explained
 
-OTHER_FILE = "choose another file with -o"
-
-
-@contextmanager
-def explained(name: str, resumable: bool = False) -> Iterator[None]:
-    """Turn an OSError met while writing into ``D2F004``; a pipe closed by its reader stays a BrokenPipeError."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise stopped(name, error, resumable) from error
-
-
-def stopped(name: str, error: OSError, resumable: bool) -> D2FError:
-    """Return the error of an output that could be written so far, and no further."""
-    kept = "rows written before this are whole; once it can be written again, repeat the command with --resume"
-    return D2FError.of(
-        "D2F004",
-        f"'{name}' cannot be written: {error.strerror or error}",
-        kept if resumable else OTHER_FILE,
-        exit=Exit.SOME_FAILED,
-    )
-
-
-def cannot_open(name: str, error: OSError) -> D2FError:
-    """Return the error of an output that cannot be opened."""
-    if isinstance(error, FileNotFoundError):
-        return D2FError.of("D2F004", f"'{name}' cannot be written: its folder is not there", "make it with mkdir -p")
-    return D2FError.of("D2F004", f"'{name}' cannot be written: {error.strerror or error}", OTHER_FILE)
+CONTINUE = "rows written before this are whole; once it can be written again, repeat the command with --resume"
 
 
 def exists(name: str) -> D2FError:
     """Return the error of an output that holds something already."""
-    return D2FError.of(
-        "D2F004",
-        f"'{name}' exists already",
-        "to continue it: --resume; to replace it: --overwrite; or choose another file with -o",
-    )
+    hint = f"to continue it: --resume; to replace it: --overwrite; or {OTHER_FILE}"
+    return D2FError.of("D2F004", f"'{name}' already exists", hint)
 
 
 def in_use(name: str) -> D2FError:
@@ -63,8 +32,8 @@ def strange_folder(name: str, entry: str) -> D2FError:
     """Return the error of a folder for Parquet parts that holds something else."""
     return D2FError.of(
         "D2F004",
-        f"'{name}' is a folder that holds something else than Parquet parts: '{entry}'",
-        "choose a folder that is not there yet with -o; d2f makes it",
+        f"'{name}' is a folder that holds something other than Parquet parts: '{entry}'",
+        "choose a folder that does not exist yet with -o; d2f makes it",
     )
 
 
@@ -155,7 +124,7 @@ class AppendFile:
         try:
             self._file = _open(path)
         except OSError as error:
-            raise cannot_open(path, error) from error
+            raise cannot_write(path, error) from error
         status = os.fstat(self._file.fileno())
         self._regular = stat.S_ISREG(status.st_mode)
         if self._regular:
@@ -202,7 +171,8 @@ class AppendFile:
             self.cut(self.end)
             if isinstance(error, BrokenPipeError):
                 raise
-            raise stopped(self.path, error, resumable=self._regular) from error
+            notes = (CONTINUE,) if self._regular else ()
+            raise cannot_write(self.path, error, *notes, exit=Exit.SOME_FAILED) from error
         self.end += len(record)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
 from d2f.api.rows import Row
+from d2f.files import cannot_write, explained
 from d2f.output import append as refusals
 from d2f.output.append import Head, Mode
 from d2f.output.columns import Value, columns, flatten, members_of, unflatten
@@ -69,7 +70,7 @@ class PartsFolder:
             self._root.mkdir(exist_ok=True)
             self._lock = os.open(path, os.O_RDONLY)
         except OSError as error:
-            raise refusals.exists(path) if self._root.is_file() else refusals.cannot_open(path, error) from error
+            raise refusals.exists(path) if os.path.isfile(path) else cannot_write(path, error) from error
         try:
             self._claim(mode)
         except D2FError:
@@ -89,7 +90,7 @@ class PartsFolder:
         name = f"part-{number:05d}.parquet"
         under_way = self._root / f".{name}.tmp"
         try:
-            with refusals.explained(self.path, resumable=True):
+            with explained(self.path, refusals.CONTINUE):
                 pyarrow.parquet.write_table(table, under_way, compression="zstd")
                 under_way.rename(self._root / name)
         except D2FError:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from d2f.api.rows import Row
-from d2f.output import append as refusals
+from d2f.files import explained
 from d2f.output.append import guarded
 from d2f.output.columns import printable
 from d2f.output.summary import findings, verdict
@@ -36,7 +36,7 @@ class TableWriter:
     def __init__(self, console: Console, file: IO[str] | None = None, name: str = "") -> None:
         self._console, self._file = console, file
         behind: Callable[[], AbstractContextManager[None]]
-        behind = partial(guarded, console.file) if file is None else partial(refusals.explained, name)
+        behind = partial(guarded, console.file) if file is None else partial(explained, name)
         self._guarded = behind
         self._widths = column_widths(console.width)
         self._headed = False

@@ -138,9 +138,7 @@ def new_plugin(names: Names, kind: str, learned: bool, into: Path) -> tuple[Path
         raise D2FError.of("D2F001", f"--learned is for detectors, not for a {kind}", "leave one of them out")
     folder = into / names.distribution
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise D2FError.of(
-            "D2F004", f"'{folder}' is there already", "nothing was written; --into DIR names another place"
-        )
+        raise D2FError.of("D2F004", f"'{folder}' already exists", "nothing was written; --into DIR names another place")
     made = filled((LEARNED,) if learned else (kind,), names)
     try:
         for path, data in made.items():

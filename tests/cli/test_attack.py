@@ -72,7 +72,7 @@ def test_a_folder_to_a_folder(run: Run, folder: Path) -> None:
     assert code == 1
     assert said.startswith("error[D2F30")
     assert said.count("photos/broken.jpg") == 1
-    assert said.endswith("1 error\n4 images written to out/attacked\n")
+    assert said.endswith("1 error\n1 file passed over: 1 .txt\n4 images written to out/attacked\n")
     assert below(Path("out/attacked")) == ["a.png", "deep/b.png", "deep/er/c.png", "deep/er/d.png"]
     for made, source in (("a.png", "a.png"), ("deep/b.png", "deep/b.JPG"), ("deep/er/c.png", "deep/er/c.webp")):
         assert np.array_equal(pixels(f"out/attacked/{made}"), expected("noise:5", folder / source))
@@ -108,7 +108,10 @@ def test_everything_keeps_its_place_below_what_was_named(
 def test_a_folder_inside_the_one_that_is_read_is_left_out(run: Run, folder: Path) -> None:
     (folder / "broken.jpg").unlink()
     assert run("median", "photos", "photos/attacked")[0] == 0
-    assert run("median", "photos", "photos/attacked", "--overwrite") == (0, "4 images written to photos/attacked\n")
+    assert run("median", "photos", "photos/attacked", "--overwrite") == (
+        0,
+        "1 file passed over: 1 .txt\n4 images written to photos/attacked\n",
+    )
     assert below(folder / "attacked") == ["a.png", "deep/b.png", "deep/er/c.png", "deep/er/d.png"]
 
 
@@ -117,7 +120,7 @@ def test_nothing_is_overwritten_unasked(run: Run, folder: Path) -> None:
     code, said = run("wiener", "photos/deep/b.JPG", "photos/a.png")
     assert code == 1
     assert said == (
-        "error[D2F004]: photos/a.png: it is there already\n   = --overwrite replaces it\n\n1 error\n"
+        "error[D2F004]: 'photos/a.png' already exists\n   = to replace it: --overwrite\n\n1 error\n"
         "0 images written to photos/a.png\n"
     )
     assert Path("photos/a.png").read_bytes() == before
@@ -125,12 +128,26 @@ def test_nothing_is_overwritten_unasked(run: Run, folder: Path) -> None:
     assert np.array_equal(pixels("photos/a.png"), expected("wiener", "photos/deep/b.JPG"))
 
 
-def test_two_files_that_would_become_one(run: Run, folder: Path) -> None:
+def test_files_of_one_stem_keep_their_endings(run: Run, folder: Path) -> None:
     Image.fromarray(noise_picture(5, 5)).save("photos/a.bmp")
-    code, said = run("wiener", "photos/a.bmp", "photos/a.png", "out", "--overwrite")
+    Image.fromarray(noise_picture(6, 5)).save("photos/deep/er/C.jpg")
+    assert run("wiener", "photos/a.bmp", "photos/a.png", "photos/deep", "out")[0] == 0
+    assert below(Path("out")) == ["a.bmp.png", "a.png.png", "b.png", "er/C.jpg.png", "er/c.webp.png", "er/d.png"]
+    for source in ("a.bmp", "a.png"):
+        assert np.array_equal(pixels(f"out/{source}.png"), expected("wiener", f"photos/{source}"))
+
+
+def test_two_files_of_one_name_are_not_written_over_each_other(run: Run, folder: Path) -> None:
+    Image.fromarray(noise_picture(5, 5)).save("photos/deep/a.png")
+    code, said = run("wiener", "photos/a.png", "photos/deep/a.png", "out", "--overwrite")
     assert code == 1
-    assert "error[D2F004]: photos/a.png: 'out/a.png' was made of 'photos/a.bmp'" in said
-    assert np.array_equal(pixels("out/a.png"), expected("wiener", "photos/a.bmp"))
+    assert "error[D2F004]: photos/deep/a.png: 'out/a.png' was made of 'photos/a.png'" in said
+    assert np.array_equal(pixels("out/a.png"), expected("wiener", "photos/a.png"))
+
+
+def test_an_image_that_is_named_twice_is_attacked_once(run: Run, folder: Path) -> None:
+    code, said = run("wiener", "photos/a.png", "photos/deep", "photos/deep/er", "photos/deep/b.JPG", "out")
+    assert (code, said) == (0, "1 image was named twice and taken once\n4 images written to out\n")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".tiff", ".bmp", ".PNG"])
@@ -142,7 +159,7 @@ def test_formats_that_keep_pixels(run: Run, folder: Path, suffix: str) -> None:
 def test_jpeg_is_warned_of(run: Run, folder: Path) -> None:
     code, said = run("greyscale", "photos/deep/er", "out", "--format", "jpeg")
     assert code == 0
-    assert said.startswith("warning[D2F007]: JPEG does not keep pixels as they are: its encoder adds a laundering")
+    assert said.startswith("warning[D2F007]: JPEG does not preserve pixels: its encoder adds a laundering")
     assert below(Path("out")) == ["c.jpg", "d.jpg"]
     with Image.open("out/c.jpg") as picture:
         assert picture.format == "JPEG"
@@ -175,14 +192,14 @@ def test_a_folder_that_cannot_be_written_to(run: Run, folder: Path) -> None:
     Path("out").mkdir(mode=0o500)
     code, said = run("median", "photos/a.png", "out/")
     assert code == 1
-    assert "error[D2F004]: out/a.png: it cannot be written: Permission denied" in said
+    assert "error[D2F004]: out/a.png: cannot be written: Permission denied" in said
 
 
 def test_a_target_that_is_a_folder(run: Run, folder: Path) -> None:
     Path("out/a.png").mkdir(parents=True)
     code, said = run("median", "photos/a.png", "out", "--overwrite")
     assert code == 1
-    assert said.startswith("error[D2F004]: out/a.png: it cannot be written: ")
+    assert said.startswith("error[D2F004]: 'out/a.png' is a folder\n")
     assert below(Path("out")) == []
 
 
@@ -191,7 +208,7 @@ def test_a_target_that_is_a_folder(run: Run, folder: Path) -> None:
     [
         (["wienr:7", "photos", "out"], "did you mean 'wiener'?"),
         (["wiener:7", "photos"], "error[D2F001]: OUT is missing"),
-        (["wiener:7", "absent.jpg", "out.png"], "error[D2F002]: 'absent.jpg' is not there"),
+        (["wiener:7", "absent.jpg", "out.png"], "error[D2F002]: 'absent.jpg' not found"),
         (["wiener:7", "absent", "photos", "gone", "out"], "2 errors"),
         (["wiener:7", "photos", "out.png"], "several images do not go into one file, 'out.png'"),
         (["wiener:7", "photos/a.png", "photos/a.png", "out.png"], "several images do not go into one file"),

@@ -233,7 +233,7 @@ class TestImages:
         named = ("photos", "photos/a.png", "photos/../photos/a.png")
         _, out, _ = run(*named, "-o", "rows.jsonl")
         assert out.startswith(
-            "2 images: 2 generated, 0 real, 0 inconclusive, 0 failed\n2 images were named twice: judged once\n"
+            "2 images: 2 generated, 0 real, 0 inconclusive, 0 failed\n2 images were named twice and taken once\n"
         )
         whole = Path("rows.jsonl").read_bytes()
         assert whole.count(b'"path": "photos/a.png"') == 1
@@ -307,7 +307,7 @@ class TestRefusals:
             "",
             expect(
                 """
-                error[D2F004]: 'rows.csv' exists already
+                error[D2F004]: 'rows.csv' already exists
                    = to continue it: --resume; to replace it: --overwrite; or choose another file with -o
 
                 1 error

@@ -48,7 +48,7 @@ def test_a_manifest_for_each_fold(folder, capsys):
     assert sum(len(rows(name)) for name in names) == 32
     assert all(row["fold"] == "2" for row in rows(names[2]))
     assert main(["data", "split", "folds/fold-1.csv", "-o", "folds", "--folds", "2"]) == 2
-    assert "'folds/fold-0.csv' is there already" in capsys.readouterr().err
+    assert "'folds/fold-0.csv' already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["70", "70/x", "1/2/3/4", "50/0/50", "nan/1"])

@@ -59,7 +59,7 @@ def test_twice(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plugin", "new", "grain"]) == Exit.OK
     assert main(["plugin", "new", "grain", "--kind", "combiner"]) == Exit.USAGE
     assert capsys.readouterr().err == expect("""
-        error[D2F004]: 'd2f-grain' is there already
+        error[D2F004]: 'd2f-grain' already exists
            = nothing was written; --into DIR names another place
 
         1 error

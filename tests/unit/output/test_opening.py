@@ -38,7 +38,7 @@ def test_what_holds_something_is_refused_then_replaced(format: Format, tmp_path:
         writer.write(GENERATED)
         writer.close()
     assert refused(path, format) == (
-        f"error[D2F004]: '{path}' exists already\n"
+        f"error[D2F004]: '{path}' already exists\n"
         "   = to continue it: --resume; to replace it: --overwrite; or choose another file with -o"
     )
     if format == "jsonl":
@@ -58,15 +58,15 @@ def test_an_empty_file_or_folder_is_taken(format: Format, tmp_path: Path) -> Non
 def test_a_missing_folder_is_named(format: Format, tmp_path: Path) -> None:
     path = tmp_path / "no" / "rows"
     assert refused(path, format) == (
-        f"error[D2F004]: '{path}' cannot be written: its folder is not there\n   = make it with mkdir -p"
+        f"error[D2F004]: '{path}' cannot be written: its folder does not exist\n   = make it with mkdir -p"
     )
 
 
 def test_folder_and_file_are_not_mixed_up(tmp_path: Path) -> None:
     assert "Is a directory" in refused(tmp_path, "jsonl")
     (tmp_path / "file").write_text("x")
-    assert "exists already" in refused(tmp_path / "file", "parquet")
-    assert "exists already" in refused(tmp_path / "file", "parquet", "overwrite")
+    assert "already exists" in refused(tmp_path / "file", "parquet")
+    assert "already exists" in refused(tmp_path / "file", "parquet", "overwrite")
 
 
 @pytest.mark.parametrize("mode", ["new", "overwrite", "resume"])

@@ -88,11 +88,11 @@ def test_nothing_that_is_there_is_touched(tmp_path: Path) -> None:
     with pytest.raises(D2FError) as caught:
         new_plugin(Names("grain"), "detector", False, tmp_path)
     assert str(caught.value) == (
-        f"error[D2F004]: '{folder}' is there already\n   = nothing was written; --into DIR names another place"
+        f"error[D2F004]: '{folder}' already exists\n   = nothing was written; --into DIR names another place"
     )
     assert texts(folder) == {"mine.txt": "mine"}
     (tmp_path / "d2f-file").write_text("", "utf-8")
-    with pytest.raises(D2FError, match="is there already"):
+    with pytest.raises(D2FError, match="already exists"):
         new_plugin(Names("file"), "detector", False, tmp_path)
 
 
