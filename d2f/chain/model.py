@@ -124,7 +124,7 @@ class Fitted(ChainModel):
     weights: dict[str, str] = Field(default={}, description="sha256 of each weights file that was in use, by name.")
     oof_weights: OofWeights = None
     thresholds: RefittedThresholds | None = Field(
-        default=None, description="What `d2f chain fit --only thresholds` re-fitted the thresholds on."
+        default=None, description="What `d2f chain fit --thresholds-only` re-fitted the thresholds on."
     )
 
 

@@ -44,7 +44,7 @@ class BenchCommand(RememberingCommand):
 @click.option(
     "--grid",
     type=click.Choice(["core", "full", "none"]),
-    help="Attacks: the 8 that decide targets, 26 for publication, or none but --attack's.  "
+    help="Attacks: the 15 that decide targets, 33 for publication, or none but --attack's.  "
     "[default: core; none with --attack]",
 )
 @click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="Measure under it too; may be repeated.")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
 from d2f.data.dataset import SPLITS, Dataset, Labelled
-from d2f.data.facts import Inspection, inspect
+from d2f.data.facts import Inspection
 from d2f.data.groups import Duplicates, components, duplicates, with_groups
 from d2f.data.shortcuts import (
     ALL,
@@ -162,12 +162,11 @@ def audit(seen: Inspection, folds: int = 5, seed: int = 0, columns: Sequence[str
     return Audit(images, measured, history, found_duplicates(images, found), numbers, notes)
 
 
-def source_audit(images: Dataset, seed: int = 0) -> list[str]:
+def source_audit(seen: Inspection, seed: int = 0) -> list[str]:
     """Return the audit's sentences on a set's files: its conclusion, notes, then each property's.
 
     Files that cannot be read are left out; scoring reports them. Without both labels there are none.
     """
-    seen = inspect(images)
     if len(set(seen.images.labels.tolist())) < 2:
         return []
     found, _, notes = _file_shortcuts(seen, 5, seed)

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 CLEAN = "none"
 """The name of the copy that no attack was applied to."""
 
+EVERYDAY = {
+    "grey": "greyscale+jpeg:quality=90",
+    "scan": "scan:tilt=0.7",
+    "messenger": "messenger:quality=60",
+    "enlarge-4": "enlarge:factor=4",
+    "thumbnail-160": "thumbnail:longest=160",
+    "caption": "caption:at=inside+jpeg:quality=75",
+    "shift": "shift:pixels=1",
+}
+"""Everyday edits between a picture's making and its judging; every one was seen to mislead detectors."""
+
 GridName: TypeAlias = Literal["core", "full", "none"]
 CORE = {
     "wiener-7": "wiener:window=7",
@@ -29,11 +40,12 @@ CORE = {
     "resize-0.5": "resize:factor=0.5,back=true",
     "gaussian-blur-1": "gaussian-blur:sigma=1",
     "hard": "resize:factor=0.7+resize:longest=512+jpeg:quality=40",
+    **EVERYDAY,
 }
-"""The grid that decides targets, besides the clean images; SPECs by short name.
+"""The grid that decides targets, besides the clean images; SPECs by short name. A line here adds an attack.
 
 `hard` and `web` scale and compress as an upload does. Their cap on the longest side takes effect on images larger
-than the matched window only.
+than the window of `crop` only.
 """
 
 FULL = {
@@ -71,6 +83,7 @@ FITTING = (
     "resize:factor=0.5,back=true",
     "gaussian-blur:sigma=1",
     "noise:sigma=5",
+    *EVERYDAY.values(),
 )
 """Attacked copies that a fit adds by default: common edits, and those that were seen to reverse detectors."""
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import ProtocolName
+from d2f.api.inputs import Floats, ProtocolName
 from d2f.api.outcomes import StageFinished
 from d2f.cache import Cache
 from d2f.data.audit import source_audit
 from d2f.data.dataset import Dataset
+from d2f.data.facts import Inspection, inspect
 from d2f.data.groups import contradictory, digest, digest_of
 from d2f.data.protocol import for_judging
 from d2f.engine.local import LocalEngine
@@ -173,7 +174,9 @@ def result(
         for chain, part, name in zip(chains, run.tables, system_names(chains), strict=True)
     ]
     systems = [*(system for system, _ in judged), *external]
-    measured = [measure(system, labels, table.copies, draws, settings.attacked) for system in systems]
+    seen = inspect(table.images)
+    aspect = _aspect(seen, table)
+    measured = [measure(one, labels, table.copies, draws, settings.attacked, aspect) for one in systems]
     entries = [_entry(one, system, settings) for one, system in zip(measured, systems, strict=True)]
     parts = groups(table.images)
     for group in parts:
@@ -185,7 +188,7 @@ def result(
         entry["stages"] = [_stage_entry(stage, parts, table.images, settings.attacks) for stage in each]
     found: dict[str, Any] = plain(
         {
-            **_head(run, chains, settings, draws),
+            **_head(run, chains, settings, draws, seen),
             "systems": entries,
             "comparisons": list(comparisons(measured)),
         }
@@ -193,7 +196,16 @@ def result(
     return found
 
 
-def _head(run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, draws: Draws) -> dict[str, Any]:
+def _aspect(seen: Inspection, table: ScoreTable) -> Floats | None:
+    """Width over height of every image, shape (n,), by its header; None where one cannot be read any more."""
+    if len(seen.images) != len(table.images):
+        return None
+    return np.array([facts.width / facts.height for facts in seen.facts])
+
+
+def _head(
+    run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, draws: Draws, seen: Inspection
+) -> dict[str, Any]:
     """Everything of a result that is no figure."""
     table = run.joint
     return {
@@ -203,7 +215,7 @@ def _head(run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, draws
         "protocol": settings.protocol,
         "attacked": settings.attacked,
         "data": _data(run, settings),
-        "source_audit": source_audit(table.images, settings.seed),
+        "source_audit": source_audit(seen, settings.seed),
         "attacks": list(settings.attacks.described()),
         "notes": list(settings.attacks.notes),
         "cautions": list(cautions(run, chains, settings, draws)),

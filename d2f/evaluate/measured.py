@@ -49,26 +49,38 @@ class Measured:
         return min(known, key=lambda copy: sign * self.value(copy, figure)) if known else None
 
 
-def measure(system: System, labels: Labels, copies: Sequence[str], draws: Draws, whose: Attacked = "both") -> Measured:
-    """Measure a system, attacks applied to both classes or to one."""
+def measure(
+    system: System,
+    labels: Labels,
+    copies: Sequence[str],
+    draws: Draws,
+    whose: Attacked = "both",
+    aspect: Floats | None = None,
+) -> Measured:
+    """Measure a system, attacks applied to both classes or to one; `aspect` (n,) is width over height."""
     judged = system.attacked(labels, whose)
     drawn = {
         (name, figure): found
         for copy, name in enumerate(copies)
-        for figure, found in _figures(judged, labels, draws.weights, copy).items()
+        for figure, found in _figures(judged, labels, draws.weights, copy, aspect=aspect).items()
     }
     return Measured(judged, labels, tuple(copies), drawn, draws)
 
 
 def _figures(
-    system: System, labels: Labels, weights: Floats, copy: int, among: NDArray[np.bool_] | None = None
+    system: System,
+    labels: Labels,
+    weights: Floats,
+    copy: int,
+    among: NDArray[np.bool_] | None = None,
+    aspect: Floats | None = None,
 ) -> dict[str, Floats]:
     """Figures of one copy on each row of weights, of the images that the system was asked of, and `among` them."""
     verdicts = None if system.verdicts is None else system.verdicts[:, copy]
     clean = system.verdicts[:, 0] if copy and system.verdicts is not None else None
     for held in (among, None if system.present is None else system.present[:, copy]):
         weights = weights if held is None else weights * held
-    return figures(labels, system.values[:, copy], verdicts, weights, clean, system.calibrated)
+    return figures(labels, system.values[:, copy], verdicts, weights, clean, system.calibrated, aspect)
 
 
 FEWEST = 10

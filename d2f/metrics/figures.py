@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from d2f.api.inputs import Floats, Labels
 from d2f.metrics.calibration import brier, even, expected_calibration_error, log_likelihood_ratio_cost
 from d2f.metrics.logistic import sigmoid
-from d2f.metrics.ranking import Ranked, balanced_accuracy, divided, share
+from d2f.metrics.ranking import Ranked, balanced_accuracy, divided, like_roc_auc, share
 
 Verdicts = NDArray[np.int8]
 GENERATED, INCONCLUSIVE, REAL = 1, 0, -1
@@ -34,6 +34,7 @@ class Figure:
 
 FIGURES: Mapping[str, Figure] = {
     "auc": Figure("area under the ROC curve", "AUC", 1),
+    "auc_like_aspect": Figure("area under the ROC curve, pairs of like aspect (within 5 %)", "AUC, like", 1),
     "average_precision": Figure("average precision", "AP", 1),
     "balanced_accuracy": Figure("balanced accuracy at even odds", "bal. acc.", 1),
     "balanced_accuracy_verdicts": Figure("balanced accuracy of verdicts, inconclusive counted as wrong", "verdicts", 1),
@@ -68,6 +69,7 @@ def figures(
     weights: Floats,
     clean: Verdicts | None = None,
     calibrated: bool = True,
+    aspect: Floats | None = None,
 ) -> dict[str, Floats]:
     """Return every figure of `FIGURES` on each row of weights; NaN where a figure is not defined.
 
@@ -86,10 +88,14 @@ def figures(
         The verdicts on the clean images, where these are under an attack.
     calibrated : bool
         Whether `values` are log-likelihood ratios.
+    aspect : numpy.ndarray, shape (n,), float64, optional
+        Width over height of each picture as it was found.
     """
     given = weights if calibrated else weights * np.isfinite(values)
     values = np.nan_to_num(values, nan=0.0)
     found = ranking_figures(labels, values, given)
+    if aspect is not None:
+        found["auc_like_aspect"] = like_roc_auc(labels, values, aspect, given)
     if calibrated:
         found |= calibration_figures(labels, values, given)
     if verdicts is not None:

@@ -33,7 +33,7 @@ begin with."""
 
 MADE = """\
 from {images} images{drawn} of `{root}` ({real} photographs, {generated} generated, {components} components of hands and
-near-duplicates; digest `{digest}`) under the matched protocol: both kinds cropped to the centre 320 pixels and
+near-duplicates; digest `{digest}`) under the protocol `crop`: both kinds cropped to the centre 320 pixels and
 encoded by one rule, then the filter applied, `wiener:window=7` or `wiener:window=7+noise:sigma=2`, and its pixels
 handed to the chain, whose own views follow. Each image was scored once clean and once under either filter; all
 figures are put together from those scores, and the sentences are chosen from the figures by rule. Brackets are

@@ -58,7 +58,7 @@ def test_the_grid_core_by_default_and_every_file(distributions, place):
     names = [attack["name"] for attack in found["attacks"] if not attack["optional"]]
     assert names == [
         *("none", "wiener-7", "wiener-7+noise-2", "noise-5", "jpeg-60", "webp-80", "resize-0.5", "gaussian-blur-1"),
-        "hard",
+        *("hard", "grey", "scan", "messenger", "enlarge-4", "thumbnail-160", "caption", "shift"),
     ]
     rows = pyarrow.parquet.read_table(place / "out/rows.parquet").to_pylist()
     copies = len(found["attacks"])

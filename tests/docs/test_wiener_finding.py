@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from d2f import Abstention, Weights, WholeImage
 from d2f.chain.chain import load_chain
-from d2f.evaluate.bench_report import JSON
+from d2f.evaluate.bench import JSON
 from d2f.plugins.catalog import Catalog
 
 SMALL = """\

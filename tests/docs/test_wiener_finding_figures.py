@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from d2f.evaluate.bench_figures import FIGURES
-from d2f.evaluate.bench_systems import CORE, Laid
 from d2f_combiners.logits import logits
 from wiener_finding import benched, left_out, shares
 from wiener_finding.pushes import pushes
 
 from d2f import D2FError
 from d2f.data.dataset import load_dataset
-from d2f.evaluate.bench import Asked, result, run_chains, write_rows
-from d2f.evaluate.bench_report import JSON, ROWS, write_json
-from d2f.evaluate.score import read_attack
+from d2f.evaluate.attacks import CORE, AttackSet, read_attack
+from d2f.evaluate.bench import JSON, ROWS, BenchSettings, result, run_chains, write_result, write_rows
+from d2f.metrics.figures import FIGURES
 from tests.unit.evaluate.bench_toys import CHAIN, bench, chain
 from tests.unit.evaluate.toys import write_set
 
@@ -45,14 +43,14 @@ def made(tmp_path_factory):
     chains = [chain(folder / "toy", CHAIN), chain(folder / "wide", WIDE)]
     run, found = bench(chains, images, ATTACKS, "crop")
     write_rows(folder / ROWS, run, chains)
-    write_json(folder / JSON, found)
+    write_result(folder / JSON, found)
     return folder, images, chains, run, found
 
 
 @pytest.mark.parametrize("over", ["both", "generated", "real"])
-def test_every_laying_gives_the_figures_of_a_bench_with_only(made, over):
+def test_whichever_class_is_attacked_the_figures_are_those_of_a_bench(made, over):
     folder, images, chains, _, _ = made
-    _, expected = bench(chains, images, ATTACKS, "crop", over=over)
+    _, expected = bench(chains, images, ATTACKS, "crop", attacked=over)
     held = benched.read(folder, chains)
     for one, told in zip(held.judged, expected["systems"], strict=True):
         found = shares.measured(one.whole, held.labels, held.draws)
@@ -149,10 +147,10 @@ def test_a_bench_that_does_not_serve_is_refused_by_what_it_lacks(made, tmp_path)
 def test_a_bench_of_a_grid_serves_whatever_it_calls_its_attacks(made, tmp_path):
     _, images, chains, _, found = made
     named = {name: spec for name, spec in CORE.items() if name in ("noise-5", "wiener-7", "wiener-7+noise-2")}
-    laid = Laid(tuple(read_attack(spec, chains[0].catalog, name) for name, spec in named.items()))
-    run = run_chains(chains[1:], images, laid.attacks, "crop", workers=1)
+    chosen = AttackSet(tuple(read_attack(spec, chains[0].catalog, name) for name, spec in named.items()))
+    run = run_chains(chains[1:], images, chosen.attacks, "crop", workers=1)
     write_rows(tmp_path / ROWS, run, chains[1:])
-    write_json(tmp_path / JSON, result(run, chains[1:], Asked("crop", laid, draws=20)))
+    write_result(tmp_path / JSON, result(run, chains[1:], BenchSettings("crop", chosen, draws=20)))
     held = benched.read(tmp_path, chains[1:])
     assert held.judged[0].name == "wide"
     figures = shares.measured(held.judged[0].whole, held.labels, held.draws)

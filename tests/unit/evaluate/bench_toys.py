@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from d2f_crop import Crop
+from d2f_everyday.stages import Caption, Enlarge, Messenger, Scan, Shift, Thumbnail
 from d2f_greyscale import Greyscale
 from d2f_median import Median
 from d2f_resize import Resize
@@ -20,7 +21,8 @@ from d2f.evaluate.attacks import attack_set
 from d2f.evaluate.bench import BenchRun, BenchSettings, result, run_chains
 from tests.unit.evaluate.toys import toy_chain
 
-ALL = (Crop, Greyscale, Median, Resize, Webp, Wiener)
+EVERYDAY = (Caption, Enlarge, Messenger, Scan, Shift, Thumbnail)
+ALL = (Crop, Greyscale, Median, Resize, Webp, Wiener, *EVERYDAY)
 CHAIN = """\
 d2f: 1
 name: toy

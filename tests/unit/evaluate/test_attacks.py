@@ -88,12 +88,13 @@ def sizes(name, side):
 
 def test_the_grids_are_those_of_the_protocol():
     assert list(CORE) == [
-        *("wiener-7", "wiener-7+noise-2", "noise-5", "jpeg-60", "webp-80", "resize-0.5", "gaussian-blur-1", "hard")
+        *("wiener-7", "wiener-7+noise-2", "noise-5", "jpeg-60", "webp-80", "resize-0.5", "gaussian-blur-1", "hard"),
+        *("grey", "scan", "messenger", "enlarge-4", "thumbnail-160", "caption", "shift"),
     ]
-    assert len(FULL) == 26
+    assert len(FULL) == 33
     chosen = attack_set("full", (), catalog(*ALL))
     assert [attack.name for attack in chosen.attacks] == list(FULL)
-    assert len({attack.spec for attack in chosen.attacks}) == 26
+    assert len({attack.spec for attack in chosen.attacks}) == 33
 
 
 def test_scales_of_hard_and_web_and_their_caps():

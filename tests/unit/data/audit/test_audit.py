@@ -94,7 +94,7 @@ def test_one_collection_a_label_is_audited_image_by_image_and_says_so(tmp_path):
     assert of["format"].auc.value == 1.0
     assert "all photographs come from one collection" in found.notes[0]
     # The bench asks the same of the same files, and is told the same.
-    said = source_audit(load_dataset(tmp_path))
+    said = source_audit(inspect(load_dataset(tmp_path)))
     assert (said[0], said[1]) == (found.conclusion, found.notes[0])
     assert "format alone: AUC 1.000 [1.000, 1.000]: this set measures file formats" in said
 
