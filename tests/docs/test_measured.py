@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -10,9 +12,15 @@ import pytest
 
 from d2f.chain.chain import shipped_names
 from d2f.data.dataset import load_dataset
+from d2f.data.groups import digest
 from tests.docs.pages import DOCS
 from tests.unit.evaluate.bench_toys import bench, chain
 from tests.unit.evaluate.toys import write_set
+
+
+@cache
+def validation_digest() -> str:
+    return digest(load_dataset(Path(os.environ["D2F_DATA"]) / "val"))
 
 
 def make_measured() -> ModuleType:
@@ -24,9 +32,13 @@ def make_measured() -> ModuleType:
     return module
 
 
+@pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
 @pytest.mark.parametrize("name", shipped_names())
 def test_every_shipped_chain_is_measured_as_it_is(name: str) -> None:
+    """On the edition of the images that the page records; another edition has nothing to hold it to."""
     page = (DOCS / "reference" / "measured.md").read_text("utf-8")
+    if validation_digest() not in page:
+        pytest.skip("the page is of another edition of the images than that in D2F_DATA")
     said = f"| {name} | `{make_measured().file_digest(name)}` |"
     assert said in page, "run: python docs/make_measured.py $D2F_DATA/val measured"
 
