@@ -9,7 +9,8 @@ Three kinds of block do something; every other is left alone:
 
 ``<!-- files: FOLDER as NAME -->`` lays a copy of a folder of docs/ beside the blocks. A page runs in one temporary
 folder, in order. One that says ``pip install`` runs in a virtual environment of its own, which sees what is installed
-here; nothing is downloaded. ``<!-- needs: torch -->`` leaves the page out of the default run (`pytest -m torch`).
+here; nothing is downloaded. ``<!-- needs: torch -->`` leaves the page out of the default run (`pytest -m torch`), any
+other module leaves it out where that module is not installed.
 """
 
 from __future__ import annotations
@@ -64,9 +65,10 @@ def runnable(page: Path) -> bool:
     return any(block.title or block.language in ("console", "python") for block in blocks(page.read_text("utf-8")))
 
 
-def needs_torch(page: Path) -> bool:
-    """Whether the page is left out of the default run."""
-    return "<!-- needs: torch -->" in page.read_text("utf-8")
+def needs(page: Path) -> str:
+    """Return the module that the page needs; empty where it needs none."""
+    found = re.search(r"<!-- needs: (\w+) -->", page.read_text("utf-8"))
+    return found[1] if found else ""
 
 
 def environment(folder: Path, own: Environment | None = None) -> dict[str, str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, blocks, matches, needs_torch, run_page, runnable
+from tests.docs.pages import DOCS, ROOT, blocks, matches, needs, run_page, runnable
 
 FOUND = sorted(page for page in [*DOCS.rglob("*.md"), ROOT / "README.md"] if runnable(page))
 PAGES = [
-    pytest.param(page, id=str(page.relative_to(ROOT)), marks=[pytest.mark.torch] if needs_torch(page) else [])
+    pytest.param(page, id=str(page.relative_to(ROOT)), marks=[pytest.mark.torch] if needs(page) == "torch" else [])
     for page in FOUND
 ]
 
@@ -20,6 +20,8 @@ PAGES = [
 def test_page_runs(page: Path, tmp_path: Path) -> None:
     if "$D2F_DATA" in page.read_text("utf-8") and "D2F_DATA" not in os.environ:
         pytest.skip("the page works on real images: set D2F_DATA")
+    if needs(page):
+        pytest.importorskip(needs(page))
     run_page(page, tmp_path)
 
 

@@ -83,3 +83,28 @@ def classifier(
         nodes.append(node(last, ["logits"], ["y"]))
     tensors = [tensor("weight", weight), tensor("bias", bias)]
     return model(graph(nodes, tensors, [value("x", kind, shape)], [value("y", FLOAT, (batch, len(bias)))]))
+
+
+def noise_classifier(side: int = 96) -> bytes:
+    """Return the classifier of docs/how-to/onnx-detector: how much neighbours differ, as two probabilities.
+
+    A second difference along rows and columns, its absolute value averaged, times 20 less 1 for `generated`.
+    """
+    kernel = np.zeros((1, 3, 3, 3), np.float32)
+    kernel[0, :, 1, :] += [-1 / 3, 2 / 3, -1 / 3]
+    kernel[0, :, :, 1] += [-1 / 3, 2 / 3, -1 / 3]
+    nodes = [
+        node("Conv", ["pixels", "kernel"], ["differences"]),
+        node("Abs", ["differences"], ["sizes"]),
+        node("ReduceMean", ["sizes"], ["mean"], integers("axes", 2, 3), integer("keepdims", 0)),
+        node("Gemm", ["mean", "weight", "bias"], ["logits"]),
+        node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    numbers = {
+        "kernel": kernel,
+        "weight": np.array([[-20.0, 20.0]], np.float32),
+        "bias": np.array([1.0, -1.0], np.float32),
+    }
+    tensors = [tensor(name, array) for name, array in numbers.items()]
+    shapes = value("pixels", FLOAT, ("n", 3, side, side)), value("probabilities", FLOAT, ("n", 2))
+    return model(graph(nodes, tensors, shapes[:1], shapes[1:]))

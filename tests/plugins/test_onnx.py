@@ -187,6 +187,11 @@ def test_it_keeps_the_contract(tmp_path: Path) -> None:
     check_stage(OnnxDetector, options={"model": str(path), "generated": 0})
 
 
+def test_the_classifier_of_the_how_to_is_made_here() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "onnx-detector"
+    assert (docs / "theirs.onnx").read_bytes() == models.noise_classifier()
+
+
 def test_the_card_says_the_options() -> None:
     import d2f_onnx
 

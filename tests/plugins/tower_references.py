@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -131,11 +132,21 @@ def _timm(name: str, shape: ViTShape) -> Any:
 
 
 def without_torchvision() -> None:
-    """Let timm be imported where torchvision is not installed: of it timm's transformers use nothing."""
+    """Import timm, if need be beside a stand-in for torchvision, of which its transformers use nothing."""
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError):
         _stand_in()
+        with suppress(ImportError):
+            import timm.models.eva
+            import timm.models.vision_transformer  # noqa: F401
+        _forget()
+
+
+def _forget() -> None:
+    """Take the stand-in away again: transformers would take it for torchvision."""
+    for name in [key for key in sys.modules if key.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
 
 
 class _Names(type):
@@ -157,8 +168,7 @@ class _Module(types.ModuleType):
 
 
 def _stand_in() -> None:
-    for name in [key for key in sys.modules if key.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
+    _forget()
     for name in ("", ".ops", ".ops.misc", ".transforms", ".transforms.functional", ".datasets"):
         full = f"torchvision{name}"
         module = _Module(full)
