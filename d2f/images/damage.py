@@ -6,6 +6,8 @@ reports its warnings.
 
 from __future__ import annotations
 
+import re
+
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 HUFFMAN_DCT = (0xC0, 0xC1, 0xC2)
 """Baseline, extended and progressive; other processes are not asked (their scaled decoding is not safe)."""
@@ -45,5 +47,28 @@ def jpeg_warning(data: bytes) -> str | None:
         decode_jpeg(data, "GRAY", min_height=1, min_width=1, strict=True)
     except ValueError as error:
         text = str(error)
-        return text.removeprefix("Corrupt JPEG data: ") if text.startswith("Corrupt JPEG data") else None
+        if not text.startswith("Corrupt JPEG data"):
+            return None
+        warning = text.removeprefix("Corrupt JPEG data: ")
+        return _hole(data, warning) or warning
     return None
+
+
+LEAST_HOLE = 64
+DECODED_OF_A_HOLE = 16
+
+
+def _hole(data: bytes, warning: str) -> str | None:
+    """Return that a hole was decoded as if it were coded data: what a card or a broken download leaves.
+
+    A run of one byte is a hole where it is longer than the bytes that the decoder had left over: it ate the others.
+    """
+    if HARMLESS not in warning:
+        return None
+    words = warning.split()
+    left_over, marker = int(words[0]), int(words[-1], 16)
+    scan = data.find(bytes((0xFF, START_OF_SCAN)))
+    runs = re.finditer(rb"(.)\1{%d,}(?=\xff%b)" % (LEAST_HOLE - 1, re.escape(bytes((marker,)))), data[scan:], re.DOTALL)
+    run = max((len(found[0]) for found in runs), default=0)
+    least = max(left_over + DECODED_OF_A_HOLE, LEAST_HOLE)
+    return f"a run of {run} equal bytes in place of coded data" if run >= least else None

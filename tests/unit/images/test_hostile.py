@@ -7,6 +7,8 @@ import logging
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from d2f.images.read import ImageError, decode
+from d2f.images.read import ImageError, Unread, decode, load_image
 from tests.unit.images.pictures import packed, smooth
 
 CODES = {"D2F302", "D2F303", "D2F304", "D2F306"}
@@ -146,3 +148,27 @@ def test_whatever_a_decoder_raises(raised: Exception, monkeypatch: pytest.Monkey
     assert harmless(data) == "D2F304"
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.__init__", fail)
     assert harmless(data) == "D2F304"
+
+
+@pytest.mark.parametrize("how", [{}, {"progressive": True}, {"subsampling": "4:4:4"}, {"optimize": True}], ids=str)
+@pytest.mark.parametrize("fill", [0x00, 0x11, 0xAA])
+def test_holes_in_a_jpeg_are_damage_and_padding_is_none(tmp_path: Path, how: dict[str, Any], fill: int) -> None:
+    rows, columns = np.mgrid[0:300, 0:400].astype(float)
+    waves = np.stack([90 + 60 * np.sin(columns / 40), 110 + 50 * np.cos(rows / 33), 100 + columns / 10], -1)
+    noise = np.random.default_rng(2).normal(0, 6, waves.shape)
+    path = tmp_path / "x.jpg"
+    for pixels in (waves + noise, 127 + 20 * noise):
+        stream = io.BytesIO()
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=90, **how)
+        data = stream.getvalue()
+        for share in (0.25, 0.5, 0.9):
+            whole = int(len(data) * share)
+            path.write_bytes(data[:whole] + bytes([fill]) * (len(data) - whole - 2) + b"\xff\xd9")
+            image = load_image(str(path))
+            assert isinstance(image, Unread)
+            assert image.failure.code == "D2F304"
+        for padding in (4, 60, 5000):
+            path.write_bytes(data[:-2] + bytes([fill]) * padding + b"\xff\xd9")
+            image = load_image(str(path))
+            assert not isinstance(image, Unread)
+            assert {note.code for note in image.notes} <= {"damaged-file"}
