@@ -20,7 +20,7 @@ from d2f.data.shortcuts import (
     ORIGINAL,
     Property,
     Shortcut,
-    Trial,
+    ShortcutTrial,
     all_together,
     file_properties,
     measure_shortcuts,
@@ -158,7 +158,7 @@ def audit(seen: Inspection, folds: int = 5, seed: int = 0, columns: Sequence[str
     images = with_groups(seen.images, found.groups)
     measured, numbers, notes = _file_shortcuts(replace(seen, images=images), folds, seed)
     stated = _news(stated_properties(images, columns), file_properties(seen))
-    history = measure_shortcuts(stated, Trial(images.labels, numbers, folds, seed))
+    history = measure_shortcuts(stated, ShortcutTrial(images.labels, numbers, folds, seed))
     return Audit(images, measured, history, found_duplicates(images, found), numbers, notes)
 
 
@@ -178,7 +178,7 @@ def _file_shortcuts(
 ) -> tuple[tuple[Shortcut, ...], NDArray[np.int64], tuple[str, ...]]:
     """What the files tell, the components that images were held out by, and notes on those."""
     numbers, notes = _independent(seen.images, folds, seed)
-    trial, properties = Trial(seen.images.labels, numbers, folds, seed), file_properties(seen)
+    trial, properties = ShortcutTrial(seen.images.labels, numbers, folds, seed), file_properties(seen)
     return (*measure_shortcuts(properties, trial), all_together(properties, trial)), numbers, notes
 
 

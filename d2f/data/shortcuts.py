@@ -258,7 +258,7 @@ class Shortcut:
 
 
 @dataclass(frozen=True)
-class Trial:
+class ShortcutTrial:
     """The images on which properties are tried."""
 
     labels: Labels  # (n,)
@@ -267,12 +267,12 @@ class Trial:
     seed: int = 0
 
 
-def measure_shortcuts(properties: Sequence[Property], trial: Trial) -> tuple[Shortcut, ...]:
+def measure_shortcuts(properties: Sequence[Property], trial: ShortcutTrial) -> tuple[Shortcut, ...]:
     """Measure each property on the images that have it."""
     return tuple(_measured(each.name, [each], each.present, trial) for each in properties)
 
 
-def all_together(properties: Sequence[Property], trial: Trial) -> Shortcut:
+def all_together(properties: Sequence[Property], trial: ShortcutTrial) -> Shortcut:
     """Measure all properties at once on all images."""
     return _measured(ALL, properties, np.ones(len(trial.labels), dtype=bool), trial)
 
@@ -281,7 +281,7 @@ FEWEST = 5
 """Of a property that one label alone has, fewer images than this prove nothing."""
 
 
-def _measured(name: str, properties: Sequence[Property], present: NDArray[np.bool_], trial: Trial) -> Shortcut:
+def _measured(name: str, properties: Sequence[Property], present: NDArray[np.bool_], trial: ShortcutTrial) -> Shortcut:
     count, labels, components = int(present.sum()), trial.labels[present], trial.components[present]
     if len(set(labels.tolist())) < 2:
         if not count:

@@ -250,9 +250,7 @@ def cautions(run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, dr
         rule = chain.file.verdict
         if rule.real_below <= 0 and rule.generated_above >= 1:
             yield f"chain '{chain.name}' can give no verdict: its thresholds are 0 and 1"
-    few = [reason for reason in (too_few(name, table.labels) for name in FIGURES) if reason]
-    if few:
-        yield f"too few images for {'; '.join(few)}"
+    yield from too_few(table.labels)
     if not draws.varied:
         yield "no intervals: each label comes from one collection only"
 

@@ -35,7 +35,7 @@ from d2f.evaluate.out_of_fold import (
     out_of_fold,
     require_no_overlap,
 )
-from d2f.evaluate.parts import Parts, Recipe, Rows, Thresholds, as_rows, fit_parts, fit_thresholds
+from d2f.evaluate.parts import FitRecipe, FitRows, Parts, Thresholds, as_rows, fit_parts, fit_thresholds
 from d2f.evaluate.score import ScoreTable, Tick, score_table
 from d2f.plugins.build import read_options
 from d2f.version import __version__
@@ -75,7 +75,7 @@ class ThresholdFit:
 
     text: str
     table: ScoreTable
-    rows: Rows
+    rows: FitRows
     llr: Floats  # (m,), float64
     probability: Floats  # (m,), float64
     thresholds: Thresholds
@@ -173,7 +173,7 @@ def fit_thresholds_only(chain: Chain, images: Dataset, request: FitRequest) -> T
     return ThresholdFit(text, table, rows, judged.llr, judged.probability, thresholds, rule, notes)
 
 
-def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> Recipe:
+def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> FitRecipe:
     """Read off a chain what its author chose.
 
     A calibrator that the file names, for a member under ``calibrate`` or for the chain under ``combine.calibrate``,
@@ -184,7 +184,7 @@ def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> Recipe:
     above = combine.calibrate.use if combine.calibrate else calibrator
     combiner = chain.catalog.find("combiner", combine.use)
     members = chain.plan.member_names
-    return Recipe(
+    return FitRecipe(
         members,
         {member: chain.catalog.find("calibrator", named.get(member, calibrator)) for member in members},
         combiner,

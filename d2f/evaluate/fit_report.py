@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from d2f.api.inputs import Floats
 from d2f.evaluate.fit import Fit, ThresholdFit
-from d2f.evaluate.parts import Rows, fit_thresholds, images_needed
+from d2f.evaluate.parts import FitRows, fit_thresholds, images_needed
 from d2f.evaluate.score import ScoreTable
 from d2f.metrics import Interval, cluster_bootstraps, roc_auc
 from d2f.metrics.figures import FIGURES, figures, too_few, verdicts_of
@@ -136,9 +136,7 @@ def judgement_lines(fit: Fit) -> Iterator[str]:
     best = max((member for member in alone if np.isfinite(alone[member])), key=lambda one: alone[one], default=None)
     if best is not None and alone[best] > auc.value + BETTER:
         yield f"warning: {best} alone ranks better (AUC {alone[best]:.3f}) than the chain ({auc.value:.3f})"
-    few = [reason for reason in (too_few(name, fit.table.labels) for name in SHOWN) if reason]
-    if few:
-        yield f"warning: too few images for {'; '.join(few)}"
+    yield from (f"warning: {sentence}" for sentence in too_few(fit.table.labels, SHOWN))
     if fit.table.refused is not None and fit.table.refused.any():
         share = fit.table.refused.mean(axis=0)
         worst = int(share.argmax())
@@ -175,7 +173,7 @@ def _auc_by_copy(fit: Fit, column: int) -> Floats:
     return np.array([_auc(fit.rows.take(_copy(fit, n)), found[_copy(fit, n)]) for n in range(len(fit.table.copies))])
 
 
-def _auc(rows: Rows, values: Floats) -> float:
+def _auc(rows: FitRows, values: Floats) -> float:
     known = np.isfinite(values)
     return float(roc_auc(rows.labels[known], values[known], rows.weights[known]))
 

@@ -20,7 +20,7 @@ from d2f.data.groups import file_sha256
 from d2f.engine.judge import Judge
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import BoundDetector, Plan
-from d2f.evaluate.parts import Recipe, Rows, fit_parts
+from d2f.evaluate.parts import FitRecipe, FitRows, fit_parts
 from d2f.evaluate.score import Assignment
 from d2f.evaluate.seen import prefixes, trained_on
 from d2f.weights import read_weights
@@ -39,7 +39,7 @@ class OutOfFold:
     probability: Floats  # (m,), float64
 
 
-def out_of_fold(plan: Plan, recipe: Recipe, rows: Rows, prior: float, k: int, seed: int) -> OutOfFold:
+def out_of_fold(plan: Plan, recipe: FitRecipe, rows: FitRows, prior: float, k: int, seed: int) -> OutOfFold:
     """Fit everything k times, each time without one fold, and judge that fold."""
     fold = rows.folds(k, seed)
     found = OutOfFold(fold, *(np.full(shape, np.nan) for shape in (rows.scores.shape, len(rows), len(rows))))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FitRecipe:
     """The stages that are to be fitted."""
 
     members: tuple[str, ...]
@@ -37,7 +37,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Rows:
+class FitRows:
     """Scores in a table of rows, one for each copy of each image; all arrays have m rows."""
 
     scores: Floats  # (m, members), float64
@@ -49,9 +49,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
+    def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> FitRows:
         """Return the rows where a mask of shape (m,) holds, or those at indices, in their order."""
-        return Rows(self.scores[keep], self.labels[keep], self.weights[keep], self.images[keep], self.components[keep])
+        return FitRows(
+            self.scores[keep], self.labels[keep], self.weights[keep], self.images[keep], self.components[keep]
+        )
 
     def folds(self, k: int, seed: int) -> NDArray[np.int64]:
         """Return each row's fold, by `d2f.data.split.folds`: no component is cut."""
@@ -68,11 +70,11 @@ class Rows:
             return folds(self.images, self.labels, k, seed)
 
 
-def as_rows(table: ScoreTable, by_source: bool = True) -> Rows:
+def as_rows(table: ScoreTable, by_source: bool = True) -> FitRows:
     """Return the rows of a score table, weighted by `image_weights`, or evenly within each label."""
     count = len(table.copies)
     weights = image_weights(table.images) if by_source else halved(np.ones(len(table.images)), table.labels)
-    return Rows(
+    return FitRows(
         table.flat(),
         np.repeat(table.labels, count),
         np.repeat(weights / count, count),
@@ -85,7 +87,7 @@ def as_rows(table: ScoreTable, by_source: bool = True) -> Rows:
 class Parts:
     """What a fit found."""
 
-    recipe: Recipe
+    recipe: FitRecipe
     calibrators: Mapping[str, BaseModel]
     combiner: BaseModel
     chain_calibrator: BaseModel
@@ -104,7 +106,7 @@ class Parts:
         )
 
 
-def fit_parts(recipe: Recipe, rows: Rows, k: int, seed: int) -> Parts:
+def fit_parts(recipe: FitRecipe, rows: FitRows, k: int, seed: int) -> Parts:
     """Fit members' calibrators, combiner and chain's calibrator, each on the out-of-fold output of the one before.
 
     The combiner is fitted to probabilities that calibrators fitted on other folds gave, and the chain's
@@ -129,7 +131,7 @@ def fit_parts(recipe: Recipe, rows: Rows, k: int, seed: int) -> Parts:
     return Parts(recipe, fit_calibrators(recipe, rows), fit_combiner(recipe, kept, table), above)
 
 
-def fit_calibrators(recipe: Recipe, rows: Rows) -> dict[str, BaseModel]:
+def fit_calibrators(recipe: FitRecipe, rows: FitRows) -> dict[str, BaseModel]:
     """Fit the calibrator of every member that has scores of both labels, at even prior among the rows it scored."""
     found: dict[str, BaseModel] = {}
     for column, member in enumerate(recipe.members):
@@ -142,7 +144,7 @@ def fit_calibrators(recipe: Recipe, rows: Rows) -> dict[str, BaseModel]:
     return found
 
 
-def calibrated(recipe: Recipe, calibrators: Mapping[str, BaseModel], scores: Floats) -> Floats:
+def calibrated(recipe: FitRecipe, calibrators: Mapping[str, BaseModel], scores: Floats) -> Floats:
     """Return the members' probabilities, NaN where a member has no score or no calibrator."""
     found = np.full(scores.shape, np.nan)
     for column, member in enumerate(recipe.members):
@@ -153,14 +155,14 @@ def calibrated(recipe: Recipe, calibrators: Mapping[str, BaseModel], scores: Flo
     return clipped(found)
 
 
-def fit_combiner(recipe: Recipe, rows: Rows, probabilities: Floats) -> BaseModel:
+def fit_combiner(recipe: FitRecipe, rows: FitRows, probabilities: Floats) -> BaseModel:
     """Fit the combiner's options to members' probabilities."""
     weights = halved(rows.weights, rows.labels)
     with _fitting(f"combiner '{recipe.combiner.name}'"):
         return recipe.combiner.fit(recipe.combiner_options, recipe.members, probabilities, rows.labels, weights)
 
 
-def _require_usable(rows: Rows, usable: NDArray[np.bool_]) -> None:
+def _require_usable(rows: FitRows, usable: NDArray[np.bool_]) -> None:
     if len(set(rows.labels[usable].tolist())) < 2:
         why = "no detector has a score for enough images of both labels"
         raise D2FError.of("D2F603", why, "`d2f chain run` on some of the images shows why members abstain")
@@ -186,7 +188,7 @@ class Thresholds:
     crossed: bool = False
 
 
-def fit_thresholds(rows: Rows, probability: Floats, false_positive_rate: float, miss_rate: float) -> Thresholds:
+def fit_thresholds(rows: FitRows, probability: Floats, false_positive_rate: float, miss_rate: float) -> Thresholds:
     """Find the thresholds that hold both rates.
 
     `generated_above` is the smallest at which at most `false_positive_rate` of the photographs lie above it,

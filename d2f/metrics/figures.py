@@ -5,7 +5,7 @@ To add a metric: a line in `FIGURES`, and its value in `ranking_figures`, `calib
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,12 +152,15 @@ def verdict_figures(
     return rates
 
 
-def too_few(name: str, labels: Labels) -> str:
-    """Return why a figure has next to no images to stand on; empty where it has enough."""
-    figure, held = FIGURES[name], np.bincount(labels, minlength=2)
-    for count, needed, word in zip(
-        held.tolist(), (figure.photographs, figure.generated), ("photographs", "generated images"), strict=True
-    ):
-        if count < needed:
-            return f"{figure.heading} of {count} {word} (at least {needed})"
-    return ""
+def too_few(labels: Labels, names: Iterable[str] = FIGURES) -> Iterator[str]:
+    """Yield a sentence for each label that has fewer images than some figures need."""
+    for label, noun in enumerate(("photographs", "generated images")):
+        count = int((labels == label).sum())
+        needs: dict[int, list[str]] = {}
+        for name in names:
+            needed = FIGURES[name].generated if label else FIGURES[name].photographs
+            if count < needed:
+                needs.setdefault(needed, []).append(FIGURES[name].heading)
+        if needs:
+            which = "; ".join(f"{', '.join(headings)} (at least {least})" for least, headings in sorted(needs.items()))
+            yield f"{count} {noun} are too few for {which}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from d2f.api.inputs import Floats, Labels
 from d2f.data.dataset import Dataset
 from d2f.metrics import balanced_accuracy, roc_auc
+from d2f.report.tables import markdown_table
 
 HEAD = ("under", "images", "loss", "accuracy", "balanced accuracy", "F1", "AUC", "AUC within two-class collections")
 
@@ -75,12 +76,7 @@ def figures_table(figures: Mapping[str, ValidationFigures]) -> str:
     for name, one in figures.items():
         numbers = (one.loss, one.accuracy, one.balanced_accuracy, one.f1, one.auc, one.two_class_auc)
         rows.append((name, str(one.images), *("" if math.isnan(number) else f"{number:.3f}" for number in numbers)))
-    return markdown(HEAD, rows)
-
-
-def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Return a table in Markdown."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---",) * len(head), *rows))
+    return "\n".join(markdown_table(HEAD, rows))
 
 
 def _confusion(labels: Labels, called: NDArray[np.bool_]) -> list[list[int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +18,7 @@ from d2f.api.errors import D2FError, Exit
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of
 from d2f.files import cannot_write, write_whole
+from d2f.report.tables import plain
 from d2f.train.recipe import EstimatorRecipe, NetworkRecipe, Recipe, recipe_digest
 from d2f.version import __version__
 from d2f.weights import read_weights, write_weights
@@ -188,17 +188,6 @@ def _changed(path: Path, recipe: Recipe) -> tuple[str, ...]:
     held, now = json.loads((path / RECIPE).read_text(encoding="utf-8")), recipe.plain()
     names = sorted(key for key in held.keys() | now.keys() if held.get(key) != now.get(key))
     return (f"changed: {', '.join(names)}", "start it anew with another -o")
-
-
-def plain(value: Any) -> Any:
-    """Return plain data for JSON: numbers rounded to six places, null where they are not finite."""
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
-    return value
 
 
 class Log:

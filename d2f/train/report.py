@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import json
@@ -18,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from d2f.api.errors import D2FError
 from d2f.data.dataset import Dataset, Labelled
-from d2f.train.figures import ValidationFigures, figures_table, markdown
+from d2f.report.page import figure, gallery
+from d2f.report.tables import markdown_table
+from d2f.report.thumbnails import inline
+from d2f.train.figures import ValidationFigures, figures_table
 from d2f.train.folder import LOG, read_log, write_output
 from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
 
@@ -33,10 +34,6 @@ WORST = 48
 NO_PLOTS = "no plots: matplotlib is not installed (pip install 'd2f[train]')"
 NO_SCALARS = "no TensorBoard scalars: tensorboardX is not installed (pip install 'd2f[train]')"
 SCALARS = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
-STYLE = (
-    "body{font:14px system-ui;margin:2em}main{display:flex;flex-wrap:wrap;gap:1em}"
-    "figure{margin:0;width:192px}figcaption{overflow-wrap:anywhere;font-size:12px}"
-)
 
 
 def write_report(
@@ -53,7 +50,7 @@ def write_report(
     write_output(folder / "card.md", card(recipe, facts, figures, epochs))
     lines = "".join(json.dumps(one.row(), ensure_ascii=False) + "\n" for one in worst)
     write_output(folder / "mistakes.jsonl", lines)
-    write_output(folder / "mistakes.html", gallery(worst))
+    write_output(folder / "mistakes.html", mistakes_page(worst))
     if find_spec("matplotlib") is None:
         yield NO_PLOTS
     else:
@@ -86,11 +83,9 @@ def mistakes(dataset: Dataset, figures: ValidationFigures) -> list[Mistake]:
     return [Mistake(dataset[i], float(figures.scores[i])) for i in chosen]
 
 
-def gallery(worst: list[Mistake]) -> str:
+def mistakes_page(worst: list[Mistake]) -> str:
     """Return a page of mistakes, complete in itself."""
-    figures = "\n".join(_figure(one) for one in worst) or "<p>None.</p>"
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Worst mistakes</title><style>{STYLE}</style>'
-    return f"{head}<h1>Worst mistakes</h1><main>\n{figures}\n</main></html>\n"
+    return gallery("Worst mistakes", "", [_figure(one) for one in worst])
 
 
 def _figure(mistake: Mistake) -> str:
@@ -101,22 +96,11 @@ def _figure(mistake: Mistake) -> str:
         os.path.basename(row["path"]),
     ]
     caption = "<br>".join(html.escape(word) for word in words if word)
-    return f"<figure>{_thumbnail(row['path'])}<figcaption>{caption}</figcaption></figure>"
+    return figure(inline(row["path"], SIDE, 85, "<p>no longer readable</p>"), caption)
 
 
-def _thumbnail(path: str) -> str:
-    from PIL import Image
-
-    from d2f.images.read import read_image
-
-    try:
-        pixels = read_image(path).pixels
-    except D2FError:
-        return "<p>no longer readable</p>"
-    picture, buffer = Image.fromarray(pixels), io.BytesIO()
-    picture.thumbnail((SIDE, SIDE))
-    picture.save(buffer, "JPEG", quality=85)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    return "\n".join(markdown_table(head, rows))
 
 
 def card(
@@ -131,14 +115,14 @@ def card(
         f"# {recipe.train}",
         f"Trained by `d2f train` {facts['d2f']} on {facts['images']} images of {facts['collections']} collections"
         f"{_how_trained(facts, epochs)}.",
-        markdown(("fact", "value"), [(name, f"`{facts[name]}`") for name in ("options", "recipe", "data", "seed")]),
+        _markdown(("fact", "value"), [(name, f"`{facts[name]}`") for name in ("options", "recipe", "data", "seed")]),
         "## Measured",
         f"On {clean.images} images{_how_measured(recipe)}. An image counts as generated where its score is above 0.",
         figures_table(figures),
         "## By generator",
-        markdown(("images of", "called right"), [(name, f"{share:.3f}") for name, share in clean.generators.items()]),
+        _markdown(("images of", "called right"), [(name, f"{share:.3f}") for name, share in clean.generators.items()]),
         "## Confusion",
-        markdown(
+        _markdown(
             ("", "called real", "called generated"),
             [(name, *map(str, row)) for name, row in zip(("real", "generated"), clean.confusion, strict=True)],
         ),

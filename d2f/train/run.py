@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from d2f.api.errors import D2FError
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
-from d2f.train.folder import Log, RunFolder, plain, read_log, write_npz
+from d2f.report.tables import plain
+from d2f.train.folder import Log, RunFolder, read_log, write_npz
 from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
 from d2f.weights import write_weights
 

@@ -22,9 +22,9 @@ from d2f.data.groups import digest_of, file_sha256
 from d2f.engine.spec import parse_spec, parts, read_value, write_value
 from d2f.plugins.build import Finding, build, findings, read_options, spelled
 from d2f.plugins.catalog import Catalog
+from d2f.report.tables import markdown_table, plain
 from d2f.train.augment import OPERATIONS, augmentation_errors, loaded_steps
-from d2f.train.figures import markdown
-from d2f.train.folder import RUN, make_folder, plain, require_place, write_output
+from d2f.train.folder import RUN, make_folder, require_place, write_output
 from d2f.train.images import divide
 from d2f.train.recipe import NetworkRecipe, recipe_digest, with_values
 from d2f.train.report import png
@@ -353,7 +353,7 @@ def study_table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [_line(row, names, done[0]["figures"]["clean"]["auc"] if done else 0.0) for row in rows]
     if len(done) > 1 and {key for row in rows for key in row["values"]} in REPEATS:
         lines.append(_mean(done, names, f"{len(done)} of {len(rows)}"))
-    return markdown(head, lines)
+    return "\n".join(markdown_table(head, lines))
 
 
 def _line(row: dict[str, Any], names: list[str], first: float) -> tuple[str, ...]:

@@ -1,15 +1,20 @@
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from d2f import D2FError
-from d2f.data.dataset import load_dataset
+from d2f import Abstention, D2FError
+from d2f.data.dataset import limited, load_dataset
+from d2f.data.groups import digest, file_sha256
+from d2f.engine.plan import FileCheck
 from d2f.evaluate.bench_report import markdown, terminal_lines
-from tests.unit.evaluate.bench_toys import CHAIN, FORMAT_CHAIN, FileFormat, bench, chain
-from tests.unit.evaluate.toys import write_set
+from d2f.evaluate.systems import chain_systems
+from tests.unit.evaluate.bench_toys import CHAIN, FORMAT_CHAIN, FileFormat, NoOptions, bench, chain
+from tests.unit.evaluate.toys import NoiseLevel, write_set
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +164,101 @@ def test_two_versions_of_a_chain_are_distinguished(images, tmp_path):
 def test_an_unfitted_chain_is_refused(images, tmp_path):
     with pytest.raises(D2FError, match="is not fitted"):
         bench([chain(tmp_path, CHAIN[: CHAIN.index("calibrate")])], images)
+
+
+def cautions(chains, images, **more):
+    return bench(chains, images, **more)[1]["cautions"]
+
+
+def test_images_that_trained_the_weights_or_fitted_the_chain_are_named(images, tmp_path):
+    """Figures on images that were seen are optimistic: a bench says so, with a limit too."""
+    fitted = "fitted: {data: '%s', images: 80, date: 2026-11-21, d2f: 0.1.0}\n"
+    own = chain(tmp_path / "a", CHAIN + fitted % digest(images))
+    assert "chain 'toy' was fitted to these images: its figures are optimistic" in cautions([own], images)
+    part = limited(images, 30)
+    words = "chain 'toy' was fitted to the set that these images were taken from: its figures are optimistic"
+    assert words in cautions([own], part, whole=images, limit=30)
+    other = chain(tmp_path / "b", CHAIN + fitted % f"sha256:{'0' * 64}")
+    assert not any("fitted" in line for line in cautions([other], images))
+    again = CHAIN + (fitted % f"sha256:{'0' * 64}").replace(
+        "0.1.0}", f"0.1.0, thresholds: {{data: '{digest(images)}', images: 80, date: 2026-11-21}}}}"
+    )
+    words = "the thresholds of chain 'toy' were fitted to these images: its rates are optimistic"
+    assert words in cautions([chain(tmp_path / "c", again)], images)
+
+    class Trained(NoiseLevel):
+        name = "trained"
+        trained_on = np.array([int(file_sha256(images[i].path)[:16], 16) for i in (3, 5)], dtype=np.uint64)
+
+    seen = chain(tmp_path / "d", CHAIN.replace("use: noise-level", "use: trained"), Trained)
+    (line,) = (line for line in cautions([seen], images) if "trained" in line)
+    assert line.startswith(f"2 of 80 images trained the weights of 'noise' of chain 'toy', such as {images[3].path}")
+
+
+def test_a_bench_of_next_to_nothing_says_that_its_figures_are(images, tmp_path):
+    found = bench([chain(tmp_path)], images.select([0, 40]))[1]
+    text = "\n".join(terminal_lines(found))
+    assert "warning: 1 photographs are too few for " in text
+    assert "TPR@1% (at least 200)" in text
+    assert found["systems"][0]["figures"]["none"]["tpr_at_1"] == [None, None, None]
+    assert "generated found at 1 % false alarms" not in text
+    single = images.select([i for i, image in enumerate(images) if image.collection == "hands1"])
+    assert "no intervals: each label comes from one collection only" in cautions([chain(tmp_path)], single)
+
+
+def test_files_of_both_labels_silent_members_and_thresholds_at_the_ends_are_named(images, tmp_path):
+    write_set(tmp_path / "set", 12, collections=3)
+    real, made = (sorted((tmp_path / "set" / kind).rglob("*.png"))[0] for kind in ("real", "generated"))
+    shutil.copy(real, made)
+    found = cautions([chain(tmp_path / "a")], load_dataset(tmp_path / "set"))
+    assert any(line.startswith("1 pairs of files of the same bytes have both labels") for line in found)
+    text = CHAIN.replace("use: noise-level", "use: noise-level, with: {silent_above: 0.0}")
+    text = text.replace("real_below: 0.3, generated_above: 0.7", "real_below: 0.0, generated_above: 1.0")
+    found = cautions([chain(tmp_path / "b", text)], images)
+    assert "noise/plain of chain 'toy' scored no image: every figure is of the others alone" in found
+    assert "chain 'toy' can give no verdict: its thresholds are 0 and 1" in found
+
+
+def test_where_the_format_is_the_label_the_source_audit_says_so_with_one_collection_a_label(tmp_path):
+    random = np.random.default_rng(0)
+    for number in range(40):
+        where = tmp_path / "set" / ("generated/x/one" if number % 2 else "real/one")
+        where.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(where / f"{number}.{'png' if number % 2 else 'jpg'}")
+    (tmp_path / "set/generated/x/one").rename(tmp_path / "set/generated/x/two")
+    found = bench([chain(tmp_path / "chain")], load_dataset(tmp_path / "set"))[1]["source_audit"]
+    assert "alone tells the label" in found[0]
+    assert "all photographs come from one collection" in found[1]
+    assert "format alone: AUC 1.000 [1.000, 1.000]: this set measures file formats" in found
+
+
+def test_preconditions_of_each_chain_refuse_for_that_chain_alone(images, tmp_path):
+    class Dark:
+        name = "bright"
+        summary = "A toy."
+        Options = NoOptions
+
+        def __init__(self, options):
+            pass
+
+        def check(self, image):
+            return Abstention("too dark") if image.pixels.mean() < 125 else None
+
+    plain, guarded = chain(tmp_path / "a"), chain(tmp_path / "b", CHAIN.replace("name: toy", "name: guarded"))
+    check = FileCheck("precondition", "bright", Dark(None), "bright")
+    guarded = replace(guarded, plan=replace(guarded.plan, require=(check,)))
+    run, found = bench([plain, guarded], images, ("noise:8",))
+    assert run.joint.members == ("noise/plain", "require-0/plain")
+    refused = run.tables[1].refused
+    assert 0.05 < refused[:, 0].mean() < 0.95
+    assert not run.tables[0].refused.any()
+    one, other = (system["figures"]["none"] for system in found["systems"])
+    verdicts = np.where(refused[:, 0], 0, chain_systems(plain, run.tables[0])[0].verdicts[:, 0])
+    assert other["inconclusive"][0] == pytest.approx((verdicts == 0).mean(), abs=1e-6)
+    llr = np.where(refused[:, 0], 0.0, chain_systems(plain, run.tables[0])[0].values[:, 0])
+    assert other["auc"][0] == pytest.approx(roc_auc_score(images.labels, llr), abs=1e-6)
+    assert one["inconclusive"][0] != other["inconclusive"][0]
+    share = found["systems"][1]["refused"]["none"]
+    assert share["real"] == pytest.approx(refused[images.labels == 0, 0].mean(), abs=1e-6)
+    assert "refused, real" in markdown(found)

@@ -1,18 +1,20 @@
+import shutil
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from d2f import D2FError
+from d2f import D2FError, Weights
 from d2f.chain.chain import load_chain
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import digest, file_sha256
 from d2f.engine.local import score_images
 from d2f.engine.prefetch import prefetch
-from d2f.evaluate.fit import FitRequest, fit_chain, fit_thresholds_only
-from d2f.evaluate.fit_report import fit_lines, threshold_fit_lines
-from tests.unit.evaluate.toys import CHAIN, NoiseLevel, catalog, toy_chain, write_set
+from d2f.evaluate.fit import FitRequest, fit_chain, fit_table, fit_thresholds_only
+from d2f.evaluate.fit_report import fit_lines, judgement_lines, threshold_fit_lines
+from tests.unit.evaluate.toys import CHAIN, GaussianBlur, NoiseLevel, catalog, simulated, toy_chain, write_set
 
 QUICK = FitRequest(attacks=("jpeg:quality=60", "noise:sigma=2"), folds=3, today=date(2026, 11, 21), workers=1)
 
@@ -62,8 +64,6 @@ def test_the_fitted_chain_loads_and_distinguishes_the_set(fit, images, tmp_path)
 
 
 def test_a_fit_repeats_with_any_number_of_workers(fit, images, tmp_path):
-    from dataclasses import replace
-
     assert fit_chain(toy_chain(tmp_path), images, replace(QUICK, workers=2)).text == fit.text
     other = fit_chain(toy_chain(tmp_path), images, replace(QUICK, seed=1))
     assert other.text != fit.text
@@ -98,8 +98,6 @@ def test_images_that_trained_the_weights_are_refused(images, tmp_path):
     (problem,) = error.value.problems
     assert problem.code == "D2F604"
     assert problem.message == f"1 of 80 images trained the weights of 'noise', such as {images[3].path}"
-    from dataclasses import replace
-
     fit = fit_chain(toy_chain(tmp_path, text, True, Trained), images, replace(QUICK, allow_overlap=True))
     assert len(fit.notes) == 1
 
@@ -153,3 +151,47 @@ def test_thresholds_alone_need_a_fitted_chain_and_both_labels(fit, images, tmp_p
     with pytest.raises(D2FError) as error:
         fit_thresholds_only(toy_chain(tmp_path, fit.text, refit=False), images.select(images.labels == 1), QUICK)
     assert error.value.problems[0].code == "D2F603"
+
+
+def test_the_same_file_under_both_labels_is_refused_and_copies_are_one_component(images, tmp_path):
+    write_set(tmp_path / "set", 14, collections=4)
+    real = sorted((tmp_path / "set/real").rglob("*.png"))
+    made = sorted((tmp_path / "set/generated").rglob("*.png"))
+    shutil.copy(real[0], real[0].with_name("copy.png"))
+    fit = fit_chain(toy_chain(tmp_path), load_dataset(tmp_path / "set"), QUICK)
+    assert data(fit.text)["fitted"]["collections"] == 4
+    shutil.copy(real[0], made[0])
+    with pytest.raises(D2FError, match="2 pairs of files of the same bytes have both labels") as error:
+        fit_chain(toy_chain(tmp_path), load_dataset(tmp_path / "set"), QUICK)
+    assert error.value.problems[0].code == "D2F602"
+
+
+def test_a_fit_says_when_its_result_is_no_better_than_chance(tmp_path):
+    scored = simulated(400, 1, separation=0.0)
+    chain = toy_chain(
+        tmp_path, "d2f: 1\nname: toy\ndetectors: [{id: d0, use: noise-level}]\ncombine: {use: logistic}\n"
+    )
+    lines = list(judgement_lines(fit_table(chain, scored, QUICK)))
+    assert any("no better than chance, so its verdicts mean nothing" in line for line in lines)
+    scored = simulated(600, 1, separation=2.0)
+    assert list(judgement_lines(fit_table(chain, scored, QUICK))) == []
+
+
+def test_refitted_thresholds_make_a_chain_of_another_name(fit, tmp_path):
+    write_set(tmp_path / "own", 30, seed=9)
+    chain, images = toy_chain(tmp_path, fit.text, refit=False), load_dataset(tmp_path / "own")
+    request = FitRequest(attacks=(), protocol="as-found", today=date(2026, 12, 1))
+    assert data(fit_thresholds_only(chain, images, request).text)["name"] == "toy-own"
+    assert data(fit_thresholds_only(chain, images, replace(request, name="mine")).text)["name"] == "mine"
+
+
+def test_the_fitted_file_pins_the_weights_of_preprocessors_too(fit, images, tmp_path):
+    """A view's weights decide its scores as a detector's do."""
+
+    class Weighted(GaussianBlur):
+        name = "weighted"
+        weights = (Weights(name="blur/a", sha256="ab" * 32, licence="MIT", sources=(), description="Toy."),)
+
+    text = CHAIN.replace("use: gaussian-blur", "use: weighted")
+    fitted = data(fit_chain(toy_chain(tmp_path, text, True, Weighted), images, QUICK).text)["fitted"]
+    assert fitted["weights"] == {"blur/a": "ab" * 32}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from d2f.evaluate.parts import Rows, Thresholds, fit_thresholds, images_needed
+from d2f.evaluate.parts import FitRows, Thresholds, fit_thresholds, images_needed
 
 
 def rows(labels, weights=None, images=None):
@@ -10,7 +10,7 @@ def rows(labels, weights=None, images=None):
     number = np.arange(len(labels))
     given = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=float)
     images = number if images is None else np.asarray(images)
-    return Rows(np.zeros((len(labels), 1)), labels, given, images, images)
+    return FitRows(np.zeros((len(labels), 1)), labels, given, images, images)
 
 
 def drawn(random, count, separation):

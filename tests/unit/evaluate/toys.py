@@ -19,7 +19,7 @@ from d2f import Abstention, WholeImage
 from d2f.chain.chain import Chain, load_chain
 from d2f.data.dataset import Dataset, Labelled
 from d2f.engine.plan import BoundDetector, Plan
-from d2f.evaluate.parts import Recipe, Rows, as_rows
+from d2f.evaluate.parts import FitRecipe, FitRows, as_rows
 from d2f.evaluate.score import ScoreTable
 from d2f.plugins.catalog import Catalog
 
@@ -93,8 +93,8 @@ def simulated(count: int, members: int, seed: int = 0, collections: int = 20, se
     return ScoreTable(Dataset(listed), digests, ("none", "toy"), tuple(f"d{i}/plain" for i in range(members)), scores)
 
 
-def recipe(members: tuple[str, ...], calibrator: type = Platt) -> Recipe:
-    return Recipe(members, dict.fromkeys(members, calibrator), Logistic, LogisticOptions(), Platt)
+def recipe(members: tuple[str, ...], calibrator: type = Platt) -> FitRecipe:
+    return FitRecipe(members, dict.fromkeys(members, calibrator), Logistic, LogisticOptions(), Platt)
 
 
 def plan(members: tuple[str, ...]) -> Plan:
@@ -103,5 +103,5 @@ def plan(members: tuple[str, ...]) -> Plan:
     )
 
 
-def rows_of(table: ScoreTable) -> Rows:
+def rows_of(table: ScoreTable) -> FitRows:
     return as_rows(table)

@@ -9,7 +9,7 @@ from d2f.data.shortcuts import (
     Binned,
     Property,
     Shortcut,
-    Trial,
+    ShortcutTrial,
     all_together,
     measure_shortcuts,
     ordered_pairs,
@@ -21,7 +21,7 @@ from d2f.metrics.logistic import fit_logistic, log_odds
 
 def trial(count=400, collections=40):
     labels = (np.arange(count) % 2).astype(np.int8)
-    return Trial(labels, np.arange(count) // 2 % collections)
+    return ShortcutTrial(labels, np.arange(count) // 2 % collections)
 
 
 def test_the_classifier_is_scikit_learns():
@@ -58,7 +58,7 @@ def test_chance_and_constants_tell_nothing():
 def test_what_a_collection_alone_shows_does_not_count():
     given = trial(400, 40)
     own = Property("size", words=(given.components.astype(str),))
-    mixed = Trial((given.components % 2).astype(np.int8), given.components)
+    mixed = ShortcutTrial((given.components % 2).astype(np.int8), given.components)
     (found,) = measure_shortcuts([own], mixed)
     assert found.auc.value == 0.5
 
