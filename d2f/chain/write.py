@@ -141,43 +141,19 @@ def _broken(line: str) -> str:
 
 
 def _merge(mapping: CommentedMap, key: str, value: Any, indent: int) -> None:
-    """Put a value under a key; where both are mappings, or lists of stages, keep the comments of what stays."""
+    """Put a value under a key; where both are mappings, keep the comments of what stays."""
     from ruamel.yaml.comments import CommentedMap
 
     old = mapping.get(key)
-    if isinstance(value, list) and (old == value or _thinned(old, value)):
-        for item, wanted in zip(old, value, strict=True):
-            if item != wanted:
-                _merge_into(item, wanted, indent + 4)
-        return
     if not (value and isinstance(old, CommentedMap) and isinstance(value, Mapping)):
         mapping[key] = _node(value, indent + len(key) + 2)
         return
-    _merge_into(old, value, indent + 2)
-    if old.fa.flow_style() and not _fits(value, indent + len(key) + 2):
-        old.fa.set_block_style()
-
-
-def _merge_into(old: CommentedMap, value: Mapping[str, Any], indent: int) -> None:
     for name in [name for name in old if name not in value]:
         del old[name]
     for name, inner in value.items():
-        _merge(old, name, inner, indent)
-
-
-def _thinned(old: Any, value: list[Any]) -> bool:
-    """Take out of a list of stages those that `value` lacks; return whether the two now name the same."""
-    if not isinstance(old, list) or not all(isinstance(item, Mapping) for item in (*old, *value)):
-        return False
-    wanted = [_called(item) for item in value]
-    for place in reversed(range(len(old))):
-        if _called(old[place]) not in wanted:
-            del old[place]
-    return [_called(item) for item in old] == wanted
-
-
-def _called(stage: Mapping[str, Any]) -> Any:
-    return stage.get("id", stage.get("use"))
+        _merge(old, name, inner, indent + 2)
+    if old.fa.flow_style() and not _fits(value, indent + len(key) + 2):
+        old.fa.set_block_style()
 
 
 def _node(value: Any, column: int) -> Any:

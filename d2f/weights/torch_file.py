@@ -1,13 +1,15 @@
-"""A reader of the pickles in PyTorch checkpoints that calls nothing: whatever is no tensor or plain value is refused.
+"""A reader of PyTorch checkpoints that runs nothing of theirs: whatever is no tensor or plain value is refused.
 
-Python's own unpickler imports what a file names and calls it, which is to run a stranger's program. This one
-knows the operations that PyTorch writes (protocols 2 to 4 of the pickle machine, as ``pickletools`` describes
-them), keeps every name as a name, and turns the rebuilding of a tensor and of a parameter into descriptions.
+An unpickler imports what a file names and calls it, which is to run a stranger's program. This one finds three names
+only, and each of them makes a description; storages are described too. It is the unpickler in Python, not the one in C,
+which reserves memory for any memo that a file numbers and hashes deeply nested keys until the stack overflows.
 """
 
 from __future__ import annotations
 
 import io
+import pickle
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -23,27 +25,39 @@ from d2f.weights.sources import path_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     Storages = dict[str, NDArray[Any]]
 
 DIMENSIONS = 32
 """A tensor has at most as many; NumPy's bound before version 2."""
 
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT")
-WORDS = ("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES")
-VALUES = frozenset((*NUMBERS, *WORDS))
-"""Operations whose argument is the value."""
+OPERATIONS = frozenset(
+    name.encode("latin-1")
+    for name in (
+        *("\x80", "\x95", ".", "(", "N", "\x88", "\x89"),  # PROTO, FRAME, STOP, MARK, NONE, NEWTRUE, NEWFALSE
+        *("J", "K", "M", "\x8a", "G"),  # BININT, BININT1, BININT2, LONG1, BINFLOAT
+        *("X", "\x8c", "\x8d", "B", "C"),  # BINUNICODE, SHORT_BINUNICODE, BINUNICODE8, BINBYTES, SHORT_BINBYTES
+        *(")", "]", "}", "t", "\x85", "\x86", "\x87"),  # EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, TUPLE to TUPLE3
+        *(
+            "a",
+            "e",
+            "s",
+            "u",
+            "q",
+            "r",
+            "\x94",
+            "h",
+            "j",
+        ),  # APPEND(S), SETITEM(S), (LONG_)BINPUT, MEMOIZE, (LONG_)BINGET
+        *("c", "\x93", "Q", "R", "b"),  # GLOBAL, STACK_GLOBAL, BINPERSID, REDUCE, BUILD
+    )
+)
+"""What PyTorch writes, of the operations of protocols 2 to 4 that ``pickletools`` describes."""
 
-IGNORED = frozenset(("PROTO", "FRAME", "STOP"))
 MOST_OPERATIONS = 2_000_000
 """In one pickle: seconds. That of a network of a thousand layers has a tenth of it, its optimiser included."""
 
 KEYS = (str, int)
-"""What may be a key; the hash of a deeply nested tuple could overflow the stack."""
+"""Types of keys; the hash of a deeply nested tuple could overflow the stack."""
 
 
 class Refused(ValueError):
@@ -51,19 +65,15 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """Something that the file would have imported."""
+class StorageType:
+    """The name of a storage's class, such as ``FloatStorage``; never called."""
 
-    module: str
     name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A row of numbers that lies elsewhere in the file: its type, such as ``FloatStorage``, its key and its length."""
+    """A row of numbers elsewhere in the file: its type, such as ``FloatStorage``, its key and its length."""
 
     type: str
     key: str
@@ -72,7 +82,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A view of a storage, which has been seen to lie inside it; offset and strides count values."""
+    """A view of a storage, checked to lie inside it; offset and strides count values."""
 
     storage: Storage
     offset: int
@@ -89,82 +99,93 @@ class Pickled:
 
 
 def interpret(stream: BinaryIO) -> Pickled:
-    """Return what a pickle describes; the stream stands behind it.
+    """Return what a pickle describes, and leave the stream behind its end.
 
-    Parameters
-    ----------
-    stream : binary file
-        At the pickle's beginning.
-
-    Raises
-    ------
-    Refused
-        It holds anything else, or is damaged.
+    Raises `Refused` where it holds anything but tensors and plain values, or is damaged.
     """
-    # Imported here: plugins import this room while commands list them.
-    import pickletools
-
-    machine = _Machine()
+    unpickler = _Unpickler(stream)
     try:
-        for done, (operation, argument, _) in enumerate(pickletools.genops(stream)):
-            if done == MOST_OPERATIONS:
-                raise Refused(f"its pickle has more than {MOST_OPERATIONS} operations")
-            machine.do(operation.name, argument)
-        (value,) = machine.stack
-        return Pickled(value, machine.storages)
+        return Pickled(unpickler.load(), unpickler.storages)
     except Refused:
         raise
-    except (ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
+    except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError) as error:
+        raise Refused(f"damaged: {type(error).__name__}") from error
+    except (pickle.UnpicklingError, struct.error) as error:
         raise Refused(f"damaged: {type(error).__name__}") from error
 
 
-class _Machine:
-    """The pickle machine: a stack, marks in it, and a memo; beside them the storages that were named."""
+class _Operations(dict[int, Callable[[Any], Any]]):
+    """The operations that are carried out, counted."""
 
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
+    done = 0
+
+    def __getitem__(self, code: int) -> Callable[[Any], Any]:
+        self.done += 1
+        if self.done > MOST_OPERATIONS:
+            raise Refused(f"its pickle has more than {MOST_OPERATIONS} operations")
+        if code not in self:
+            raise Refused(f"its pickle uses {_operation(code)}, which tensors do without")
+        return super().__getitem__(code)
+
+
+def _operation(code: int) -> str:
+    import pickletools
+
+    known = pickletools.code2op.get(chr(code))  # type: ignore[attr-defined]
+    return known.name if known is not None else f"the unknown operation {code}"
+
+
+_InPython: Any = pickle._Unpickler
+
+
+class _Unpickler(_InPython):  # type: ignore[misc]
+    """Python's unpickler with an allow-list of operations and of names."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream)
         self.storages: dict[str, Storage] = {}
+        known = {code: run for code, run in _InPython.dispatch.items() if bytes([code]) in OPERATIONS}
+        own = {b"R": _Unpickler._call, b"b": _Unpickler._drop_state, b"s": _Unpickler._set, b"u": _Unpickler._set_many}
+        self.dispatch = _Operations(known | {code[0]: run for code, run in own.items()})
 
-    def do(self, operation: str, argument: Any) -> None:
-        """Carry out one operation."""
-        if operation in VALUES:
-            self.stack.append(argument)
-        elif operation in CONSTANTS:
-            self.stack.append(CONSTANTS[operation])
-        elif operation == "GLOBAL":
-            self.stack.append(Name(*argument.split(" ", 1)))
-        elif operation in ("BINPUT", "LONG_BINPUT"):
-            self.memo[argument] = self.stack[-1]
-        elif operation in ("BINGET", "LONG_BINGET"):
-            self.stack.append(self.memo[argument])
-        elif operation in OPERATIONS:
-            OPERATIONS[operation](self)
-        elif operation not in IGNORED:
-            raise Refused(f"its pickle uses {operation}, which tensors do without")
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what is made in the place of a name; nothing is imported."""
+        made = MADE.get(f"{module}.{name}")
+        if made is not None:
+            return made
+        if module == "torch" and name.endswith("Storage"):
+            return StorageType(name)
+        raise Refused(f"it would call {module}.{name}, and tensors do without")
 
-    def marked(self) -> list[Any]:
-        """Take what lies above the last mark."""
-        start = self.marks.pop()
-        values = self.stack[start:]
-        del self.stack[start:]
-        return values
+    def persistent_load(self, identity: Any) -> Storage:
+        """Return the storage that an identity names."""
+        storage = _storage(identity)
+        if self.storages.setdefault(storage.key, storage) != storage:
+            raise Refused("a storage is named in two ways")
+        return storage
 
-    def take(self, count: int) -> list[Any]:
-        """Take the uppermost values, the lowest first."""
-        values = self.stack[len(self.stack) - count :] if len(self.stack) >= count else _damaged()
-        del self.stack[len(self.stack) - count :]
-        return values
-
-    def append(self, values: list[Any]) -> None:
-        """Add values to the list on the stack."""
-        target = self.stack[-1]
-        if not isinstance(target, list):
+    def _call(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not any(function is made for made in MADE.values()):
+            raise Refused(f"it would call {_kind(function)}, and tensors do without")
+        if not isinstance(arguments, tuple):
             _damaged()
-        target += values
+        self.stack.append(function(*arguments))
 
-    def set_items(self, values: list[Any]) -> None:
+    def _drop_state(self) -> None:
+        """Drop an ordered dict's attributes, in which PyTorch keeps versions of modules."""
+        self.stack.pop()
+        if not isinstance(self.stack[-1], dict):
+            raise Refused(f"it would give {_kind(self.stack[-1])} attributes, and tensors do without")
+
+    def _set(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._put([key, value])
+
+    def _set_many(self) -> None:
+        self._put(self.pop_mark())
+
+    def _put(self, values: list[Any]) -> None:
         """Put keys and values, in turn, into the dict on the stack."""
         target = self.stack[-1]
         if not isinstance(target, dict) or len(values) % 2:
@@ -174,74 +195,18 @@ class _Machine:
                 raise Refused(f"a key is no word or number but {_kind(key)}")
             target[key] = value
 
-    def call(self) -> None:
-        """Put on the stack what a name would have made of its arguments."""
-        name, arguments = self.take(2)
-        make = MADE.get(str(name)) if isinstance(name, Name) else None
-        if make is None:
-            raise Refused(f"it would call {name if isinstance(name, Name) else _kind(name)}, and tensors do without")
-        if not isinstance(arguments, tuple):
-            _damaged()
-        self.stack.append(make(arguments))
-
-    def refer(self) -> None:
-        """Put the storage on the stack that an identity names."""
-        storage = _storage(*self.take(1))
-        if self.storages.setdefault(storage.key, storage) != storage:
-            raise Refused("a storage is named in two ways")
-        self.stack.append(storage)
-
-    def drop_state(self) -> None:
-        """Take an ordered dict's attributes away, in which PyTorch keeps versions of modules."""
-        self.take(1)
-        if not isinstance(self.stack[-1], dict):
-            raise Refused(f"it would give {_kind(self.stack[-1])} attributes, and tensors do without")
-
-
-OPERATIONS: dict[str, Callable[[_Machine], object]] = {
-    "MARK": lambda machine: machine.marks.append(len(machine.stack)),
-    "MEMOIZE": lambda machine: machine.memo.update({len(machine.memo): machine.stack[-1]}),
-    "EMPTY_TUPLE": lambda machine: machine.stack.append(()),
-    "EMPTY_LIST": lambda machine: machine.stack.append([]),
-    "EMPTY_DICT": lambda machine: machine.stack.append({}),
-    "TUPLE": lambda machine: machine.stack.append(tuple(machine.marked())),
-    "TUPLE1": lambda machine: machine.stack.append(tuple(machine.take(1))),
-    "TUPLE2": lambda machine: machine.stack.append(tuple(machine.take(2))),
-    "TUPLE3": lambda machine: machine.stack.append(tuple(machine.take(3))),
-    "APPEND": lambda machine: machine.append(machine.take(1)),
-    "APPENDS": lambda machine: machine.append(machine.marked()),
-    "SETITEM": lambda machine: machine.set_items(machine.take(2)),
-    "SETITEMS": lambda machine: machine.set_items(machine.marked()),
-    "STACK_GLOBAL": lambda machine: machine.stack.append(_name(*machine.take(2))),
-    "BINPERSID": lambda machine: machine.refer(),
-    "REDUCE": lambda machine: machine.call(),
-    "NEWOBJ": lambda machine: _make(*machine.take(2)),
-    "BUILD": lambda machine: machine.drop_state(),
-}
-
-
-def _name(module: Any, name: Any) -> Name:
-    if not isinstance(module, str) or not isinstance(name, str):
-        _damaged()
-    return Name(module, name)
-
-
-def _make(name: Any, _: Any) -> NoReturn:
-    raise Refused(f"it would make {_kind(name)}, and tensors do without")
-
 
 def _storage(identity: Any) -> Storage:
     """Return the storage that ``("storage", type, key, location, length, …)`` names."""
     if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
         raise Refused("it refers to something that is no storage")
     _, type, key, _, length, *view = identity
-    if not isinstance(type, Name) or type.module != "torch" or not isinstance(key, str) or view not in ([], [None]):
+    if not isinstance(type, StorageType) or not isinstance(key, str) or view not in ([], [None]):
         raise Refused("a storage is of an unknown kind")
     return Storage(type.name, key, _pickled_count(length))
 
 
-def _tensor(arguments: tuple[Any, ...]) -> Tensor:
-    storage, offset, size, stride, *_ = arguments
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
     if not isinstance(storage, Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         _damaged()
     if len(size) != len(stride) or len(size) > DIMENSIONS:
@@ -267,19 +232,19 @@ def _inside(tensor: Tensor) -> None:
         raise Refused("a tensor holds more values than its storage")
 
 
-def _parameter(arguments: tuple[Any, ...]) -> Tensor:
-    if not arguments or not isinstance(arguments[0], Tensor):
+def _parameter(tensor: Any, *_: Any) -> Tensor:
+    if not isinstance(tensor, Tensor):
         _damaged()
-    return arguments[0]
+    return tensor
 
 
-def _ordered(arguments: tuple[Any, ...]) -> dict[Any, Any]:
-    if arguments:
+def _ordered(*items: Any) -> dict[Any, Any]:
+    if items:
         raise Refused("an ordered dict is made of something")
     return {}
 
 
-MADE: dict[str, Callable[[tuple[Any, ...]], Any]] = {
+MADE: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
@@ -294,7 +259,7 @@ def _pickled_count(value: Any) -> int:
 
 
 def _kind(value: Any) -> str:
-    return str(value) if isinstance(value, Name) else f"a {type(value).__name__}"
+    return f"torch.{value.name}" if isinstance(value, StorageType) else f"a {type(value).__name__}"
 
 
 def _damaged() -> NoReturn:
