@@ -261,7 +261,7 @@ def list_() -> None:
         absent = sorted({record.name for record in weights_of(loaded) if located(record) is None})
         click.echo(f"{name:8} {loaded.file.description}")
         if absent:
-            click.echo(f"{'':8} wants weights that are not here: d2f weights pull {' '.join(absent)}")
+            click.echo(f"{'':8} its weights are missing: d2f weights pull {' '.join(absent)}")
 
 
 @click.command()

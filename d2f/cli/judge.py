@@ -36,22 +36,25 @@ def judge(images: tuple[str, ...], name: str | None, prior: float | None, as_jso
 
     one_blas_thread()
     from d2f.api.errors import Exit
+    from d2f.api.rows import encodable
     from d2f.chain.words import legend, reasons, sentence, stage_titles
+    from d2f.images.walk import Listing
     from d2f.output.append import guarded
+    from d2f.output.columns import printable
 
     chain, better = best_chain(name, prior)
-    titles, failed = stage_titles(chain), False
+    titles, failed, listing = stage_titles(chain), False, Listing()
     with rows_only() as stdout:
-        for row in chain.run(images):
+        for row in chain.run(images, listing=listing):
             failed |= row.error is not None
             if as_json:
-                lines = [json.dumps(row.to_dict(), ensure_ascii=False)]
+                lines = [encodable(json.dumps(row.to_dict(), ensure_ascii=False))]
             else:
-                lines = [row.path, f"  {sentence(row)}", *(f"    {line}" for line in reasons(row, titles)), ""]
+                lines = [printable(row.path), f"  {sentence(row)}", *(f"    {line}" for line in reasons(row, titles)), ""]
             with guarded(stdout):
                 click.echo("\n".join(lines), file=stdout)
-    for line in (*legend(chain), *better):
-        click.echo(line, err=True)
+    for line in (*listing.lines(), *legend(chain), *better):
+        click.echo(printable(line), err=True)
     return Exit.SOME_FAILED if failed else Exit.OK
 
 
@@ -66,7 +69,7 @@ def best_chain(name: str | None, prior: float | None = None) -> tuple[Chain, lis
         absent = [] if name else [record.name for record in weights_of(chain) if located(record) is None]
         if not absent:
             return (chain if prior is None else chain.with_prior(prior)), better
-        better.append(f"chain {one} is better and wants weights that are not here: d2f weights pull {' '.join(absent)}")
+        better.append(f"chain {one} is better but its weights are missing: d2f weights pull {' '.join(absent)}")
     return load_chain(ORDER[-1]), better
 
 

@@ -141,10 +141,11 @@ def new(name: str, kind: str, learned: bool, into: str) -> None:
 
 def commands(names: Names, kind: str, folder: Path) -> list[str]:
     """Return what to do with a new plugin, a command each."""
-    where = shlex.quote(str(folder) if folder.is_absolute() else f"./{folder.as_posix()}")
+    place = str(folder) if folder.is_absolute() else f"./{folder.as_posix()}"
+    where, tested = shlex.quote(place), shlex.quote(f"{place}[test]")
     chain = f"{where}/{names.stage}.yaml"
     last = f"d2f chain run {chain} PICTURES" if kind != "combiner" else f"d2f chain check {chain}"
-    return [f"pip install -e {where}", f"pytest {where}", f"d2f plugin check {names.stage}", last]
+    return [f"pip install -e {tested}", f"python -m pytest {where}", f"d2f plugin check {names.stage}", last]
 
 
 def _meaning(path: str, names: Names, kind: str) -> str:

@@ -100,7 +100,7 @@ def test_without_its_weights_the_best_chain_gives_way_and_says_how_to_get_it(
     toy.picture("a.png")
     assert main(["judge", "a.png"]) == 0
     err = capsys.readouterr().err
-    assert "chain deep is better and wants weights that are not here: d2f weights pull clip-vit-b16" in err
+    assert "chain deep is better but its weights are missing: d2f weights pull clip-vit-b16" in err
     assert "chain robust, digest " in err
 
 
@@ -125,3 +125,11 @@ def test_chain_list_shows_every_shipped_chain(capsys: pytest.CaptureFixture[str]
         "single",
         "triad",
     ]
+
+
+def test_what_is_passed_over_is_counted(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    toy.picture("photos/a.png")
+    (toy.folder / "photos/cam.NEF").write_bytes(b"MM\0*")
+    assert main(["judge", "photos", "photos/a.png", "--chain", "toy.yaml"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("1 file passed over: 1 .nef\n1 image was named twice and taken once\n")

@@ -37,8 +37,8 @@ def test_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
           tests/test_grain.py         its tests, the first through d2f.testing
 
         next:
-          pip install -e ./d2f-grain
-          pytest ./d2f-grain
+          pip install -e './d2f-grain[test]'
+          python -m pytest ./d2f-grain
           d2f plugin check grain
           d2f chain run ./d2f-grain/grain.yaml PICTURES
         """)
@@ -49,10 +49,10 @@ def test_elsewhere_and_learned(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     out = capsys.readouterr().out
     assert "  d2f_grain/default.safetensors  weights to begin with, fitted to simulated pictures\n" in out
     assert "  recipe.yaml                    how `d2f train` makes its weights\n" in out
-    assert "  pip install -e './my plugins/d2f-grain'\n" in out
+    assert "  pip install -e './my plugins/d2f-grain[test]'\n" in out
     assert (tmp_path / "my plugins" / "d2f-grain" / "recipe.yaml").is_file()
     assert main(["plugin", "new", "other", "--into", str(tmp_path / "deep" / "er")]) == Exit.OK
-    assert f"  pytest {tmp_path}/deep/er/d2f-other\n" in capsys.readouterr().out
+    assert f"  python -m pytest {tmp_path}/deep/er/d2f-other\n" in capsys.readouterr().out
 
 
 def test_twice(capsys: pytest.CaptureFixture[str]) -> None:
