@@ -73,7 +73,7 @@ def test_folder_and_file_are_not_mixed_up(tmp_path: Path) -> None:
 def test_a_folder_of_photographs_is_never_emptied(mode: str, tmp_path: Path) -> None:
     (tmp_path / "IMG_0001.jpg").write_bytes(b"precious")
     text = refused(tmp_path, "parquet", mode)
-    assert "is a folder that holds something else than Parquet parts: 'IMG_0001.jpg'" in text
+    assert "is a folder that holds something other than Parquet parts: 'IMG_0001.jpg'" in text
     assert (tmp_path / "IMG_0001.jpg").read_bytes() == b"precious"
 
 
