@@ -50,7 +50,8 @@ def judge(images: tuple[str, ...], name: str | None, prior: float | None, as_jso
             if as_json:
                 lines = [encodable(json.dumps(row.to_dict(), ensure_ascii=False))]
             else:
-                lines = [printable(row.path), f"  {sentence(row)}", *(f"    {line}" for line in reasons(row, titles)), ""]
+                why = [f"    {line}" for line in reasons(row, titles)]
+                lines = [printable(row.path), f"  {sentence(row)}", *why, ""]
             with guarded(stdout):
                 click.echo("\n".join(lines), file=stdout)
     for line in (*listing.lines(), *legend(chain), *better):
