@@ -1,7 +1,10 @@
+"""An estimator from images to weights, its cross-validation and its figures."""
+
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +12,18 @@ import pytest
 
 from d2f import D2FError
 from d2f.cache import features
-from d2f.data.dataset import load_dataset
-from d2f.data.groups import digest
-from d2f.data.split import shipped_split
+from d2f.data.dataset import Dataset, Labelled, load_dataset
+from d2f.data.groups import components, digest, digest_of, file_sha256
+from d2f.data.split import folds, shipped_split
+from d2f.images.read import read_image
 from d2f.plugins.catalog import Catalog
+from d2f.train.estimator import FOLDS, fit_rows, out_of_fold, predict
+from d2f.train.figures import validation_figures
 from d2f.train.folder import LOG, read_log
 from d2f.train.read import read_recipe
 from d2f.train.recipe import recipe_digest
 from d2f.train.run import SilentWatcher, TrainRequest, train
+from d2f.train.table import FeatureTable, VariantMaker
 from d2f.weights import read_weights, short_digests
 from tests.full_disk import full_disk
 from tests.unit.train.estimator_toys import (
@@ -24,6 +31,7 @@ from tests.unit.train.estimator_toys import (
     RECIPE,
     Heard,
     Roughness,
+    RoughnessOptions,
     Shift,
     fitted,
     make_images,
@@ -196,3 +204,144 @@ def test_a_run_that_was_ended_finds_the_costly_features_again(tmp_path, images, 
     again = run("again.safetensors", cache)
     assert again.sha256 == whole.sha256
     assert 40 < Costly.computed <= 24 * 5  # copies that are alike are computed once
+
+
+class Recorder:
+    """Keeps what it was fitted to; scores are the mean of the features less that of the fit."""
+
+    def __init__(self):
+        self.seen = []
+
+    def fit(self, features, labels, weights, seed):
+        self.seen.append((features, labels, weights, seed))
+        return {"mean": features.mean(axis=0)}
+
+    def predict(self, arrays, features):
+        return (features - arrays["mean"]).mean(axis=1)
+
+
+def table(images=6, copies=3, width=2, seed=0):
+    random = np.random.default_rng(seed)
+    training = random.normal(size=(images, copies, width))
+    training[1, 2] = np.nan
+    measuring = random.normal(size=(images, 2, width))
+    measuring[4, 1] = np.nan
+    return FeatureTable(tuple("0" * 64 for _ in range(images)), training, measuring)
+
+
+LABELS = np.array([0, 1, 0, 1, 0, 1], dtype=np.int8)
+
+
+WEIGHTS = np.arange(1.0, 7.0)
+
+
+def test_each_copy_has_its_images_label_and_weight_and_absent_ones_are_left_out():
+    recorder = Recorder()
+    fit_rows(recorder, table().training, LABELS, WEIGHTS, 3)
+    features, labels, weights, seed = recorder.seen[0]
+    assert features.shape == (17, 2)
+    assert labels.tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1]
+    assert weights.tolist() == [1, 1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6]
+    assert seed == 3
+
+
+def test_scores_are_of_models_that_saw_nothing_of_the_fold():
+    made, recorder, told = table(), Recorder(), []
+    fold = np.array([0, 0, 1, 1, 2, 2])
+    scores = out_of_fold(recorder, made, LABELS, WEIGHTS, fold, 0, lambda *each: told.append(each))
+    assert [number for number, _ in told] == [0, 1, 2]
+    for number, arrays in told:
+        assert arrays["mean"] == pytest.approx(np.nanmean(made.training[fold != number].reshape(-1, 2), axis=0))
+    for image in range(6):
+        others = made.training[fold != fold[image]].reshape(-1, 2)
+        mean = np.nanmean(others, axis=0)
+        expected = (made.measuring[image] - mean).mean(axis=1)
+        assert scores[image] == pytest.approx(expected, nan_ok=True)
+    assert np.isnan(scores[4, 1])
+    assert np.isnan(scores).sum() == 1
+
+
+def test_predictions_keep_the_place_of_what_is_absent():
+    features = np.ones((2, 2, 3))
+    features[1, 0] = np.nan
+    found = predict(Recorder(), {"mean": np.zeros(3)}, features)
+    assert np.array_equal(found, [[1, 1], [np.nan, 1]], equal_nan=True)
+
+
+# The weights of a cross-validation, kept for chains that are fitted to the same images.
+
+
+def kept_folds_run(folder: Path, images: Path, text: str = RECIPE, name: str = "toy"):
+    recipe = read_recipe(write_recipe(folder, text), CATALOG)
+    made = fitted(recipe, folder / f"{name}.safetensors", images)
+    return recipe, made, made.folder / FOLDS
+
+
+def test_each_file_has_seen_all_images_but_a_fold_and_gives_the_cross_validated_scores(tmp_path, images, monkeypatch):
+    judged = []
+    monkeypatch.setattr(
+        "d2f.train.estimator.out_of_fold", lambda *given: judged.append(out_of_fold(*given)) or judged[0]
+    )
+    recipe, _, keep = kept_folds_run(tmp_path, images)
+    dataset, maker = load_dataset(images), VariantMaker(recipe, CATALOG)
+    fold = folds(components(dataset), dataset.labels, recipe.folds, recipe.seed)
+    model = Roughness(RoughnessOptions())
+    assert sorted(path.name for path in keep.iterdir()) == [f"fold-{k}.safetensors" for k in (1, 2, 3)]
+    scores = np.full((len(dataset), 3), np.nan)
+    for number in range(3):
+        held = read_weights(keep / f"fold-{number + 1}.safetensors")
+        digests = {i: file_sha256(image.path) for i, image in enumerate(dataset)}
+        seen = {i: sha256 for i, sha256 in digests.items() if fold[i] != number}
+        assert held.trained_on.tolist() == short_digests(seen.values()).tolist()
+        assert held.metadata["without_fold"] == str(number + 1)
+        assert held.metadata["images"] == str(len(seen))
+        assert held.metadata["collections"] == str(len({dataset[i].collection for i in seen}))
+        assert held.metadata["data"] == digest_of((sha256, dataset[i].label) for i, sha256 in seen.items())
+        for i in set(digests) - set(seen):
+            found = [model.features(copy) for copy in maker.measuring(read_image(dataset[i].path))]
+            scores[i] = [np.nan if each is None else model.predict(held.arrays, each[None])[0] for each in found]
+    (expected,) = judged
+    assert np.array_equal(scores, expected, equal_nan=True)
+    assert 24 * 2 < np.isfinite(scores).sum() < 24 * 3
+
+
+def test_a_run_of_fewer_folds_leaves_none_of_an_earlier_one(tmp_path, images):
+    _, made, keep = kept_folds_run(tmp_path, images)
+    assert "without_fold" not in read_weights(made.weights).metadata
+    kept_folds_run(tmp_path, images, RECIPE.replace("folds: 3", "folds: 2"))
+    assert {path.name for path in keep.iterdir()} == {"fold-1.safetensors", "fold-2.safetensors"}
+    assert {read_weights(path).metadata["images"] for path in keep.iterdir()} == {"12"}
+
+
+def dataset(*images):
+    return Dataset(tuple(Labelled(str(i), label, "", "", collection) for i, (label, collection) in enumerate(images)))
+
+
+SET = dataset((0, "a"), (1, "a"), (0, "a"), (1, "a"), (0, "b"), (1, "b"), (0, "c"), (1, "d"))
+
+
+def test_figures_are_over_all_and_within_each_two_class_collection():
+    scores = np.array([-1.0, 1.0, 0.5, 0.2, 3.0, 2.0, -2.0, -3.0])
+    found = validation_figures(SET, scores)
+    real, generated = scores[SET.labels == 0], scores[SET.labels == 1]
+    assert found.auc == pytest.approx(np.mean(generated[:, None] > real[None]))
+    assert found.balanced_accuracy == pytest.approx((3 / 4 + 2 / 4) / 2)
+    assert found.collections == {"a": 0.75, "b": 0.0}
+    assert found.two_class_auc == pytest.approx(0.375)
+    assert found.images == 8
+    assert found.confusion == [[2, 2], [1, 3]]
+    assert found.accuracy == 0.625
+    assert found.f1 == pytest.approx(2 * 3 / (2 * 3 + 2 + 1))
+    assert found.generators == {"real": 0.5, "unnamed": 0.75}
+
+
+def test_images_without_a_score_are_left_out():
+    scores = np.array([-1.0, 1.0, np.nan, np.nan, 3.0, np.nan, -2.0, -3.0])
+    found = validation_figures(SET, scores)
+    assert found.images == 5
+    assert found.collections == {"a": 1.0}
+
+
+def test_without_a_two_class_collection_there_is_no_figure_of_them():
+    found = validation_figures(dataset((0, "a"), (1, "b")), np.array([0.0, 1.0]))
+    assert math.isnan(found.two_class_auc)
