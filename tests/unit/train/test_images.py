@@ -308,7 +308,7 @@ def test_numbered_groups_and_collections_are_no_reason_to_refuse_but_to_warn(tmp
             Labelled(str(file), int("generated" in file.parts), "", "", "town", "near-3" if i == 0 else "")
             for i, file in enumerate(sorted(write_pictures(tmp_path / name, 4, seed=seed).rglob("*.png")))
         ]
-        write_manifest(tmp_path / name / "apart_manifest.csv", Dataset(tuple(images), name))
+        write_manifest(tmp_path / name / "manifest.csv", Dataset(tuple(images), name))
         return str(tmp_path / name)
 
     said: list[str] = []
