@@ -12,7 +12,6 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
-
 from d2f_resnet.stage import DetectorOptions, ResNetDetector
 from d2f_resnet.trainable import ResNetTrainable
 
