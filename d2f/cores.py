@@ -1,4 +1,4 @@
-"""How many processor cores this process may really use."""
+"""How many processor cores, and how much memory, this process may really use."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "V
 """Environment variables that linear algebra libraries read when they are loaded."""
 
 
-def thread_variables(count: int) -> dict[str, str]:
-    """Return the environment variables of a process that is to work in `count` threads."""
-    return dict.fromkeys((*BLAS_THREADS, THREADS), str(count))
+def thread_variables(cores: int) -> dict[str, str]:
+    """Return the environment of a process for so many cores: one thread a library, unless the user has set it."""
+    return {THREADS: str(cores), **{name: os.environ.get(name, "1") for name in BLAS_THREADS}}
 
 
 def usable_cores(membership: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")) -> int:
@@ -34,6 +34,38 @@ def usable_cores(membership: Path = Path("/proc/self/cgroup"), mount: Path = Pat
     return max(1, math.ceil(cores))
 
 
+def usable_memory(
+    meminfo: Path = Path("/proc/meminfo"),
+    membership: Path = Path("/proc/self/cgroup"),
+    mount: Path = Path("/sys/fs/cgroup"),
+) -> int:
+    """Return the bytes of memory that are free for use: of the machine and, on Linux, of its control groups.
+
+    Where the system does not say what is free (macOS), half of the machine's memory.
+    """
+    try:
+        free = 1024 * int(meminfo.read_text().partition("MemAvailable:")[2].split()[0])
+    except (OSError, IndexError, ValueError):
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    for folder in _groups(membership, mount, "memory"):
+        for most, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            try:
+                held = int((folder / used).read_text()) - _file_cache(folder)
+                free = min(free, int((folder / most).read_text()) - held)
+            except (OSError, ValueError):  # "max", or a group without a limit
+                continue
+    return max(0, free)
+
+
+def _file_cache(folder: Path) -> int:
+    """Return the bytes of a control group that the system can take back at once."""
+    try:
+        fields = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return int(fields["inactive_file"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
 def one_blas_thread() -> bool:
     """Ask the linear algebra libraries for one thread each; only before numpy is first imported.
 
@@ -46,18 +78,18 @@ def one_blas_thread() -> bool:
     return "numpy" not in sys.modules
 
 
-def _groups(membership: Path, mount: Path) -> Iterator[Path]:
-    """Yield the folders whose quota holds: each group's own and those above it."""
+def _groups(membership: Path, mount: Path, controller: str = "cpu") -> Iterator[Path]:
+    """Yield the folders whose limits hold: each group's own and those above it."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
         return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         # In a container the path may be that of the host: what is mounted is then the group itself.
-        top = mount / "cpu" if controllers else mount
+        top = mount / controller if controllers else mount
         here = top / path.lstrip("/")
         yield here
         yield from (folder for folder in here.parents if folder == top or top in folder.parents)

@@ -24,6 +24,7 @@ OPTIONAL: Mapping[str, str] = {
     "trained_on": "uint64 array, after `load`: first 8 bytes, big-endian, of each training image's sha256",
     "ablations": "method of a network's trainable: name to options of simpler kin, for `d2f train ablate`",
     "needs": "`Needs` of a detector: views that lack them are abstained on before `score` is called",
+    "time_limit": "seconds that one image may take in a worker process, 120 otherwise; ``--time-limit`` overrides it",
     "thread_safe": "bool, default False: `score` or `apply` may be called from several threads at once",
 }
 """Attributes that a stage may have, and what d2f does with them."""

@@ -11,16 +11,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from d2f.api.errors import D2FError, Problem
+from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Row
 
 if TYPE_CHECKING:
     from d2f.chain.model import ChainFile
     from d2f.chain.yaml import Text
-    from d2f.engine.judge import Judge
-    from d2f.engine.local import LocalEngine
+    from d2f.engine.findings import Observe
     from d2f.engine.plan import Plan
+    from d2f.engine.worker_child import Handler
     from d2f.images.read import Bounds
     from d2f.images.walk import Listing
     from d2f.plugins.catalog import Catalog
@@ -86,6 +86,8 @@ class Chain:
         paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
         *,
         workers: int | None = None,
+        time_limit: float | None = None,
+        memory_limit: int | None = None,
         bounds: Bounds | None = None,
         only: Callable[[str], bool] | None = None,
         on_event: Callable[[StageFinished], object] | None = None,
@@ -98,7 +100,14 @@ class Chain:
         paths : str or path, or sequence of them
             Files, folders, globs and manifests. None: those that the chain file names. An empty sequence: no image.
         workers : int, optional
-            Threads; by default the cores that the process may use. Rows do not depend on it.
+            Processes, each of which loads the chain; 1 works in this process. By default as many as there are cores, if
+            memory allows, and 1 for few images or on macOS. Rows do not depend on it. A chain whose stages were given
+            in code (`Catalog.of`) runs in this process, in as many threads.
+        time_limit : float, optional
+            Seconds that a stage may take for one image in a worker process; by default the stage's own ``time_limit``,
+            or 120. A limit, also the next, is reason enough to work in a worker process.
+        memory_limit : int, optional
+            Bytes of memory that a worker process may use; by default its share of 80 % of what is free.
         bounds : d2f.Bounds, optional
             Limits on the bytes and pixels of a file.
         only : callable, optional
@@ -128,35 +137,64 @@ class Chain:
         >>> for row in chain.run(["photos"]):  # doctest: +SKIP
         ...     print(row.path, row.probability, row.verdict)
         """
-        from d2f.engine.judge import Judge
-        from d2f.engine.local import LocalEngine
-        from d2f.images.files import find_images
+        from d2f.images.files import STANDARD_INPUT, find_images
         from d2f.images.walk import Listing
 
         named = self.images if paths is None else (paths,) if isinstance(paths, str | os.PathLike) else paths
         met = listing if listing is not None else Listing()
         found = find_images([os.fspath(path) for path in named], met) if paths is None or named else iter(())
+        limited = time_limit is not None or memory_limit is not None
+        if workers is None and not limited and STANDARD_INPUT not in named:
+            from d2f.engine.processes import worth_it
+
+            several, found = worth_it(found)
+        else:
+            several = limited or (workers or 1) > 1
+        files = filter(only, found) if only is not None else found
         observe = self._observer(on_event)
+        if several and self.catalog is type(self.catalog).discovered():
+            rows = self._rows_of_processes(files, workers, time_limit, memory_limit, bounds, observe)
+        else:
+            rows = self._rows_of_this_process(files, workers, bounds, observe)
+        return rows if listing is not None else _with_warnings(rows, met)
+
+    def _rows_of_this_process(
+        self, files: Iterable[str], workers: int | None, bounds: Bounds | None, observe: Observe
+    ) -> Iterator[Row]:
+        from d2f.engine.judge import Judge
+        from d2f.engine.local import LocalEngine
+        from d2f.engine.prefetch import prefetch
+
         engine = LocalEngine(self.plan, workers, observe)
         engine.load()
         judge = Judge(self.plan, observe)
-        rows = self._rows(engine, judge, filter(only, found) if only is not None else found, bounds, observe)
-        return rows if listing is not None else _with_warnings(rows, met)
+        return (judge.row(scored) for scored in engine.score(prefetch(files, bounds, engine.workers, observe)))
 
-    def _rows(
+    def _rows_of_processes(
         self,
-        engine: LocalEngine,
-        judge: Judge,
         files: Iterable[str],
+        workers: int | None,
+        time_limit: float | None,
+        memory_limit: int | None,
         bounds: Bounds | None,
-        observe: Callable[[StageFinished], None],
+        observe: Observe,
     ) -> Iterator[Row]:
         from d2f.engine.prefetch import prefetch
+        from d2f.engine.processes import ProcessEngine
 
-        images = prefetch(files, bounds, engine.workers, observe)
-        yield from map(judge.row, engine.score(images))
+        arguments = (self.origin, self.text, self.plan.allow_missing, self.digest, time_limit)
+        engine = ProcessEngine(
+            "d2f.chain.chain:row_maker_of", arguments, self.plan, workers, observe, memory_limit, self._package
+        )
+        engine.load()
+        return engine.rows(prefetch(files, bounds, max(1, engine.workers // 2), observe))
 
-    def _observer(self, on_event: Callable[[StageFinished], object] | None) -> Callable[[StageFinished], None]:
+    def _package(self, kind: str, name: str) -> str:
+        """Return the distribution and version that a stage comes from."""
+        origin = self.catalog.owner(kind, name)
+        return origin.package if origin is not None else ""
+
+    def _observer(self, on_event: Callable[[StageFinished], object] | None) -> Observe:
         def observe(event: StageFinished) -> None:
             if on_event is not None:
                 on_event(event)
@@ -246,6 +284,20 @@ def _without_missing(plan: Plan) -> Plan:
         text = canonical({"digest": plan.digest, "missing": left_out})
         plan = replace(plan, digest=hashlib.sha256(text.encode()).hexdigest())
     return plan
+
+
+def row_maker_of(arguments: tuple[str, str, bool, str, float | None]) -> Handler:
+    """Load a chain in a worker process of `Chain.run`; D2F209 where it has become another one meanwhile."""
+    from d2f.chain.yaml import Text
+    from d2f.engine.processes import row_maker
+    from d2f.plugins.catalog import Catalog
+
+    origin, text, allow_missing, digest, time_limit = arguments
+    chain = chain_of(Text(origin, text), Catalog.discover(), allow_missing=allow_missing)
+    if chain.digest != digest:
+        message = f"chain {chain.name!r} has another digest in a worker process: a plugin, or weights, have changed"
+        raise D2FError.of("D2F209", message, "start the run again", exit=Exit.PLUGIN)
+    return row_maker(chain.plan, time_limit)
 
 
 def chain_text(name_or_path: str | os.PathLike[str]) -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ def chain() -> None:
     """
 
 
+SECONDS = click.FloatRange(0.0, min_open=True)
 FORMATS = ("table", "jsonl", "csv", "parquet")
 
 
@@ -68,7 +69,9 @@ FORMATS = ("table", "jsonl", "csv", "parquet")
 @click.option("--format", type=click.Choice(FORMATS), help="Default: by FILE's ending; without FILE, table.")
 @click.option("--resume", is_flag=True, help="Continue FILE where an earlier run of the same chain stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; rows do not depend on it.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes. Default: cores; 1 for few images.")
+@click.option("--time-limit", type=SECONDS, metavar="S", help="Of a stage for an image. Default: 120 s.")
+@click.option("--memory-limit", type=Quantity(), metavar="N", help="Bytes of a process. Default: its share of memory.")
 @click.option("--max-bytes", type=Quantity(), metavar="N", help="Refuse larger files. Default: 640Mi.")
 @click.option("--max-pixels", type=Quantity(), metavar="N", help="Refuse larger images. Default: 128Mi.")
 @ALLOW_MISSING
@@ -89,6 +92,8 @@ def run(
     resume: bool,
     overwrite: bool,
     workers: int | None,
+    time_limit: float | None,
+    memory_limit: int | None,
     max_bytes: int | None,
     max_pixels: int | None,
     allow_missing: bool,
@@ -126,7 +131,8 @@ def run(
         loaded = load_chain(chain, allow_missing=allow_missing)
         print_problems(loaded.warnings)
         named = images or _named_in_file(loaded, chain)
-        request = RunRequest(named, bounds, workers, all_files, summary, quiet, progress)
+        processes = {"workers": workers, "time_limit": time_limit, "memory_limit": memory_limit}
+        request = RunRequest(named, bounds, processes, all_files, summary, quiet, progress)
         return RunRows(loaded, request, destination).finish(ctx)
 
 
@@ -136,7 +142,7 @@ class RunRequest:
 
     images: Sequence[str]
     bounds: Bounds
-    workers: int | None
+    processes: Mapping[str, Any]
     all_files: bool
     summary: str | None
     quiet: bool
@@ -205,7 +211,7 @@ class RunRows:
     def _rows(self) -> Any:
         given = self._request
         return self._chain.run(
-            given.images, workers=given.workers, bounds=given.bounds, only=self._is_due, listing=self._listing
+            given.images, **given.processes, bounds=given.bounds, only=self._is_due, listing=self._listing
         )
 
     def _is_due(self, path: str) -> bool:

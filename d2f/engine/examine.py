@@ -11,7 +11,7 @@ from typing import Any
 from d2f.api.inputs import ImageFile, Note
 from d2f.api.outcomes import Abstention, Evidence
 from d2f.api.rows import Failure, Missing
-from d2f.engine.findings import STAGE_ERRORS, Watch, described, one_line
+from d2f.engine.findings import STAGE_ERRORS, Watch, failure_of, one_line
 from d2f.engine.plan import FileCheck, Plan
 from d2f.images.read import Unread
 from d2f.plugins.entries import noun
@@ -72,7 +72,7 @@ class Examiner:
             with lock, self._watch.timed(check.kind, check.name):
                 return call(check.stage)
         except STAGE_ERRORS as error:
-            return Failure("D2F408", f"{noun(check.kind)} {check.name!r} raised {described(error)}")
+            return failure_of(error, "D2F408", f"{noun(check.kind)} {check.name!r} raised ")
 
 
 def _reason(outcome: Any) -> str | None:

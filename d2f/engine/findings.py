@@ -21,12 +21,25 @@ STAGE_ERRORS = (Exception, SystemExit)
 """What a stage may raise without ending the run; an interrupt passes."""
 
 
+class StageLost(Exception):
+    """Raised in place of a call of a stage that may not run, with the error that its members are given."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def failure_of(error: BaseException, code: str, before: str = "") -> Failure:
+    """Return what a stage raised as a failure; `before`: the beginning of the message."""
+    return error.failure if isinstance(error, StageLost) else Failure(code, before + described(error))
+
+
 def score_batch(stage: Detector, batch: Sequence[Pixels] | Pixels | Sequence[ImageFile]) -> list[Finding] | Failure:
     """Score a batch; a failure stands for the whole of it."""
     try:
         outcomes = list(stage.score(batch))
     except STAGE_ERRORS as error:
-        return Failure("D2F401", described(error))
+        return failure_of(error, "D2F401")
     if len(outcomes) != len(batch):
         return Failure("D2F402", f"returned {len(outcomes)} scores for a batch of {len(batch)}")
     return [checked_outcome(outcome) for outcome in outcomes]

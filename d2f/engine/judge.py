@@ -19,7 +19,7 @@ from d2f.api.inputs import Floats, Note
 from d2f.api.outcomes import Evidence, StageFinished
 from d2f.api.rows import Failure, Member, Missing, Row, Verdict
 from d2f.api.stages import Calibrator
-from d2f.engine.findings import STAGE_ERRORS, Observe, Watch, clipped, described, expit, logit
+from d2f.engine.findings import STAGE_ERRORS, Observe, Watch, clipped, expit, failure_of, logit
 from d2f.engine.loading import load_each
 from d2f.engine.plan import Decision, Plan, Scored
 
@@ -223,7 +223,8 @@ class Judge:
             llr = np.asarray(combination.llr, dtype=np.float64)
             contributions = np.asarray(combination.contributions, dtype=np.float64)
         except STAGE_ERRORS as error:
-            raise _broken("D2F407", f"the combiner raised {described(error)}") from error
+            failure = failure_of(error, "D2F407", "the combiner raised ")
+            raise _broken(failure.code, failure.message) from error
         if not _is_combination(llr, contributions, members):
             raise _broken("D2F407", "the combiner returned something that is not one finite ratio an image")
         self._watch.notify(StageFinished("combiner", "combiner", "", len(members), time.perf_counter() - begun))

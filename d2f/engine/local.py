@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,8 @@ from d2f.engine.prefetch import defer_errors
 from d2f.engine.tiles import corners, covered, cut
 from d2f.engine.views import MemberStage, ViewNode, apply_step, read_only, view_tree
 from d2f.images.read import Unread
+
+Result = TypeVar("Result")
 
 IMAGES_AT_ONCE = 8
 """Whole views, or files, that a detector is given in one call."""
@@ -272,12 +274,22 @@ def _too_small(pixels: Pixels, size: int) -> Abstention:
     return Abstention(f"the view is {width}x{height} pixels, smaller than a tile of {size}x{size}")
 
 
+class CallingThread(Executor):
+    """Does work at once, in the thread that submits it."""
+
+    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        """Return the finished future of a call."""
+        future: Future[Result] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
 class LocalEngine:
-    """A plan with its stages loaded, ready to score any number of times."""
+    """A plan with its stages loaded, ready to score any number of times; without `workers`, in one thread."""
 
     def __init__(self, plan: Plan, workers: int | None = None, observe: Observe | None = None) -> None:
         self.plan = plan
-        self.workers = max(1, workers or usable_cores())
+        self.workers = usable_cores() if workers is None else workers
         self.watch = Watch(observe)
         self._missing: dict[int, str] | None = None
 
@@ -308,7 +320,7 @@ class _Run:
 
     def __init__(self, engine: LocalEngine, examiner: Examiner, traversal: Traversal) -> None:
         self._plan, self._examiner, self._traversal = engine.plan, examiner, traversal
-        self._pool = ThreadPoolExecutor(engine.workers, "d2f-view")
+        self._pool = ThreadPoolExecutor(engine.workers, "d2f-view") if engine.workers else CallingThread()
         detectors = engine.plan.detectors
         self._batches = {one.id: Batch(one.id, one.stage, engine.watch) for one in detectors}
         self._window = 2 * engine.workers + 16

@@ -11,7 +11,7 @@ from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import FileBytes, ImageFile, Input, Needs, Pixels, Tiles
 from d2f.api.rows import Failure
 from d2f.api.stages import Detector
-from d2f.engine.findings import STAGE_ERRORS, described
+from d2f.engine.findings import STAGE_ERRORS, failure_of
 from d2f.engine.plan import PLAIN, BoundDetector, Plan, Step, step_seed
 
 NOTHING_NEEDED = Needs()
@@ -110,7 +110,7 @@ def apply_step(step: Step, place: int, pixels: Pixels, image_seed: int, where: s
     try:
         made = step.stage.apply(pixels, step_seed(image_seed, place, step.key))
     except STAGE_ERRORS as error:
-        return Failure("D2F404", f"preprocessor {name!r}{where}: {described(error)}")
+        return failure_of(error, "D2F404", f"preprocessor {name!r}{where}: ")
     fault = _fault(made)
     if fault:
         return Failure("D2F405", f"preprocessor {name!r}{where} returned {fault}")

@@ -12,7 +12,7 @@ import sys
 import threading
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from queue import SimpleQueue
@@ -104,8 +104,8 @@ class Worker:
         Seconds of wall time for a request. A stage may have a limit of its own: `worker_child.running`.
     memory_limit : int, optional
         Bytes of memory that the process may use, without what it shares with others.
-    threads : int, optional
-        Threads of the process's linear algebra libraries, and cores that d2f counts in it.
+    environment : mapping, optional
+        Variables that the process has besides this one's, such as `d2f.cores.thread_variables` returns.
     start_limit : float
         Seconds for the start, in which `target` may load weights.
     deaths : Deaths, optional
@@ -124,7 +124,7 @@ class Worker:
         *,
         time_limit: float | None = None,
         memory_limit: int | None = None,
-        threads: int | None = None,
+        environment: Mapping[str, str] | None = None,
         start_limit: float = 300.0,
         deaths: Deaths | None = None,
     ) -> None:
@@ -132,7 +132,7 @@ class Worker:
         self.deaths = deaths or Deaths()
         self.replaced = 0
         self._arguments = pickle.dumps(arguments, 5)
-        self._threads, self._start_limit = threads, start_limit
+        self._environment, self._start_limit = dict(environment or {}), start_limit
         self._memory = SharedMemory()
         self._lock = threading.Lock()
         self._closed = False
@@ -210,7 +210,10 @@ class Worker:
         if self._process and not self._process[0].is_alive():
             self._replace()
         if not self._process:
-            self._process.append(WorkerProcess(self._threads, self.memory_limit))
+            try:
+                self._process.append(WorkerProcess(self._environment, self.memory_limit))
+            except OSError as error:
+                raise WorkerFailure("died", f"the worker process could not be started: {error}") from None
             try:
                 self._exchange((sys.path, self.target, self._arguments, self.memory_limit), self._start_limit)
             except BaseException as error:

@@ -13,11 +13,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from d2f.cores import thread_variables
 from d2f.engine import worker_child as child
 
 TICK = 0.05
@@ -127,8 +127,8 @@ class WorkerProcess:
 
     Parameters
     ----------
-    threads : int or None
-        For the environment.
+    environment : mapping
+        Variables to set besides the parent's own.
     memory_limit : int or None
         Bytes.
 
@@ -138,12 +138,13 @@ class WorkerProcess:
         Whether it is ended because nobody waits for its answer any more.
     """
 
-    def __init__(self, threads: int | None, memory_limit: int | None) -> None:
+    def __init__(self, environment: Mapping[str, str], memory_limit: int | None) -> None:
         self.aborted = False
         self.memory_limit = memory_limit
         self._first_need: int | None = None
         self._known_memory = 0
         self._tail = b""
+        _open_standard_streams()
         self._channel, channel = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         self._out, out = os.pipe()
@@ -151,7 +152,6 @@ class WorkerProcess:
         self._status = mmap.mmap(status, child.STATUS_SIZE)
         passed = (channel.fileno(), lifeline, status)
         program = _PROGRAM.format(str(Path(__file__).parents[2]))
-        count = {} if threads is None else thread_variables(threads)
         try:
             # In a session of its own: a terminal's Ctrl-C does not reach it, and what it starts can be ended with it.
             self._popen = subprocess.Popen(
@@ -160,7 +160,7 @@ class WorkerProcess:
                 stdout=out,
                 stderr=out,
                 pass_fds=passed,
-                env={**os.environ, **count},
+                env={**os.environ, **environment},
                 start_new_session=True,
             )
         except BaseException:
@@ -308,6 +308,13 @@ class WorkerProcess:
                         self._poll.unregister(self._out)
                     return
                 self._tail = (self._tail + data)[-KEPT_OUTPUT:]
+
+
+def _open_standard_streams() -> None:
+    """Have file descriptors 0 to 2 open, where the parent was started without: they are the child's own ones."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(descriptor)
 
 
 class _Limits:

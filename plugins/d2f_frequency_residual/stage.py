@@ -68,7 +68,8 @@ class FrequencyResidual:
         for shape in {window.shape for window in windows}:
             places = [place for place, window in enumerate(windows) if window.shape == shape]
             stacked = np.stack([windows[place] for place in places])
-            logits[places] = np.array(parallel(self._network, mx.array(stacked), images=4))
+            # One at a time: larger products round otherwise, and a logit would depend on the other windows.
+            logits[places] = np.array(parallel(self._network, mx.array(stacked), images=1))
         scores: list[float] = logits.tolist()
         return scores
 

@@ -79,7 +79,8 @@ def test_stage_satisfies_its_protocol(kind: str, name: str) -> None:
 
 
 def test_optional_attributes_are_the_documented_ones() -> None:
-    assert OPTIONAL.keys() == {"requires", "load", "weights", "trained_on", "ablations", "needs", "thread_safe"}
+    expected = {"requires", "load", "weights", "trained_on", "ablations", "needs", "time_limit", "thread_safe"}
+    assert OPTIONAL.keys() == expected
 
 
 def test_records_of_weights() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from d2f.api.errors import D2FError, Exit
+from d2f.cores import thread_variables
 from d2f.engine.worker import Deaths, Worker, WorkerFailure, WorkerPool
 
 TARGETS = "tests.unit.engine.worker_targets"
@@ -116,10 +117,14 @@ class TestAnswers:
         time.sleep(0.2)
         assert worker.ask(("pid",)) == pid
 
-    def test_threads_of_linear_algebra_are_set_before_anything_is_imported(self) -> None:
-        with limited(threads=3) as worker:
-            for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "D2F_THREADS"):
-                assert worker.ask(("environment", name)) == "3"
+    def test_threads_of_linear_algebra_are_set_before_anything_is_imported(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
+        with limited(environment=thread_variables(3)) as worker:
+            names = ("D2F_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+            assert [worker.ask(("environment", name)) for name in names] == ["3", "1", "5"]
 
     def test_standard_input_is_empty(self, worker: Worker) -> None:
         assert worker.ask(("input",)) == ""
@@ -356,6 +361,19 @@ class TestStart:
             worker.start()
         assert (caught.value.exit, type(caught.value)) == (Exit.PLUGIN, D2FError)
 
+    def test_a_system_without_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: Any, **__: Any) -> None:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        with limited() as worker:
+            before = len(os.listdir("/proc/self/fd"))
+            with monkeypatch.context() as without:
+                without.setattr("d2f.engine.worker_process.subprocess.Popen", refuse)
+                found = failure(worker, "echo", 1)
+            assert (found.code, "Resource temporarily unavailable" in found.message) == ("D2F411", True)
+            assert len(os.listdir("/proc/self/fd")) == before
+            assert worker.ask(("echo", 1)) == 1
+
     @pytest.mark.parametrize("name", ["die_at_once", "die_loading", "raise_at_once"])
     def test_three_starts_that_fail_switch_it_off(self, name: str) -> None:
         with Worker(f"{TARGETS}:{name}") as worker:
@@ -432,6 +450,7 @@ class TestEnd:
 PARENT = """
 import sys, threading
 sys.path.insert(0, {root!r})
+from d2f.cores import thread_variables
 from d2f.engine.worker import Worker
 worker = Worker("{targets}:make")
 print(worker.ask(("pid",)), flush=True)
@@ -479,6 +498,13 @@ class TestParent:
             out, err = running.communicate(timeout=LONG)
         assert (running.returncode, err) == (0, "")
         assert until(lambda: is_gone(int(out)))
+
+    def test_a_parent_without_standard_streams(self, tmp_path: Path) -> None:
+        code = PARENT.format(root=str(ROOT), targets=TARGETS, more=f"open({str(tmp_path / 'mark')!r}, 'w').close()")
+        script = 'exec "$0" -c "$1" 0<&- 1>&- 2>&-'
+        code = code.replace("print(", "assert (").replace(", flush=True", "")
+        subprocess.run(["sh", "-c", script, sys.executable, code], cwd=ROOT, timeout=LONG, check=True)
+        assert (tmp_path / "mark").exists()
 
     def test_a_fork_of_the_parent_ends_nobody(self) -> None:
         more = "import os\nif os.fork() == 0: sys.exit()\nos.wait()\nprint(worker.ask(('pid',)))"

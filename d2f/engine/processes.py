@@ -1,0 +1,288 @@
+"""The engine of several processes: each has the whole chain, images go to whichever is free, rows leave in order.
+
+The parent reads and decodes files, and gives pixels to supervised worker processes through shared memory. In a worker
+every stage is called within a time limit and under its name. A stage that ends its process (or hangs, or takes too much
+memory) costs its own scores: the process is replaced, the image is tried again without that stage, and a stage that
+has ended three processes is left out of the rest of the run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from typing import Any, TypeAlias
+
+from d2f.api.inputs import ImageFile, Tiles
+from d2f.api.outcomes import StageFinished
+from d2f.api.rows import Failure, Row
+from d2f.cores import thread_variables, usable_cores, usable_memory
+from d2f.engine.findings import Observe, StageLost, Watch, one_line
+from d2f.engine.judge import Judge, row
+from d2f.engine.local import LocalEngine
+from d2f.engine.plan import BoundDetector, Plan, Scored, Step
+from d2f.engine.prefetch import defer_errors
+from d2f.engine.worker import DEATHS, Deaths, Worker, WorkerFailure, WorkerPool
+from d2f.engine.worker_child import Handler, running
+from d2f.engine.worker_process import private_memory
+from d2f.images.read import Unread
+
+TIME_LIMIT = 120.0
+"""Seconds that a stage may take for one image, where neither the user nor the stage says otherwise."""
+
+MANY = 100
+"""Files from which on the start of several processes is worth its while."""
+
+IMAGES_AT_ONCE = 16
+"""Images, at most, that a worker is given together, so that batches of tiles are full."""
+
+BYTES_AT_ONCE = 48 * 2**20
+"""Bytes of files and pixels that a worker is given together; a larger image is given alone."""
+
+BYTES_BESIDE = 256 * 2**20
+"""Memory that a worker takes for its work, besides what it has loaded, as far as is known beforehand."""
+
+MEMORY_SHARE = 0.8
+"""Share of the free memory that all workers together may use."""
+
+CALLS = ("load", "score", "apply", "check", "read", "probability", "combine")
+"""Methods of a stage that run a plugin's code for an image, or for a batch of them."""
+
+Image: TypeAlias = ImageFile | Unread
+Answer: TypeAlias = tuple[list[Row], list[StageFinished]]
+
+
+def worth_it(files: Iterator[str]) -> tuple[bool, Iterator[str]]:
+    """Whether several processes finish files sooner than this one; and the files, which are still all there."""
+    if sys.platform != "linux" or usable_cores() == 1:
+        return False, files
+    errors: list[Exception] = []
+    first = list(islice(defer_errors(files, errors), MANY))
+    return len(first) == MANY, chain(first, _raised(errors[0]) if errors else files)
+
+
+def _raised(error: Exception) -> Iterator[str]:
+    raise error
+    yield
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Images to be scored, and the stages that are not to run: what their members are given as error, by their name."""
+
+    images: list[Image]
+    lost: Mapping[str, Failure]
+
+
+class SupervisedStage:
+    """A stage whose calls have a name and a time limit, and are refused while it is lost."""
+
+    def __init__(self, stage: Any, label: str, time_limit: float | None, lost: Mapping[str, Failure]) -> None:
+        self._stage, self._label, self._lost = stage, label, lost
+        self._time_limit = time_limit or getattr(stage, "time_limit", None) or TIME_LIMIT
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._stage, name)
+        return partial(self._call, value) if name in CALLS else value
+
+    def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        if self._label in self._lost:
+            raise StageLost(self._lost[self._label])
+        images = len(arguments[0]) if method.__name__ == "score" else 1
+        with running(self._label, self._time_limit * max(1, images)):
+            return method(*arguments)
+
+
+def supervised(plan: Plan, time_limit: float | None, lost: Mapping[str, Failure]) -> Plan:
+    """Return a plan whose stages are supervised, under the names that messages call them by."""
+    names = {id(stage): label for label, stage in plan.stages}
+
+    def made(stage: Any, label: str = "") -> Any:
+        return SupervisedStage(stage, label or names[id(stage)], time_limit, lost)
+
+    decision = plan.decision
+    if decision is not None:
+        decision = replace(
+            decision,
+            calibrators={name: made(one, f"the calibrator of {name!r}") for name, one in decision.calibrators.items()},
+            combiner=made(decision.combiner, "the combiner"),
+            chain_calibrator=decision.chain_calibrator and made(decision.chain_calibrator, "the chain's calibrator"),
+        )
+    return replace(
+        plan,
+        views={name: tuple(Step(step.key, made(step.stage)) for step in steps) for name, steps in plan.views.items()},
+        detectors=tuple(replace(one, stage=made(one.stage)) for one in plan.detectors),
+        require=tuple(replace(one, stage=made(one.stage)) for one in plan.require),
+        evidence=tuple(replace(one, stage=made(one.stage)) for one in plan.evidence),
+        decision=decision,
+    )
+
+
+def row_maker(plan: Plan, time_limit: float | None) -> Handler:
+    """Return what answers requests in a worker process: a chain, loaded, that makes rows."""
+    from d2f.mlx_cpu.hook import claim_process
+
+    claim_process()
+    lost: dict[str, Failure] = {}
+    events: list[StageFinished] = []
+    plan = supervised(plan, time_limit, lost)
+    engine = LocalEngine(plan, workers=0, observe=events.append)
+    engine.load()
+    judge = Judge(plan, events.append)
+
+    def answer(request: Request) -> Answer:
+        lost.clear()
+        lost.update(request.lost)
+        events.clear()
+        return [judge.row(scored) for scored in engine.score(request.images)], list(events)
+
+    return answer
+
+
+class ProcessEngine:
+    """A chain in several processes, ready to make rows once.
+
+    `target` and `arguments`: what a worker calls to load the chain; see `Worker`. `workers`: how many; by default one a
+    core, if memory allows. `owner`: the distribution and version of a stage by its kind and name.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        arguments: Any,
+        plan: Plan,
+        workers: int | None = None,
+        observe: Observe | None = None,
+        memory_limit: int | None = None,
+        owner: Callable[[str, str], str] = lambda kind, name: "",
+    ) -> None:
+        self.workers = workers or usable_cores()
+        self._plan, self._watch = plan, Watch(observe)
+        self._owners = {label: owner(label.partition(" ")[0], stage.name) for label, stage in plan.stages}
+        self._deaths, self._last = Deaths(), dict[str, Failure]()
+        self._fixed = workers is not None
+        self._pool = WorkerPool(
+            self.workers,
+            target,
+            arguments,
+            memory_limit=memory_limit or int(MEMORY_SHARE * usable_memory()) // self.workers,
+            environment=thread_variables(max(1, usable_cores() // self.workers)),
+        )
+
+    def load(self) -> None:
+        """Start the first process, which loads every stage; the others start with their first image."""
+        first, *others = self._pool.workers
+        try:
+            first.start()
+        except BaseException:
+            self.close()
+            raise
+        if not self._fixed:
+            more = int(MEMORY_SHARE * usable_memory()) // (private_memory(first.pid or 0) + BYTES_BESIDE)
+            self._pool.workers = [first, *others[: max(0, more)]]
+            self.workers = len(self._pool.workers)
+
+    def rows(self, images: Iterable[Image]) -> Iterator[Row]:
+        """Make rows, in order. Closing the iterator early ends the processes."""
+        try:
+            for rows, events in self._pool.map(self._gathered(images), self._answer):
+                for event in events:
+                    self._watch.notify(event)
+                yield from rows
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
+
+    def _gathered(self, images: Iterable[Image]) -> Iterator[list[Image]]:
+        """Yield the images one by one, or as many together as fill a batch of tiles."""
+        most = max((_images_a_batch(one) for one in self._plan.detectors), default=1)
+        errors: list[Exception] = []
+        group: list[Image] = []
+        size = 0
+        for image in defer_errors(images, errors):
+            size += _bytes(image)
+            if group and (len(group) >= most or size > BYTES_AT_ONCE):
+                yield group
+                group, size = [], _bytes(image)
+            group.append(image)
+        if group:
+            yield group
+        if errors:
+            raise errors[0]
+
+    def _answer(self, worker: Worker, images: list[Image]) -> Answer:
+        """Ask a worker for rows; where it fails at several images, ask again for each of them."""
+        if len(images) == 1:
+            return self._answer_alone(worker, images[0])
+        try:
+            return self._ask(worker, images, {})
+        except WorkerFailure as failure:
+            if failure.reason == "closed":
+                raise
+            replaced, first = worker.replaced, failure
+        answers = [self._answer_alone(worker, image) for image in images]
+        if first.stage and first.reason != "killed" and worker.replaced == replaced:
+            self._blame(first)
+        return [row for rows, _ in answers for row in rows], [event for _, events in answers for event in events]
+
+    def _answer_alone(self, worker: Worker, image: Image) -> Answer:
+        """Ask a worker for the row of one image, without the stages that end it.
+
+        Where the process was killed, or died between two stages, the image is tried again as it was, once.
+        """
+        lost: dict[str, Failure] = {}
+        again = False
+        while True:
+            try:
+                return self._ask(worker, [image], lost)
+            except WorkerFailure as failure:
+                if failure.reason == "closed":
+                    raise
+                if not again and (failure.reason == "killed" or (failure.reason == "died" and not failure.stage)):
+                    again = True
+                    continue
+                if not failure.stage or failure.stage in lost:
+                    return [self._failed(image, failure)], []
+                lost[failure.stage] = self._blame(failure)
+
+    def _ask(self, worker: Worker, images: list[Image], lost: Mapping[str, Failure]) -> Answer:
+        off = {stage: self._switched_off(stage) for stage in self._deaths.switched_off}
+        answer: Answer = worker.ask(Request(images, {**off, **lost}), blame=False)
+        return answer
+
+    def _blame(self, failure: WorkerFailure) -> Failure:
+        """Count a process that a stage has ended; return the error of the stage's members."""
+        self._deaths.add(failure.stage)
+        owner = self._owners.get(failure.stage)
+        words = [failure.message, f"plugin {owner}" if owner else "", failure.last_line]
+        self._last[failure.stage] = Failure(failure.code, one_line("; ".join(filter(None, words))))
+        return self._last[failure.stage]
+
+    def _switched_off(self, stage: str) -> Failure:
+        last = self._last[stage]
+        return Failure(
+            "D2F413", f"{stage} is switched off: it ended {DEATHS} processes, last {last.code}: {last.message}"
+        )
+
+    def _failed(self, image: Image, failure: WorkerFailure) -> Row:
+        """Return the row of an image that no process has answered for."""
+        facts = (image.path, image.sha256, image.width, image.height, image.format)
+        frames = image.frames if isinstance(image, ImageFile) else None
+        return row(self._plan, Scored(*facts, failure=Failure(failure.code, failure.message), frames=frames))
+
+
+def _images_a_batch(detector: BoundDetector) -> int:
+    """Return how many images fill two batches of tiles, so that little of the last one is padding."""
+    wants = detector.stage.wants
+    if not isinstance(wants, Tiles):
+        return 1
+    return min(IMAGES_AT_ONCE, -(-2 * wants.batch // (wants.count * len(detector.views))))
+
+
+def _bytes(image: Image) -> int:
+    return len(image.data) + (image.pixels.nbytes if isinstance(image, ImageFile) else 0)
