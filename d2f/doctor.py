@@ -1,4 +1,4 @@
-"""All findings, as text for a person or as data."""
+"""What is in force on this machine: findings on machine, MLX, formats, plugins and weights."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def mlx_backend() -> Iterator[Finding]:
     yield backends(names)
     try:
         with warnings.catch_warnings():
-            # The BLAS is told of below, with its reason.
+            # The BLAS is reported below, with its reason.
             warnings.simplefilter("ignore", RuntimeWarning)
             import mlx.core as mx
     except ImportError as error:
@@ -254,5 +254,5 @@ def report_lines(findings: Sequence[Finding]) -> list[str]:
             if finding.remedy:
                 lines.append(f"  {'':<{width}}  = {finding.remedy}")
     counts = {state: sum(finding.state == state for finding in findings) for state in ("error", "warning")}
-    told = [f"{count} {state}{'s' if count != 1 else ''}" for state, count in counts.items() if count]
-    return [*lines, "", ", ".join(told) or "nothing to mend"]
+    problems = [f"{count} {state}{'s' if count != 1 else ''}" for state, count in counts.items() if count]
+    return [*lines, "", ", ".join(problems) or "no problem found"]

@@ -1,4 +1,4 @@
-"""What somebody who misspelt a name probably meant."""
+"""Errors: every code, places in texts, problems, exit codes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ CODES: dict[str, str] = {
     "D2F007": "the output's format changes the pixels",
     # 1xx the chain file
     "D2F100": "not readable as YAML",
-    "D2F101": "a key stands twice",
+    "D2F101": "a key is repeated",
     "D2F102": "a feature of YAML that chain files do without: anchors, aliases, tags, merge keys, more documents",
     "D2F103": "unknown format version",
     "D2F104": "unknown key",
@@ -101,7 +101,7 @@ CODES: dict[str, str] = {
     "D2F115": "unknown precondition",
     "D2F116": "unknown evidence reader",
     "D2F120": "unknown view",
-    "D2F121": "a detector id stands twice",
+    "D2F121": "a detector id is repeated",
     "D2F122": "unknown member",
     "D2F123": "a detector that reads the file's bytes runs on plain only",
     "D2F124": "thresholds cross",
@@ -161,7 +161,7 @@ CODES: dict[str, str] = {
     "D2F620": "an image cannot be trained on",
     "D2F621": "a label is missing from a part of the data",
     "D2F622": "the loss is not finite",
-    "D2F623": "a run stands there already, or is not the one to go on with",
+    "D2F623": "a run already exists there, or is not the one to continue",
     "D2F624": "a training step does not fit the memory budget",
 }
 """Every code and what it means; docs/reference/errors.md holds one entry for each."""
@@ -206,7 +206,7 @@ class Problem:
     place : Place, optional
         Where.
     label : str
-        What stands beside the caret.
+        Text beside the caret.
     notes : tuple of str
         Further lines; the last says the next step.
     severity : {'error', 'warning'}

@@ -190,7 +190,7 @@ class ImageFile:
     frames : int
         How many frames or pages the file holds, at least 1.
     notes : tuple of Note
-        Caveats of reading, such as a picture that was reduced; they stand in the row.
+        Caveats of reading, such as a picture that was reduced; they go into the row.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""What observers of a run are told."""
+"""Results of stages: scores, abstentions, evidence, and the events that observers receive."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Evidence:
     statement : str
         One sentence for a person.
     source : str
-        Where in the file it stands, such as ``JPEG APP11``.
+        Where in the file it is, such as ``JPEG APP11``.
     trust : str
         How far it can be relied on, in words, such as ``valid, signer on the trust list`` or ``can be forged``.
     llr : float
         Log of the declared likelihood ratio of generated over real, in nats; 0 where the finding says nothing.
     raw : str
-        The field as it stands in the file, bounded in length.
+        The field as the file has it, bounded in length.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class Evidence:
 
 
 Outcome: TypeAlias = Score | Abstention | float
-"""What `Detector.score` returns for each image or tile; a bare float stands for ``Score(value)``."""
+"""What `Detector.score` returns for each image or tile; a bare float means ``Score(value)``."""
 
 
 @dataclass(frozen=True, slots=True)

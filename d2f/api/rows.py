@@ -75,7 +75,7 @@ class Member:
     seen : float or None
         Share of the view's pixels that the detector looked at, in [0, 1], 4 decimals; None where it does not say.
     tiles : tuple of float
-        The score of each tile, kept for maps; not part of the written row.
+        The score of each tile, for maps; not part of the written row.
     """
 
     detector: str
@@ -172,7 +172,7 @@ _ESCAPED = re.compile("[\ud800-\udfff]")
 
 
 def encodable(text: str) -> str:
-    r"""Return text as UTF-8 can hold it: U+FFFD stands for each byte of a file name that is not UTF-8.
+    r"""Return text as UTF-8 can hold it: U+FFFD for each byte of a file name that is not UTF-8.
 
     >>> encodable("caf\udce9.jpg")
     'caf\ufffd.jpg'

@@ -1,4 +1,4 @@
-"""`d2f chain show`: a chain drawn for a person."""
+"""`d2f chain`: run over images, list, check, show, schema."""
 
 from __future__ import annotations
 
@@ -47,7 +47,6 @@ COMMANDS: Table = {
     "ablate": ("d2f.cli.fit:ablate", "See what each detector, view and member adds, and keep what does."),
     "schema": ("d2f.cli.chain:schema", "Print the JSON schema of chain files, for editors."),
 }
-"""Every command that is built: its module and object, and its line of help."""
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
@@ -65,7 +64,7 @@ FORMATS = ("table", "jsonl", "csv", "parquet")
 @click.command(cls=RememberingCommand)
 @click.argument("chain")
 @click.argument("images", nargs=-1, metavar="[IMAGE|DIR|GLOB|MANIFEST|-]...")
-@click.option("-o", "--output", metavar="FILE", help="Write rows to FILE; its ending tells the format.")
+@click.option("-o", "--output", metavar="FILE", help="Write rows to FILE; its ending says the format.")
 @click.option("--format", type=click.Choice(FORMATS), help="Default: by FILE's ending; without FILE, table.")
 @click.option("--resume", is_flag=True, help="Continue FILE where an earlier run of the same chain stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")

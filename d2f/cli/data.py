@@ -1,4 +1,4 @@
-"""`d2f data tile`: large pictures cut into tiles."""
+"""`d2f data`: labelled images fetched, counted, cut, split, audited."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ COMMANDS: Table = {
     "stats": ("d2f.cli.data:stats", "Count images by label, generator, size, format, quality."),
     "tile": ("d2f.cli.data:tile", "Cut large pictures into tiles."),
     "split": ("d2f.cli.data:split", "Assign images to train, validation and test, or to folds."),
-    "audit": ("d2f.cli.data:audit", "Test whether format, size or quality tell the label."),
+    "audit": ("d2f.cli.data:audit", "Test whether format, size or quality give the label away: leakage."),
 }
-"""Every command that is built: its module and object, and its line of help."""
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
 def data() -> None:
-    """Know, cut, split and audit labelled images.
+    """Count, cut, split and audit labelled images.
 
     DATA is a folder (real/**, generated/GENERATOR/**) or a manifest with the columns path and label.
     """
@@ -53,7 +52,7 @@ def fetch(sources: str, folder: str, mirror: str | None, workers: int) -> int:
 
     SOURCES.csv has a row for each image of a public repository: repo, commit, path, sha256, label, and the columns of a
     manifest. Each file is checked by its digest; one that is there is not fetched again, so that the same command
-    goes on after an interruption. What is gone or differs is counted and stands in DIR/gone.csv; then the exit code
+    goes on after an interruption. What is gone or differs is counted and listed in DIR/gone.csv; then the exit code
     is 1.
     """
     from d2f.api.errors import Exit
@@ -67,7 +66,7 @@ def fetch(sources: str, folder: str, mirror: str | None, workers: int) -> int:
         )
     click.echo(f"{folder}: {found.images.describe()}; {found.fresh} fetched now")
     for reason, count in found.reasons.items():
-        click.echo(f"{count} not there: {reason}")
+        click.echo(f"{count} not found: {reason}")
     if found.gone:
         click.echo(f"the list of them: {Path(folder, GONE)}")
     return Exit.SOME_FAILED if found.gone else Exit.OK
@@ -184,13 +183,13 @@ def _review(found: Audit, **options: Any) -> None:
 @click.option(
     "--shares", default="70/15/15", show_default=True, help="Of train/validation/test; two numbers: train/validation."
 )
-@click.option("--folds", type=click.IntRange(2), metavar="K", help="Deal to K folds instead.")
+@click.option("--folds", type=click.IntRange(2), metavar="K", help="Assign to K folds instead.")
 @click.option("--near/--no-near", default=True, help="Keep pictures that look alike together.  [default: near]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the dealing.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the assignment.")
 @click.option("--overwrite", is_flag=True, help="Replace manifests that already exist.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
 def split(data: str, output: str, folds: int | None, shares: str, **options: Any) -> int:
-    """Deal the images of DATA to train, validation and test.
+    """Assign the images of DATA to train, validation and test.
 
     Collections are never cut, nor are groups, files with the same bytes, or pictures that look alike: 64-bit DCT
     hashes that differ in at most 6 bits. Each part has its share of both labels and of every generator, as far as
@@ -220,7 +219,7 @@ def _shares(text: str) -> list[float]:
     except ValueError:
         shares = []
     if len(shares) not in (2, 3) or not all(0 < share < float("inf") for share in shares):
-        raise click.UsageError(f"--shares takes two or three numbers above 0, such as 70/15/15, not '{text}'")
+        raise click.UsageError(f"--shares expects two or three numbers above 0, such as 70/15/15, not '{text}'")
     return shares
 
 

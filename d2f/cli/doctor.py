@@ -11,7 +11,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--speed/--no-speed", "measure", default=True, help="Measure MLX's speed; a second or two.")
 def doctor(as_json: bool, measure: bool) -> int:
-    """Tell what is in force here: device, BLAS, speed, formats, plugins, weights.
+    """Report what is in force here: device, BLAS, speed, formats, plugins, weights.
 
     Exit code 3 where something is broken that a run would meet.
     """

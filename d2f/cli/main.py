@@ -1,4 +1,4 @@
-"""A command that can tell how it was called."""
+"""The command line: lazy groups, printed problems, signals, standard streams, exit codes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ COLOURS = {"error": "red", "warning": "yellow"}
 
 
 def print_problems(problems: Iterable[Problem], stream: TextIO | None = None) -> None:
-    """Print problems and their count, on stderr unless told otherwise; nothing where there are none."""
+    """Print problems and their count, on stderr by default; nothing where there are none."""
     ordered = in_order(tuple(problems))
     if not ordered:
         return
@@ -131,7 +131,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interruption:
     """While it is entered, a first signal raises KeyboardInterrupt, and a second ends the process at once.
 
-    Signals that the process was told to ignore (``nohup``, a shell's background job) stay ignored.
+    Signals that the process was started to ignore (``nohup``, a shell's background job) stay ignored.
     """
 
     def __init__(self) -> None:
@@ -242,19 +242,19 @@ def fit_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def print_notices(told: Collection[Problem] = ()) -> None:
-    """Print one line on stderr for each problem of a plugin that was discovered and is not among `told`."""
+def print_notices(printed: Collection[Problem] = ()) -> None:
+    """Print one line on stderr for each problem of a plugin that was discovered and is not among `printed`."""
     # Where no command has asked for plugins, none is loaded now.
     module = sys.modules.get("d2f.plugins.catalog")
     catalog = module.Catalog.discovered() if module is not None else None
-    places = {problem.place for problem in told if problem.place is not None}
+    places = {problem.place for problem in printed if problem.place is not None}
     for problem in catalog.problems if catalog is not None else ():
         if problem.place is None or problem.place not in places:
             click.echo(one_line(problem), err=True)
 
 
 def one_line(problem: Problem) -> str:
-    """Return a problem in one line: what it is, where, and the command that tells more."""
+    """Return a problem in one line: what it is, where, and the command that says more."""
     where = f"  --> {problem.place.file}" if problem.place is not None else ""
     return f"warning[{problem.code}]: {problem.message}{where}  = see: d2f plugin list"
 
@@ -262,8 +262,8 @@ def one_line(problem: Problem) -> str:
 DEBUG = "D2F_DEBUG"
 """Environment variable: show the traceback of a bug instead of writing it to a file."""
 
-TELLS_ITSELF = ("plugin", "doctor")
-"""Commands that speak of broken plugins at length."""
+DIAGNOSES = ("plugin", "doctor")
+"""Commands that report broken plugins themselves."""
 
 
 def run(group: click.Group, arguments: list[str]) -> int:
@@ -296,13 +296,13 @@ def usage_problem(error: click.ClickException) -> Problem:
     notes = [f"did you mean '{near}'?" for near in (getattr(error, "possibilities", None) or ())[:1]]
     if ctx is not None:
         usage = " ".join(ctx.get_usage().split()).removeprefix("Usage: ")
-        notes += [f"usage: {usage}", f"to see what it takes: {ctx.command_path} --help"]
+        notes += [f"usage: {usage}", f"to see its options: {ctx.command_path} --help"]
     message = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
     return Problem("D2F001", message[:1].lower() + message[1:].removesuffix("."), notes=tuple(notes))
 
 
 def bug_problem(error: Exception) -> Problem:
-    """Return an exception that nobody foresaw as a problem; its traceback is shown or kept in a file."""
+    """Return an exception that nobody foresaw as a problem; its traceback is shown or written to a file."""
     import traceback
 
     text = "".join(traceback.format_exception(error))
@@ -320,7 +320,7 @@ def bug_problem(error: Exception) -> Problem:
 
 
 def _ended(ctx: click.Context | None, problems: tuple[Problem, ...], exit_code: int) -> int:
-    if ctx is not None and ctx.invoked_subcommand not in TELLS_ITSELF:
+    if ctx is not None and ctx.invoked_subcommand not in DIAGNOSES:
         print_notices(problems)
     print_problems(problems)
     return int(exit_code)
@@ -350,9 +350,9 @@ COMMANDS: Table = {
     "bench": ("d2f.cli.bench:bench", "Measure chains on labelled images, with intervals."),
     "attack": ("d2f.cli.attack:attack", "Apply preprocessors to images, such as wiener:window=7."),
     "train": ("d2f.cli.train:train", "Train a learned detector by a recipe."),
-    "data": ("d2f.cli.data:data", "Know, cut, split and audit labelled images."),
+    "data": ("d2f.cli.data:data", "Count, cut, split and audit labelled images."),
     "weights": ("d2f.cli.weights:weights", "See, fetch and convert the weights of stages."),
-    "doctor": ("d2f.cli.doctor:doctor", "Tell what is in force on this machine."),
+    "doctor": ("d2f.cli.doctor:doctor", "Report what is in force on this machine."),
     "plugin": ("d2f.cli.plugin:plugin", "See, diagnose and begin plugins and the stages they offer."),
 }
 """Every command that is built: its module and object, and its line of help."""
@@ -372,7 +372,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 def cli(debug: bool) -> None:
     """Tell AI-generated images from photographs by a chain of detectors."""
     if debug:
-        # In the environment, so that worker processes are told too.
+        # In the environment, so that worker processes have it too.
         os.environ[DEBUG] = "1"
 
 

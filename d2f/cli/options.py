@@ -1,4 +1,4 @@
-"""What commands that fit a chain have in common: images, laundered copies, folds, and where scores are kept."""
+"""Options and steps that several commands share: outputs, quantities, labelled images, fitting."""
 
 from __future__ import annotations
 

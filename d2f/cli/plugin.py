@@ -1,4 +1,4 @@
-"""The checks of d2f.testing on the command line: every stage of a plugin, with ticks and crosses."""
+"""`d2f plugin`: stages listed, plugins diagnosed and checked, a new one written."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def list_text(catalog: Catalog) -> str:
 def _write_stages(formatter: click.HelpFormatter, catalog: Catalog, kind: str) -> None:
     for stage in catalog.stages(kind):
         owner = catalog.owner(kind, stage.name)
-        formatter.write_text(f"{stage.name} ({owner.package if owner else 'by hand'}): {stage.summary}")
+        formatter.write_text(f"{stage.name} ({owner.package if owner else 'in code'}): {stage.summary}")
         options = [(option.name, option.sentence) for option in options_of(stage)]
         if options:
             formatter.indent()
@@ -98,7 +98,7 @@ def _write_stages(formatter: click.HelpFormatter, catalog: Catalog, kind: str) -
 
 def _weights_line(catalog: Catalog, record: Any) -> str:
     owner = catalog.owner(WEIGHTS, record.name)
-    return f"{record.description} {record.licence} ({owner.package if owner else 'by hand'})".strip()
+    return f"{record.description} {record.licence} ({owner.package if owner else 'in code'})".strip()
 
 
 def _from(origin: Origin | None) -> dict[str, str]:
@@ -113,7 +113,7 @@ MEANINGS = {
     "recipe.yaml": "how `d2f train` makes its weights",
     ".github/workflows/test.yml": "the same tests on GitHub",
 }
-"""What the files are for, by path; those with the plugin's name in them are told in `_meaning`."""
+"""What the files are for, by path; those with the plugin's name in them: `_meaning`."""
 
 
 @click.command()
@@ -125,7 +125,7 @@ def new(name: str, kind: str, learned: bool, into: str) -> None:
     """Write a small, complete distribution with a stage called NAME.
 
     It has the stage, its options, a test through d2f.testing, a chain that uses it, and a CI file, and works at once.
-    Nothing that is there is touched.
+    Nothing that exists is changed.
     """
     names = read_name(name, Catalog.discover())
     folder, files = new_plugin(names, kind, learned, Path(into))
@@ -182,7 +182,7 @@ def read_given(stages: Sequence[Stage], texts: Iterable[str]) -> Mapping[str, An
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals):
-            raise D2FError.of("D2F001", f"'{text}' is not KEY=VALUE", "write it like --with window=7")
+            raise D2FError.of("D2F001", f"'{text}' is not KEY=VALUE", "write it as --with window=7")
         try:
             given[key] = read_value(value)
         except ValueError as error:

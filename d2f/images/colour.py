@@ -80,7 +80,7 @@ def to_srgb(image: Image.Image, profile: object) -> Image.Image:
 
     Relative colorimetric intent with black point compensation. A profile that is damaged, made for
     another kind of image, or that moves no colour by more than one level (sRGB itself, in its many
-    spellings) is left aside, so that a sound picture's own numbers are kept bit for bit.
+    spellings) is ignored, so that a sound picture's own numbers stay as they are, bit for bit.
     """
     if isinstance(profile, bytes) and image.mode in _SPACES and len(profile) <= _LARGEST:
         transform = _transform(profile, image.mode)

@@ -181,7 +181,7 @@ def _read_text(path: str) -> Iterator[tuple[int, str]]:
 
 
 STANDARD_INPUT = "-"
-"""Stands for paths on standard input, one a line."""
+"""Named in place of a file: paths on standard input, one a line."""
 
 
 def find_images(paths: Sequence[str], listing: Listing | None = None) -> Iterator[str]:
@@ -190,7 +190,7 @@ def find_images(paths: Sequence[str], listing: Listing | None = None) -> Iterato
     Parameters
     ----------
     paths : sequence of str
-        What a user names; ``-`` stands for paths on standard input.
+        What a user names; ``-``: paths on standard input.
     listing : Listing, optional
         Is filled with what was passed over and repeated, while the images are taken. Calls that share one
         (``shared=True``) never give the same image twice.

@@ -1,4 +1,4 @@
-"""Formats told by a file's first bytes, and the decoder of each."""
+"""Formats recognised by a file's first bytes, and the decoder of each."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ __all__ = ["Bounds", "ImageError", "Unread", "decode", "load_image", "read_image
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What stands in an image's place where a file could not be read.
+    """What is known of a file that could not be read, in the place of an image.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class ImageError(D2FError):
     Parameters
     ----------
     unread : Unread
-        What is known of the file; kept as an attribute.
+        What is known of the file.
     """
 
     def __init__(self, unread: Unread) -> None:
@@ -87,7 +87,7 @@ _MODULES = r"(PIL|pillow_heif)(\.|$)"
 def quiet_pillow() -> Iterator[None]:
     """Ignore warnings raised inside Pillow while any thread is within this context.
 
-    What they say (sizes, damaged metadata) is said again by d2f's own bounds and errors.
+    What they say (sizes, damaged metadata) is reported by d2f's own bounds and errors.
     """
     global _readers
     with _lock:
@@ -182,7 +182,7 @@ def _size(path: str, status: os.stat_result, bounds: Bounds) -> int:
 
 
 def _folder(path: str) -> str:
-    """Return why a folder stands where an image should: mostly, because a search could not list it."""
+    """Return why a folder was given as an image: mostly, because a search could not list it."""
     try:
         os.scandir(path).close()
     except OSError as error:

@@ -118,7 +118,7 @@ def _nclx(data: bytes) -> tuple[int, int] | None:
 
 
 def to_srgb_light(samples: NDArray[Any], encoding: Encoding) -> Pixels:
-    """Return uint8 sRGB of samples (height, width, 3), uint8 or uint16, that stand in another encoding."""
+    """Return uint8 sRGB of samples (height, width, 3), uint8 or uint16, that are in another encoding."""
     depth = int(np.iinfo(samples.dtype).max)
     curve = _linear(np.arange(depth + 1) / depth, encoding).astype(np.float32)
     matrix = None if encoding.primaries is None else _to_bt709(encoding.primaries).astype(np.float32)

@@ -1,4 +1,4 @@
-"""CSV: a header, then one record a row, members laid flat."""
+"""CSV: a header, then one record a row, members flattened."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CsvWriter:
 
 
 def encode(fields: Sequence[Any]) -> bytes:
-    r"""Return one record: UTF-8, ending in a newline; line ends inside a field stand in quotes."""
+    r"""Return one record: UTF-8, ending in a newline; line ends inside a field are in quotes."""
     text = io.StringIO()
     # The csv module quotes a lone \r only where the line end has one.
     csv.writer(text, lineterminator="\r\n").writerow(fields)
@@ -81,7 +81,7 @@ def read(records: Iterator[bytes]) -> Iterator[tuple[Row | None, int]]:
 
 
 def resume(file: AppendFile, head: Head) -> Iterator[Row]:
-    """Yield the rows that stand in a file, then cut off a torn last record."""
+    """Yield the rows that a file holds, then cut off a torn last record."""
     ours = encode(tuple(columns(head.members)))
     end = 0
     try:

@@ -61,7 +61,7 @@ def split(file: BinaryIO) -> Iterator[bytes]:
 
 
 def resume(file: AppendFile) -> Iterator[Row]:
-    """Yield the rows that stand in a file, then cut off a torn last line."""
+    """Yield the rows that a file holds, then cut off a torn last line."""
     end = 0
     for number, line in enumerate(file.records(split), start=1):
         try:

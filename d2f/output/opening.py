@@ -1,4 +1,4 @@
-"""An output opened: new, replaced, or resumed with the rows that stand in it."""
+"""An output opened: new, replaced, or resumed with the rows that it holds."""
 
 from __future__ import annotations
 

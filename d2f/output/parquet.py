@@ -131,7 +131,7 @@ def schema(head: Head) -> pyarrow.Schema:
 
 
 def resume(folder: PartsFolder, head: Head) -> Iterator[Row]:
-    """Yield the rows that stand in the parts."""
+    """Yield the rows that the parts hold."""
     import pyarrow.parquet
 
     for part in folder.parts():

@@ -18,7 +18,7 @@ REST = "other reasons"
 
 @dataclass(slots=True)
 class Reasons:
-    """How often each reason was given, and for which image first; at most `MOST_REASONS` are told apart."""
+    """How often each reason was given, and for which image first; at most `MOST_REASONS` are distinguished."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
@@ -79,14 +79,14 @@ def findings(row: Row) -> list[str]:
 def _strongest(row: Row) -> list[str]:
     """Return the members that moved the verdict most; a + speaks for generated, a - for real."""
     moved = sorted((member for member in row.stages if _strength(member) >= WEAKEST), key=_strength, reverse=True)
-    return [_said(member) for member in moved[:STRONGEST]]
+    return [_in_words(member) for member in moved[:STRONGEST]]
 
 
 def _strength(member: Member) -> float:
     return abs(member.contribution or 0.0)
 
 
-def _said(member: Member) -> str:
+def _in_words(member: Member) -> str:
     return f"{member.contribution:+.1f} {member.name}{_evidence(member)}"
 
 
@@ -213,7 +213,7 @@ class Summary:
         speed = "" if new else "none was left to do" if ended else "none was finished"
         if self._judged:
             speed = f"{new} in {seconds:.1f} s, {new / max(seconds, 1e-9):.1f} a second"
-        earlier = f"{self._earlier} kept from an earlier run" if self._earlier else ""
+        earlier = f"{self._earlier} from an earlier run" if self._earlier else ""
         return "; ".join(part for part in (speed, earlier) if part)
 
 

@@ -218,7 +218,7 @@ class TestImages:
         for file in ("rows.jsonl", "rows.csv", "rows.parquet"):
             assert run("photos", "-o", file)[0] == 0
             assert "5 images: 5 generated" in run("photos", "-o", file, "--resume")[1]
-            assert "none was left to do; 5 kept from an earlier run" in run("photos", "-o", file, "--resume")[1]
+            assert "none was left to do; 5 from an earlier run" in run("photos", "-o", file, "--resume")[1]
         rows = [json.loads(line) for line in Path("rows.jsonl").read_bytes().splitlines()]
         paths = [path_of(row["path"], row["path_bytes"]) for row in rows]
         assert sorted(paths) == sorted(f"photos/{name}" for name in names)

@@ -66,7 +66,7 @@ def test_the_whole_report(distributions: Distributions) -> None:
     before, weights = report.split("\nweights\n")
     assert " ".join(before.split()) == " ".join(REPORT.split())
     assert re.search(r"noise-statistics/default +here, sha256 DIGEST", weights)
-    assert weights.endswith("\nnothing to mend\n")
+    assert weights.endswith("\nno problem found\n")
 
 
 @LINUX

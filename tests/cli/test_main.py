@@ -134,7 +134,7 @@ class TestUsage:
                 error[D2F001]: no such option '--jsn'
                    = did you mean '--json'?
                    = usage: d2f plugin list [OPTIONS]
-                   = to see what it takes: d2f plugin list --help
+                   = to see its options: d2f plugin list --help
 
                 1 error
                 """,
@@ -144,7 +144,7 @@ class TestUsage:
                 """
                 error[D2F001]: got unexpected extra argument (b)
                    = usage: d2f plugin check [OPTIONS] [NAME]
-                   = to see what it takes: d2f plugin check --help
+                   = to see its options: d2f plugin check --help
 
                 1 error
                 """,

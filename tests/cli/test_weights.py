@@ -140,7 +140,7 @@ class TestPull:
             (["https://example.org/a"], "error[D2F001]: a SOURCE goes alone, with --sha256"),
             (
                 ["https://example.org/a", "--sha256", "12"],
-                "error[D2F001]: --sha256 takes 64 hexadecimal digits, not '12'",
+                "error[D2F001]: --sha256 expects 64 hexadecimal digits, not '12'",
             ),
             (["noise-statistic"], "error[D2F501]: unknown weights 'noise-statistic'"),
             (["--all", "noise-statistics", "-o"], "error[D2F001]: option '-o' requires an argument"),

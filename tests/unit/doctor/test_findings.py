@@ -98,4 +98,4 @@ def test_the_report_marks_and_counts() -> None:
         "",
         "1 error, 1 warning",
     ]
-    assert report_lines(findings[:1])[-1] == "nothing to mend"
+    assert report_lines(findings[:1])[-1] == "no problem found"

@@ -27,7 +27,7 @@ def test_word_for_word() -> None:
         "       1  too-few-scores; first: half.jpg: 1 of the 2 scores; needed: 2",
         "       1  colour; first: half.jpg: grey",
         "2 images with a detector whose views disagree",
-        "5 in 2.0 s, 2.5 a second; 1 kept from an earlier run",
+        "5 in 2.0 s, 2.5 a second; 1 from an earlier run",
         "chain robust, digest 3f9a12c03f9a; rows written to rows.jsonl",
         "A probability holds for images like those that the chain was fitted on.",
     ]
