@@ -215,4 +215,8 @@ def _fitted(chain: Chain) -> Iterator[Line]:
     yield line(f"  {fitted.date} with d2f {fitted.d2f}, protocol {fitted.protocol}, data {fitted.data}")
     if fitted.attacks:
         yield line(f"  with copies under {', '.join(fitted.attacks)}")
+    if fitted.thresholds is not None:
+        again = fitted.thresholds
+        yield line(Ink("Thresholds", "bold"), f" re-fitted on {again.images} other images")
+        yield line(f"  {again.date}, protocol {again.protocol}, data {again.data}")
     yield ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from d2f.cli.main import (
     rows_only,
 )
 from d2f.cli.options import ALLOW_MISSING, Destination, Quantity
-from d2f.files import require_new_file, write_whole
+from d2f.files import file_sha256, require_new_file, write_whole
 from d2f.images.files import STANDARD_INPUT, find_images
 from d2f.images.walk import Listing, location
 from d2f.output import Done, Format, Head, Summary, Writer
@@ -165,6 +166,7 @@ class RunRows:
         self._chain, self._request, self._destination = chain, request, destination
         self._head = Head.of(chain.name, chain.digest, chain.plan.members)
         self._done, self._summary, self._listing = Done(), Summary(self._head), Listing(request.all_files)
+        self._digests, self._changed, self._written_at = Done(), 0, destination.modified
         self._console = destination.console()
         self._begun = time.monotonic()
 
@@ -214,10 +216,24 @@ class RunRows:
         )
 
     def _is_due(self, path: str) -> bool:
-        return not self._done or location(path) not in self._done
+        place = location(path) if self._done else ""
+        if not self._done or place not in self._done:
+            return True
+        self._changed += self._has_changed(path, place)
+        return False
+
+    def _has_changed(self, path: str, place: str) -> bool:
+        """Whether a file was replaced after its row: touched since the output was written, and of another digest."""
+        try:
+            touched = max(os.stat(path).st_mtime, os.stat(path).st_ctime)
+            return touched > self._written_at and _row_identity(place, file_sha256(path)) not in self._digests
+        except OSError:
+            return True
 
     def _seen(self, row: Row) -> None:
-        self._done.add(location(row.path))
+        place = location(row.path)
+        self._done.add(place)
+        self._digests.add(_row_identity(place, row.sha256))
         self._summary.add(row, earlier=True)
 
     def _progress(self) -> Progress:
@@ -234,9 +250,12 @@ class RunRows:
         seconds = time.monotonic() - self._begun
         if self._request.summary is not None:
             counts = {**self._summary.counts(seconds, ended), "passed_over": dict(self._listing.passed_over)}
-            counts["repeated"] = self._listing.repeated
+            counts |= {"repeated": self._listing.repeated, "changed": self._changed}
             write_whole(self._request.summary, json.dumps(counts, indent=1, ensure_ascii=False) + "\n")
         search = self._listing.lines()
+        if self._changed:
+            what = f"{self._changed} files have changed since their rows were written, which hold the old verdict"
+            search = [*search, f"{what}; to judge everything anew: --overwrite"]
         if self._request.quiet:
             lines = [*search, *self._summary.caveats()]
         else:
@@ -252,6 +271,10 @@ class RunRows:
         if not self._destination.resumable:
             return "interrupted; a run with -o FILE can be continued later, with --resume"
         return f"interrupted; to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
+
+
+def _row_identity(place: str, sha256: str | None) -> str:
+    return f"{place} {sha256}"
 
 
 @click.command("list")

@@ -55,6 +55,14 @@ class Destination:
         return NAME if self.path is None else self.path
 
     @property
+    def modified(self) -> float:
+        """When it was last written to, in seconds since the epoch; 0 where it is new or no file."""
+        try:
+            return 0.0 if self.path is None or self.mode != "resume" else os.stat(self.path).st_mtime
+        except OSError:
+            return 0.0
+
+    @property
     def resumable(self) -> bool:
         """Whether a run that stopped can be continued here."""
         if self.path is None or self.format not in RESUMABLE:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from d2f.api.errors import D2FError
 from d2f.data.dataset import Dataset, Labelled
 from d2f.data.facts import Inspection
+from d2f.files import file_sha256
 
 
 def components(images: Iterable[Labelled], sha256: Sequence[str] = ()) -> NDArray[np.int64]:
@@ -218,9 +219,3 @@ def digest_of(pairs: Iterable[tuple[str, int]]) -> str:
 def digest(dataset: Dataset) -> str:
     """Return `digest_of` a set's files, each read once."""
     return digest_of((file_sha256(image.path), image.label) for image in dataset)
-
-
-def file_sha256(path: str) -> str:
-    """Return the sha256 of a file, 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,7 +26,8 @@ from d2f.data.split import folds
 from d2f.data.weights import label_weights
 from d2f.files import explained, write_whole
 from d2f.images.read import ImageError, read_image
-from d2f.metrics.logistic import fit_logistic, sigmoid
+from d2f.metrics.calibration import sigmoid
+from d2f.metrics.logistic import fit_logistic
 from d2f.report.page import figure, gallery
 from d2f.report.thumbnails import thumbnail
 

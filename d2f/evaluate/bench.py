@@ -40,13 +40,13 @@ from d2f.evaluate.measured import (
     groups,
     measure,
 )
+from d2f.evaluate.out_of_fold import seen_notes
 from d2f.evaluate.score import ScoreTable, Tick, score_table, without_checks
-from d2f.evaluate.seen import seen_notes
 from d2f.evaluate.systems import ATTACKED, Attacked, System, chain_systems, join, system_names
 from d2f.files import cannot_write, file_lock, write_whole
+from d2f.metrics.calibration import sigmoid
 from d2f.metrics.figures import FIGURES, WORDS, too_few
 from d2f.metrics.intervals import DRAWS, LEVEL, Draws
-from d2f.metrics.logistic import sigmoid
 from d2f.report.tables import plain
 from d2f.version import __version__
 

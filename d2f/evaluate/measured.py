@@ -15,10 +15,9 @@ from d2f.data.dataset import Dataset, Labelled
 from d2f.data.groups import components
 from d2f.evaluate.systems import Attacked, System
 from d2f.metrics import Draws, Interval, Ranked
-from d2f.metrics.calibration import even
+from d2f.metrics.calibration import even, sigmoid
 from d2f.metrics.figures import FIGURES, INCONCLUSIVE, WORDS, figures, verdict_figures
 from d2f.metrics.intervals import holm, p_value
-from d2f.metrics.logistic import sigmoid
 
 WORST = ("auc", "evasion", "new_false_alarms")
 """Figures for which the worst attack is named."""

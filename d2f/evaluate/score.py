@@ -19,7 +19,7 @@ from d2f.api.outcomes import Abstention
 from d2f.api.rows import Failure
 from d2f.cache import Cache, key_of, pipeline_code
 from d2f.data.dataset import Dataset
-from d2f.data.groups import components, file_sha256
+from d2f.data.groups import components
 from d2f.data.protocol import Standardise
 from d2f.engine.findings import Observe, Watch
 from d2f.engine.loading import load_once, load_stages
@@ -28,6 +28,7 @@ from d2f.engine.plan import PLAIN, BoundDetector, Plan, Scored, Step
 from d2f.engine.prefetch import prefetch
 from d2f.engine.views import view_tree
 from d2f.evaluate.attacks import CLEAN, Attack, attacked
+from d2f.files import file_sha256
 from d2f.images.read import Unread
 
 Tick: TypeAlias = Callable[[], None] | None

@@ -119,6 +119,12 @@ def log_likelihood_ratio_cost(labels: ArrayLike, llrs: ArrayLike, weights: Array
     return given.of(even(given.generated, given.weights) @ bits)
 
 
+def sigmoid(log_odds: Floats) -> Floats:
+    """Return probabilities of log-odds, finite for any finite value."""
+    shares: Floats = 0.5 * (1.0 + np.tanh(0.5 * log_odds))
+    return shares
+
+
 def even(labels: ArrayLike, weights: Floats) -> Floats:
     """Return weights, shape (rows, n), scaled to half on each label; NaN on rows where a label has none."""
     generated = np.asarray(labels) == 1

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.inputs import Floats, Labels
-from d2f.metrics.calibration import brier, even, expected_calibration_error, log_likelihood_ratio_cost
-from d2f.metrics.logistic import sigmoid
+from d2f.metrics.calibration import brier, even, expected_calibration_error, log_likelihood_ratio_cost, sigmoid
 from d2f.metrics.ranking import Ranked, balanced_accuracy, divided, like_roc_auc, share
 
 Verdicts = NDArray[np.int8]

@@ -1,16 +1,11 @@
-"""A logistic regression with a ridge, and its curve: one fit for whoever asks how well columns tell the label."""
+"""A logistic regression with a ridge: one fit for whoever asks how well columns tell the label."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from d2f.api.inputs import Floats, Labels
-
-
-def sigmoid(log_odds: Floats) -> Floats:
-    """Return probabilities of log-odds, finite for any finite value."""
-    shares: Floats = 0.5 * (1.0 + np.tanh(0.5 * log_odds))
-    return shares
+from d2f.metrics.calibration import sigmoid
 
 
 def fit_logistic(rows: Floats, labels: Labels, ridge: float = 1.0) -> Floats:

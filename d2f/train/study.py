@@ -18,8 +18,9 @@ import numpy as np
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.cache import key_of
 from d2f.data.dataset import Dataset
-from d2f.data.groups import digest_of, file_sha256
+from d2f.data.groups import digest_of
 from d2f.engine.spec import parse_spec, parts, read_value, write_value
+from d2f.files import file_sha256
 from d2f.plugins.build import Finding, build, findings, read_options, spelled
 from d2f.plugins.catalog import Catalog
 from d2f.report.tables import markdown_table, plain

@@ -19,10 +19,11 @@ from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, ImageFile, Pixels
 from d2f.cache import Cache, caching, key_of, pipeline_code
 from d2f.data.dataset import Dataset
-from d2f.data.groups import digest_of, file_sha256
+from d2f.data.groups import digest_of
 from d2f.data.protocol import drawn_copies, for_judging
 from d2f.engine.plan import Step
 from d2f.engine.views import apply_steps
+from d2f.files import file_sha256
 from d2f.images.read import read_image
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog

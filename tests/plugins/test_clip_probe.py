@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from d2f import D2FError, Needs, WeightsMissing
 from d2f.cache import caching
 from d2f.data.dataset import load_dataset
-from d2f.data.groups import file_sha256
+from d2f.files import file_sha256
 from d2f.plugins.catalog import Catalog
 from d2f.train.read import read_recipe
 from d2f.train.recipe import recipe_digest

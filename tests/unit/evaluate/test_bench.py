@@ -9,10 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 from d2f import Abstention, D2FError
 from d2f.data.dataset import limited, load_dataset
-from d2f.data.groups import digest, file_sha256
+from d2f.data.groups import digest
 from d2f.engine.plan import FileCheck
 from d2f.evaluate.bench_report import markdown, terminal_lines
 from d2f.evaluate.systems import chain_systems
+from d2f.files import file_sha256
 from tests.unit.evaluate.bench_toys import CHAIN, FORMAT_CHAIN, FileFormat, NoOptions, bench, chain
 from tests.unit.evaluate.toys import NoiseLevel, write_set
 

@@ -9,11 +9,12 @@ from ruamel.yaml import YAML
 from d2f import D2FError, Weights
 from d2f.chain.chain import load_chain
 from d2f.data.dataset import load_dataset
-from d2f.data.groups import digest, file_sha256
+from d2f.data.groups import digest
 from d2f.engine.local import score_images
 from d2f.engine.prefetch import prefetch
 from d2f.evaluate.fit import FitRequest, fit_chain, fit_table, fit_thresholds_only
 from d2f.evaluate.fit_report import fit_lines, judgement_lines, threshold_fit_lines
+from d2f.files import file_sha256
 from tests.unit.evaluate.toys import CHAIN, GaussianBlur, NoiseLevel, catalog, simulated, toy_chain, write_set
 
 QUICK = FitRequest(attacks=("jpeg:quality=60", "noise:sigma=2"), folds=3, today=date(2026, 11, 21), workers=1)

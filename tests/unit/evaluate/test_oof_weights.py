@@ -15,8 +15,8 @@ from d2f import D2FError, Weights, WholeImage
 from d2f.api.errors import WeightsMissing
 from d2f.cache import caching
 from d2f.data.dataset import load_dataset
-from d2f.data.groups import file_sha256
 from d2f.evaluate.fit import FitRequest, fit_chain, fit_thresholds_only, scored_unseen
+from d2f.files import file_sha256
 from d2f.weights import as_record, read_weights, resolve, short_digests, write_weights
 from tests.unit.evaluate.toys import toy_chain, write_set
 
