@@ -13,8 +13,9 @@ import pytest
 from d2f import D2FError
 from d2f.cache import features
 from d2f.data.dataset import Dataset, Labelled, load_dataset
-from d2f.data.groups import components, digest, digest_of, file_sha256
+from d2f.data.groups import components, digest, digest_of
 from d2f.data.split import folds, shipped_split
+from d2f.files import file_sha256
 from d2f.images.read import read_image
 from d2f.plugins.catalog import Catalog
 from d2f.train.estimator import FOLDS, fit_rows, out_of_fold, predict

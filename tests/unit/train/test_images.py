@@ -69,7 +69,7 @@ def test_an_estimator_has_not_seen_them(tmp_path, images):
     trained = fitted(recipe, tmp_path / "toy.safetensors", images)
     held, used = read_weights(trained.weights), [one for one in load_dataset(images) if one.more["form"] == "whole"]
     assert held.metadata["images"] == "16"
-    from d2f.data.groups import file_sha256
+    from d2f.files import file_sha256
 
     assert held.trained_on.tolist() == short_digests(file_sha256(one.path) for one in used).tolist()
 

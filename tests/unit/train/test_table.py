@@ -12,9 +12,9 @@ import pytest
 from d2f import D2FError
 from d2f.cache import caching
 from d2f.data.dataset import Dataset, load_dataset
-from d2f.data.groups import file_sha256
 from d2f.data.protocol import fitting, judging
 from d2f.engine.views import apply_steps
+from d2f.files import file_sha256
 from d2f.images.read import read_image
 from d2f.plugins.catalog import Catalog, _digest
 from d2f.train.augment import loaded_steps
