@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from d2f_resnet.stage import DetectorOptions, ResNetDetector
 from d2f_resnet.trainable import ResNetTrainable
+from pydantic import BaseModel, ConfigDict
 
-from d2f.api.errors import D2FError
+from d2f.api.errors import D2FError, Problem, WeightsMissing
 from d2f.models import ResNet, from_published, load_arrays, resnet_shape
 from d2f.plugins.catalog import Catalog
 from d2f.train.folder import BEST, RUN, read_log
@@ -433,3 +434,47 @@ def test_a_network_that_is_not_the_one_of_its_weights_is_said(starting_folder: P
     said.clear()
     train(starting_folder, "next", Said(said), start={"weights": str(made.weights), "freeze": "head"}, epochs=1)
     assert f"'{made.weights}' was made with other options: normalise: null" in said
+
+
+class Loading:
+    """A preprocessor that works after `load` only, as one with weights does."""
+
+    name = "loading"
+    summary = "Needs its weights."
+    broken = False
+
+    class Options(BaseModel):
+        """Nothing."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __init__(self, options: Any) -> None:
+        self.level: int | None = None
+
+    def load(self) -> None:
+        if Loading.broken:
+            raise WeightsMissing(Problem("D2F502", "the weights of 'loading' are not here"))
+        self.level = 3
+
+    def apply(self, pixels: Any, seed: int) -> Any:
+        assert self.level is not None, "applied before it was loaded"
+        return pixels
+
+
+def test_a_measured_stage_is_loaded_and_what_it_lacks_is_known_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "set", 8)
+    stages = Catalog.of(ToyTrainable, Loading)
+
+    def run(name: str, said: list[str]) -> TrainedModel:
+        request = TrainRequest(tmp_path / f"{name}.safetensors", str(tmp_path / "set"))
+        return train_model(recipe(epochs=1, measure=["loading"]), stages, request, Said(said))
+
+    monkeypatch.setattr(Loading, "broken", True)
+    said: list[str] = []
+    with pytest.raises(WeightsMissing, match="the weights of 'loading' are not here"):
+        run("missing", said)
+    assert not [line for line in said if line.startswith("training")]
+    monkeypatch.setattr(Loading, "broken", False)
+    assert list(run("there", []).figures) == ["clean", "loading"]
