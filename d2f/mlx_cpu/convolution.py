@@ -16,16 +16,16 @@ from d2f.mlx_cpu.forms import (
     PATCHES,
     UNFOLDED,
     Form,
-    Rows,
+    RowFilter,
     Shifted,
-    Tiles,
+    TileFilter,
     Window,
     patches_input_gradient,
     strided_input_gradient,
     sum_of_channels,
 )
 
-SHIFTED, ROWS, TILES = Shifted(), Rows(), Tiles()
+SHIFTED, ROWS, TILES = Shifted(), RowFilter(), TileFilter()
 
 CHANNELS_TO_MULTIPLY = 16
 """From here on, the channels alone are wide enough for products; below, windows are unfolded."""
@@ -44,7 +44,7 @@ class Prepared(NamedTuple):
     weights: Sequence[mx.array]
 
 
-def covered(x: mx.array, weight: mx.array, window: Window) -> bool:
+def is_covered(x: mx.array, weight: mx.array, window: Window) -> bool:
     """Say whether a form here computes this convolution; if not, MLX's own is to be used."""
     plain = x.ndim == weight.ndim == 4 and x.dtype == weight.dtype == mx.float32 and x.shape[-1] == weight.shape[-1]
     fits = all(margin < kernel for margin, kernel in zip(window.padding, window.kernel, strict=True))

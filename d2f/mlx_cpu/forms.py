@@ -288,7 +288,7 @@ def _array(matrix: np.ndarray) -> mx.array:
     return mx.array(np.ascontiguousarray(matrix, np.float32))
 
 
-class Rows:
+class RowFilter:
     """3x3 convolutions of stride 1 by minimal filtering down the columns, without a copy of the map.
 
     Six neighbouring rows of the padded map lie in one piece in memory, so that the transform of each strip of four
@@ -351,7 +351,7 @@ def _met_by(tap: int, inputs: mx.array, width: int) -> mx.array:
     return inputs[:, :, :, tap : tap + width]
 
 
-class Tiles:
+class TileFilter:
     """3x3 convolutions of stride 1 by minimal filtering in both directions: tiles of 4x4 outputs.
 
     36 products for sixteen outputs instead of 144, each product one of matrices (tiles x in) and (in x out). The

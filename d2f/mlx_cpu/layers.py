@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from d2f.mlx_cpu.convolution import Prepared, choose, convolve, covered
+from d2f.mlx_cpu.convolution import Prepared, choose, convolve, is_covered
 from d2f.mlx_cpu.forms import Form, Window, spread, sum_of_channels
 from d2f.mlx_cpu.parallel import Pieces, on_this_cpu, piecewise
 from d2f.mlx_cpu.pooling import average_pool, max_pool
@@ -81,7 +81,7 @@ class Conv2d(nn.Conv2d):
         weight = self["weight"]
         window = Window(weight.shape[1:3], self.stride, self.padding)
         plain = self.groups == 1 and self.dilation in (1, (1, 1))
-        if not (plain and on_this_cpu() and covered(x, weight, window)):
+        if not (plain and on_this_cpu() and is_covered(x, weight, window)):
             return super().__call__(x)
         prepared = None if self.training else self._kept_for(weight).prepared_for(x, window)
         return convolve(x, weight, window, self.get("bias"), prepared)

@@ -14,7 +14,7 @@ from d2f.data.groups import components
 from d2f.data.split import folds
 from d2f.train.figures import ValidationFigures, validation_figures
 from d2f.train.folder import LOG, Log, make_folder, run_facts
-from d2f.train.images import having_any, image_weights, training_data
+from d2f.train.images import having_any, training_data, training_weights
 from d2f.train.run import FittedModel, Run
 from d2f.train.table import FeatureTable, feature_table
 from d2f.weights import short_digests, write_weights
@@ -41,7 +41,7 @@ class EstimatorFitter:
         run.folder.describe(recipe, facts, resume=False)
         log = Log(run.folder.path / LOG)
         log.write("start", **facts)
-        weights = image_weights(dataset, recipe.balance, recipe.emphasis)
+        weights = training_weights(dataset, recipe.balance, recipe.emphasis)
         figures = _cross_validated(run, dataset, table, weights)
         for name, one in figures.items():
             log.write("cross-validation", under=name, **one.row())
@@ -65,11 +65,11 @@ def _cross_validated(run: Run, dataset: Dataset, table: FeatureTable, weights: F
         write_weights(folder / f"fold-{number + 1}.safetensors", arrays, facts, short_digests(digests))
         run.watcher.say(f"cross-validation: fold {number + 1} of {total}")
 
-    scores = out_of_fold(run.trainable, table, dataset.labels, weights, fold, recipe.seed, fitted)
+    scores = out_of_fold_scores(run.trainable, table, dataset.labels, weights, fold, recipe.seed, fitted)
     return {name: validation_figures(dataset, scores[:, i]) for i, name in enumerate(("clean", *recipe.measure))}
 
 
-def out_of_fold(
+def out_of_fold_scores(
     trainable: Any,
     table: FeatureTable,
     labels: Labels,

@@ -134,7 +134,7 @@ class RunFolder:
                 raise D2FError.of("D2F623", f"the run in '{self.path}' {what}", "start it anew with another -o")
         if held is None:
             self._write(RECIPE, recipe.plain())
-            self._write("environment.json", environment())
+            self._write("environment.json", run_environment())
             fitter = "estimator" if isinstance(recipe, EstimatorRecipe) else "network"
             # Last: a folder without it holds no run.
             self._write(RUN, {**facts, "fitter": fitter})
@@ -172,7 +172,7 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
     write_output(path, buffer.getvalue())
 
 
-def environment() -> dict[str, str]:
+def run_environment() -> dict[str, str]:
     """Return the versions and the machine that a run depends on."""
     found = {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
     for name in PACKAGES:

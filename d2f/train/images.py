@@ -81,7 +81,7 @@ def _has(image: Labelled, having: Having) -> bool:
     return column_value(image, having.column) == having.equals
 
 
-def image_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis] = ()) -> Floats:
+def training_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis] = ()) -> Floats:
     """Return the weight of each image, shape (n,), mean 1, both labels of one sum."""
     keys = [(image.collection, image.generator, image.label) for image in dataset]
     counts = Counter(keys)
@@ -128,15 +128,15 @@ def divide(
         training, validation = _split_off(dataset, recipe, fold)
     if settings.limit is not None:
         training = limited(training, settings.limit, recipe.seed)
-    require_both(training.labels, "images that train")
-    require_both(validation.labels, "images that validate")
+    require_labels(training.labels, "images that train")
+    require_labels(validation.labels, "images that validate")
     if test is not None:
-        require_both(test.labels, "images of data.test")
+        require_labels(test.labels, "images of data.test")
     require_separate_groups(training, validation, test)
     return DividedSet(training, validation, test)
 
 
-def require_both(labels: Labels, what: str, *notes: str) -> None:
+def require_labels(labels: Labels, what: str, *notes: str) -> None:
     """Refuse a part without one of the labels."""
     counts = np.bincount(labels, minlength=2)
     for label, name in enumerate(LABEL_NAMES):

@@ -24,8 +24,8 @@ from d2f.train.folder import BEST, LAST, LOG, Log, Position, restore, save
 from d2f.train.report import write_scalars
 from d2f.train.run import Run
 from d2f.train.stepping import (
+    LearningRates,
     Processes,
-    Rates,
     Stepper,
     UpdateSize,
     add_in_parts,
@@ -34,7 +34,7 @@ from d2f.train.stepping import (
     tile_losses,
     wants_compiling,
 )
-from d2f.train.tiles import Batch, Feeder, TileSet, epoch_order, in_order, label_counts, tile_weights
+from d2f.train.tiles import Feeder, TileBatch, TileSet, epoch_order, label_counts, tile_weights, tiles_in_order
 from d2f.weights import read_weights, write_weights
 
 MEASURED_AT_ONCE = 16
@@ -67,7 +67,7 @@ class Trainer:
         self.drawn = label_counts(self.labels, recipe.balance)
         self.size = UpdateSize.of(sum(self.drawn), recipe.batch, recipe.accumulate, at_once, processes.count)
         updates = max(1, self.size.updates(sum(self.drawn)))
-        self.rates = Rates(recipe.schedule, recipe.optimiser.rate, updates, recipe.epochs)
+        self.rates = LearningRates(recipe.schedule, recipe.optimiser.rate, updates, recipe.epochs)
         if self.position.rates:
             self.rates.state = self.position.rates
         reduce = processes.sum_tree if processes.count > 1 else None
@@ -121,7 +121,7 @@ class Trainer:
     def _tile(self, epoch: int, number: int, place: int) -> Pixels:
         return self.augmenter(self.training.tile(number), number, epoch, place)
 
-    def _add(self, batch: Batch) -> float:
+    def _add(self, batch: TileBatch) -> float:
         weights = self.loss_weights[batch.numbers] / self.size.tiles
         return add_in_parts(self.stepper, batch.pixels, self.labels[batch.numbers], weights, self.run.watcher.say)
 
@@ -173,7 +173,7 @@ class Trainer:
         # A feeder of its own: what validation waits for is not what the device waits for in training.
         feeder = Feeder(self.feeder.workers, self.feeder.native)
         found = np.zeros((len(tiles), 2))
-        mine = in_order(len(tiles))[self.processes.rank :: self.processes.count]
+        mine = tiles_in_order(len(tiles))[self.processes.rank :: self.processes.count]
         for batch in feeder.batches(mine, MEASURED_AT_ONCE, lambda number, _: tiles.tile(number)):
             logits = parallel(self.network, mx.array(batch.pixels).astype(mx.float32) / 255.0)
             labels = mx.array(tiles.labels[batch.numbers].astype(np.float32))

@@ -25,13 +25,13 @@ from d2f.train.images import (
     DividedSet,
     divide,
     look_alike,
-    require_both,
+    require_labels,
     require_separate_files,
     shared_names,
 )
 from d2f.train.loop import Trainer
 from d2f.train.recipe import StartSettings
-from d2f.train.run import FittedModel, Run, Watcher
+from d2f.train.run import FittedModel, Run, TrainWatcher
 from d2f.train.stepping import Processes, check_head, fitting_batch
 from d2f.train.tiles import TileCutter, TileSet, label_counts, make_tiles
 from d2f.weights import WeightsFile, read_weights, resolve, short_digests
@@ -52,7 +52,7 @@ class NetworkFitter:
         self.processes, self.rank = processes, processes.rank
 
     @classmethod
-    def joined(cls, watcher: Watcher) -> NetworkFitter:
+    def joined(cls, watcher: TrainWatcher) -> NetworkFitter:
         """Join the other processes, if there are any."""
         processes = Processes.found()
         if processes.count > 1 and processes.rank == 0:
@@ -174,7 +174,7 @@ def _cut(run: Run, dataset: Dataset, name: str, held: ExitStack) -> TileSet:
     without = f"; {tiles.without} images have none: smaller than {cutter.side} pixels, or flat" if tiles.without else ""
     counts = np.bincount(tiles.labels, minlength=2)
     say(f"{name} tiles: {counts[0]} real, {counts[1]} generated{without}")
-    require_both(tiles.labels, f"{name} tiles", f"tiles are of {cutter.side} pixels: see `tiles` in the recipe")
+    require_labels(tiles.labels, f"{name} tiles", f"tiles are of {cutter.side} pixels: see `tiles` in the recipe")
     return tiles
 
 

@@ -55,7 +55,7 @@ def write_report(
         yield NO_PLOTS
     else:
         if epochs:
-            write_output(folder / "curves.png", png(curves(epochs)))
+            write_output(folder / "curves.png", png(learning_curves(epochs)))
         write_output(folder / "confusion.png", png(_confusion(clean)))
     yield f"{len(worst)} mistakes are shown in {folder / 'mistakes.html'}"
 
@@ -156,7 +156,7 @@ def png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def curves(epochs: list[dict[str, Any]]) -> Any:
+def learning_curves(epochs: list[dict[str, Any]]) -> Any:
     """Return a figure of loss and of accuracy and AUC by epoch, the best epoch marked."""
     # A figure of its own, never pyplot's: no window, no state that others share.
     from matplotlib.figure import Figure

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from d2f.train.figures import ValidationFigures
 
 
-class Watcher(Protocol):
+class TrainWatcher(Protocol):
     """Is called as a run goes on."""
 
     def say(self, line: str) -> None:
@@ -81,7 +81,7 @@ class Run:
     trainable: Any
     request: TrainRequest
     folder: RunFolder
-    watcher: Watcher
+    watcher: TrainWatcher
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class TrainedModel:
 
 
 def train(
-    recipe: EstimatorRecipe | NetworkRecipe, catalog: Catalog, request: TrainRequest, watcher: Watcher
+    recipe: EstimatorRecipe | NetworkRecipe, catalog: Catalog, request: TrainRequest, watcher: TrainWatcher
 ) -> TrainedModel:
     """Fit the model that a recipe describes, measure it, and leave its weights and a run folder.
 
@@ -145,7 +145,7 @@ def train(
     return TrainedModel(output, sha256, fitted.figures, run.folder.path)
 
 
-def _fitter(recipe: EstimatorRecipe | NetworkRecipe, watcher: Watcher) -> Fitter:
+def _fitter(recipe: EstimatorRecipe | NetworkRecipe, watcher: TrainWatcher) -> Fitter:
     if isinstance(recipe, NetworkRecipe):
         from d2f.train.network import NetworkFitter
 

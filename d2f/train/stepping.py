@@ -123,7 +123,7 @@ def _weighted_loss(network: nn.Module, smoothing: float) -> Callable[[mx.array, 
 
 
 @dataclass
-class Rates:
+class LearningRates:
     """A schedule over a run."""
 
     schedule: ScheduleSettings

@@ -29,7 +29,7 @@ from d2f.train.folder import RUN, make_folder, require_place, write_output
 from d2f.train.images import divide
 from d2f.train.recipe import NetworkRecipe, recipe_digest, with_values
 from d2f.train.report import png
-from d2f.train.run import TrainRequest, Watcher, train
+from d2f.train.run import TrainRequest, TrainWatcher, train
 from d2f.weights import read_weights, resolve
 
 FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
@@ -61,7 +61,7 @@ def fold_trials(recipe: NetworkRecipe, folds: int) -> list[Trial]:
 
 def grid_trials(recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str]) -> list[Trial]:
     """Return a trial for each combination of the values that ``KEY=V1,V2`` list."""
-    keys = dict(read_set(text) for text in sets)
+    keys = dict(read_values(text) for text in sets)
     for key, values in keys.items():
         if any(isinstance(value, ValueRange) for value in values):
             raise D2FError.of("D2F001", f"'{key}' has a range, from which only a random search draws", "add --random N")
@@ -73,7 +73,7 @@ def random_trials(
     recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str], count: int, seed: int = 0
 ) -> list[Trial]:
     """Return `count` trials from lists (``KEY=V1,V2``) and ranges (``KEY=LOW..HIGH``), each seeded by its number."""
-    keys = dict(read_set(text) for text in sets)
+    keys = dict(read_values(text) for text in sets)
     trials: dict[str, Trial] = {}
     for number in range(count):
         random = np.random.default_rng((seed, number))
@@ -134,14 +134,14 @@ class ValueRange:
         return float(f"{random.uniform(low, high):.4g}")
 
 
-def read_set(text: str) -> tuple[str, list[Any]]:
+def read_values(text: str) -> tuple[str, list[Any]]:
     """Return the key and its values, a `ValueRange` for each ``LOW..HIGH``; commas in brackets part nothing.
 
     Examples
     --------
-    >>> read_set("copies.qualities=[70,98],[80,90]")
+    >>> read_values("copies.qualities=[70,98],[80,90]")
     ('copies.qualities', [[70, 98], [80, 90]])
-    >>> read_set("optimiser.rate=0.1,1e-4..1e-2")
+    >>> read_values("optimiser.rate=0.1,1e-4..1e-2")
     ('optimiser.rate', [0.1, ValueRange(low=0.0001, high=0.01)])
     """
     key, equals, values = text.partition("=")
@@ -268,7 +268,7 @@ class Study:
     folder: Path
     data: str | None
     workers: int
-    watcher: Watcher
+    watcher: TrainWatcher
 
     def run(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
         """Return a row for each trial; those that an earlier call finished are not run again.

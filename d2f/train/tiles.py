@@ -27,7 +27,7 @@ from d2f.engine.tiles import Corner, corners, cut
 from d2f.engine.views import apply_steps
 from d2f.files import cannot_write
 from d2f.images.read import Unread, load_image, read_image
-from d2f.train.images import image_weights, with_even_labels
+from d2f.train.images import training_weights, with_even_labels
 from d2f.train.recipe import BalanceSettings, NetworkRecipe
 
 
@@ -259,7 +259,7 @@ def tile_weights(tiles: TileSet, sources: float) -> Floats:
     counts = np.bincount(tiles.image, minlength=len(tiles.dataset))
     weights = np.ones(len(tiles))
     if sources < 1:
-        weights = (image_weights(tiles.dataset, sources) / np.maximum(counts, 1))[tiles.image]
+        weights = (training_weights(tiles.dataset, sources) / np.maximum(counts, 1))[tiles.image]
     return with_even_labels(weights, tiles.labels)
 
 
@@ -309,7 +309,7 @@ AHEAD = 3
 """Batches that are made ahead."""
 
 
-class Batch(NamedTuple):
+class TileBatch(NamedTuple):
     """Tiles and which they are."""
 
     pixels: Pixels
@@ -336,7 +336,7 @@ class Feeder:
         """What feeds."""
         return "mlx-data" if self.native else "threads"
 
-    def batches(self, wanted: Indices, size: int, make: Make) -> Iterator[Batch]:
+    def batches(self, wanted: Indices, size: int, make: Make) -> Iterator[TileBatch]:
         """Yield the tiles that are wanted, in order, `size` at a time; the last batch may be smaller."""
         if self.native:
             import mlx.data  # noqa: F401  Its import is no waiting.
@@ -350,12 +350,12 @@ class Feeder:
             yield batch
 
 
-def in_order(count: int) -> Indices:
+def tiles_in_order(count: int) -> Indices:
     """Return tiles 0 to count - 1, each at its own place."""
     return np.stack([np.arange(count)] * 2, axis=1)
 
 
-def _by_mlx_data(wanted: Indices, size: int, make: Make, workers: int) -> Iterator[Batch]:
+def _by_mlx_data(wanted: Indices, size: int, make: Make, workers: int) -> Iterator[TileBatch]:
     import mlx.data as dx
 
     # A sample is a tile's name; its pixels are loaded when a thread comes to it.
@@ -367,14 +367,14 @@ def _by_mlx_data(wanted: Indices, size: int, make: Make, workers: int) -> Iterat
     # `prefetch` of a stream does not keep the order, on which equal runs depend; that of a buffer does.
     buffer = dx.buffer_from_vector(names).key_transform("tile", load, "pixels")
     for batch in buffer.ordered_prefetch(AHEAD * size, workers).batch(size):
-        yield Batch(batch["pixels"], batch["tile"][:, 0])
+        yield TileBatch(batch["pixels"], batch["tile"][:, 0])
 
 
-def _by_threads(wanted: Indices, size: int, make: Make, workers: int) -> Iterator[Batch]:
+def _by_threads(wanted: Indices, size: int, make: Make, workers: int) -> Iterator[TileBatch]:
     later = iter(wanted.tolist())
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque((name[0], pool.submit(make, *name)) for name in islice(later, AHEAD * size))
         while waiting:
             taken = [waiting.popleft() for _ in range(min(size, len(waiting)))]
             waiting.extend((name[0], pool.submit(make, *name)) for name in islice(later, len(taken)))
-            yield Batch(np.stack([future.result() for _, future in taken]), np.array([name for name, _ in taken]))
+            yield TileBatch(np.stack([future.result() for _, future in taken]), np.array([name for name, _ in taken]))

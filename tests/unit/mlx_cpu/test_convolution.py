@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from d2f.layers import Conv2d
 from d2f.mlx_cpu import convolution
-from d2f.mlx_cpu.convolution import ROWS, SHIFTED, TILES, choose, choose_for_weights, convolve, covered
+from d2f.mlx_cpu.convolution import ROWS, SHIFTED, TILES, choose, choose_for_weights, convolve, is_covered
 from d2f.mlx_cpu.forms import PATCHES, UNFOLDED, Form, Window, matrices, one_axis, two_axes
 from tests.unit.mlx_cpu.nearness import assert_near
 
@@ -59,7 +59,7 @@ def test_values_and_gradients_are_mlx_own(
 ) -> None:  # fmt: skip
     window = Window(kernel, stride, (min(margin[0], kernel[0] - 1), min(margin[1], kernel[1] - 1)))
     x, weight = _numbers((images, height, width, into)), _numbers((out, *kernel, into), seed=1)
-    if not covered(x, weight, window):
+    if not is_covered(x, weight, window):
         assert min(window.places(height, width)) < 1
         return
     for found, expected in zip(*_both(x, weight, window), strict=True):
@@ -195,7 +195,7 @@ def test_a_compiled_step_gives_the_same_gradients() -> None:
 
 
 def test_empty_batches_are_left_to_mlx() -> None:
-    assert not covered(mx.zeros((0, 4, 4, 3)), mx.zeros((2, 3, 3, 3)), Window((3, 3)))
+    assert not is_covered(mx.zeros((0, 4, 4, 3)), mx.zeros((2, 3, 3, 3)), Window((3, 3)))
 
 
 # The transforms of minimal filtering compute a three-tap filter.

@@ -18,7 +18,7 @@ from d2f.data.split import folds, shipped_split
 from d2f.files import file_sha256
 from d2f.images.read import read_image
 from d2f.plugins.catalog import Catalog
-from d2f.train.estimator import FOLDS, fit_rows, out_of_fold, predict
+from d2f.train.estimator import FOLDS, fit_rows, out_of_fold_scores, predict
 from d2f.train.figures import validation_figures
 from d2f.train.folder import LOG, read_log
 from d2f.train.read import read_recipe
@@ -249,7 +249,7 @@ def test_each_copy_has_its_images_label_and_weight_and_absent_ones_are_left_out(
 def test_scores_are_of_models_that_saw_nothing_of_the_fold():
     made, recorder, told = table(), Recorder(), []
     fold = np.array([0, 0, 1, 1, 2, 2])
-    scores = out_of_fold(recorder, made, LABELS, WEIGHTS, fold, 0, lambda *each: told.append(each))
+    scores = out_of_fold_scores(recorder, made, LABELS, WEIGHTS, fold, 0, lambda *each: told.append(each))
     assert [number for number, _ in told] == [0, 1, 2]
     for number, arrays in told:
         assert arrays["mean"] == pytest.approx(np.nanmean(made.training[fold != number].reshape(-1, 2), axis=0))
@@ -281,7 +281,7 @@ def kept_folds_run(folder: Path, images: Path, text: str = RECIPE, name: str = "
 def test_each_file_has_seen_all_images_but_a_fold_and_gives_the_cross_validated_scores(tmp_path, images, monkeypatch):
     judged = []
     monkeypatch.setattr(
-        "d2f.train.estimator.out_of_fold", lambda *given: judged.append(out_of_fold(*given)) or judged[0]
+        "d2f.train.estimator.out_of_fold_scores", lambda *given: judged.append(out_of_fold_scores(*given)) or judged[0]
     )
     recipe, _, keep = kept_folds_run(tmp_path, images)
     dataset, maker = load_dataset(images), VariantMaker(recipe, CATALOG)

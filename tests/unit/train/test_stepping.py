@@ -12,7 +12,15 @@ from scipy.special import expit, log_softmax
 from d2f.api.errors import D2FError
 from d2f.models import arrays_of
 from d2f.train.recipe import LossSettings, OptimiserSettings, ScheduleSettings
-from d2f.train.stepping import Rates, Stepper, add_in_parts, check_head, logit_scores, make_optimiser, tile_losses
+from d2f.train.stepping import (
+    LearningRates,
+    Stepper,
+    add_in_parts,
+    check_head,
+    logit_scores,
+    make_optimiser,
+    tile_losses,
+)
 from tests.unit.train.network_toys import Options, toy_network
 
 # The step: accumulated batches are the big batch, compiled is uncompiled, a full device is taken in halves.
@@ -182,8 +190,8 @@ def test_a_loss_that_does_not_fit_the_head_is_refused() -> None:
 # Learning rates by hand.
 
 
-def rates(epochs: int = 4, **schedule: object) -> Rates:
-    return Rates(ScheduleSettings.model_validate(schedule), 1.0, 10, epochs)
+def rates(epochs: int = 4, **schedule: object) -> LearningRates:
+    return LearningRates(ScheduleSettings.model_validate(schedule), 1.0, 10, epochs)
 
 
 def test_constant_and_warm_up() -> None:

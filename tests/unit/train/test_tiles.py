@@ -13,7 +13,7 @@ from d2f.plugins.build import read_options
 from d2f.train.augment import OPERATIONS, Augmenter, fitted
 from d2f.train.recipe import Augmentation, BalanceSettings
 from d2f.train.stepping import UpdateSize
-from d2f.train.tiles import Feeder, draw_tiles, epoch_order, in_order, label_counts
+from d2f.train.tiles import Feeder, draw_tiles, epoch_order, label_counts, tiles_in_order
 from tests.unit.train.network_toys import catalog
 
 # What an epoch draws.
@@ -99,7 +99,7 @@ def test_what_goes_wrong_in_a_thread_is_raised(native: bool) -> None:
         raise ValueError("no tile")
 
     with pytest.raises(ValueError, match="no tile"):
-        list(Feeder(2, native).batches(in_order(4), 2, fail))
+        list(Feeder(2, native).batches(tiles_in_order(4), 2, fail))
 
 
 def test_the_wait_is_measured() -> None:
@@ -108,7 +108,7 @@ def test_the_wait_is_measured() -> None:
         return make(0, 0)
 
     feeder = Feeder(1, False)
-    list(feeder.batches(in_order(5), 5, slow))
+    list(feeder.batches(tiles_in_order(5), 5, slow))
     assert 0.1 <= feeder.waited < 0.5
 
 
