@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from d2f import API_VERSION, D2FError, __version__
+from d2f import API_VERSION, D2FError, NoOptions, __version__
 from d2f.plugins.catalog import Catalog
 from d2f.scaffold import SCAFFOLDS, Names, new_plugin
 from d2f.testing import write_labelled_set
@@ -133,7 +133,7 @@ class TestLearned:
         import d2f_grain  # type: ignore[import-not-found]
 
         recipe = read_recipe(folder / "recipe.yaml", catalog_of(d2f_grain.GrainTrainable))
-        fresh = arrays_of(d2f_grain.GrainTrainable(d2f_grain.TrainableOptions()).build())
+        fresh = arrays_of(d2f_grain.GrainTrainable(NoOptions()).build())
         held = read_weights(folder / "d2f_grain" / "default.safetensors")
         assert {name: array.shape for name, array in held.arrays.items()} == {
             name: array.shape for name, array in fresh.items()
