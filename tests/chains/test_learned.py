@@ -12,7 +12,7 @@ import pytest
 
 from d2f import load_chain
 from d2f.data.groups import digest
-from tests.chains.fitted_set import fitted_set, needs_data, seen_by
+from tests.chains.fitted_set import fitted_set, need_edition_of, needs_data, seen_by
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
 NAMES = ("single", "triad", "deep")
@@ -31,6 +31,7 @@ def test_it_is_fitted_with_the_weights_that_ship_or_are_fetched(name: str) -> No
 @pytest.mark.parametrize("name", NAMES)
 @needs_data
 def test_it_was_fitted_on_the_part_chains_without_the_older_small_crops(name: str) -> None:
+    need_edition_of(load_chain(name), fitted_set("chains"))
     fitted = load_chain(name).file.fitted
     assert fitted is not None
     assert fitted.data == digest(fitted_set("chains"))
@@ -41,6 +42,7 @@ def test_it_was_fitted_on_the_part_chains_without_the_older_small_crops(name: st
 def test_oof_weights_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
     chain = load_chain(name)
     assert chain.file.fitted is not None
+    need_edition_of(chain, fitted_set("chains"))
     assert seen_by(chain, fitted_set("chains")) == set(chain.file.fitted.oof_weights or {})
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from d2f import load_chain
 from d2f.data.groups import digest
-from tests.chains.fitted_set import fitted_set, needs_data, seen_by
+from tests.chains.fitted_set import fitted_set, need_edition_of, needs_data, seen_by
 
 NAMES = ("robust", "fast")
 each = pytest.mark.parametrize("name", NAMES)
@@ -76,6 +76,7 @@ print([name for name in sys.modules if name.partition(".")[0] in ("mlx", "sklear
 @each
 @needs_data
 def test_it_was_fitted_on_all_of_train_without_the_older_small_crops(name: str) -> None:
+    need_edition_of(load_chain(name), fitted_set("all"))
     assert load_chain(name).file.fitted.data == digest(fitted_set("all"))
 
 
@@ -84,4 +85,5 @@ def test_it_was_fitted_on_all_of_train_without_the_older_small_crops(name: str) 
 def test_oof_weights_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
     chain = load_chain(name)
     assert chain.file.fitted is not None
+    need_edition_of(chain, fitted_set("all"))
     assert seen_by(chain, fitted_set("all")) == set(chain.file.fitted.oof_weights or {})
