@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from d2f.api.inputs import PROTOCOLS
+from d2f.api.inputs import PROTOCOLS, ProtocolName
 from d2f.cli.main import RememberingCommand
-from d2f.cli.options import ALLOW_MISSING, labels_option
+from d2f.cli.options import ALLOW_MISSING, collected, labels_option
 
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
@@ -30,39 +31,77 @@ class BenchCommand(RememberingCommand):
         return super().make_context(info_name, args, parent, **extra)
 
 
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """The options of the bench, as given."""
+
+    output: str | None
+    protocol: ProtocolName
+    grid: GridName | None
+    attacks: tuple[str, ...]
+    attack_class: Attacked | None
+    external: tuple[str, ...]
+    limit: int | None
+    seed: int
+    draws: int
+    resume: bool
+    overwrite: bool
+    cache: str | None
+    allow_missing: bool
+    labels: Mapping[str, str]
+    thumbnails: bool
+    workers: int | None
+
+    @property
+    def mode(self) -> Mode:
+        """What becomes of what the folder holds."""
+        if self.resume and self.overwrite:
+            raise click.UsageError("--resume and --overwrite exclude each other")
+        if (self.resume or self.overwrite) and not self.output:
+            raise click.UsageError("--resume and --overwrite need -o")
+        return "resume" if self.resume else "overwrite" if self.overwrite else "new"
+
+
 @click.command(cls=BenchCommand, epilog="Two results are compared by `d2f bench compare OLD NEW`.")
 @click.argument("chains", metavar="CHAIN...", nargs=-1, required=True)
 @click.option("--data", required=True, metavar="DIR", help="Labelled images: a folder or a manifest.")
-@click.option("-o", "--output", metavar="DIR", help="Write bench.json, rows.parquet, report.md and report.html there.")
-@click.option(
-    "--protocol",
-    type=click.Choice(PROTOCOLS),
-    default="whole",
-    show_default=True,
-    help="whole: short side brought to a drawn length; crop: the central 320 pixels; as-found: files as they are.",
+@collected(
+    BenchOptions,
+    click.option(
+        "-o", "--output", metavar="DIR", help="Write bench.json, rows.parquet, report.md and report.html there."
+    ),
+    click.option(
+        "--protocol",
+        type=click.Choice(PROTOCOLS),
+        default="whole",
+        show_default=True,
+        help="whole: short side brought to a drawn length; crop: the central 320 pixels; as-found: files as they are.",
+    ),
+    click.option(
+        "--grid",
+        type=click.Choice(["core", "full", "none"]),
+        help="Attacks: the 15 that decide targets, 33 for publication, or none but --attack's.  "
+        "[default: core; none with --attack]",
+    ),
+    click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="Measure under it too; may be repeated."),
+    click.option(
+        "--attack-class", type=click.Choice(["generated", "real"]), help="Attack one class only, in every figure."
+    ),
+    click.option("--external", multiple=True, metavar="CSV", help="Another tool's scores: path, score[, attack]."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
+    click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --limit and of the intervals."
+    ),
+    click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws."),
+    click.option("--resume", is_flag=True, help="Continue a run that was stopped, in the same folder."),
+    click.option("--overwrite", is_flag=True, help="Replace what the folder holds."),
+    click.option("--cache", metavar="DIR", help="Store scores and features there; any later command reads them back."),
+    ALLOW_MISSING,
+    labels_option,
+    click.option("--thumbnails", is_flag=True, help="Show the images whose verdict changes in report.html."),
+    click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the figures do not depend on it."),
 )
-@click.option(
-    "--grid",
-    type=click.Choice(["core", "full", "none"]),
-    help="Attacks: the 15 that decide targets, 33 for publication, or none but --attack's.  "
-    "[default: core; none with --attack]",
-)
-@click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="Measure under it too; may be repeated.")
-@click.option(
-    "--attack-class", type=click.Choice(["generated", "real"]), help="Attack one class only, in every figure."
-)
-@click.option("--external", multiple=True, metavar="CSV", help="Another tool's scores: path, score[, attack].")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --limit and of the intervals.")
-@click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws.")
-@click.option("--resume", is_flag=True, help="Continue a run that was stopped, in the same folder.")
-@click.option("--overwrite", is_flag=True, help="Replace what the folder holds.")
-@click.option("--cache", metavar="DIR", help="Store scores and features there; any later command reads them back.")
-@ALLOW_MISSING
-@labels_option
-@click.option("--thumbnails", is_flag=True, help="Show the images whose verdict changes in report.html.")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the figures do not depend on it.")
-def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
+def bench(chains: tuple[str, ...], data: str, options: BenchOptions) -> int:
     """Run each CHAIN over labelled images, clean and under attacks; print its figures with intervals.
 
     Exit code 1 where an image, a copy or a member failed.
@@ -71,7 +110,7 @@ def bench(chains: tuple[str, ...], data: str, **options: Any) -> int:
 
     one_blas_thread()
 
-    return run_bench(click.get_current_context(), chains, data, **options)
+    return _run(click.get_current_context(), chains, data, options)
 
 
 @click.command()
@@ -106,7 +145,7 @@ def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool) -> int
     return Exit.SOME_FAILED if found.fallen else Exit.OK
 
 
-def run_bench(ctx: click.Context, names: Sequence[str], data: str, **options: Any) -> int:
+def _run(ctx: click.Context, names: Sequence[str], data: str, options: BenchOptions) -> int:
     """Run `d2f bench` with its options; return the exit code."""
     from contextlib import closing, nullcontext
 
@@ -117,37 +156,31 @@ def run_bench(ctx: click.Context, names: Sequence[str], data: str, **options: An
     from d2f.evaluate.attacks import attack_set
     from d2f.evaluate.bench import BenchFolder, BenchSettings
 
-    mode = _mode(**options)
-    chains = [load_chain(name, allow_missing=options["allow_missing"]) for name in names]
-    grid: GridName = options["grid"] or ("none" if options["attacks"] else "core")
-    attacks = attack_set(grid, options["attacks"], chains[0].catalog)
-    whole = read_set(data, labels=options["labels"])
-    whose: Attacked = options["attack_class"] or "both"
-    figures = (options["limit"], options["seed"], options["draws"])
-    settings = BenchSettings(options["protocol"], attacks, whose, *figures, whole=whole)
-    output = options["output"]
+    mode = options.mode
+    chains = [load_chain(name, allow_missing=options.allow_missing) for name in names]
+    grid: GridName = options.grid or ("none" if options.attacks else "core")
+    attacks = attack_set(grid, options.attacks, chains[0].catalog)
+    whole = read_set(data, labels=options.labels)
+    whose: Attacked = options.attack_class or "both"
+    figures = (options.limit, options.seed, options.draws)
+    settings = BenchSettings(options.protocol, attacks, whose, *figures, whole=whole)
+    output = options.output
     with closing(BenchFolder(output, mode)) if output else nullcontext() as folder, Interruption() as interruption:
         try:
-            run = _scored(chains, settings, folder, **options)
+            run = _scored(chains, settings, folder, options)
         except KeyboardInterrupt:
             to = f"to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
             click.echo(
                 f"interrupted; {to if folder else 'a bench with -o DIR can be continued, with --resume'}", err=True
             )
             return interruption.exit_code
-        _report(run, chains, settings, folder, **options)
+        _report(run, chains, settings, folder, options)
     return Exit.SOME_FAILED if run.joint.unread or run.joint.failed else Exit.OK
 
 
-def _mode(*, resume: bool, overwrite: bool, output: str | None, **_: Any) -> Mode:
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other")
-    if (resume or overwrite) and not output:
-        raise click.UsageError("--resume and --overwrite need -o")
-    return "resume" if resume else "overwrite" if overwrite else "new"
-
-
-def _scored(chains: Sequence[Chain], settings: BenchSettings, folder: BenchFolder | None, **options: Any) -> BenchRun:
+def _scored(
+    chains: Sequence[Chain], settings: BenchSettings, folder: BenchFolder | None, options: BenchOptions
+) -> BenchRun:
     from contextlib import closing, nullcontext
 
     from d2f.cache import caching
@@ -157,31 +190,31 @@ def _scored(chains: Sequence[Chain], settings: BenchSettings, folder: BenchFolde
 
     assert settings.whole is not None
     images = limited(settings.whole, settings.limit, settings.seed) if settings.limit else settings.whole
-    own = closing(folder.cache()) if folder and not options["cache"] else nullcontext()
-    with caching(options["cache"]) as cache, own as scores, Progress("images", total=len(images)) as progress:
+    own = closing(folder.cache()) if folder and not options.cache else nullcontext()
+    with caching(options.cache) as cache, own as scores, Progress("images", total=len(images)) as progress:
         return run_chains(
             chains,
             images,
             settings.attacks.attacks,
             settings.protocol,
             cache=cache or scores,
-            workers=options["workers"],
+            workers=options.workers,
             tick=progress.advance,
         )
 
 
 def _report(
-    run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, folder: BenchFolder | None, **options: Any
+    run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, folder: BenchFolder | None, options: BenchOptions
 ) -> None:
     from d2f.evaluate.bench import result
     from d2f.evaluate.bench_report import terminal_lines
     from d2f.evaluate.systems import read_external
 
     assert settings.whole is not None
-    external = [read_external(path, run.joint, settings.whole) for path in options["external"]]
+    external = [read_external(path, run.joint, settings.whole) for path in options.external]
     found = result(run, chains, settings, external)
     if folder:
-        folder.write(found, run, chains, external, options["thumbnails"])
+        folder.write(found, run, chains, external, options.thumbnails)
     for line in terminal_lines(found):
         click.echo(line)
     if folder:

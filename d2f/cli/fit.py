@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from d2f.cli.options import fitting_options
+from d2f.cli.options import FittingOptions, fitting_options
 
 
 @click.command()
@@ -17,7 +15,9 @@ from d2f.cli.options import fitting_options
 @click.option("--thresholds-only", is_flag=True, help="Re-fit the thresholds and leave the rest as it is.")
 @click.option("--name", default="", help="The fitted chain's name.  [default: the chain's; FILE's for thresholds]")
 @fitting_options
-def fit(chain: str, data: str, output: str, overwrite: bool, thresholds_only: bool, name: str, **options: Any) -> int:
+def fit(
+    chain: str, data: str, output: str, overwrite: bool, thresholds_only: bool, name: str, options: FittingOptions
+) -> int:
     """Fit CHAIN to labelled images and write it anew.
 
     Every image counts clean and under each attack. Folds never cut through a collection. Exit code 1
@@ -30,20 +30,20 @@ def fit(chain: str, data: str, output: str, overwrite: bool, thresholds_only: bo
 
     from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
-    from d2f.cli.options import fit_request, read_images, resumable_cache
+    from d2f.cli.options import resumable_cache
     from d2f.evaluate.fit import Fit, chain_name, fit_chain, fit_thresholds_only
     from d2f.evaluate.fit_report import fit_lines, threshold_fit_lines
     from d2f.files import require_new_file, write_whole
     from d2f.progress import Progress
 
     require_new_file(output, overwrite)
-    loaded = load_chain(chain, refit=not thresholds_only, allow_missing=options["allow_missing"])
-    images = read_images(data, **options)
+    loaded = load_chain(chain, refit=not thresholds_only, allow_missing=options.allow_missing)
+    images = options.images(data)
     if thresholds_only and not name:
         stem = chain_name(Path(output).stem, loaded.name)
         name = stem if stem != loaded.name else ""
-    with resumable_cache(options["cache"]) as cache, Progress("scoring", total=len(images)) as progress:
-        request = fit_request(cache, progress.advance, thresholds_only, name, **options)
+    with resumable_cache(options.cache) as cache, Progress("scoring", total=len(images)) as progress:
+        request = options.request(cache, progress.advance, thresholds_only, name)
         found = (fit_thresholds_only if thresholds_only else fit_chain)(loaded, images, request)
     write_whole(output, found.text)
     for line in fit_lines(found) if isinstance(found, Fit) else threshold_fit_lines(found):
@@ -62,7 +62,7 @@ SUFFIXES = (".md", ".json")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws.")
 @fitting_options
-def ablate(chain: str, data: str, output: str | None, overwrite: bool, **options: Any) -> int:
+def ablate(chain: str, data: str, output: str | None, overwrite: bool, draws: int, options: FittingOptions) -> int:
     """Fit CHAIN out of fold with everything, then without each detector, view and member; print what each adds.
 
     What adds nothing clean or at the worst attack costs time and buys nothing. Folds never cut through a collection.
@@ -75,7 +75,7 @@ def ablate(chain: str, data: str, output: str | None, overwrite: bool, **options
 
     from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
-    from d2f.cli.options import fit_request, read_images, resumable_cache
+    from d2f.cli.options import resumable_cache
     from d2f.evaluate.ablate import ablate as ablated
     from d2f.evaluate.ablate import ablation_lines, ablation_markdown, ablation_result
     from d2f.files import require_new_file, write_whole
@@ -85,10 +85,10 @@ def ablate(chain: str, data: str, output: str | None, overwrite: bool, **options
         if not output.endswith(SUFFIXES):
             raise click.UsageError(f"-o expects a file that ends in {' or '.join(SUFFIXES)}")
         require_new_file(output, overwrite)
-    loaded = load_chain(chain, refit=True, allow_missing=options["allow_missing"])
-    images = read_images(data, **options)
-    with resumable_cache(options["cache"]) as cache, Progress("scoring", total=len(images)) as progress:
-        found = ablated(loaded, images, fit_request(cache, progress.advance, **options), options["draws"])
+    loaded = load_chain(chain, refit=True, allow_missing=options.allow_missing)
+    images = options.images(data)
+    with resumable_cache(options.cache) as cache, Progress("scoring", total=len(images)) as progress:
+        found = ablated(loaded, images, options.request(cache, progress.advance), draws)
     for line in ablation_lines(found):
         click.echo(line)
     if output is not None:

@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from d2f.api.inputs import PROTOCOLS
+from d2f.api.inputs import PROTOCOLS, ProtocolName
 from d2f.output import Format, Head, Mode, Writer, choose_format, open_writer
 from d2f.output.append import NAME
 from d2f.output.columns import RESUMABLE
@@ -227,61 +228,91 @@ OPTIONS = (
 )
 
 
-def fitting_options(command: Command) -> Command:
-    """Add the options to a command."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+@dataclass(frozen=True, slots=True)
+class FittingOptions:
+    """The options of `OPTIONS`, as given."""
+
+    attacks: tuple[str, ...]
+    no_attack: bool
+    part: str
+    exclude: tuple[tuple[str, str], ...]
+    protocol: ProtocolName | None
+    calibrator: str
+    folds: int
+    seed: int
+    limit: int | None
+    workers: int | None
+    cache: str | None
+    labels: Mapping[str, str]
+    oof_weights: Mapping[str, str]
+    allow_missing: bool
+    allow_overlap: bool
+
+    def request(
+        self, opened: Cache | None, tick: Callable[[], None] | None, thresholds_only: bool = False, name: str = ""
+    ) -> FitRequest:
+        """Return what they request of a fit."""
+        from d2f.evaluate.attacks import FITTING
+        from d2f.evaluate.fit import FitRequest
+
+        if self.no_attack and self.attacks:
+            raise click.UsageError("--attack and --no-attack exclude each other")
+        default = () if thresholds_only or self.no_attack else FITTING
+        return FitRequest(
+            attacks=self.attacks or default,
+            # A user's own threshold is for files as they come in, a whole fit for what distinguishes classes.
+            protocol=self.protocol or ("as-found" if thresholds_only else "whole"),
+            folds=self.folds,
+            seed=self.seed,
+            calibrator=self.calibrator,
+            allow_overlap=self.allow_overlap,
+            oof_weights=self.oof_weights,
+            name=name,
+            workers=self.workers,
+            cache=opened,
+            tick=tick,
+        )
+
+    def images(self, data: str) -> Dataset:
+        """Read the labelled images that they name; print what was assumed."""
+        from d2f.data.dataset import columns_of, limited
+        from d2f.data.split import shipped_split
+
+        images = read_set(data, labels=self.labels)
+        columns = columns_of(images)
+        if wrong := [column for column, _ in self.exclude if column not in columns]:
+            raise click.UsageError(f"--exclude: no image has a column '{wrong[0]}'; there are {', '.join(columns)}")
+        if self.part != "all":
+            split = shipped_split(images)
+            if split.unlisted:
+                first, count = split.unlisted[0], len(split.unlisted)
+                click.echo(f"note: {count} collections are not in the list, such as '{first}': by a hash", err=True)
+            images = getattr(split, self.part)
+        for column, value in self.exclude:
+            images = _excluded(images, column, value)
+        return limited(images, self.limit, self.seed) if self.limit else images
 
 
-def fit_request(
-    opened: Cache | None,
-    tick: Callable[[], None] | None,
-    thresholds_only: bool = False,
-    name: str = "",
-    **options: Any,
-) -> FitRequest:
-    """Return what the options ask for."""
-    from d2f.evaluate.attacks import FITTING
-    from d2f.evaluate.fit import FitRequest
+def collected(kind: type[Any], *options: Callable[[Command], Command]) -> Callable[[Callable[..., Any]], Any]:
+    """Add options to a command, which is given them as one object: its parameter `options`, a dataclass `kind`."""
+    names = {each.name for each in fields(kind)}
 
-    if options["no_attack"] and options["attacks"]:
-        raise click.UsageError("--attack and --no-attack exclude each other")
-    default = () if thresholds_only or options["no_attack"] else FITTING
-    return FitRequest(
-        attacks=tuple(options["attacks"]) or default,
-        # A user's own threshold is for files as they come in, a whole fit for what distinguishes classes.
-        protocol=options["protocol"] or ("as-found" if thresholds_only else "whole"),
-        folds=options["folds"],
-        seed=options["seed"],
-        calibrator=options["calibrator"],
-        allow_overlap=options["allow_overlap"],
-        oof_weights=options["oof_weights"],
-        name=name,
-        workers=options["workers"],
-        cache=opened,
-        tick=tick,
-    )
+    def decorate(command: Callable[..., Any]) -> Any:
+        @wraps(command)
+        def call(**given: Any) -> Any:
+            own = {name: value for name, value in given.items() if name not in names}
+            return command(**own, options=kind(**{name: given[name] for name in names}))
+
+        added: Any = call
+        for option in reversed(options):
+            added = option(added)
+        return added
+
+    return decorate
 
 
-def read_images(data: str, **options: Any) -> Dataset:
-    """Read the labelled images that the options ask for; print what was assumed."""
-    from d2f.data.dataset import columns_of, limited
-    from d2f.data.split import shipped_split
-
-    images = read_set(data, labels=options["labels"])
-    columns = columns_of(images)
-    if wrong := [column for column, _ in options["exclude"] if column not in columns]:
-        raise click.UsageError(f"--exclude: no image has a column '{wrong[0]}'; there are {', '.join(columns)}")
-    if options["part"] != "all":
-        split = shipped_split(images)
-        if split.unlisted:
-            first, count = split.unlisted[0], len(split.unlisted)
-            click.echo(f"note: {count} collections are not in the list, such as '{first}': by a hash", err=True)
-        images = getattr(split, options["part"])
-    for column, value in options["exclude"]:
-        images = _excluded(images, column, value)
-    return limited(images, options["limit"], options["seed"]) if options["limit"] else images
+fitting_options = collected(FittingOptions, *OPTIONS)
+"""Add the options of a fit to a command."""
 
 
 def _excluded(images: Dataset, column: str, value: str) -> Dataset:
