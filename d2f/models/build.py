@@ -1,4 +1,4 @@
-"""A backbone kept as it is while the layers after it learn."""
+"""The builder of all networks by configuration, and backbones that are frozen while the layers after them learn."""
 
 from __future__ import annotations
 

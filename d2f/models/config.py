@@ -1,4 +1,4 @@
-"""Pixels as pretrained networks want them: each channel less a mean, over a deviation."""
+"""Shapes and configurations of the ResNet and VGG families, normalisation of pixels, arrays loaded strictly."""
 
 from __future__ import annotations
 
@@ -354,7 +354,7 @@ class SmallVGGConfig(_Strict):
 
 
 ModelConfig: TypeAlias = Annotated[ResNetConfig | VGGConfig | SmallVGGConfig, Field(discriminator="architecture")]
-"""Any of them, told apart by `architecture`; a field of this type reads ``{architecture: resnet, depth: 18}``."""
+"""Any of them, distinguished by `architecture`; a field of this type reads ``{architecture: resnet, depth: 18}``."""
 
 
 def model_config(data: object) -> ModelConfig:
