@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from d2f.cli.main import LazyGroup, Table
-from d2f.cli.options import labels_option
-
-if TYPE_CHECKING:
-    from d2f.data.audit import Audit
-    from d2f.data.facts import Inspection
-    from d2f.data.tiles import Tiled
-
+from d2f.cli.options import collected, labels_option
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from d2f.data.audit import Audit
     from d2f.data.dataset import Dataset
+    from d2f.data.facts import Inspection
+    from d2f.data.tiles import Tiled
 
     Numbers = NDArray[np.int64]
 
@@ -72,27 +71,55 @@ def fetch(sources: str, folder: str, mirror: str | None, workers: int) -> int:
     return Exit.SOME_FAILED if found.gone else Exit.OK
 
 
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """The options of the audit, as given."""
+
+    labels: Mapping[str, str]
+    repair: str | None
+    window: int
+    review: str | None
+    trainable: str
+    top: int
+    columns: tuple[str, ...]
+    folds: int
+    seed: int
+    limit: int | None
+    workers: int | None
+
+
 @click.command()
 @click.argument("data")
-@labels_option
-@click.option("--repair", metavar="FOLDER", help="Write the images anew by one rule for both labels; audit them too.")
-@click.option(
-    "--window",
-    type=click.IntRange(32),
-    default=224,
-    show_default=True,
-    help="Side of repaired images; smaller images are left out.",
-)
-@click.option("--review", metavar="FOLDER", help="Write a gallery of the images whose label models disagree with most.")
-@click.option("--trainable", default="noise-statistics", show_default=True, help="The model that --review fits.")
-@click.option("--top", type=click.IntRange(1), default=100, show_default=True, help="Images in the gallery.")
-@click.option("--column", "columns", multiple=True, metavar="NAME", help="Try this column of the manifest too.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--folds", type=click.IntRange(2, 50), default=5, show_default=True, help="Folds of cross-validation.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, intervals and repair.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
-def audit(data: str, as_json: bool, **options: Any) -> int:
+@collected(
+    AuditOptions,
+    labels_option,
+    click.option(
+        "--repair", metavar="FOLDER", help="Write the images anew by one rule for both labels; audit them too."
+    ),
+    click.option(
+        "--window",
+        type=click.IntRange(32),
+        default=224,
+        show_default=True,
+        help="Side of repaired images; smaller images are left out.",
+    ),
+    click.option(
+        "--review", metavar="FOLDER", help="Write a gallery of the images whose label models disagree with most."
+    ),
+    click.option("--trainable", default="noise-statistics", show_default=True, help="The model that --review fits."),
+    click.option("--top", type=click.IntRange(1), default=100, show_default=True, help="Images in the gallery."),
+    click.option("--column", "columns", multiple=True, metavar="NAME", help="Try this column of the manifest too."),
+    click.option(
+        "--folds", type=click.IntRange(2, 50), default=5, show_default=True, help="Folds of cross-validation."
+    ),
+    click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, intervals and repair."
+    ),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
+    click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."),
+)
+def audit(data: str, as_json: bool, options: AuditOptions) -> int:
     """Test whether size, format, JPEG quality, chroma, metadata or bytes per pixel tell the label of DATA.
 
     A small classifier is fitted to each alone and judged on collections held out: an AUC of 1 says that a
@@ -104,72 +131,68 @@ def audit(data: str, as_json: bool, **options: Any) -> int:
     from d2f.data.audit import audit_lines
     from d2f.files import require_new_folder
 
-    for option in ("repair", "review"):
-        if options[option]:
-            require_new_folder(options[option])
-    seen = look_at(read_set(data, options["limit"], options["seed"], options["labels"]), True, options["workers"])
-    found = _audited(seen, **options)
+    for folder in (options.repair, options.review):
+        if folder:
+            require_new_folder(folder)
+    seen = look_at(read_set(data, options.limit, options.seed, options.labels), True, options.workers)
+    found = _audited(seen, options)
     plain = found.plain()
     if not as_json:
         click.echo("\n".join(audit_lines(found)))
-    if options["repair"]:
-        plain["repaired"] = _repair(seen, as_json, **options)
-    if options["review"]:
-        _review(found, **options)
+    if options.repair:
+        plain["repaired"] = _repair(seen, options.repair, as_json, options)
+    if options.review:
+        _review(found, options.review, options)
     if as_json:
         click.echo(json.dumps(plain, ensure_ascii=False, indent=1))
     return Exit.SOME_FAILED if seen.problems else Exit.OK
 
 
-def _audited(seen: Inspection, **options: Any) -> Audit:
+def _audited(seen: Inspection, options: AuditOptions) -> Audit:
     from d2f.data.audit import audit
 
-    return audit(seen, options["folds"], options["seed"], options["columns"])
+    return audit(seen, options.folds, options.seed, options.columns)
 
 
-def _repair(seen: Inspection, silent: bool, **options: Any) -> dict[str, Any]:
+def _repair(seen: Inspection, folder: str, silent: bool, options: AuditOptions) -> dict[str, Any]:
     """Write the images anew, audit them, and return what was found."""
-    from pathlib import Path
-
     from d2f.cli.options import look_at
     from d2f.data.audit import audit_lines
     from d2f.data.review import repair
     from d2f.progress import Progress
 
     with Progress("repairing", total=len(seen.images)) as progress:
-        made = repair(seen, Path(options["repair"]), options["window"], options["seed"], progress.advance)
+        made = repair(seen, Path(folder), options.window, options.seed, progress.advance)
     left = (
         f"left out: {made.small[0]} photographs and {made.small[1]} generated images smaller than "
-        f"{options['window']} pixels, {made.repeated} repeated files, {made.contradictory} files with both labels"
+        f"{options.window} pixels, {made.repeated} repeated files, {made.contradictory} files with both labels"
     )
     if not silent:
-        click.echo(f"\nwrote {len(made.images)} images, encoded by one rule, to {options['repair']}\n{left}\n")
-    again = _audited(look_at(made.images, True, options["workers"]), **options)
+        click.echo(f"\nwrote {len(made.images)} images, encoded by one rule, to {folder}\n{left}\n")
+    again = _audited(look_at(made.images, True, options.workers), options)
     if not silent:
         click.echo("\n".join(audit_lines(again)))
     return {**again.plain(), "left_out": left}
 
 
-def _review(found: Audit, **options: Any) -> None:
+def _review(found: Audit, folder: str, options: AuditOptions) -> None:
     """Write the gallery."""
-    from pathlib import Path
-
     from d2f.cli.main import print_problems
     from d2f.data.review import review, write_gallery
     from d2f.plugins.build import build
     from d2f.plugins.catalog import Catalog
     from d2f.progress import Progress
 
-    trainable = build(Catalog.discover(), "trainable", options["trainable"], {})
+    trainable = build(Catalog.discover(), "trainable", options.trainable, {})
     with Progress("reviewing", total=len(found.images)) as progress:
-        made = review(found.images, found.independent, trainable, options["folds"], options["seed"], progress.advance)
+        made = review(found.images, found.independent, trainable, options.folds, options.seed, progress.advance)
     print_problems(made.problems)
-    shown = made.doubts[: options["top"]]
-    write_gallery(Path(options["review"]), shown)
+    shown = made.doubts[: options.top]
+    write_gallery(Path(folder), shown)
     against = sum(doubt.disagreement > 0.5 for doubt in made.doubts)
     click.echo(
-        f"label review by {options['trainable']}: {against} of {len(made.doubts)} labels are disagreed with, "
-        f"{made.silent} images have no features; the first {len(shown)}: {options['review']}/index.html, review.csv",
+        f"label review by {options.trainable}: {against} of {len(made.doubts)} labels are disagreed with, "
+        f"{made.silent} images have no features; the first {len(shown)}: {folder}/index.html, review.csv",
         err=True,
     )
 
@@ -188,7 +211,17 @@ def _review(found: Audit, **options: Any) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the assignment.")
 @click.option("--overwrite", is_flag=True, help="Replace manifests that already exist.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
-def split(data: str, output: str, folds: int | None, shares: str, **options: Any) -> int:
+def split(
+    data: str,
+    labels: Mapping[str, str],
+    output: str,
+    shares: str,
+    folds: int | None,
+    near: bool,
+    seed: int,
+    overwrite: bool,
+    workers: int | None,
+) -> int:
     """Assign the images of DATA to train, validation and test.
 
     Collections are never cut, nor are groups, files with the same bytes, or pictures that look alike: 64-bit DCT
@@ -202,11 +235,11 @@ def split(data: str, output: str, folds: int | None, shares: str, **options: Any
 
     wanted = [1.0] * folds if folds else _shares(shares)
     names = [str(i) for i in range(folds)] if folds else list(PARTS[: len(wanted)])
-    targets = _targets(output, [f"fold-{name}" for name in names] if folds else names, options["overwrite"])
-    seen = look_at(read_set(data, labels=options["labels"]), options["near"], options["workers"])
+    targets = _targets(output, [f"fold-{name}" for name in names] if folds else names, overwrite)
+    seen = look_at(read_set(data, labels=labels), near, workers)
     images = with_groups(seen.images, duplicates(seen).groups)
     numbers = components(images)
-    parts = split_parts(images, numbers, wanted, options["seed"])
+    parts = split_parts(images, numbers, wanted, seed)
     _write(targets, images, parts, "fold" if folds else "part", names)
     click.echo("\n".join(_lines(images, numbers, parts, names, "fold" if folds else "part")))
     click.echo(f"wrote {', '.join(str(target) for target in targets)}")
@@ -270,7 +303,9 @@ def _lines(images: Dataset, components: Numbers, parts: Numbers, names: list[str
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Values named of each kind.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the balancing.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads that read files.")
-def stats(data: str, as_json: bool, labels: Any, balance: str, top: int, seed: int, workers: int | None) -> int:
+def stats(
+    data: str, as_json: bool, labels: Mapping[str, str], balance: str, top: int, seed: int, workers: int | None
+) -> int:
     """Count the images of DATA by label, generator, source, collection, size, format and JPEG quality.
 
     Only headers are read. The quality of a JPEG is that of the nearest standard quantisation tables. Exit code 1
@@ -319,7 +354,7 @@ def stats(data: str, as_json: bool, labels: Any, balance: str, top: int, seed: i
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every choice.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N pictures only, seeded and stratified.")
-def tile(data: str, output: str, limit: int | None, **options: Any) -> int:
+def tile(data: str, labels: Mapping[str, str], output: str, limit: int | None, seed: int, **cut: Any) -> int:
     """Cut the pictures of DATA into PNG tiles, listed in FOLDER/manifest.csv.
 
     All tiles of a picture share a group there, so that no split of d2f parts them. Exit code 1 where a picture
@@ -334,11 +369,11 @@ def tile(data: str, output: str, limit: int | None, **options: Any) -> int:
     from d2f.progress import Progress
 
     folder = require_new_folder(output)
-    images = read_set(data, limit, options["seed"], options.pop("labels"))
+    images = read_set(data, limit, seed, labels)
     with Progress("cutting", total=len(images)) as progress:
-        made = cut_tiles(images, folder, Cut(**options), progress.advance)
+        made = cut_tiles(images, folder, Cut(seed=seed, **cut), progress.advance)
     print_problems(made.problems)
-    click.echo("\n".join(_lines_of_data_tile(made, len(images), options["balance"])))
+    click.echo("\n".join(_lines_of_data_tile(made, len(images), cut["balance"])))
     click.echo(f"wrote {folder / 'manifest.csv'}")
     return Exit.SOME_FAILED if made.problems else Exit.OK
 
