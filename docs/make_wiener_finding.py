@@ -25,7 +25,7 @@ from d2f.chain.chain import Chain, load_chain
 from d2f.data.dataset import limited, load_dataset
 from d2f.evaluate.bench import JSON, SCORES, read_result
 from d2f.plugins.catalog import Catalog
-from d2f.weights.sources import located, missing
+from d2f.weights.sources import located, missing_weights
 
 PAGE = Path(__file__).resolve().parent / "research" / "the-wiener-finding.md"
 CHAINS = ("single", "robust", "deep")
@@ -39,7 +39,7 @@ def lacking(chain: Chain) -> str:
     for stage in (*(detector.stage for detector in chain.plan.detectors), *steps):
         for record in getattr(stage, "weights", ()):
             if located(record) is None:
-                fetch = [note for note in missing(record).notes if note.startswith("to fetch")]
+                fetch = [note for note in missing_weights(record).notes if note.startswith("to fetch")]
                 where = f"the weights '{record.name}' were not on the machine that made this page"
                 return f"{where} ({fetch[0].replace(': ', ': `')}`)" if fetch else where
     return ""

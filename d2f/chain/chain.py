@@ -302,11 +302,11 @@ def row_maker_of(arguments: tuple[str, str, bool, str, float | None]) -> Handler
 
 def chain_text(name_or_path: str | os.PathLike[str]) -> Text:
     """Return the text of a chain, by name or path."""
-    from d2f.chain.yaml import as_text, read_text
+    from d2f.chain.yaml import read_text, text_of
 
     if is_path(name_or_path):
         return read_text(os.fspath(name_or_path))
-    return as_text(os.fspath(name_or_path), shipped_text(os.fspath(name_or_path)))
+    return text_of(os.fspath(name_or_path), shipped_text(os.fspath(name_or_path)))
 
 
 def is_path(name_or_path: str | os.PathLike[str]) -> bool:

@@ -13,12 +13,12 @@ from d2f.api.errors import D2FError, Exit, Place, Problem, did_you_mean
 from d2f.api.inputs import FileBytes
 from d2f.chain.build import COMBINE, Unfitted, Unusable, assemble, placeholder
 from d2f.chain.model import FORMAT_VERSION, IDENTIFIER, SHAPE, ChainFile, Combine, VerdictRule
-from d2f.chain.yaml import KeyPath, Source, Text, parse
+from d2f.chain.yaml import ChainSource, KeyPath, Text, parse
 from d2f.engine.plan import PLAIN, Plan
-from d2f.plugins.build import Built, Finding, OptionErrors, construct, explain, option_problem, without_echoes
+from d2f.plugins.build import Built, OptionErrors, OptionFinding, construct, explain, option_problem, without_echoes
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import KINDS
-from d2f.plugins.errors import shown
+from d2f.plugins.errors import spelled_value
 
 WRITTEN = ("calibrate", "fitted")
 """Keys that a fit writes whole."""
@@ -82,7 +82,7 @@ def _where(problem: Problem) -> tuple[int, int]:
     return place.line, place.column
 
 
-def _check_version(source: Source) -> Problem | None:
+def _check_version(source: ChainSource) -> Problem | None:
     """Return what is wrong with the format version; nothing else is checked before it is right."""
     if "d2f" not in source.data:
         note = f"write `d2f: {FORMAT_VERSION}` in the first line"
@@ -90,7 +90,7 @@ def _check_version(source: Source) -> Problem | None:
     version, place = source.data["d2f"], source.value(("d2f",))
     if type(version) is not int or version < 1:
         note = f"write `d2f: {FORMAT_VERSION}`: the version of the format, not of the program"
-        return Problem("D2F103", f"{shown(version)} is no format version", place, notes=(note,))
+        return Problem("D2F103", f"{spelled_value(version)} is no format version", place, notes=(note,))
     if version == FORMAT_VERSION:
         return None
     message = f"format version {version} is newer than what this d2f reads, which is {FORMAT_VERSION}"
@@ -104,7 +104,7 @@ def _upgrade(fitted: Any) -> str:
     return "to upgrade: pip install --upgrade d2f"
 
 
-def _check_numbers(source: Source) -> Iterator[Problem]:
+def _check_numbers(source: ChainSource) -> Iterator[Problem]:
     """Yield the numbers that are not finite; of them nothing else need be said."""
     for path, value in source.leaves():
         if isinstance(value, float) and not math.isfinite(value):
@@ -120,7 +120,7 @@ Part = tuple[str, KeyPath, Any]
 class _Check:
     """Checks the parts of a file that exist, whatever else is wrong with it."""
 
-    def __init__(self, source: Source, catalog: Catalog, allow_missing: bool) -> None:
+    def __init__(self, source: ChainSource, catalog: Catalog, allow_missing: bool) -> None:
         self.source, self.catalog, self.allow_missing = source, catalog, allow_missing
         self.problems: list[Problem] = []
         self.built: dict[KeyPath, Built] = {}
@@ -196,7 +196,7 @@ class _Check:
             self._add("D2F122", f"unknown member '{path[-1]}'", place, f"members: {', '.join(self.members)}")
         return bool(strange) or self._construct("combiner", COMBINE, use, members=tuple(self.members))
 
-    def _option_problem(self, kind: str, name: str, path: KeyPath, finding: Finding) -> Problem:
+    def _option_problem(self, kind: str, name: str, path: KeyPath, finding: OptionFinding) -> Problem:
         at = (*path, "with", *finding.path)
         place = self.source.key(at) if finding.sort == "unknown" else self.source.value(at)
         problem = replace(option_problem(kind, name, finding), place=place)
@@ -227,7 +227,7 @@ class _Check:
             self.problems.append(self._structure_problem(finding))
         return None
 
-    def _structure_problem(self, finding: Finding) -> Problem:
+    def _structure_problem(self, finding: OptionFinding) -> Problem:
         if finding.sort == "unknown":
             place = self.source.key(finding.path)
             return Problem("D2F104", f"unknown key '{finding.path[-1]}'", place, notes=finding.notes)
@@ -245,7 +245,7 @@ class _Check:
                 message = f"'{PLAIN}' is the image itself and cannot be redefined"
                 self._add("D2F106", message, place, "give the view another name")
             elif not IDENTIFIER.fullmatch(name):
-                self._add("D2F106", f"the name of a view must be {SHAPE}, not {shown(name)}", place)
+                self._add("D2F106", f"the name of a view must be {SHAPE}, not {spelled_value(name)}", place)
 
     def _detector_views(self) -> None:
         known = [PLAIN, *self.views]

@@ -14,10 +14,10 @@ from d2f.chain.model import DetectorUse, StageUse
 
 def call(use: StageUse) -> str:
     """Return a stage as a call: ``wiener(window=7)``."""
-    return called(use.use, use.with_)
+    return call_text(use.use, use.with_)
 
 
-def called(name: str, options: Mapping[str, Any]) -> str:
+def call_text(name: str, options: Mapping[str, Any]) -> str:
     """Return a name and options as a call."""
     inner = ", ".join(f"{option}={value(given)}" for option, given in options.items())
     return f"{name}({inner})" if inner else name
@@ -49,12 +49,12 @@ class Ink:
 Line: TypeAlias = tuple[Ink, ...]
 
 
-def line(*pieces: str | Ink) -> Line:
+def styled_line(*pieces: str | Ink) -> Line:
     """Return a line of pieces, strings being without style."""
     return tuple(Ink(piece) if isinstance(piece, str) else piece for piece in pieces)
 
 
-def plain(lines: Sequence[Line]) -> str:
+def plain_text(lines: Sequence[Line]) -> str:
     """Return lines as text without style."""
     return "\n".join("".join(ink.text for ink in one).rstrip() for one in lines)
 
@@ -86,13 +86,15 @@ WORDS = {
 STYLES = {1: "green", -1: "magenta", 0: "yellow"}
 
 
-def grid(chain: Chain) -> Iterator[Line]:
+def detector_grid(chain: Chain) -> Iterator[Line]:
     """Yield the lines of the grid and what its marks mean."""
     views = list(dict.fromkeys(view for detector in chain.plan.detectors for view in detector.views))
     tables = member_tables(chain)
-    rows = [[[line("")], *([line(Ink(view, "cyan"))] for view in views)]]
+    rows = [[[styled_line("")], *([styled_line(Ink(view, "cyan"))] for view in views)]]
     for use in chain.file.detectors:
-        members = (_member(chain, f"{use.id}/{view}", tables) if view in use.views else [line("·")] for view in views)
+        members = (
+            _member(chain, f"{use.id}/{view}", tables) if view in use.views else [styled_line("·")] for view in views
+        )
         rows.append([_name(use), *members])
         rows.append([[()] for _ in rows[0]])
     yield from table(rows[:-1])
@@ -107,28 +109,28 @@ def member_tables(chain: Chain) -> dict[str, dict[str, Any]]:
 
 
 def _name(use: DetectorUse) -> list[Line]:
-    name = [line(Ink(use.id, "bold"))]
-    return [*name, line(f"  {call(use)}")] if use.use != use.id or use.with_ else name
+    name = [styled_line(Ink(use.id, "bold"))]
+    return [*name, styled_line(f"  {call(use)}")] if use.use != use.id or use.with_ else name
 
 
 def _member(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Line]:
     use = chain.file.calibrate.get(name)
     if use is None:
-        lines = [line(Ink("not calibrated", "yellow"))]
+        lines = [styled_line(Ink("not calibrated", "yellow"))]
     else:
         sign = _direction(chain, name)
-        lines = [line(f"{use.use} ", Ink(MARKS[sign], STYLES[sign]))]
-        lines += [line(f"{option} {value(given)}") for option, given in use.with_.items()]
+        lines = [styled_line(f"{use.use} ", Ink(MARKS[sign], STYLES[sign]))]
+        lines += [styled_line(f"{option} {value(given)}") for option, given in use.with_.items()]
     # Of `weights`, a member has one weight.
     own = [(option.removesuffix("s"), values[name]) for option, values in tables.items() if name in values]
-    return [*lines, *(line(f"{option} {value(given)}") for option, given in own)]
+    return [*lines, *(styled_line(f"{option} {value(given)}") for option, given in own)]
 
 
 def _legend(chain: Chain) -> Iterator[Line]:
     signs = {_direction(chain, name) for name in chain.plan.member_names if name in chain.file.calibrate}
     if signs:
         words = "   ".join(f"{mark} {WORDS[sign]}" for sign, mark in MARKS.items() if sign in signs)
-        yield from [(), line(Ink(f"  {words}", "dim"))]
+        yield from [(), styled_line(Ink(f"  {words}", "dim"))]
 
 
 def _direction(chain: Chain, name: str) -> int:
@@ -147,26 +149,26 @@ def draw(chain: Chain) -> list[Line]:
 
 
 def _head(chain: Chain) -> Iterator[Line]:
-    yield line(Ink(chain.name, "bold"), *([f"  {chain.file.description}"] if chain.file.description else []))
-    yield line(Ink(f"digest {chain.digest}", "dim"))
+    yield styled_line(Ink(chain.name, "bold"), *([f"  {chain.file.description}"] if chain.file.description else []))
+    yield styled_line(Ink(f"digest {chain.digest}", "dim"))
     if chain.images:
-        yield line(f"images {', '.join(chain.images)}")
+        yield styled_line(f"images {', '.join(chain.images)}")
     yield ()
 
 
 def _views(chain: Chain) -> Iterator[Line]:
-    yield line(Ink("Views", "bold"))
+    yield styled_line(Ink("Views", "bold"))
     used = {view for detector in chain.plan.detectors for view in detector.views}
     for name, steps in {"plain": [], **chain.file.views}.items():
         path = "".join(f" ─ {call(step)}" for step in steps)
         unused = () if name in used else (Ink("   no detector looks at it", "dim"),)
-        yield line(f"  image{path} ─> ", Ink(name, "cyan"), *unused)
+        yield styled_line(f"  image{path} ─> ", Ink(name, "cyan"), *unused)
     yield ()
 
 
 def _grid(chain: Chain) -> Iterator[Line]:
-    yield line(Ink("Detectors", "bold"), " and the views that they look at")
-    yield from grid(chain)
+    yield styled_line(Ink("Detectors", "bold"), " and the views that they look at")
+    yield from detector_grid(chain)
     yield ()
 
 
@@ -175,9 +177,9 @@ def _decision(chain: Chain) -> Iterator[Line]:
     tables = member_tables(chain)
     others = {name: value for name, value in combine.with_.items() if name not in tables}
     above = f" ─ {call(combine.calibrate)}" if combine.calibrate is not None else ""
-    yield line(Ink("Verdict", "bold"))
-    yield line(f"  members ─ {called(combine.use, others)}{above} ─ prior {verdict.prior:g} ─> probability")
-    yield line(
+    yield styled_line(Ink("Verdict", "bold"))
+    yield styled_line(f"  members ─ {call_text(combine.use, others)}{above} ─ prior {verdict.prior:g} ─> probability")
+    yield styled_line(
         f"  below {verdict.real_below:g} ",
         Ink("real", "green"),
         f", above {verdict.generated_above:g} ",
@@ -186,7 +188,7 @@ def _decision(chain: Chain) -> Iterator[Line]:
         Ink("inconclusive", "yellow"),
     )
     if combine.need > 1:
-        yield line(f"  with fewer than {combine.need} members ", Ink("inconclusive", "yellow"))
+        yield styled_line(f"  with fewer than {combine.need} members ", Ink("inconclusive", "yellow"))
     yield ()
 
 
@@ -196,9 +198,9 @@ def _weights(chain: Chain) -> Iterator[Line]:
     records = {record.name: record for stage in stages for record in getattr(stage, "weights", ())}
     if not records:
         return
-    yield line(Ink("Weights", "bold"))
+    yield styled_line(Ink("Weights", "bold"))
     texts = [(one.name, f"sha256 {one.sha256[:SHORT]}…", one.licence, one.description) for one in records.values()]
-    yield from table([[[line(text)] for text in row] for row in texts])
+    yield from table([[[styled_line(text)] for text in row] for row in texts])
     yield ()
 
 
@@ -207,16 +209,16 @@ def _fitted(chain: Chain) -> Iterator[Line]:
     if fitted is None:
         missing = [name for name in chain.plan.member_names if name not in chain.file.calibrate]
         if missing:
-            yield line(Ink("Not fitted", "yellow"), ": every verdict is inconclusive; see d2f chain fit")
+            yield styled_line(Ink("Not fitted", "yellow"), ": every verdict is inconclusive; see d2f chain fit")
         return
     parts = {"real": fitted.real, "generated": fitted.generated, "collections": fitted.collections}
     counts = "".join(f", {count} {word}" for word, count in parts.items() if count)
-    yield line(Ink("Fitted", "bold"), f" on {fitted.images} images{counts}")
-    yield line(f"  {fitted.date} with d2f {fitted.d2f}, protocol {fitted.protocol}, data {fitted.data}")
+    yield styled_line(Ink("Fitted", "bold"), f" on {fitted.images} images{counts}")
+    yield styled_line(f"  {fitted.date} with d2f {fitted.d2f}, protocol {fitted.protocol}, data {fitted.data}")
     if fitted.attacks:
-        yield line(f"  with copies under {', '.join(fitted.attacks)}")
+        yield styled_line(f"  with copies under {', '.join(fitted.attacks)}")
     if fitted.thresholds is not None:
         again = fitted.thresholds
-        yield line(Ink("Thresholds", "bold"), f" re-fitted on {again.images} other images")
-        yield line(f"  {again.date}, protocol {again.protocol}, data {again.data}")
+        yield styled_line(Ink("Thresholds", "bold"), f" re-fitted on {again.images} other images")
+        yield styled_line(f"  {again.date}, protocol {again.protocol}, data {again.data}")
     yield ()

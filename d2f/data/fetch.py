@@ -196,7 +196,7 @@ def _over_https(source: Source, place: Path) -> bytes:
     address = "/".join((ADDRESS, source.row["repo"], source.row["commit"], quote(source.row["path"])))
     part = place.with_name(f"{place.name}.part")
     try:
-        https.fetch(address, Attempt(part, source.limit, lambda done, total: None))
+        https.fetch_https(address, Attempt(part, source.limit, lambda done, total: None))
         data = part.read_bytes()
     finally:
         part.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 from d2f.api.inputs import ImageFile, Note
 from d2f.api.outcomes import Abstention, Evidence
 from d2f.api.rows import Failure, Missing
-from d2f.engine.findings import STAGE_ERRORS, Watch, failure_of, one_line
+from d2f.engine.findings import STAGE_ERRORS, Watch, failure_of, single_line
 from d2f.engine.plan import FileCheck, Plan
 from d2f.images.read import Unread
 from d2f.plugins.entries import noun
@@ -80,8 +80,8 @@ def _reason(outcome: Any) -> str | None:
     if outcome is None:
         return None
     if not isinstance(outcome, Abstention):
-        raise TypeError(f"check returned {one_line(outcome)[:60]!r}, not None or an Abstention")
-    return one_line(outcome.reason) or "no reason given"
+        raise TypeError(f"check returned {single_line(outcome)[:60]!r}, not None or an Abstention")
+    return single_line(outcome.reason) or "no reason given"
 
 
 def _findings(outcome: Iterable[Any]) -> list[Evidence]:
@@ -89,6 +89,8 @@ def _findings(outcome: Iterable[Any]) -> list[Evidence]:
     found = list(outcome)
     for one in found:
         if not isinstance(one, Evidence):
-            raise TypeError(f"read returned {one_line(one)[:60]!r} among its findings, not an Evidence")
+            raise TypeError(f"read returned {single_line(one)[:60]!r} among its findings, not an Evidence")
     texts = ("kind", "statement", "source", "trust", "raw")
-    return [replace(one, llr=float(one.llr), **{name: one_line(getattr(one, name)) for name in texts}) for one in found]
+    return [
+        replace(one, llr=float(one.llr), **{name: single_line(getattr(one, name)) for name in texts}) for one in found
+    ]

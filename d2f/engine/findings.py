@@ -48,15 +48,17 @@ def score_batch(stage: Detector, batch: Sequence[Pixels] | Pixels | Sequence[Ima
 def checked_outcome(outcome: Any) -> Finding:
     """Check one outcome: D2F403 where it, or a tile of it, is no number; its texts are brought to one line."""
     if isinstance(outcome, Abstention):
-        return Abstention(one_line(outcome.reason) or "it gave no reason")
+        return Abstention(single_line(outcome.reason) or "it gave no reason")
     score = outcome if isinstance(outcome, Score) else Score(outcome)
     value, tiles = _number(score.value), _numbers(score.tiles)
     if not math.isfinite(value):
-        return Failure("D2F403", f"returned {one_line(score.value)[:60]!r}, which is not a finite number")
+        return Failure("D2F403", f"returned {single_line(score.value)[:60]!r}, which is not a finite number")
     if tiles is None:
-        return Failure("D2F403", f"returned {one_line(score.tiles)[:60]!r} as scores of tiles, which are not numbers")
+        return Failure(
+            "D2F403", f"returned {single_line(score.tiles)[:60]!r} as scores of tiles, which are not numbers"
+        )
     seen = _number(score.seen) if score.seen is not None else math.nan
-    return Score(value, tiles, one_line(score.evidence), seen if 0.0 < seen <= 1.0 else None)
+    return Score(value, tiles, single_line(score.evidence), seen if 0.0 < seen <= 1.0 else None)
 
 
 def _number(value: Any) -> float:
@@ -105,11 +107,11 @@ def as_member(detector: str, view: str, finding: Finding) -> Member:
 
 def described(error: BaseException) -> str:
     """Return an exception's class and message on one line."""
-    words = one_line(error)[:200]
+    words = single_line(error)[:200]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
-def one_line(words: Any) -> str:
+def single_line(words: Any) -> str:
     """Return a stage's text on one line; empty where it is None or has no text."""
     try:
         return "" if words is None else " ".join(str(words).split())

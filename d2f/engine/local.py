@@ -28,7 +28,7 @@ from d2f.engine.findings import Finding, Observe, Watch, as_member, pooled, scor
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import Plan, Scored
 from d2f.engine.prefetch import defer_errors
-from d2f.engine.tiles import corners, covered, cut
+from d2f.engine.tiles import covered, cut, tile_corners
 from d2f.engine.views import MemberStage, ViewNode, apply_step, read_only, view_tree
 from d2f.images.read import Unread
 
@@ -248,7 +248,7 @@ class Traversal:
             task.settle(member.index, Abstention(unmet))
             return
         if isinstance(wants, Tiles):
-            places = corners(pixels, wants)
+            places = tile_corners(pixels, wants)
             if places:
                 seen = covered(places, wants.size, pixels.shape[0], pixels.shape[1])
                 task.waiting.append((Pending(task, member, len(places), seen), cut(pixels, places, wants.size)))

@@ -19,7 +19,7 @@ from d2f.api.inputs import ImageFile, Tiles
 from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Failure, Row
 from d2f.cores import thread_variables, usable_cores, usable_memory
-from d2f.engine.findings import Observe, StageLost, Watch, one_line
+from d2f.engine.findings import Observe, StageLost, Watch, single_line
 from d2f.engine.judge import Judge, row
 from d2f.engine.local import LocalEngine
 from d2f.engine.plan import BoundDetector, Plan, Scored, Step
@@ -260,7 +260,7 @@ class ProcessEngine:
         self._deaths.add(failure.stage)
         owner = self._owners.get(failure.stage)
         words = [failure.message, f"plugin {owner}" if owner else "", failure.last_line]
-        self._last[failure.stage] = Failure(failure.code, one_line("; ".join(filter(None, words))))
+        self._last[failure.stage] = Failure(failure.code, single_line("; ".join(filter(None, words))))
         return self._last[failure.stage]
 
     def _switched_off(self, stage: str) -> Failure:

@@ -15,9 +15,9 @@ from typing import Any
 
 from d2f.api.errors import D2FError, Exit, Place, Problem
 from d2f.engine.plan import Step, make_step
-from d2f.plugins.build import Finding, findings, option_problem
+from d2f.plugins.build import OptionFinding, option_findings, option_problem
 from d2f.plugins.catalog import Catalog
-from d2f.plugins.describe import resolve
+from d2f.plugins.describe import scalar_value
 
 KEY = re.compile(r"([A-Za-z_][\w-]*)\s*=")
 OPENING, CLOSING, QUOTES = "[{", "]}", "\"'"
@@ -174,7 +174,7 @@ def read_value(text: str) -> Any:
         if len(text) < 2 or not text.endswith("'"):
             raise ValueError("text follows the quote")
         return text[1:-1].replace("''", "'")
-    return resolve(text)
+    return scalar_value(text)
 
 
 def write_value(value: Any) -> str:
@@ -191,7 +191,7 @@ def write_value(value: Any) -> str:
             return f"{value[0]}x{value[1]}"
         return f"[{','.join(write_value(one) for one in value)}]"
     if isinstance(value, str):
-        plain = PLAIN.fullmatch(value) and not PAIR.fullmatch(value) and resolve(value) == value
+        plain = PLAIN.fullmatch(value) and not PAIR.fullmatch(value) and scalar_value(value) == value
         return value if plain else json.dumps(value)
     if isinstance(value, float):
         return _number(value)
@@ -267,7 +267,7 @@ def _written(step: Step) -> str:
 def _step(spec: SpecText, step: StepText, catalog: Catalog) -> Step:
     stage = catalog.find(KIND, step.name.text, spec.place(step.name))
     options, keys = _options(spec, step, stage)
-    wrong = findings(stage.Options, options)
+    wrong = option_findings(stage.Options, options)
     if wrong:
         raise D2FError([_located(spec, step, stage, keys, one) for one in wrong])
     return make_step(catalog, step.name.text, options)
@@ -302,7 +302,7 @@ def _value(spec: SpecText, piece: Piece) -> Any:
 
 
 def _located(
-    spec: SpecText, step: StepText, stage: Any, written: Mapping[str, OptionText], finding: Finding
+    spec: SpecText, step: StepText, stage: Any, written: Mapping[str, OptionText], finding: OptionFinding
 ) -> Problem:
     """Return a finding as a problem at the key or the value that it is about, else at the step's name."""
     option = written.get(str(finding.path[0])) if finding.path else None

@@ -28,7 +28,7 @@ def covered(corners: list[Corner], size: int, height: int, width: int) -> float:
     return float(area.sum() / (height * width))
 
 
-def corners(pixels: Pixels, tiles: Tiles) -> list[Corner]:
+def tile_corners(pixels: Pixels, tiles: Tiles) -> list[Corner]:
     """Return the corners of a view's tiles, row by row; none where the view is smaller than a tile.
 
     Depends on the pixels and on `tiles` only. Tiles that would lie in the same place are taken once.
@@ -42,11 +42,11 @@ def corners(pixels: Pixels, tiles: Tiles) -> list[Corner]:
     if tiles.pick == "centre":
         return [(down // 2, right // 2)]
     if tiles.pick == "grid":
-        return grid(down, right, tiles.count, height / width)
+        return grid_corners(down, right, tiles.count, height / width)
     return textured(pixels, tiles)
 
 
-def grid(down: int, right: int, count: int, aspect: float) -> list[Corner]:
+def grid_corners(down: int, right: int, count: int, aspect: float) -> list[Corner]:
     """Spread `count` corners evenly over rows 0..down and columns 0..right.
 
     As many rows as keep the spacing alike both ways, each with its share of the tiles, reaching from

@@ -18,7 +18,7 @@ from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, ProtocolName
 from d2f.cache import Cache
 from d2f.chain.write import fitted_text
-from d2f.chain.yaml import as_text, parse
+from d2f.chain.yaml import parse, text_of
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of, require_one_label
 from d2f.data.protocol import for_fitting
@@ -196,7 +196,7 @@ def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> FitRecipe:
 
 def _named(text: str) -> dict[str, str]:
     """Calibrators by member, as the file names them; a chain loaded to be refitted no longer holds them."""
-    source, _ = parse(as_text("chain", text))
+    source, _ = parse(text_of("chain", text))
     calibrate: Any = source.data.get("calibrate") if source else None
     listed = calibrate.items() if isinstance(calibrate, Mapping) else ()
     return {

@@ -47,7 +47,7 @@ def other_chain(name: str, theirs: str, ours: str) -> D2FError:
     )
 
 
-def unreadable(name: str, why: str) -> D2FError:
+def cannot_resume(name: str, why: str) -> D2FError:
     """Return the error of a file to resume that d2f did not write, or that was changed since."""
     return D2FError.of(
         "D2F006",
@@ -151,7 +151,7 @@ class AppendFile:
     def cut_torn(self, end: int) -> None:
         """Cut off what a killed run left after the last whole record."""
         if self.end - end > LARGEST_RECORD:
-            raise unreadable(self.path, f"a record of more than {LARGEST_RECORD >> 20} MiB follows byte {end}")
+            raise cannot_resume(self.path, f"a record of more than {LARGEST_RECORD >> 20} MiB follows byte {end}")
         self.cut(end)
 
     def cut(self, end: int) -> None:

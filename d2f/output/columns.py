@@ -14,7 +14,7 @@ from d2f.api.outcomes import Evidence
 from d2f.api.rows import Failure, Member, Missing, Row, encodable, path_of
 
 
-def finite(value: float | None) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
     """Return `value`, or None where it is not finite: NaN and infinity are never written."""
     if value is None or not math.isfinite(value):
         return None
@@ -126,7 +126,7 @@ def unflatten(flat: Mapping[str, Any], members: Iterable[tuple[str, str]]) -> Ro
 
 def _clean(value: Value) -> Value:
     if isinstance(value, float):
-        return finite(value)
+        return finite_or_none(value)
     if isinstance(value, str):
         return encodable(value) or None
     return value

@@ -25,7 +25,7 @@ class CsvWriter:
         """Write one record."""
         self._header()
         flat = flatten(row)
-        self._file.append(encode([flat.get(name) for name in self._columns]))
+        self._file.append(csv_record([flat.get(name) for name in self._columns]))
 
     def close(self) -> None:
         """Write the header if nothing else was written, and close the file."""
@@ -35,10 +35,10 @@ class CsvWriter:
     def _header(self) -> None:
         if self._header_due:
             self._header_due = False
-            self._file.append(encode(self._columns))
+            self._file.append(csv_record(self._columns))
 
 
-def encode(fields: Sequence[Any]) -> bytes:
+def csv_record(fields: Sequence[Any]) -> bytes:
     r"""Return one record: UTF-8, ending in a newline; line ends inside a field are in quotes."""
     text = io.StringIO()
     # The csv module quotes a lone \r only where the line end has one.
@@ -46,13 +46,13 @@ def encode(fields: Sequence[Any]) -> bytes:
     return text.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
-def decode(record: bytes) -> list[str]:
+def csv_fields(record: bytes) -> list[str]:
     """Return the fields of one record."""
     (fields,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
     return fields
 
 
-def split(file: BinaryIO) -> Iterator[bytes]:
+def csv_records(file: BinaryIO) -> Iterator[bytes]:
     """Yield the records that are whole: a newline ends one where the quotes before it are even in number."""
     held, open_quote = bytearray(), False
     while line := file.readline(LARGEST_RECORD):
@@ -70,34 +70,34 @@ def read(records: Iterator[bytes]) -> Iterator[tuple[Row | None, int]]:
     header = next(records, None)
     if header is None:
         return
-    names = decode(header)
+    names = csv_fields(header)
     members = members_of(names)
     kinds = columns(members)
     if names != list(kinds):
         raise ValueError("it does not begin with the columns of a result")
     yield None, len(header)
     for record in records:
-        yield _row(dict(zip(names, decode(record), strict=True)), kinds, members), len(record)
+        yield _row(dict(zip(names, csv_fields(record), strict=True)), kinds, members), len(record)
 
 
-def resume(file: AppendFile, head: Head) -> Iterator[Row]:
+def resume_csv(file: AppendFile, head: Head) -> Iterator[Row]:
     """Yield the rows that a file holds, then cut off a torn last record."""
-    ours = encode(tuple(columns(head.members)))
+    ours = csv_record(tuple(columns(head.members)))
     end = 0
     try:
-        for row, length in read(file.records(split)):
+        for row, length in read(file.records(csv_records)):
             if row is not None:
                 yield row
             end += length
     except (ValueError, csv.Error) as error:
-        raise refusals.unreadable(file.path, f"at byte {end}: {error}") from error
+        raise refusals.cannot_resume(file.path, f"at byte {end}: {error}") from error
     if not end and not ours.startswith(file.tail(0)):
-        raise refusals.unreadable(file.path, "it does not begin with the columns of a result")
+        raise refusals.cannot_resume(file.path, "it does not begin with the columns of a result")
     if end and file.start(len(ours)) != ours:
         raise refusals.other_chain(file.path, "", head.digest)
     if b"\n" in file.tail(end).partition(head.digest.encode())[2]:
         # A torn record ends the file; here another record follows, taken up by a quote that is not closed.
-        raise refusals.unreadable(file.path, f"at byte {end}: a quote is not closed")
+        raise refusals.cannot_resume(file.path, f"at byte {end}: a quote is not closed")
     file.cut_torn(end)
 
 

@@ -24,14 +24,14 @@ class JsonlWriter:
 
     def write(self, row: Row) -> None:
         """Write one line."""
-        self._file.append(encode(row))
+        self._file.append(json_line(row))
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def encode(row: Row) -> bytes:
+def json_line(row: Row) -> bytes:
     """Return the row's line: UTF-8, ending in a newline."""
     plain = row.to_dict()
     try:
@@ -41,7 +41,7 @@ def encode(row: Row) -> bytes:
     return encodable(text).encode() + b"\n"
 
 
-def decode(line: bytes) -> Row:
+def row_of_line(line: bytes) -> Row:
     """Return the row of a line."""
     plain = json.loads(line.decode())
     try:
@@ -54,25 +54,25 @@ def decode(line: bytes) -> Row:
         raise ValueError(f"not a row of d2f: {error}") from error
 
 
-def split(file: BinaryIO) -> Iterator[bytes]:
+def json_lines(file: BinaryIO) -> Iterator[bytes]:
     """Yield the lines that are whole."""
     while (line := file.readline(LARGEST_RECORD)).endswith(b"\n"):
         yield line
 
 
-def resume(file: AppendFile) -> Iterator[Row]:
+def resume_jsonl(file: AppendFile) -> Iterator[Row]:
     """Yield the rows that a file holds, then cut off a torn last line."""
     end = 0
-    for number, line in enumerate(file.records(split), start=1):
+    for number, line in enumerate(file.records(json_lines), start=1):
         try:
-            row = decode(line)
+            row = row_of_line(line)
         except ValueError as error:
-            raise refusals.unreadable(file.path, f"line {number}: {error}") from error
+            raise refusals.cannot_resume(file.path, f"line {number}: {error}") from error
         yield row
         end += len(line)
     torn = file.tail(end)
     if not START.startswith(torn[: len(START)]):
-        raise refusals.unreadable(file.path, "its last line is not the beginning of a row")
+        raise refusals.cannot_resume(file.path, "its last line is not the beginning of a row")
     file.cut_torn(end)
 
 

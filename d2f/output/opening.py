@@ -108,7 +108,7 @@ def _table(path: str | None, mode: Mode, console: Console | None, stream: TextIO
 def _parquet(path: str, head: Head, mode: Mode, seen: Seen | None) -> Writer:
     folder = parquet_parts.PartsFolder(path, mode)
     try:
-        _read(parquet_parts.resume(folder, head), path, head, seen)
+        _read(parquet_parts.resume_parquet(folder, head), path, head, seen)
     except D2FError:
         folder.close()
         raise
@@ -118,7 +118,12 @@ def _parquet(path: str, head: Head, mode: Mode, seen: Seen | None) -> Writer:
 def _lines(file: AppendFile | StandardOutput, format: Format, head: Head, mode: Mode, seen: Seen | None) -> Writer:
     if isinstance(file, AppendFile) and mode == "resume":
         try:
-            _read(jsonl_file.resume(file) if format == "jsonl" else csv_file.resume(file, head), file.path, head, seen)
+            _read(
+                jsonl_file.resume_jsonl(file) if format == "jsonl" else csv_file.resume_csv(file, head),
+                file.path,
+                head,
+                seen,
+            )
         except D2FError:
             file.close()
             raise

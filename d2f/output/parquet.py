@@ -34,7 +34,7 @@ class ParquetWriter:
 
     def __init__(self, folder: PartsFolder, head: Head) -> None:
         self._folder = folder
-        self._schema = schema(head)
+        self._schema = parquet_schema(head)
         self._rows: list[dict[str, Value]] = []
         self._patience = PART_SECONDS[0]
         self._since = time.monotonic()
@@ -121,7 +121,7 @@ class PartsFolder:
             entry.unlink()
 
 
-def schema(head: Head) -> pyarrow.Schema:
+def parquet_schema(head: Head) -> pyarrow.Schema:
     """Return the columns and types of every part; the chain's name and digest are in its metadata."""
     import pyarrow
 
@@ -130,7 +130,7 @@ def schema(head: Head) -> pyarrow.Schema:
     return pyarrow.schema(fields, metadata={"d2f.chain": head.chain, "d2f.chain_digest": head.digest})
 
 
-def resume(folder: PartsFolder, head: Head) -> Iterator[Row]:
+def resume_parquet(folder: PartsFolder, head: Head) -> Iterator[Row]:
     """Yield the rows that the parts hold."""
     import pyarrow.parquet
 
@@ -142,7 +142,7 @@ def resume(folder: PartsFolder, head: Head) -> Iterator[Row]:
                 raise refusals.other_chain(folder.path, theirs, head.digest)
             yield from _rows(file)
         except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-            raise refusals.unreadable(folder.path, f"{part.name}: {error}") from error
+            raise refusals.cannot_resume(folder.path, f"{part.name}: {error}") from error
 
 
 def _rows(file: Any) -> Iterator[Row]:

@@ -53,7 +53,7 @@ WEAKEST = 0.05
 """In nats; what would be shown as 0.0 is left out."""
 
 
-def verdict(row: Row) -> str:
+def verdict_text(row: Row) -> str:
     """Return the verdict and its probability, such as ``generated     0.9710``."""
     if row.error is not None:
         return "failed"
@@ -61,7 +61,7 @@ def verdict(row: Row) -> str:
     return f"{row.verdict or 'none':<12}  {probability}".rstrip()
 
 
-def findings(row: Row) -> list[str]:
+def evidence_lines(row: Row) -> list[str]:
     """Return the error, or the strongest members, evidence, failed members, caveats and disagreements, a line each."""
     if row.error is not None:
         stated = [f"{one.kind}: {one.statement} ({one.trust})" for one in row.evidence]

@@ -15,7 +15,7 @@ from d2f.api.rows import Row
 from d2f.files import explained
 from d2f.output.append import guarded
 from d2f.output.columns import printable
-from d2f.output.summary import findings, verdict
+from d2f.output.summary import evidence_lines, verdict_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,13 +47,13 @@ class TableWriter:
         colour = COLOURS[row.verdict]
         evidence = [
             line
-            for finding in findings(row)
+            for finding in evidence_lines(row)
             for line in textwrap.wrap(finding, self._widths[2], break_on_hyphens=False)
         ]
         for number, words in enumerate(evidence or [""]):
             first = not number
             file = shortened(printable(row.path), self._widths[0]) if first else ""
-            self._line((file, verdict(row) if first else "", words), ("", colour if first else "", ""))
+            self._line((file, verdict_text(row) if first else "", words), ("", colour if first else "", ""))
 
     def close(self) -> None:
         """Print the headings if nothing else was, and close the file."""

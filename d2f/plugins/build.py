@@ -14,7 +14,7 @@ from d2f.api.errors import D2FError, Exit, Place, Problem, nearest
 from d2f.api.inputs import Input
 from d2f.plugins.catalog import Catalog, canonical, code_digest, stage_facts
 from d2f.plugins.entries import Origin, noun
-from d2f.plugins.errors import Schema, at, blame, expected, schema_of, shown
+from d2f.plugins.errors import Schema, at, blame, expected, schema_of, spelled_value
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -25,7 +25,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class OptionFinding:
     """One thing that is wrong with plain data."""
 
     sort: Literal["unknown", "missing", "value"]
@@ -60,7 +60,7 @@ def spelled(path: Sequence[str | int]) -> str:
     return text.removeprefix(".")
 
 
-def findings(model: type[BaseModel], data: Any) -> tuple[Finding, ...]:
+def option_findings(model: type[BaseModel], data: Any) -> tuple[OptionFinding, ...]:
     """Return everything that keeps `data` from being a `model`; empty where it is one."""
     from pydantic import ValidationError
 
@@ -71,17 +71,17 @@ def findings(model: type[BaseModel], data: Any) -> tuple[Finding, ...]:
     return ()
 
 
-def explain(errors: Sequence[ErrorDetails], model: type[BaseModel], data: Any) -> tuple[Finding, ...]:
+def explain(errors: Sequence[ErrorDetails], model: type[BaseModel], data: Any) -> tuple[OptionFinding, ...]:
     """Return the findings that pydantic's errors are: one for each place, whatever branches a union has."""
     schema = schema_of(model) or {}
-    found: dict[Path, Finding] = {}
+    found: dict[Path, OptionFinding] = {}
     for error in errors:
         finding = _finding(error, schema, data)
         found.setdefault(finding.path, finding)
     return tuple(found.values())
 
 
-def option_problem(kind: str, stage: str, finding: Finding) -> Problem:
+def option_problem(kind: str, stage: str, finding: OptionFinding) -> Problem:
     """Return a finding about a stage's option as a problem without a place."""
     sentence = {
         "unknown": f"unknown option '{finding.name}'",
@@ -91,21 +91,21 @@ def option_problem(kind: str, stage: str, finding: Finding) -> Problem:
     return Problem("D2F114", f"{noun(kind)} '{stage}': {sentence}", notes=finding.notes)
 
 
-def _finding(error: ErrorDetails, schema: Schema, data: Any) -> Finding:
+def _finding(error: ErrorDetails, schema: Schema, data: Any) -> OptionFinding:
     # An item that is missing from a list is a list that is too short.
     key_matters = error["type"] in ("missing", "extra_forbidden") and isinstance(error["loc"][-1], str)
     path = _within(data, error["loc"], key_matters)
     here = at(schema, path) or {}
     description = str(here.get("description", "")) if path and "properties" not in here else ""
     if key_matters and error["type"] == "missing":
-        return Finding("missing", path, description=description)
+        return OptionFinding("missing", path, description=description)
     if key_matters:
         choices = tuple((at(schema, path[:-1]) or {}).get("properties", ()))
-        return Finding("unknown", path, suggestion=nearest(str(path[-1]), choices) or "", choices=choices)
+        return OptionFinding("unknown", path, suggestion=nearest(str(path[-1]), choices) or "", choices=choices)
     return _wrong_value(error, path, schema, here, description)
 
 
-def _wrong_value(error: ErrorDetails, path: Path, schema: Schema, here: Schema, description: str) -> Finding:
+def _wrong_value(error: ErrorDetails, path: Path, schema: Schema, here: Schema, description: str) -> OptionFinding:
     value = error["input"]
     said = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if error["type"] not in ("value_error", "assertion_error"):
@@ -115,8 +115,10 @@ def _wrong_value(error: ErrorDetails, path: Path, schema: Schema, here: Schema, 
             said = "must be a finite number"
     elif not said.startswith("must "):
         # A validator that speaks of several options at once says all there is to say.
-        return Finding("value", path, f": {said}" if path else said, description=description)
-    return Finding("value", path, f"{said}, not {shown(value)}", suggestion=_near(value, here), description=description)
+        return OptionFinding("value", path, f": {said}" if path else said, description=description)
+    return OptionFinding(
+        "value", path, f"{said}, not {spelled_value(value)}", suggestion=_near(value, here), description=description
+    )
 
 
 def _near(value: object, here: Schema) -> str:
@@ -138,7 +140,7 @@ def _within(data: Any, loc: Path, key_matters: bool) -> Path:
 class OptionErrors(D2FError):
     """Wrong options of a stage; `findings` hold their paths within the options."""
 
-    def __init__(self, kind: str, stage: str, findings: Sequence[Finding]) -> None:
+    def __init__(self, kind: str, stage: str, findings: Sequence[OptionFinding]) -> None:
         self.findings = tuple(findings)
         super().__init__([option_problem(kind, stage, finding) for finding in findings])
 
@@ -155,7 +157,7 @@ def read_options(kind: str, stage: Any, options: Mapping[str, Any]) -> BaseModel
     return checked
 
 
-def without_echoes(found: Sequence[Finding]) -> list[Finding]:
+def without_echoes(found: Sequence[OptionFinding]) -> list[OptionFinding]:
     """Return findings without the missing keys that were only misspelt, which another finding says."""
     misspelt = {(*finding.path[:-1], finding.suggestion) for finding in found if finding.sort == "unknown"}
     return [finding for finding in found if finding.sort != "missing" or finding.path not in misspelt]

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from d2f.api.errors import Problem
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import KINDS, Origin, found
-from d2f.plugins.errors import at, expected, schema_of, shown
+from d2f.plugins.errors import at, expected, schema_of, spelled_value
 from d2f.plugins.registry import WEIGHTS, unmet
 
 
@@ -30,7 +30,7 @@ class Option:
     @property
     def sentence(self) -> str:
         """Description, type and default in one line."""
-        default = "required" if self.required else f"default {shown(self.default)}"
+        default = "required" if self.required else f"default {spelled_value(self.default)}"
         return f"{self.description.rstrip()} [{self.takes}; {default}]"
 
 
@@ -118,7 +118,7 @@ DIGITS = 400
 """An integer of more digits is read as a floating-point number, which it is too large for."""
 
 
-def resolve(text: str) -> Value:
+def scalar_value(text: str) -> Value:
     """Return the value of a plain scalar.
 
     >>> [resolve(text) for text in ("on", "1e-4", "0o17", "~", "007")]

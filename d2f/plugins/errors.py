@@ -67,9 +67,9 @@ def expected(root: Schema, schema: Schema) -> str:
     """
     schema = resolved(root, schema)
     if "const" in schema:
-        return shown(schema["const"])
+        return spelled_value(schema["const"])
     if "enum" in schema:
-        return "one of " + ", ".join(shown(value) for value in schema["enum"])
+        return "one of " + ", ".join(spelled_value(value) for value in schema["enum"])
     branches = schema.get("anyOf") or schema.get("oneOf")
     if branches:
         texts = list(dict.fromkeys(expected(root, branch) for branch in branches))
@@ -82,7 +82,7 @@ def expected(root: Schema, schema: Schema) -> str:
     return noun + _values(root, schema) + _bounds(schema) + _length(schema) + _pattern(schema)
 
 
-def shown(value: object) -> str:
+def spelled_value(value: object) -> str:
     """Return a value as it would stand in a chain file, cut to 40 characters.
 
     >>> shown(None), shown(True), shown("median"), shown([1, 2])
@@ -93,7 +93,7 @@ def shown(value: object) -> str:
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, list | tuple | set):
-        text = "[" + ", ".join(shown(one) for one in value) + "]"
+        text = "[" + ", ".join(spelled_value(one) for one in value) + "]"
         return text if len(text) <= 40 else "a list"
     text = repr(value)
     return text if len(text) <= 40 else text[:38] + "…" + text[-1]

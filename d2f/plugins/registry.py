@@ -135,7 +135,7 @@ def stage_faults(kind: str, stage: Any) -> tuple[str, ...]:
     return (*_identity(stage), *_methods(kind, stage), *_options(stage), *_requires(stage))
 
 
-def called(kind: str, stage: Any) -> str:
+def stage_label(kind: str, stage: Any) -> str:
     """Return ``detector 'name'``, or the class's own name where the stage has none that is fit."""
     name = getattr(stage, "name", None)
     own = name if isinstance(name, str) and name else getattr(stage, "__qualname__", type(stage).__qualname__)
@@ -208,7 +208,7 @@ WEIGHTS = "weights"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RegistryEntry:
     """A stage class or a record of weights, and its plugin; `origin` is None where it was given in code."""
 
     item: Any
@@ -219,7 +219,7 @@ class Entry:
 class Registry:
     """All stages and weights, by kind and name, and all that is wrong with plugins."""
 
-    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    entries: dict[tuple[str, str], RegistryEntry] = field(default_factory=dict)
     observers: list[tuple[Origin | None, Callable[[Any], object]]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     notices: list[Problem] = field(default_factory=list)
@@ -231,7 +231,12 @@ class Registry:
         wanting = stage_faults(kind, stage)
         if wanting:
             self.refuse(
-                kind, stage, "D2F203", f"{called(kind, stage)} is refused: it is no {noun(kind)} yet", wanting, origin
+                kind,
+                stage,
+                "D2F203",
+                f"{stage_label(kind, stage)} is refused: it is no {noun(kind)} yet",
+                wanting,
+                origin,
             )
         else:
             self._add(kind, stage.name, stage, origin)
@@ -253,7 +258,7 @@ class Registry:
         self.faults.append(Fault(problem, origin, kind, name if isinstance(name, str) else None))
 
     def _add(self, kind: str, name: str, item: Any, origin: Origin | None) -> None:
-        holder = self.entries.setdefault((kind, name), Entry(item, origin))
+        holder = self.entries.setdefault((kind, name), RegistryEntry(item, origin))
         if holder.item is item:
             return
         keeper = f"{holder.origin.place.file}" if holder.origin else "given in code"
@@ -327,7 +332,7 @@ def _hook_result(
     return []
 
 
-def missing(requires: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def unmet_requirements(requires: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return (requirement, what is there instead) for each of `requires` that is not satisfied."""
     if not requires:
         return ()
@@ -348,7 +353,7 @@ def missing(requires: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def unmet(kind: str, name: str, origin: Origin | None, requires: Sequence[str]) -> Problem | None:
     """Return the problem that a stage's missing requirements are, with the command that installs them."""
-    lacking = missing(requires)
+    lacking = unmet_requirements(requires)
     if not lacking:
         return None
     facts = [f"'{text}' {fact}" for text, fact in lacking]

@@ -148,7 +148,7 @@ def _advice(error: BaseException) -> str:
 def differences(one: Outcomes, other: Outcomes, allowed: float, words: tuple[str, str]) -> list[str]:
     """Return, of each picture in both whose outcomes differ by more than `allowed`, both of them in words."""
     return [
-        f"on {name}: {words[0]} {shown(one[name])}, {words[1]} {shown(other[name])}"
+        f"on {name}: {words[0]} {outcome_text(one[name])}, {words[1]} {outcome_text(other[name])}"
         for name in one
         if name in other and not alike(one[name], other[name], allowed)
     ]
@@ -163,7 +163,7 @@ def alike(one: Score | Abstention, other: Score | Abstention, allowed: float) ->
     return one == other
 
 
-def shown(outcome: Score | Abstention) -> str:
+def outcome_text(outcome: Score | Abstention) -> str:
     """Return an outcome in words."""
     return repr(outcome.value) if isinstance(outcome, Score) else f"an abstention ({outcome.reason})"
 

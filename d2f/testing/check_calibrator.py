@@ -20,7 +20,7 @@ CHANCE = 0.02
 
 
 @check("it fits whatever scores come", gate=True)
-def fits(subject: Subject) -> str:
+def calibrator_fits(subject: Subject) -> str:
     """Both directions, few images, all scores equal, far from 0: an options model comes back, and works."""
     import numpy as np
 
@@ -62,7 +62,7 @@ def monotone(subject: Subject) -> str:
 
 
 @check("a fit finds what is there")
-def recovers(subject: Subject) -> str:
+def calibrator_recovers(subject: Subject) -> str:
     """On 4,000 scores whose log-likelihood ratio is known, it comes close; on reversed ones it does no harm."""
     scores, labels, weights = _known(1.0)
     excess = _cross_entropy(subject, scores, labels, weights) - _best(scores, labels, weights)
@@ -81,7 +81,7 @@ def recovers(subject: Subject) -> str:
 
 
 @check("the same scores give the same fit")
-def deterministic(subject: Subject) -> str:
+def calibrator_deterministic(subject: Subject) -> str:
     """Fitted twice, asked twice, one at a time or together."""
     import numpy as np
 
@@ -117,7 +117,7 @@ def plain_fit(subject: Subject) -> str:
 
 
 @check("it may be called from threads, as it says")
-def thread_safe(subject: Subject) -> str:
+def calibrator_thread_safe(subject: Subject) -> str:
     """Four threads at once, on one instance: the same probabilities."""
     import numpy as np
 

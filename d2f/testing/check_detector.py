@@ -13,7 +13,7 @@ from typing import Any
 
 from d2f.api.inputs import FileBytes, Input, Tiles
 from d2f.api.outcomes import Abstention, Score
-from d2f.plugins.registry import missing, stage_faults
+from d2f.plugins.registry import stage_faults, unmet_requirements
 from d2f.testing.batches import (
     Outcomes,
     ask,
@@ -22,9 +22,9 @@ from d2f.testing.batches import (
     hard,
     in_threads,
     ordinary,
+    outcome_text,
     process_state,
     random_state,
-    shown,
 )
 from d2f.testing.pictures import pictures
 from d2f.testing.report import watched
@@ -51,7 +51,7 @@ def finite(subject: Subject) -> str:
     fail_if(_untold(outcomes), "evidence and reasons are one line for a person, and say something")
     if not scored and not isinstance(subject.instance.wants, FileBytes):
         # What looks for evidence in a file may well find none in any of these.
-        reason = shown(next(iter(outcomes.values())))
+        reason = outcome_text(next(iter(outcomes.values())))
         raise Failed(f"it abstains on all {len(outcomes)} pictures: {reason}", "let it score a picture of 256 x 256")
     return f"{len(scored)} of {len(outcomes)} pictures scored"
 
@@ -215,13 +215,13 @@ def documented_options(subject: Subject) -> str:
 @check("the given options are valid", gate=True)
 def valid_options(subject: Subject) -> str:
     """Those that the check was called with, or the defaults where none were given."""
-    from d2f.plugins.build import findings, option_problem
+    from d2f.plugins.build import option_findings, option_problem
 
     model = subject.stage.Options
-    wrong = findings(model, dict(subject.options))
+    wrong = option_findings(model, dict(subject.options))
     if not wrong:
         # pydantic takes a default as it stands, so it is held to its field here.
-        wrong = findings(model, model.model_validate(dict(subject.options)).model_dump(by_alias=True))
+        wrong = option_findings(model, model.model_validate(dict(subject.options)).model_dump(by_alias=True))
     if wrong and not subject.options and all(one.sort == "missing" for one in wrong):
         names = ", ".join(one.name for one in wrong)
         raise Skipped(f"no default for {names}; give options: check_stage({subject.stage.__name__}, {{…}})")
@@ -250,7 +250,7 @@ def plain_options(subject: Subject) -> str:
 @check("what it requires is installed", gate=True)
 def requirements(subject: Subject) -> str:
     """A stage that cannot be used here cannot be checked here."""
-    lacking = missing(getattr(subject.stage, "requires", ()) or ())
+    lacking = unmet_requirements(getattr(subject.stage, "requires", ()) or ())
     if lacking:
         raise Skipped("; ".join(f"'{text}' {fact}" for text, fact in lacking))
     return ", ".join(getattr(subject.stage, "requires", ()) or ()) or "it requires nothing"

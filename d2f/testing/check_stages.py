@@ -20,7 +20,7 @@ LEAST_AUC = 0.8
 
 
 @check("ratios are finite, whatever members are missing", gate=True)
-def finite(subject: Subject) -> str:
+def combiner_finite(subject: Subject) -> str:
     """Every row with at least one probability gets a ratio; a member without one contributes 0."""
     import numpy as np
 
@@ -40,7 +40,7 @@ def finite(subject: Subject) -> str:
 
 
 @check("a row does not depend on the others")
-def independent(subject: Subject) -> str:
+def combiner_independent(subject: Subject) -> str:
     """Alone, together, in reverse: the same image has the same ratio, and the table is not written to."""
     import numpy as np
 
@@ -97,7 +97,7 @@ def order(subject: Subject) -> str:
 
 
 @check("a fit tells the classes apart")
-def recovers(subject: Subject) -> str:
+def combiner_recovers(subject: Subject) -> str:
     """Fitted to three members that know something, it ranks generated images above real ones, twice the same."""
     from d2f.metrics import roc_auc
 
@@ -208,7 +208,7 @@ def views(subject: Subject) -> str:
 
 
 @check("what it is given stays as it was")
-def pure(subject: Subject) -> str:
+def preprocessor_pure(subject: Subject) -> str:
     """The picture, the shared random generators and the process's settings are left alone."""
     given = {name: picture.copy() for name, picture in pictures().items()}
     before = {name: fingerprint(picture) for name, picture in given.items()}
@@ -243,7 +243,7 @@ def seeded(subject: Subject) -> str:
 
 
 @check("it may be called from threads, as it says")
-def thread_safe(subject: Subject) -> str:
+def preprocessor_thread_safe(subject: Subject) -> str:
     """Four threads at once, on one instance: the same views."""
     declared = getattr(subject.instance, "thread_safe", False)
     if not isinstance(declared, bool):

@@ -24,7 +24,7 @@ LEAST_AUC = 0.9
 
 
 @check("features are finite, one row a picture", gate=True)
-def features(subject: Subject) -> str:
+def trainable_features(subject: Subject) -> str:
     """float64 (d,), the same d for every picture; None where its detector would abstain."""
     import numpy as np
 
@@ -70,7 +70,7 @@ def deterministic_features(subject: Subject) -> str:
 
 
 @check("a fit tells the classes apart", gate=True)
-def fits(subject: Subject) -> str:
+def trainable_fits(subject: Subject) -> str:
     """On rows that differ by their label it ranks new rows well; the same seed gives the same arrays."""
     import numpy as np
 
@@ -225,7 +225,7 @@ def strict_weights(subject: Subject) -> str:
 
 
 @check("it says what its weights were trained on")
-def trained_on(subject: Subject) -> str:
+def trainable_trained_on(subject: Subject) -> str:
     """`trained_on`, after load: uint64, so that no chain is fitted on the same images."""
     import numpy as np
 

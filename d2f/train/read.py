@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from d2f.api.errors import D2FError, Place, Problem
-from d2f.chain.yaml import ORDER, Key, Source, parse, read_text
-from d2f.plugins.build import Finding, build, findings, spelled
+from d2f.chain.yaml import ORDER, ChainSource, Key, parse, read_text
+from d2f.plugins.build import OptionFinding, build, option_findings, spelled
 from d2f.plugins.catalog import Catalog
 from d2f.train.augment import augmentation_errors, loaded_steps
 from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
@@ -32,7 +32,7 @@ def read_recipe(path: str | Path, catalog: Catalog) -> EstimatorRecipe | Network
     if source is None:
         raise D2FError(problems)
     model = _model(source, catalog)
-    found = list(findings(model, source.data))
+    found = list(option_findings(model, source.data))
     problems += [_problem(source, finding) for finding in found]
     if problems:
         raise D2FError(problems + _trainable_problems(source, catalog))
@@ -55,7 +55,7 @@ def _of_a_recipe(problem: Problem, path: str | Path) -> Problem:
     return replace(problem, message=f"{before}{name}{after}", notes=notes)
 
 
-def _model(source: Source, catalog: Catalog) -> type[EstimatorRecipe] | type[NetworkRecipe]:
+def _model(source: ChainSource, catalog: Catalog) -> type[EstimatorRecipe] | type[NetworkRecipe]:
     data = source.data
     name = data.get("train") if isinstance(data, dict) else None
     if not isinstance(name, str):
@@ -67,7 +67,7 @@ def _model(source: Source, catalog: Catalog) -> type[EstimatorRecipe] | type[Net
     return NetworkRecipe if callable(getattr(stage, "build", None)) else EstimatorRecipe
 
 
-def _trainable_problems(source: Source, catalog: Catalog) -> list[Problem]:
+def _trainable_problems(source: ChainSource, catalog: Catalog) -> list[Problem]:
     """Return what is wrong with the trainable's own options in a recipe that is wrong elsewhere too."""
     data = source.data
     name, options = (data.get("train"), data.get("with", {})) if isinstance(data, dict) else (None, None)
@@ -76,7 +76,7 @@ def _trainable_problems(source: Source, catalog: Catalog) -> list[Problem]:
     return _build_problems(source, catalog, "trainable", name, options, (), "train")
 
 
-def _augment_problems(source: Source, catalog: Catalog, recipe: EstimatorRecipe | NetworkRecipe) -> list[Problem]:
+def _augment_problems(source: ChainSource, catalog: Catalog, recipe: EstimatorRecipe | NetworkRecipe) -> list[Problem]:
     if isinstance(recipe, NetworkRecipe):
         wrong = augmentation_errors(recipe.augment, catalog)
         return [_placed(source, problem, path, "use") for path, error in wrong for problem in error.problems]
@@ -88,7 +88,7 @@ def _augment_problems(source: Source, catalog: Catalog, recipe: EstimatorRecipe 
     ]
 
 
-def _measure_problems(source: Source, catalog: Catalog, attacks: list[str]) -> list[Problem]:
+def _measure_problems(source: ChainSource, catalog: Catalog, attacks: list[str]) -> list[Problem]:
     return [
         problem
         for i, attack in enumerate(attacks)
@@ -96,7 +96,7 @@ def _measure_problems(source: Source, catalog: Catalog, attacks: list[str]) -> l
     ]
 
 
-def _spec_problems(source: Source, catalog: Catalog, spec: str, path: tuple[Key, ...]) -> list[Problem]:
+def _spec_problems(source: ChainSource, catalog: Catalog, spec: str, path: tuple[Key, ...]) -> list[Problem]:
     """Return what is wrong with a SPEC, its stages built and loaded; the place is the SPEC's in the recipe."""
     try:
         loaded_steps(spec, catalog, spelled(path))
@@ -105,7 +105,7 @@ def _spec_problems(source: Source, catalog: Catalog, spec: str, path: tuple[Key,
     return []
 
 
-def _problem(source: Source, finding: Finding) -> Problem:
+def _problem(source: ChainSource, finding: OptionFinding) -> Problem:
     if finding.sort == "unknown":
         return Problem(CODE, f"unknown key '{finding.path[-1]}'", source.key(finding.path), notes=finding.notes)
     if finding.sort == "missing":
@@ -116,7 +116,13 @@ def _problem(source: Source, finding: Finding) -> Problem:
 
 
 def _build_problems(
-    source: Source, catalog: Catalog, kind: str, name: str, options: dict[str, Any], path: tuple[Key, ...], key: str
+    source: ChainSource,
+    catalog: Catalog,
+    kind: str,
+    name: str,
+    options: dict[str, Any],
+    path: tuple[Key, ...],
+    key: str,
 ) -> list[Problem]:
     try:
         build(catalog, kind, name, options)
@@ -126,7 +132,7 @@ def _build_problems(
     return []
 
 
-def _placed(source: Source, problem: Problem, path: tuple[Key, ...], key: str) -> Problem:
+def _placed(source: ChainSource, problem: Problem, path: tuple[Key, ...], key: str) -> Problem:
     if problem.place is not None:
         return problem
     below = (*path, "with") if problem.code == "D2F114" and (*path, "with") in source.values else (*path, key)

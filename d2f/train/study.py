@@ -21,7 +21,7 @@ from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of
 from d2f.engine.spec import parse_spec, parts, read_value, write_value
 from d2f.files import file_sha256
-from d2f.plugins.build import Finding, build, findings, read_options, spelled
+from d2f.plugins.build import OptionFinding, build, option_findings, read_options, spelled
 from d2f.plugins.catalog import Catalog
 from d2f.report.tables import markdown_table, plain
 from d2f.train.augment import OPERATIONS, augmentation_errors, loaded_steps
@@ -181,7 +181,7 @@ def _changed(recipe: NetworkRecipe, catalog: Catalog, changes: dict[str, Any]) -
             with_values(plain_recipe, {key: value})
         except (KeyError, IndexError, TypeError, ValueError):
             raise D2FError.of("D2F606", f"the recipe has no key '{key}'") from None
-    wrong = list(findings(NetworkRecipe, plain_recipe))
+    wrong = list(option_findings(NetworkRecipe, plain_recipe))
     if wrong:
         raise D2FError(list(_problems(wrong)))
     made = NetworkRecipe.model_validate(plain_recipe)
@@ -204,7 +204,7 @@ def _unbuilt(recipe: NetworkRecipe, catalog: Catalog, changes: Mapping[str, Any]
             yield from error.problems
 
 
-def _problems(wrong: Sequence[Finding]) -> Iterator[Problem]:
+def _problems(wrong: Sequence[OptionFinding]) -> Iterator[Problem]:
     for finding in wrong:
         messages = {
             "unknown": f"unknown key '{finding.name}'",

@@ -23,7 +23,7 @@ from d2f.data.dataset import Dataset, Labelled
 from d2f.data.facts import perceptual_hash
 from d2f.data.protocol import WINDOW, drawn_copies, for_judging
 from d2f.engine.plan import Step
-from d2f.engine.tiles import Corner, corners, cut
+from d2f.engine.tiles import Corner, cut, tile_corners
 from d2f.engine.views import apply_steps
 from d2f.files import cannot_write
 from d2f.images.read import Unread, load_image, read_image
@@ -74,9 +74,9 @@ class TileCutter:
     def _corners(self, pixels: Pixels, image: ImageFile, number: int) -> list[Corner]:
         wanted = self.recipe.tiles
         if wanted.pick != "random":
-            return corners(pixels, Wanted(wanted.count, self.side, wanted.pick))
+            return tile_corners(pixels, Wanted(wanted.count, self.side, wanted.pick))
         if not self.training:
-            return corners(pixels, Wanted(wanted.count, self.side, "grid"))
+            return tile_corners(pixels, Wanted(wanted.count, self.side, "grid"))
         down, right = pixels.shape[0] - self.side, pixels.shape[1] - self.side
         if down < 0 or right < 0:
             return []

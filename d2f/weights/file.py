@@ -13,7 +13,7 @@ from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import Weights
 from d2f.weights import npz as npz_format
 from d2f.weights import safetensors as safetensors_format
-from d2f.weights.sources import SUFFIXES, path_bytes, pinned, record_bytes
+from d2f.weights.sources import SUFFIXES, pinned, record_bytes, user_file_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,10 +167,12 @@ def read_weights(what: Weights | str | os.PathLike[str]) -> WeightsFile:
     """
     named = isinstance(what, Weights)
     name = f"weights '{what.name}'" if isinstance(what, Weights) else f"weights file '{os.fspath(what)}'"
-    data = checked_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
+    data = checked_bytes(what) if isinstance(what, Weights) else user_file_bytes(Path(what))
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        arrays, metadata = (npz_format.decoded(data), {}) if data.startswith(ZIP) else safetensors_format.decoded(data)
+        arrays, metadata = (
+            (npz_format.npz_arrays(data), {}) if data.startswith(ZIP) else safetensors_format.safetensors_arrays(data)
+        )
     except Exception as error:
         notes = [f"{type(error).__name__}: {error}".splitlines()[0]]
         if name.removesuffix("'").endswith(CHECKPOINTS):
@@ -211,7 +213,7 @@ def write_weights(
         raise ValueError(f"weights are written as .safetensors or .npz, not as '{target.name}'")
     held = dict(arrays) if trained_on is None else {**arrays, KEY: trained_on}
     npz = target.suffix == ".npz"
-    data = npz_format.encoded(held) if npz else safetensors_format.encoded(held, metadata or {})
+    data = npz_format.npz_bytes(held) if npz else safetensors_format.safetensors_bytes(held, metadata or {})
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         part.write_bytes(data)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Weights
 from d2f.weights.file import checked_bytes
-from d2f.weights.sources import path_bytes
+from d2f.weights.sources import user_file_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def read_hdf5(what: Weights | str | Path) -> dict[str, NDArray[Any]]:
     D2FError
         D2F503: another digest than the record's. D2F505: not such a file, or damaged.
     """
-    data = checked_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
+    data = checked_bytes(what) if isinstance(what, Weights) else user_file_bytes(Path(what))
     name = what.name if isinstance(what, Weights) else what
     try:
         return _File(data).arrays()

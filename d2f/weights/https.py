@@ -39,7 +39,7 @@ class _Careful(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def fetch(source: str, attempt: Attempt) -> None:
+def fetch_https(source: str, attempt: Attempt) -> None:
     """Bring the file of an address; goes on where an earlier attempt stopped, if the server can."""
     _check(source)
     opener = _opener(source)

@@ -12,7 +12,7 @@ PREFIX = "hf://"
 SOURCE = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[^@]+)@(?P<revision>[\w./-]+)")
 
 
-def fetch(source: str, attempt: Attempt) -> None:
+def fetch_from_hub(source: str, attempt: Attempt) -> None:
     """Bring a file of a repository at a revision; what a private one asks for is taken from the hub's own login."""
     found = SOURCE.fullmatch(source)
     if found is None or ".." in found["file"].split("/"):

@@ -18,7 +18,7 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip archive can name; the hour of writing is no part of weights."""
 
 
-def encoded(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Return an .npz file."""
     import numpy as np
 
@@ -34,7 +34,7 @@ def encoded(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return held.getvalue()
 
 
-def decoded(data: bytes) -> dict[str, NDArray[Any]]:
+def npz_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz file; raises whatever NumPy raises."""
     import numpy as np
 

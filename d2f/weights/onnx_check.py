@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from d2f.api.errors import D2FError, Exit, Problem
-from d2f.weights.onnx_file import fields_of, message, numbers_of, text
+from d2f.weights.onnx_file import fields_of, message, numbers_of, utf8_text
 
 MODEL_GRAPH, MODEL_FUNCTION = 7, 25
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE = 1, 5, 15
@@ -100,9 +100,9 @@ def _function(data: memoryview, seen: _Seen) -> None:
     name = domain = ""
     for number, value in fields_of(data):
         if number == FUNCTION_NAME:
-            name = text(value)
+            name = utf8_text(value)
         elif number == FUNCTION_DOMAIN:
-            domain = text(value)
+            domain = utf8_text(value)
         elif number == FUNCTION_NODE:
             _node(message(value), seen, DEPTH)
     seen.functions.add((domain, name))
@@ -126,13 +126,13 @@ def _node(data: memoryview, seen: _Seen, depth: int) -> None:
     size = 0
     for number, value in fields_of(data):
         if number == NODE_INPUT:
-            inputs.append(text(value))
+            inputs.append(utf8_text(value))
         elif number == NODE_OUTPUT:
-            outputs.append(text(value))
+            outputs.append(utf8_text(value))
         elif number == NODE_OPERATOR:
-            operator = text(value)
+            operator = utf8_text(value)
         elif number == NODE_DOMAIN:
-            domain = text(value)
+            domain = utf8_text(value)
         elif number == NODE_ATTRIBUTE:
             size = max(size, _attribute(message(value), seen, depth))
     seen.operators.append((domain, operator, tuple(inputs)))
@@ -167,7 +167,7 @@ def _tensor(data: memoryview, seen: _Seen) -> int:
     whole: list[int] = []
     for number, value in fields_of(data):
         if number == TENSOR_NAME:
-            name = text(value)
+            name = utf8_text(value)
         elif number == TENSOR_EXTERNAL:
             external, where = True, where or _location(message(value))
         elif number == TENSOR_LOCATION:
@@ -184,7 +184,7 @@ def _tensor(data: memoryview, seen: _Seen) -> int:
 
 
 def _location(data: memoryview) -> str:
-    entry = {number: text(value) for number, value in fields_of(data) if number in (ENTRY_KEY, ENTRY_VALUE)}
+    entry = {number: utf8_text(value) for number, value in fields_of(data) if number in (ENTRY_KEY, ENTRY_VALUE)}
     return entry.get(ENTRY_VALUE, "") if entry.get(ENTRY_KEY) == "location" else ""
 
 

@@ -124,15 +124,15 @@ def message(value: int | memoryview) -> memoryview:
     return value
 
 
-def text(value: int | memoryview) -> str:
+def utf8_text(value: int | memoryview) -> str:
     """Return a field's value as text."""
     return str(message(value), "utf-8")
 
 
 def _node(data: memoryview) -> OnnxNode:
     fields = list(fields_of(data))
-    operator = "".join(text(value) for number, value in fields if number == OPERATOR)
-    return OnnxNode(operator, tuple(text(value) for number, value in fields if number == INPUT))
+    operator = "".join(utf8_text(value) for number, value in fields if number == OPERATOR)
+    return OnnxNode(operator, tuple(utf8_text(value) for number, value in fields if number == INPUT))
 
 
 def numbers_of(values: list[int | memoryview]) -> list[int]:
@@ -155,7 +155,7 @@ def _tensor(data: memoryview) -> tuple[str, NDArray[Any]]:
     held: dict[int, list[int | memoryview]] = {}
     for number, value in fields_of(data):
         held.setdefault(number, []).append(value)
-    name = "".join(map(text, held.get(NAME, [])))
+    name = "".join(map(utf8_text, held.get(NAME, [])))
     shape = numbers_of(held.get(DIMS, []))
     kind = numbers_of(held.get(DATA_TYPE, [0]))[-1]
     if any(numbers_of(held.get(LOCATION, []))):

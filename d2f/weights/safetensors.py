@@ -34,7 +34,7 @@ DTYPES = {
 ALIGNMENT = 8
 
 
-def encoded(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+def safetensors_bytes(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
     """Return a safetensors file; the same arrays and metadata give the same bytes."""
     import numpy as np
 
@@ -54,7 +54,7 @@ def encoded(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> 
     return b"".join([len(text).to_bytes(8, "little"), text, *parts])
 
 
-def decoded(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def safetensors_arrays(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Return the arrays and the metadata of a safetensors file; raises whatever the library raises."""
     from safetensors.numpy import load
 

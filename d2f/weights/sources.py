@@ -115,11 +115,11 @@ def record_bytes(record: Weights) -> bytes:
     """
     found = located(record)
     if found is None:
-        raise WeightsMissing(missing(record))
-    return path_bytes(found.file) if isinstance(found.file, Path) else found.file.read_bytes()
+        raise WeightsMissing(missing_weights(record))
+    return user_file_bytes(found.file) if isinstance(found.file, Path) else found.file.read_bytes()
 
 
-def path_bytes(path: Path) -> bytes:
+def user_file_bytes(path: Path) -> bytes:
     """Return the bytes of a file that a user named.
 
     Raises
@@ -156,7 +156,7 @@ def _from_package(source: str) -> Traversable | None:
     return file if file.is_file() else None
 
 
-def missing(record: Weights) -> Problem:
+def missing_weights(record: Weights) -> Problem:
     """Return the problem of a record that is not on this machine, with the command that fetches it."""
     message = f"weights '{record.name}' are not on this machine"
     if any(source.startswith(REMOTE) for source in record.sources):
@@ -213,5 +213,5 @@ def as_record(found: Weights | Path) -> Weights:
     """
     if isinstance(found, Weights):
         return pinned(found)
-    sha256 = hashlib.sha256(path_bytes(found)).hexdigest()
+    sha256 = hashlib.sha256(user_file_bytes(found)).hexdigest()
     return Weights(str(found), sha256, "unknown", (str(found),), "a file of the user's own")

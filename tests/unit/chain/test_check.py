@@ -16,7 +16,7 @@ from PIL import Image
 from d2f import Exit
 from d2f.chain.chain import load_chain
 from d2f.chain.check import Checked, check_text
-from d2f.chain.yaml import as_text
+from d2f.chain.yaml import text_of
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 
@@ -88,7 +88,7 @@ class TestWholeness:
             column = data.draw(st.integers(0, len(lines[row])))
             junk = data.draw(st.sampled_from(["", "x", "-", " ", "{", "]", ": ", "~", "1", '"', "#", ",", "&a "]))
             lines[row] = lines[row][:column] + junk + lines[row][column + data.draw(st.integers(0, 6)) :]
-        checked = check_text(as_text("chain.yaml", "\n".join(lines)), stages.catalog())
+        checked = check_text(text_of("chain.yaml", "\n".join(lines)), stages.catalog())
         assert (checked.file is None) == bool(checked.errors)
         for problem in checked.problems:
             assert problem.place is None or problem.place.file

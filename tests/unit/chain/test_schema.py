@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from pydantic import Field
 
 from d2f.chain.model import chain_schema
-from d2f.chain.yaml import as_text, parse
+from d2f.chain.yaml import parse, text_of
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 
@@ -37,7 +37,7 @@ BEYOND = {
 
 
 def data(chain: Path) -> Any:
-    source, _ = parse(as_text(chain.name, chain.read_text("utf-8-sig", errors="replace")))
+    source, _ = parse(text_of(chain.name, chain.read_text("utf-8-sig", errors="replace")))
     return source.data if source is not None else None
 
 

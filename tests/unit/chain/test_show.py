@@ -11,7 +11,7 @@ import pytest
 
 from d2f.chain.build import direction
 from d2f.chain.chain import load_chain
-from d2f.chain.show import Ink, draw, line, plain, table, width
+from d2f.chain.show import Ink, draw, plain_text, styled_line, table, width
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 
@@ -20,12 +20,12 @@ GOOD = Path(__file__).parents[2] / "chains" / "good"
 
 def drawn(text: str, folder: Path, catalog: Catalog) -> str:
     (folder / "chain.yaml").write_text(f"d2f: 1\nname: a\n{text}", "utf-8")
-    return plain(draw(load_chain(folder / "chain.yaml", catalog=catalog)))
+    return plain_text(draw(load_chain(folder / "chain.yaml", catalog=catalog)))
 
 
 def shown(name: str, catalog: Catalog) -> str:
     chain = load_chain(name, catalog=catalog)
-    return plain(draw(chain)).replace(chain.digest, "DIGEST")
+    return plain_text(draw(chain)).replace(chain.digest, "DIGEST")
 
 
 def test_a_fitted_chain(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_all_that_a_fit_tells(tmp_path: Path, catalog: Catalog) -> None:
 
 
 def test_a_chain_to_be_refitted_can_be_drawn(catalog: Catalog) -> None:
-    text = plain(draw(load_chain(GOOD / "triad.yaml", catalog=catalog, refit=True)))
+    text = plain_text(draw(load_chain(GOOD / "triad.yaml", catalog=catalog, refit=True)))
     assert text.count("not calibrated") == 6
 
 
@@ -138,12 +138,15 @@ class TestDirection:
 
 
 def test_tables_align() -> None:
-    rows = [[[line("a")], [line("b", Ink("c", "bold"))]], [[line("long"), line("x")], [line("d")]]]
-    assert plain(table(rows, indent=1, gap=2)) == " a     bc\n long  d\n x"
-    assert width(line("ab", Ink("c", "red"))) == 3
+    rows = [
+        [[styled_line("a")], [styled_line("b", Ink("c", "bold"))]],
+        [[styled_line("long"), styled_line("x")], [styled_line("d")]],
+    ]
+    assert plain_text(table(rows, indent=1, gap=2)) == " a     bc\n long  d\n x"
+    assert width(styled_line("ab", Ink("c", "red"))) == 3
 
 
 def test_style_is_kept_apart_from_text(catalog: Catalog) -> None:
     lines = draw(load_chain(GOOD / "triad.yaml", catalog=catalog))
     assert {ink.style for one in lines for ink in one} >= {"bold", "cyan", "green", "magenta", "red", "yellow"}
-    assert "\x1b" not in plain(lines)
+    assert "\x1b" not in plain_text(lines)

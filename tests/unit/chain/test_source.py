@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from d2f import D2FError
-from d2f.chain.yaml import MAX_BYTES, Span, as_text, read_text
+from d2f.chain.yaml import MAX_BYTES, Span, read_text, text_of
 
 
 def refused(path: str | Path) -> str:
@@ -73,7 +73,7 @@ def test_name_too_long() -> None:
 
 
 class TestPlaces:
-    TEXT = as_text("a.yaml", "one\n  two three\n\nfour")
+    TEXT = text_of("a.yaml", "one\n  two three\n\nfour")
 
     @pytest.mark.parametrize(
         ("span", "line", "column", "width"),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from d2f import D2FError
 from d2f.chain.chain import load_chain
-from d2f.chain.write import fitted_text, rounded
-from d2f.chain.yaml import as_text, parse
+from d2f.chain.write import fitted_text, rounded_data
+from d2f.chain.yaml import parse, text_of
 from tests.unit.chain import stages
 
 TRIAD = (Path(__file__).parents[2] / "chains" / "good" / "triad.yaml").read_text("utf-8")
@@ -40,7 +40,7 @@ verdict:
 
 
 def read(text: str) -> dict[str, Any]:
-    source, problems = parse(as_text("a.yaml", text))
+    source, problems = parse(text_of("a.yaml", text))
     assert problems == []
     assert source is not None
     return source.data
@@ -158,8 +158,8 @@ def test_the_written_file_has_the_digest_that_was_rounded(tmp_path: Path) -> Non
     [(1 / 3, 0.333333), (123456789.0, 123457000.0), (-1e-20 / 3, -3.33333e-21), (0.1, 0.1), (7, 7), (True, True)],
 )
 def test_rounding(value: float, expected: float) -> None:
-    assert rounded({"a": [value]}) == {"a": [expected]}
-    assert type(rounded(value)) is type(value)
+    assert rounded_data({"a": [value]}) == {"a": [expected]}
+    assert type(rounded_data(value)) is type(value)
 
 
 TRAPS = ["on", "yes", "1e-4", "0o17", "2026-11-21", "1:30", "~", "null", "0123", "1e100", ".5", "- a", "a: b", "#"]
@@ -181,6 +181,6 @@ PLAIN = st.recursive(
 )
 def test_anything_can_be_written(updates: dict[str, Any], original: str) -> None:
     text = fitted_text(original, updates)
-    assert read(text) == read(original) | rounded(updates)
+    assert read(text) == read(original) | rounded_data(updates)
     kept = [line for line in original.splitlines() if line.startswith(("#", "d2f", "name", "  a:", "- ", "  - "))]
     assert [line for line in text.splitlines() if line in kept] == kept

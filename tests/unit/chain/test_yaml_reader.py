@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d2f.api.errors import Place
-from d2f.chain.yaml import MAX_BYTES, MAX_DEPTH, Source, as_text, parse
+from d2f.chain.yaml import MAX_BYTES, MAX_DEPTH, ChainSource, parse, text_of
 
 
-def read(text: str) -> Source:
-    source, problems = parse(as_text("chain.yaml", text))
+def read(text: str) -> ChainSource:
+    source, problems = parse(text_of("chain.yaml", text))
     assert problems == []
     assert source is not None
     return source
 
 
 def codes(text: str) -> list[str]:
-    return [problem.code for problem in parse(as_text("chain.yaml", text))[1]]
+    return [problem.code for problem in parse(text_of("chain.yaml", text))[1]]
 
 
 class TestMeaning:
@@ -98,14 +98,14 @@ class TestRefusals:
         assert codes(text) == expected
 
     def test_both_lines_of_a_key_are_named(self) -> None:
-        _, problems = parse(as_text("chain.yaml", "a: 1\nb: 2\na: 3\n"))
+        _, problems = parse(text_of("chain.yaml", "a: 1\nb: 2\na: 3\n"))
         assert problems[0].message == "the key 'a' stands in line 1 and again in line 3"
         assert problems[0].place is not None
         assert (problems[0].place.line, problems[0].place.column) == (3, 1)
 
     def test_aliases_are_not_expanded(self) -> None:
         lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20)]
-        source, problems = parse(as_text("chain.yaml", "\n".join(lines)))
+        source, problems = parse(text_of("chain.yaml", "\n".join(lines)))
         assert source is not None
         assert source.data["a19"] == [None] * 9
         assert {problem.code for problem in problems} == {"D2F102"}
@@ -115,7 +115,7 @@ class TestRefusals:
         text = opening * 5000
         if opening == "a:\n ":
             text = "".join(f"{' ' * depth}a:\n" for depth in range(2000))
-        source, problems = parse(as_text("chain.yaml", text))
+        source, problems = parse(text_of("chain.yaml", text))
         assert source is None
         assert problems[0].message == f"nested deeper than {MAX_DEPTH} levels"
 
@@ -125,7 +125,7 @@ class TestRefusals:
 
     @given(st.text(alphabet=st.sampled_from("ab:-?[]{}&*!|>'\"%#,\\~<. \n\t\r0é\x85\u2028\ufeff"), max_size=40))
     def test_any_text_is_read_or_refused_with_a_place(self, text: str) -> None:
-        source, problems = parse(as_text("chain.yaml", text))
+        source, problems = parse(text_of("chain.yaml", text))
         assert source is not None or problems
         for problem in problems:
             str(problem)

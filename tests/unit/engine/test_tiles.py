@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f import Tiles
-from d2f.engine.tiles import corners, cut, grid
+from d2f.engine.tiles import cut, grid_corners, tile_corners
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -16,35 +16,35 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def test_centre() -> None:
-    assert corners(noise(100, 61), Tiles(size=40, count=5)) == [(30, 10)]
-    assert corners(noise(40, 40), Tiles(size=40)) == [(0, 0)]
+    assert tile_corners(noise(100, 61), Tiles(size=40, count=5)) == [(30, 10)]
+    assert tile_corners(noise(40, 40), Tiles(size=40)) == [(0, 0)]
 
 
 @pytest.mark.parametrize("pick", ["centre", "grid", "texture"])
 def test_smaller_than_a_tile(pick: str) -> None:
-    assert corners(noise(39, 200), Tiles(size=40, pick=pick)) == []  # type: ignore[arg-type]
-    assert corners(noise(200, 39), Tiles(size=40, pick=pick)) == []  # type: ignore[arg-type]
+    assert tile_corners(noise(39, 200), Tiles(size=40, pick=pick)) == []  # type: ignore[arg-type]
+    assert tile_corners(noise(200, 39), Tiles(size=40, pick=pick)) == []  # type: ignore[arg-type]
 
 
 def test_grid_by_hand() -> None:
-    assert grid(60, 60, 1, 1.0) == [(30, 30)]
-    assert grid(60, 60, 4, 1.0) == [(0, 0), (0, 60), (60, 0), (60, 60)]
-    assert grid(60, 60, 5, 1.0) == [(0, 0), (0, 60), (60, 0), (60, 30), (60, 60)]
-    assert grid(60, 60, 9, 1.0) == [(top, left) for top in (0, 30, 60) for left in (0, 30, 60)]
-    assert grid(0, 300, 4, 0.2) == [(0, 0), (0, 100), (0, 200), (0, 300)]
-    assert grid(0, 0, 4, 1.0) == [(0, 0)], "one place, one tile"
+    assert grid_corners(60, 60, 1, 1.0) == [(30, 30)]
+    assert grid_corners(60, 60, 4, 1.0) == [(0, 0), (0, 60), (60, 0), (60, 60)]
+    assert grid_corners(60, 60, 5, 1.0) == [(0, 0), (0, 60), (60, 0), (60, 30), (60, 60)]
+    assert grid_corners(60, 60, 9, 1.0) == [(top, left) for top in (0, 30, 60) for left in (0, 30, 60)]
+    assert grid_corners(0, 300, 4, 0.2) == [(0, 0), (0, 100), (0, 200), (0, 300)]
+    assert grid_corners(0, 0, 4, 1.0) == [(0, 0)], "one place, one tile"
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 20), st.floats(0.05, 20))
 def test_grid_stays_inside_and_reaches_the_edges(down: int, right: int, count: int, aspect: float) -> None:
-    found = grid(down, right, count, aspect)
+    found = grid_corners(down, right, count, aspect)
     assert 1 <= len(found) <= count
     assert len(set(found)) == len(found)
     assert all(0 <= top <= down and 0 <= left <= right for top, left in found)
     if down >= count and right >= count:
         assert len(found) == count
-    flipped = {(down - top, left) for top, left in grid(down, right, 4, 1.0)}
-    assert flipped == set(grid(down, right, 4, 1.0)) or down % 2
+    flipped = {(down - top, left) for top, left in grid_corners(down, right, 4, 1.0)}
+    assert flipped == set(grid_corners(down, right, 4, 1.0)) or down % 2
 
 
 def slow_texture(pixels: np.ndarray, tiles: Tiles) -> list[tuple[int, int]]:
@@ -66,11 +66,11 @@ def test_texture_equals_its_definition(height: int, width: int, size: int, count
     rows, columns = np.mgrid[0:height, 0:width]
     pixels = (pixels * np.abs(np.sin(rows / 9 + columns / 7))[..., None]).astype(np.uint8)
     tiles = Tiles(count=count, size=size, pick="texture")
-    assert corners(pixels, tiles) == slow_texture(pixels, tiles)
+    assert tile_corners(pixels, tiles) == slow_texture(pixels, tiles)
 
 
 def test_ties_go_to_the_upper_left() -> None:
-    assert corners(np.zeros((64, 64, 3), np.uint8), Tiles(count=3, size=16, pick="texture")) == [
+    assert tile_corners(np.zeros((64, 64, 3), np.uint8), Tiles(count=3, size=16, pick="texture")) == [
         (0, 0),
         (0, 8),
         (0, 16),

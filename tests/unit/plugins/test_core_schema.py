@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2f.plugins.describe import resolve
+from d2f.plugins.describe import scalar_value
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ from d2f.plugins.describe import resolve
     ],
 )
 def test_values(text: str, value: Any) -> None:
-    assert resolve(text) == value
-    assert type(resolve(text)) is type(value)
+    assert scalar_value(text) == value
+    assert type(scalar_value(text)) is type(value)
 
 
 @pytest.mark.parametrize("text", [".nan", ".NaN", ".NAN"])
 def test_not_a_number(text: str) -> None:
-    assert math.isnan(float(resolve(text)))  # type: ignore[arg-type]
+    assert math.isnan(float(scalar_value(text)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_not_a_number(text: str) -> None:
      "nan", ".", "+", "-", "e5", "1e", "1e5.0", "0x", "0o8", "٣", "1 ", "½", "--1"],
 )  # fmt: skip
 def test_text(text: str) -> None:
-    assert resolve(text) == text
+    assert scalar_value(text) == text
 
 
 @given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
 def test_json_numbers(number: float) -> None:
-    assert resolve(json.dumps(number)) == number
+    assert scalar_value(json.dumps(number)) == number
 
 
 @pytest.mark.parametrize("digits", [4000, 5000, 100_000])
 def test_an_endless_integer_is_too_large_for_any_range(digits: int) -> None:
-    assert resolve("9" * digits) == math.inf
+    assert scalar_value("9" * digits) == math.inf

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from d2f.plugins.build import findings
+from d2f.plugins.build import option_findings
 from d2f.plugins.describe import options_of
-from d2f.plugins.errors import expected, schema_of, shown
+from d2f.plugins.errors import expected, schema_of, spelled_value
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_words(schema: dict[str, Any], words: str) -> None:
     ("value", "text"), [(None, "null"), (False, "false"), (1e-4, "0.0001"), ("a", "'a'"), ({}, "a mapping")]
 )
 def test_values_as_in_a_chain_file(value: object, text: str) -> None:
-    assert shown(value) == text
+    assert spelled_value(value) == text
 
 
 def test_long_lists_are_not_shown() -> None:
-    assert shown(list(range(100))) == "a list"
+    assert spelled_value(list(range(100))) == "a list"
 
 
 def test_options_of_a_stage() -> None:
@@ -78,6 +78,6 @@ def test_options_that_have_no_schema() -> None:
     Stage.Options = Options  # type: ignore[attr-defined]
     assert schema_of(Options) is None
     assert [(option.name, option.required) for option in options_of(Stage)] == [("odd", False), ("even", True)]
-    (found, other) = findings(Options, {"odd": 3})
+    (found, other) = option_findings(Options, {"odd": 3})
     assert found.message.startswith("is wrong: ")
     assert other.sort == "missing"

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from d2f import D2FError, Exit
-from d2f.plugins.build import build, findings, read_options, spelled
+from d2f.plugins.build import build, option_findings, read_options, spelled
 from d2f.plugins.catalog import Catalog
 
 
@@ -63,7 +63,7 @@ class Stage:
 
 
 def sentences(data: Any, model: type[BaseModel] = Options) -> list[str]:
-    return [f"{found.sort} {found.name} {found.message}".rstrip() for found in findings(model, data)]
+    return [f"{found.sort} {found.name} {found.message}".rstrip() for found in option_findings(model, data)]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_wrong_value_is_one_plain_sentence(data: dict[str, Any], sentence: str
 
 
 def test_unknown_and_missing_keys() -> None:
-    found = findings(Options, {"windw": 3, "deep": {"a": {}, "b": {"use": "x", "with": 1}}})
+    found = option_findings(Options, {"windw": 3, "deep": {"a": {}, "b": {"use": "x", "with": 1}}})
     assert [(one.sort, one.path, one.suggestion) for one in found] == [
         ("missing", ("deep", "a", "use"), ""),
         ("unknown", ("deep", "b", "with"), ""),
@@ -108,17 +108,17 @@ def test_unknown_and_missing_keys() -> None:
 
 
 def test_near_miss_of_a_value() -> None:
-    (found,) = findings(Options, {"pick": "gird"})
+    (found,) = option_findings(Options, {"pick": "gird"})
     assert found.suggestion == "grid"
 
 
 def test_not_a_mapping_at_all() -> None:
-    (found,) = findings(Options, [1])
+    (found,) = option_findings(Options, [1])
     assert (found.path, found.message) == ((), "must be a mapping, not [1]")
 
 
 def test_nothing_wrong() -> None:
-    assert findings(Options, {"window": 5}) == ()
+    assert option_findings(Options, {"window": 5}) == ()
 
 
 def test_paths_as_a_person_writes_them() -> None:

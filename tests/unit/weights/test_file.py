@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from d2f import D2FError, Exit, Weights, WeightsMissing
 from d2f.weights import checked_bytes, read_weights, short_digests, write_weights
-from d2f.weights.safetensors import DTYPES, decoded, encoded
+from d2f.weights.safetensors import DTYPES, safetensors_arrays, safetensors_bytes
 
 ARRAYS = {
     "layers.0.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
@@ -83,7 +83,7 @@ class TestRoundTrip:
         st.sampled_from(sorted(DTYPES)).flatmap(lambda name: hnp.arrays(name, hnp.array_shapes(min_dims=0, max_dims=3)))
     )
     def test_any_array(self, array: np.ndarray) -> None:  # type: ignore[type-arg]
-        arrays, metadata = decoded(encoded({"x": array, "y": np.zeros(3, np.uint8)}, {}))
+        arrays, metadata = safetensors_arrays(safetensors_bytes({"x": array, "y": np.zeros(3, np.uint8)}, {}))
         assert metadata == {}
         assert arrays["x"].tobytes() == array.tobytes()
         assert (arrays["x"].dtype, arrays["x"].shape) == (array.dtype, array.shape)
@@ -130,15 +130,15 @@ class TestSameBytes:
         assert write_weights(tmp_path / "a.npz", ARRAYS) == write_weights(tmp_path / "b.npz", turned)
 
     def test_whatever_the_order_and_layout(self) -> None:
-        first = encoded(ARRAYS, METADATA)
+        first = safetensors_bytes(ARRAYS, METADATA)
         turned = {name: np.array(array, order="F") for name, array in reversed(ARRAYS.items())}
         swapped = {name: array.astype(array.dtype.newbyteorder(">")) for name, array in ARRAYS.items()}
-        assert encoded(turned, dict(reversed(METADATA.items()))) == first
-        assert encoded(swapped, METADATA) == first
+        assert safetensors_bytes(turned, dict(reversed(METADATA.items()))) == first
+        assert safetensors_bytes(swapped, METADATA) == first
 
     def test_a_pinned_digest(self) -> None:
         # A change of these bytes would change the sha256 of every weights file that is made again.
-        data = encoded({"a": np.array([1.0, 2.0], np.float32), "b": np.array([3], np.uint8)}, {"k": "v"})
+        data = safetensors_bytes({"a": np.array([1.0, 2.0], np.float32), "b": np.array([3], np.uint8)}, {"k": "v"})
         header = {
             "__metadata__": {"k": "v"},
             "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
@@ -149,7 +149,7 @@ class TestSameBytes:
         assert data == struct.pack("<Q", len(text)) + text + struct.pack("<2f", 1.0, 2.0) + b"\x03"
 
     def test_wide_items_are_aligned(self) -> None:
-        data = encoded({"a": np.array([1], np.uint8), "b": np.array([1.0])}, {})
+        data = safetensors_bytes({"a": np.array([1], np.uint8), "b": np.array([1.0])}, {})
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         assert (len(data) - 9) % 8 == 0
         assert header["b"]["data_offsets"] == [0, 8]

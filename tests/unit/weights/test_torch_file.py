@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f import D2FError, Weights, WeightsMissing
-from d2f.weights.torch_file import Refused, interpret, opened, read_torch
+from d2f.weights.torch_file import CheckpointRefused, interpret, opened, read_torch
 from tests.unit.weights.pickle_writer import (
     END,
     START,
@@ -147,7 +147,7 @@ class _Ran:
 def test_nothing_is_run_of_python_s_own_pickles(protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = pickle.dumps({"a": _Ran()}, protocol)
-    with pytest.raises(Refused, match=r"it would call posix\.mkdir"):
+    with pytest.raises(CheckpointRefused, match=r"it would call posix\.mkdir"):
         interpret(io.BytesIO(data))
     assert refusal(data, tmp_path)
     assert not (tmp_path / "ran").exists()
@@ -229,12 +229,12 @@ def test_any_damage_is_a_refusal(data: st.DataObject) -> None:
     for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=8)):
         whole[place] = data.draw(st.integers(0, 255))
     cut = data.draw(st.one_of(st.none(), st.integers(0, len(whole))))
-    with suppress(Refused, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError):
+    with suppress(CheckpointRefused, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError):
         opened(bytes(whole[:cut]))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from([code.code.encode("latin-1") for code in pickletools.opcodes]) | st.binary(max_size=6)))
 def test_any_row_of_operations_ends_in_a_value_or_a_refusal(parts: list[bytes]) -> None:
-    with suppress(Refused):
+    with suppress(CheckpointRefused):
         interpret(io.BytesIO(START + b"".join(parts) + END))

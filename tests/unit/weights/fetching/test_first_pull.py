@@ -11,7 +11,7 @@ import pytest
 from d2f.api.errors import D2FError, WeightsMissing
 from d2f.api.inputs import Weights
 from d2f.weights import as_record, checked_bytes
-from d2f.weights.fetch import pull
+from d2f.weights.fetch import pull_weights
 from tests.unit.weights.fetching.server import Server
 
 DATA = b"first come" * 50
@@ -33,32 +33,32 @@ def test_before_the_first_pull_there_is_nothing(server: Server, cache: Path) -> 
 
 def test_the_first_pull_pins(server: Server, cache: Path) -> None:
     unknown, digest = record(server), hashlib.sha256(DATA).hexdigest()
-    pulled = pull(unknown)
+    pulled = pull_weights(unknown)
     assert pulled.first
     assert pulled.record.sha256 == digest
     assert as_record(unknown) == replace(unknown, sha256=digest)
     assert checked_bytes(unknown) == DATA
-    again = pull(unknown)
+    again = pull_weights(unknown)
     assert (again.first, again.fetched) == (False, False)
 
 
 def test_another_file_is_refused_afterwards(server: Server, cache: Path) -> None:
     unknown = record(server)
-    kept = pull(unknown).located.file
+    kept = pull_weights(unknown).located.file
     assert isinstance(kept, Path)
     kept.unlink()
     server.files["/theirs.pth"] = DATA + b"!"
     with pytest.raises(D2FError, match="have not the pinned digest") as caught:
-        pull(unknown)
+        pull_weights(unknown)
     assert caught.value.problems[0].code == "D2F503"
 
 
 def test_a_part_that_broke_off_is_not_gone_on_with(server: Server, cache: Path) -> None:
     unknown = record(server)
-    pull(replace(unknown, name="other/default"))
+    pull_weights(replace(unknown, name="other/default"))
     key = hashlib.sha256(b"theirs/default").hexdigest()[:32]
     (cache / f"first-{key}.part").write_bytes(b"of another file")
-    assert pull(unknown).record.sha256 == hashlib.sha256(DATA).hexdigest()
+    assert pull_weights(unknown).record.sha256 == hashlib.sha256(DATA).hexdigest()
 
 
 @pytest.mark.parametrize("pins", ["", "[]", "{", '{"theirs/default": "../../x"}', '{"theirs/default": 3}'])

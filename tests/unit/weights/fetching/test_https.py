@@ -12,7 +12,7 @@ import pytest
 
 from d2f import D2FError, Exit, Weights
 from d2f.weights import read_weights, write_weights
-from d2f.weights.fetch import Silent, pull
+from d2f.weights.fetch import Silent, pull_weights
 from tests.unit.weights.fetching.server import Server
 
 DATA = np.random.default_rng(6).bytes(300_000)
@@ -24,7 +24,7 @@ def record(*sources: str, data: bytes = DATA, size: int | None = None) -> Weight
 
 def failure(wanted: Weights, **more: int) -> D2FError:
     with pytest.raises(D2FError) as caught:
-        pull(wanted, **more)
+        pull_weights(wanted, **more)
     assert caught.value.exit is Exit.PLUGIN
     return caught.value
 
@@ -38,7 +38,7 @@ class TestFetched:
     def test_kept_under_its_digest(self, server: Server, cache: Path) -> None:
         server.files["/a.safetensors"] = DATA
         wanted = record(server.url("/a.safetensors"), size=len(DATA))
-        pulled = pull(wanted)
+        pulled = pull_weights(wanted)
         assert pulled.fetched
         assert pulled.located.file == cache / f"{wanted.sha256}.safetensors"
         assert (cache / f"{wanted.sha256}.safetensors").read_bytes() == DATA
@@ -50,53 +50,53 @@ class TestFetched:
         wanted = Weights("soft/default", sha256, "MIT", (server.url("/a.safetensors"),))
         with pytest.raises(D2FError, match="d2f weights pull soft/default"):
             read_weights(wanted)
-        pull(wanted)
+        pull_weights(wanted)
         assert read_weights(wanted).arrays["bias"].tolist() == [0, 1, 2]
 
     def test_once(self, server: Server, cache: Path) -> None:
         server.files["/a.onnx"] = DATA
         wanted = record(server.url("/a.onnx"))
-        assert [pull(wanted).fetched for _ in range(3)] == [True, False, False]
+        assert [pull_weights(wanted).fetched for _ in range(3)] == [True, False, False]
         assert len(server.asked) == 1
 
     def test_a_server_that_says_no_length(self, server: Server, cache: Path) -> None:
         server.files["/a"], server.lengths = DATA, False
-        assert pull(record(server.url("/a"))).located.size == len(DATA)
+        assert pull_weights(record(server.url("/a"))).located.size == len(DATA)
 
     def test_moved(self, server: Server, cache: Path) -> None:
         server.files["/b"], server.moved["/a"] = DATA, server.url("/b")
-        assert pull(record(server.url("/a"))).fetched
+        assert pull_weights(record(server.url("/a"))).fetched
 
     def test_progress(self, server: Server, cache: Path) -> None:
         seen: list[tuple[int, int | None]] = []
         watcher = Silent()
         watcher.bytes = lambda done, total: seen.append((done, total))  # type: ignore[method-assign]
         server.files["/a"] = DATA
-        pull(record(server.url("/a")), watcher)
+        pull_weights(record(server.url("/a")), watcher)
         assert seen[-1] == (len(DATA), len(DATA))
         assert seen == sorted(seen)
 
     def test_the_second_source_where_the_first_fails(self, server: Server, cache: Path) -> None:
         server.files["/b"] = DATA
-        pulled = pull(record(server.url("/a"), server.url("/b")))
+        pulled = pull_weights(record(server.url("/a"), server.url("/b")))
         assert pulled.located.source == server.url("/b")
 
 
 class TestBrokenOff:
     def test_goes_on_where_it_stopped(self, server: Server, cache: Path) -> None:
         server.files["/a"], server.breaks = DATA, [100_000, 50_000]
-        assert pull(record(server.url("/a"))).fetched
+        assert pull_weights(record(server.url("/a"))).fetched
         assert [wanted for _, wanted in server.asked] == ["", "bytes=100000-", "bytes=150000-"]
 
     def test_begins_anew_where_the_server_cannot_go_on(self, server: Server, cache: Path) -> None:
         server.files["/a"], server.breaks, server.ranges = DATA, [100_000], False
-        assert pull(record(server.url("/a"))).fetched
+        assert pull_weights(record(server.url("/a"))).fetched
 
     def test_a_later_call_goes_on(self, server: Server, cache: Path) -> None:
         server.files["/a"], server.breaks = DATA, [10_000] * 5
         assert "the connection broke after 50000 of 300000 bytes" in str(failure(record(server.url("/a"))))
         assert left(cache) == [".lock", ".part"]
-        assert pull(record(server.url("/a"))).fetched
+        assert pull_weights(record(server.url("/a"))).fetched
         assert server.asked[-1] == ("/a", "bytes=50000-")
 
     @pytest.mark.parametrize("part", [b"of another file", DATA + b"and more"])
@@ -105,11 +105,11 @@ class TestBrokenOff:
         wanted = record(server.url("/a"))
         cache.mkdir(parents=True)
         (cache / f"{wanted.sha256}.part").write_bytes(part)
-        assert pull(wanted).fetched
+        assert pull_weights(wanted).fetched
 
     def test_an_overloaded_server(self, server: Server, cache: Path) -> None:
         server.files["/a"], server.errors = DATA, [503, 502]
-        assert pull(record(server.url("/a"))).fetched
+        assert pull_weights(record(server.url("/a"))).fetched
 
 
 class TestRefused:
@@ -132,7 +132,7 @@ class TestRefused:
         failure(wanted)
         assert (cache / f"{wanted.sha256}.npz").read_bytes() == b"damaged, but the user's own"
         server.files["/a.npz"] = DATA
-        pull(wanted)
+        pull_weights(wanted)
         assert (cache / f"{wanted.sha256}.npz").read_bytes() == DATA
 
     def test_no_file(self, server: Server, cache: Path) -> None:
@@ -177,7 +177,7 @@ class TestRefused:
 class TestOnThisMachine:
     def test_a_path_is_there_already(self, tmp_path: Path) -> None:
         (tmp_path / "a.npz").write_bytes(DATA)
-        assert not pull(record(str(tmp_path / "a.npz"))).fetched
+        assert not pull_weights(record(str(tmp_path / "a.npz"))).fetched
 
     def test_a_path_that_is_not_there(self, tmp_path: Path) -> None:
         assert failure(record(str(tmp_path / "a.npz"))).problems[0].code == "D2F502"
@@ -191,8 +191,8 @@ class TestOnThisMachine:
 def test_two_processes_fetch_once(server: Server, cache: Path) -> None:
     server.files["/a.npz"], server.pause = DATA, 0.5
     code = (
-        "import sys; from d2f import Weights; from d2f.weights.fetch import pull\n"
-        "print(pull(Weights('soft', sys.argv[1], 'MIT', (sys.argv[2],))).fetched)"
+        "import sys; from d2f import Weights; from d2f.weights.fetch import pull_weights\n"
+        "print(pull_weights(Weights('soft', sys.argv[1], 'MIT', (sys.argv[2],))).fetched)"
     )
     command = [sys.executable, "-c", code, record().sha256, server.url("/a.npz")]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]

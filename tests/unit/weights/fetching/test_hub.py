@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from d2f import D2FError, Weights
-from d2f.weights.fetch import pull
+from d2f.weights.fetch import pull_weights
 from tests.unit.weights.fetching.server import Server
 
 DATA = bytes(range(256)) * 50
@@ -65,7 +65,7 @@ def test_no_such_file(hub: Server, cache: Path) -> None:
 def test_without_the_library(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(D2FError, match=r"huggingface_hub is not installed: pip install 'd2f\[hub\]'") as caught:
-        pull(Weights("soft", SHA256, "MIT", (SOURCE,)))
+        pull_weights(Weights("soft", SHA256, "MIT", (SOURCE,)))
     assert caught.value.problems[0].code == "D2F507"
 
 
@@ -75,4 +75,4 @@ def test_without_the_library(cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_not_understood(source: str, cache: Path) -> None:
     with pytest.raises(D2FError, match="not of the form hf://ORG/REPO/FILE@REVISION"):
-        pull(Weights("soft", SHA256, "MIT", (source,)))
+        pull_weights(Weights("soft", SHA256, "MIT", (source,)))

