@@ -248,7 +248,7 @@ def _cosines() -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class FileReport:
     """What was seen of one file."""
 
     facts: FileFacts
@@ -260,13 +260,13 @@ class Inspection:
     """A set and what was seen of its files."""
 
     images: Dataset
-    looked: tuple[Looked, ...]
+    reports: tuple[FileReport, ...]
     problems: tuple[Problem, ...]
 
     @property
     def facts(self) -> tuple[FileFacts, ...]:
         """The facts of each image."""
-        return tuple(each.facts for each in self.looked)
+        return tuple(each.facts for each in self.reports)
 
 
 def inspect(
@@ -274,18 +274,18 @@ def inspect(
 ) -> Inspection:
     """Look at every file of a set."""
     seen = list(_each(dataset, _look if decode else _glance, workers, tick))
-    kept = [i for i, each in enumerate(seen) if isinstance(each, Looked)]
+    kept = [i for i, each in enumerate(seen) if isinstance(each, FileReport)]
     problems = tuple(problem for each in seen if isinstance(each, ImageError) for problem in each.problems)
-    return Inspection(dataset.select(kept), tuple(each for each in seen if isinstance(each, Looked)), problems)
+    return Inspection(dataset.select(kept), tuple(each for each in seen if isinstance(each, FileReport)), problems)
 
 
 def _each(
     dataset: Dataset,
-    look: Callable[[str], Looked],
+    look: Callable[[str], FileReport],
     workers: int,
     tick: Callable[[], None] | None,
-) -> Iterator[Looked | ImageError]:
-    def seen(image: Labelled) -> Looked | ImageError:
+) -> Iterator[FileReport | ImageError]:
+    def seen(image: Labelled) -> FileReport | ImageError:
         try:
             return look(image.path)
         except ImageError as error:
@@ -298,12 +298,12 @@ def _each(
                 tick()
 
 
-def _glance(path: str) -> Looked:
-    return Looked(read_facts(path))
+def _glance(path: str) -> FileReport:
+    return FileReport(read_facts(path))
 
 
-def _look(path: str) -> Looked:
+def _look(path: str) -> FileReport:
     from d2f.images.read import read_image
 
     image = read_image(path)
-    return Looked(facts_of(image.data, path), perceptual_hash(image.pixels))
+    return FileReport(facts_of(image.data, path), perceptual_hash(image.pixels))

@@ -140,7 +140,7 @@ def duplicates(seen: Inspection, radius: int = RADIUS) -> Duplicates:
     exact = _with_the_first(digests)
     near = _alike(seen, radius)
     near = near[[digests[i] != digests[j] for i, j in near]] if len(near) else near
-    return Duplicates(exact, near, _linked(len(seen.looked), np.concatenate([exact, near])))
+    return Duplicates(exact, near, _linked(len(seen.reports), np.concatenate([exact, near])))
 
 
 def with_groups(dataset: Dataset, numbers: NDArray[np.int64]) -> Dataset:
@@ -166,7 +166,7 @@ def with_groups(dataset: Dataset, numbers: NDArray[np.int64]) -> Dataset:
 
 def _alike(seen: Inspection, radius: int) -> NDArray[np.int64]:
     """Pairs of near hashes, i < j; of equal hashes only the first is compared with others."""
-    hashed = [(i, each.hash) for i, each in enumerate(seen.looked) if each.hash is not None]
+    hashed = [(i, each.hash) for i, each in enumerate(seen.reports) if each.hash is not None]
     if not hashed:
         return np.empty((0, 2), dtype=np.int64)
     index = np.array([i for i, _ in hashed], dtype=np.int64)

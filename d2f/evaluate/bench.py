@@ -1,5 +1,5 @@
-"""The bench: every chain over every image, clean and under each attack (`run_chains`), measured (`result`), kept in a
-folder that a stopped run continues (`BenchFolder`)."""
+"""`d2f bench`: every chain over every image, clean and under each attack (`run_chains`), measured (`result`), and
+written to a folder that continues a stopped run (`BenchFolder`)."""
 
 from __future__ import annotations
 

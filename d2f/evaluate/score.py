@@ -322,8 +322,8 @@ def copies_of(
 ) -> Iterator[ImageFile | Unread]:
     """Yield ``1 + len(attacks)`` copies of each image: the clean one, then one for each attack, in order.
 
-    An image that could not be read is repeated as it is; an attack that fails costs its own copy. `observe` is told
-    of the protocol (kind ``protocol``) and of each attack (kind ``attack``). Without `clean`, that copy is left out.
+    An image that could not be read is repeated as it is; an attack that fails costs its own copy. `observe` receives
+    the protocol (kind ``protocol``) and of each attack (kind ``attack``). Without `clean`, that copy is left out.
     """
     watch = Watch(observe)
     for image in images:
