@@ -139,7 +139,7 @@ def _seen_folders(place: Path) -> Iterator[str]:
         if names:
             more = f" and {len(names) - 8} others" if len(names) > 8 else ""
             listed = ", ".join(f"'{name}'" for name in names[:8])
-            yield f"it holds the folders {listed}{more}; say what they mean: --labels {names[0]}=real,…"
+            yield f"it holds the folders {listed}{more}; say what they mean: --labels FOLDER=real,FOLDER=generated"
 
 
 def _each_once(images: Sequence[Labelled]) -> tuple[tuple[Labelled, ...], tuple[str, ...]]:
