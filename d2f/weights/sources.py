@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from d2f.api.errors import D2FError, Problem, WeightsMissing, did_you_mean
 from d2f.api.inputs import Weights
+from d2f.files import is_absent
 
 FOLDER = "D2F_CACHE"
 """Environment variable: a folder to use instead of the platform's own."""
@@ -144,7 +145,12 @@ def _file(source: str, record: Weights) -> Traversable | None:
     if source.startswith(REMOTE) and not record.sha256:
         return None
     paths = cached_paths(record) if source.startswith(REMOTE) else (Path(source).expanduser(),)
-    return next((path for path in paths if path.is_file()), None)
+    for path in paths:
+        if os.path.isfile(path):
+            return path
+        if not is_absent(path) and not os.path.isdir(path):
+            raise D2FError.of("D2F505", f"weights file '{path}' cannot be read: permission denied")
+    return None
 
 
 def _from_package(source: str) -> Traversable | None:

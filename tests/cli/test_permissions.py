@@ -96,3 +96,13 @@ def test_every_command_says_what_is_not_permitted(perm: Unprivileged, command: s
     assert words in done.stderr
     assert done.returncode == code
     assert not Path(perm.folder, "out.png").exists()
+
+
+def test_weights_that_may_not_be_looked_at_are_not_called_missing(
+    perm: Unprivileged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("D2F_CACHE", str(perm.folder / "perm" / "closed"))
+    done = perm.run("weights", "list", "clip-vit-b16")
+    assert done.returncode == 2
+    assert "error[D2F505]: weights file '" in done.stderr
+    assert "cannot be read: permission denied" in done.stderr
