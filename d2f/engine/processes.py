@@ -22,7 +22,7 @@ from d2f.cores import thread_variables, usable_cores, usable_memory
 from d2f.engine.findings import Observe, StageLost, Watch, single_line
 from d2f.engine.judge import Judge, row
 from d2f.engine.local import LocalEngine
-from d2f.engine.plan import BoundDetector, Plan, Scored, Step
+from d2f.engine.plan import BoundDetector, Decision, Plan, Scored, Step
 from d2f.engine.prefetch import defer_errors
 from d2f.engine.worker import DEATHS, Deaths, Worker, WorkerFailure, WorkerPool
 from d2f.engine.worker_child import Handler, running
@@ -76,48 +76,63 @@ class Request:
     lost: Mapping[str, Failure]
 
 
-class SupervisedStage:
-    """A stage whose calls have a name and a time limit, and are refused while it is lost."""
+class Supervision:
+    """Makes stages whose calls have a name and a time limit, and are refused while the stage is lost."""
 
-    def __init__(self, stage: Any, label: str, time_limit: float | None, lost: Mapping[str, Failure]) -> None:
-        self._stage, self._label, self._lost = stage, label, lost
-        self._time_limit = time_limit or getattr(stage, "time_limit", None) or TIME_LIMIT
+    def __init__(self, time_limit: float | None) -> None:
+        self.time_limit = time_limit
+        self.request = Request([], {})
+
+    def plan(self, plan: Plan) -> Plan:
+        """Return a plan of such stages, under the names that messages call them by."""
+        labels = {id(stage): label for label, stage in plan.stages}
+
+        def made(stage: Any) -> Any:
+            return SupervisedStage(stage, labels[id(stage)], self)
+
+        steps = {view: tuple(Step(one.key, made(one.stage)) for one in steps) for view, steps in plan.views.items()}
+        return replace(
+            plan,
+            views=steps,
+            detectors=tuple(replace(one, stage=made(one.stage)) for one in plan.detectors),
+            require=tuple(replace(one, stage=made(one.stage)) for one in plan.require),
+            evidence=tuple(replace(one, stage=made(one.stage)) for one in plan.evidence),
+            decision=plan.decision and self._decision(plan.decision),
+        )
+
+    def _decision(self, decision: Decision) -> Decision:
+        def made(stage: Any, label: str) -> Any:
+            return SupervisedStage(stage, label, self)
+
+        above = decision.chain_calibrator
+        return replace(
+            decision,
+            calibrators={
+                member: made(one, f"the calibrator of {member!r}") for member, one in decision.calibrators.items()
+            },
+            combiner=made(decision.combiner, "the combiner"),
+            chain_calibrator=None if above is None else made(above, "the chain's own calibrator"),
+        )
+
+
+class SupervisedStage:
+    """A stage as `Supervision` makes it; attributes that are no calls are the stage's own."""
+
+    def __init__(self, stage: Any, label: str, supervision: Supervision) -> None:
+        self._stage, self._label, self._supervision = stage, label, supervision
+        self._time_limit = supervision.time_limit or getattr(stage, "time_limit", None) or TIME_LIMIT
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._stage, name)
-        return partial(self._call, value) if name in CALLS else value
+        return partial(self._call, name, value) if name in CALLS else value
 
-    def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        if self._label in self._lost:
-            raise StageLost(self._lost[self._label])
-        images = len(arguments[0]) if method.__name__ == "score" else 1
+    def _call(self, name: str, method: Callable[..., Any], *arguments: Any) -> Any:
+        request = self._supervision.request
+        if self._label in request.lost:
+            raise StageLost(request.lost[self._label])
+        images = min(len(arguments[0]), len(request.images)) if name == "score" else 1
         with running(self._label, self._time_limit * max(1, images)):
             return method(*arguments)
-
-
-def supervised(plan: Plan, time_limit: float | None, lost: Mapping[str, Failure]) -> Plan:
-    """Return a plan whose stages are supervised, under the names that messages call them by."""
-    names = {id(stage): label for label, stage in plan.stages}
-
-    def made(stage: Any, label: str = "") -> Any:
-        return SupervisedStage(stage, label or names[id(stage)], time_limit, lost)
-
-    decision = plan.decision
-    if decision is not None:
-        decision = replace(
-            decision,
-            calibrators={name: made(one, f"the calibrator of {name!r}") for name, one in decision.calibrators.items()},
-            combiner=made(decision.combiner, "the combiner"),
-            chain_calibrator=decision.chain_calibrator and made(decision.chain_calibrator, "the chain's calibrator"),
-        )
-    return replace(
-        plan,
-        views={name: tuple(Step(step.key, made(step.stage)) for step in steps) for name, steps in plan.views.items()},
-        detectors=tuple(replace(one, stage=made(one.stage)) for one in plan.detectors),
-        require=tuple(replace(one, stage=made(one.stage)) for one in plan.require),
-        evidence=tuple(replace(one, stage=made(one.stage)) for one in plan.evidence),
-        decision=decision,
-    )
 
 
 def row_maker(plan: Plan, time_limit: float | None) -> Handler:
@@ -125,18 +140,18 @@ def row_maker(plan: Plan, time_limit: float | None) -> Handler:
     from d2f.mlx_cpu.hook import claim_process
 
     claim_process()
-    lost: dict[str, Failure] = {}
-    events: list[StageFinished] = []
-    plan = supervised(plan, time_limit, lost)
+    supervision, events = Supervision(time_limit), list[StageFinished]()
+    plan = supervision.plan(plan)
     engine = LocalEngine(plan, workers=0, observe=events.append)
     engine.load()
     judge = Judge(plan, events.append)
 
     def answer(request: Request) -> Answer:
-        lost.clear()
-        lost.update(request.lost)
+        supervision.request = request
         events.clear()
-        return [judge.row(scored) for scored in engine.score(request.images)], list(events)
+        rows = [judge.row(scored) for scored in engine.score(request.images)]
+        supervision.request = Request([], {})  # the pixels of this one belong to the parent
+        return rows, list(events)
 
     return answer
 
@@ -187,7 +202,10 @@ class ProcessEngine:
     def rows(self, images: Iterable[Image]) -> Iterator[Row]:
         """Make rows, in order. Closing the iterator early ends the processes."""
         try:
-            for rows, events in self._pool.map(self._gathered(images), self._answer):
+            for answer in self._pool.map(self._gathered(images), self._answer):
+                if isinstance(answer, WorkerFailure):  # somebody has closed the engine
+                    raise answer
+                rows, events = answer
                 for event in events:
                     self._watch.notify(event)
                 yield from rows
