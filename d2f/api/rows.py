@@ -1,4 +1,8 @@
-"""One row a result: what a chain says of one image, in the order and words of every output format."""
+"""One row a result: what a chain says of one image, in the order and words of every output format.
+
+To add a column: a field of `Row`, its name in `BEFORE_MEMBERS` or `AFTER_MEMBERS` of d2f/output/columns.py, its value
+in `d2f.engine.judge.row` (which passes fields by position), and a page in docs/adr. JSON lines follow by themselves.
+"""
 
 from __future__ import annotations
 

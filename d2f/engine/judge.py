@@ -1,6 +1,7 @@
 """From scores to a verdict: calibration of each member, combination, prior, thresholds.
 
-The same arithmetic serves one row of a run and the whole table of a fit or a bench.
+The same arithmetic serves one row of a run and the whole table of a fit or a bench. Why a verdict is inconclusive is
+decided in `row` and `verdict_of`, and said in `_notes`.
 """
 
 from __future__ import annotations

@@ -44,6 +44,9 @@ CORE = {
 }
 """The grid that decides targets, besides the clean images; SPECs by short name. A line here adds an attack.
 
+It needs a row in docs/reference/bench.md and its name in tests/unit/evaluate/test_attacks.py;
+docs/reference/measured.md shows it when `docs/make_measured.py` has run again.
+
 `hard` and `web` scale and compress as an upload does. Their cap on the longest side takes effect on images larger
 than the window of `crop` only.
 """

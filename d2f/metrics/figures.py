@@ -1,6 +1,7 @@
 """Every figure of a system on labelled images, computed at once on a sample and on its bootstrap draws.
 
-To add a metric: a line in `FIGURES`, and its value in `ranking_figures`, `calibration_figures` or `verdict_figures`.
+To add a metric: a line in `FIGURES`, and its value in `ranking_figures`, `calibration_figures` or `verdict_figures`;
+a row in docs/reference/bench.md. Reports, `bench.json` and `d2f bench compare` follow by themselves.
 """
 
 from __future__ import annotations
