@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import d2f_clip_probe
+import numpy as np
 import pytest
 
 from d2f import load_chain
+from d2f.data.dataset import load_dataset
+from d2f.data.fetch import read_sources
 from d2f.data.groups import digest
-from tests.chains.fitted_set import fitted_set, need_edition_of, needs_data, seen_by
+from d2f.weights import WeightsFile, read_weights, short_digests
+from tests.chains.fitted_set import digests, fitted_set, need_edition_of, needs_data, seen_by
 
+CLIP_PROBE = Path(d2f_clip_probe.__file__).parent
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
 NAMES = ("single", "triad", "deep")
+OLDER = ("single", "triad")
+"""Fitted to fragments of the part `chains`; `deep` to whole pictures, out of fold."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -28,7 +35,7 @@ def test_it_is_fitted_with_the_weights_that_ship_or_are_fetched(name: str) -> No
     assert chain.file.fitted.weights == announced
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OLDER)
 @needs_data
 def test_it_was_fitted_on_the_part_chains_without_the_older_small_crops(name: str) -> None:
     need_edition_of(load_chain(name), fitted_set("chains"))
@@ -37,7 +44,7 @@ def test_it_was_fitted_on_the_part_chains_without_the_older_small_crops(name: st
     assert fitted.data == digest(fitted_set("chains"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OLDER)
 @needs_data
 def test_oof_weights_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
     chain = load_chain(name)
@@ -46,18 +53,38 @@ def test_oof_weights_are_named_of_the_detectors_that_saw_the_images_and_of_no_ot
     assert seen_by(chain, fitted_set("chains")) == set(chain.file.fitted.oof_weights or {})
 
 
-def test_deep_without_its_tower_judges_by_the_rest_and_says_how_to_fetch_it(tmp_path: Path) -> None:
+def head_of_deep() -> WeightsFile:
+    return read_weights(str(CLIP_PROBE / "default.safetensors"))
+
+
+@needs_data
+def test_deep_was_fitted_out_of_fold_and_its_head_saw_nothing_of_the_validation_set() -> None:
+    fitted, held = load_chain("deep").file.fitted, head_of_deep()
+    assert fitted is not None
+    assert held.trained_on is not None
+    assert fitted.protocol == "whole"
+    assert len((fitted.oof_weights or {})["clip"]) == 5
+    assert fitted.images <= len(held.trained_on)
+    val = load_dataset(Path(os.environ["D2F_DATA"]) / "val")
+    assert not np.isin(digests(val), held.trained_on).any()
+
+
+def test_the_listed_sources_of_deep_s_head_are_among_its_training_images() -> None:
+    listed = [source.row["sha256"] for source in read_sources(str(CLIP_PROBE / "sources.csv"))]
+    trained_on = head_of_deep().trained_on
+    assert len(listed) > 500
+    assert trained_on is not None
+    assert np.isin(short_digests(listed), trained_on).all()
+
+
+def test_deep_without_its_tower_does_not_start_and_says_how_to_fetch_it(tmp_path: Path) -> None:
     # In a process of its own: this one may hold the tower already.
     code = "import sys; from d2f.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = ["chain", "run", "deep", str(PICTURES / "camera-like.jpg"), "--format", "jsonl"]
     environment = {**os.environ, "D2F_CACHE": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, env=environment)
-    assert done.returncode in (0, 1)
-    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
-    clip, noise = row["stages"]
-    assert clip["score"] is None
-    assert noise["score"] is not None
-    assert row["probability"] is not None
+    assert done.returncode == 3
+    assert done.stdout == ""
     assert "d2f weights pull clip-vit-b16" in done.stderr
 
 
