@@ -32,13 +32,13 @@ from d2f.images.read import Unread
 TIME_LIMIT = 120.0
 """Seconds that a stage may take for one image, where neither the user nor the stage says otherwise."""
 
-MANY = 100
+ENOUGH_FILES = 100
 """Files from which on the start of several processes is worth its while."""
 
-IMAGES_AT_ONCE = 16
+IMAGES_A_REQUEST = 16
 """Images, at most, that a worker is given together, so that batches of tiles are full."""
 
-BYTES_AT_ONCE = 48 * 2**20
+BYTES_A_REQUEST = 48 * 2**20
 """Bytes of files and pixels that a worker is given together; a larger image is given alone."""
 
 BYTES_BESIDE = 256 * 2**20
@@ -47,7 +47,7 @@ BYTES_BESIDE = 256 * 2**20
 MEMORY_SHARE = 0.8
 """Share of the free memory that all workers together may use."""
 
-CALLS = ("load", "score", "apply", "check", "read", "probability", "combine")
+SUPERVISED_CALLS = ("load", "score", "apply", "check", "read", "probability", "combine")
 """Methods of a stage that run a plugin's code for an image, or for a batch of them."""
 
 Image: TypeAlias = ImageFile | Unread
@@ -59,8 +59,8 @@ def worth_it(files: Iterator[str]) -> tuple[bool, Iterator[str]]:
     if sys.platform != "linux" or usable_cores() == 1:
         return False, files
     errors: list[Exception] = []
-    first = list(islice(defer_errors(files, errors), MANY))
-    return len(first) == MANY, chain(first, _raised(errors[0]) if errors else files)
+    first = list(islice(defer_errors(files, errors), ENOUGH_FILES))
+    return len(first) == ENOUGH_FILES, chain(first, _raised(errors[0]) if errors else files)
 
 
 def _raised(error: Exception) -> Iterator[str]:
@@ -124,7 +124,7 @@ class SupervisedStage:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._stage, name)
-        return partial(self._call, name, value) if name in CALLS else value
+        return partial(self._call, name, value) if name in SUPERVISED_CALLS else value
 
     def _call(self, name: str, method: Callable[..., Any], *arguments: Any) -> Any:
         request = self._supervision.request
@@ -223,10 +223,10 @@ class ProcessEngine:
         group: list[Image] = []
         size = 0
         for image in defer_errors(images, errors):
-            size += _bytes(image)
-            if group and (len(group) >= most or size > BYTES_AT_ONCE):
+            size += _held_bytes(image)
+            if group and (len(group) >= most or size > BYTES_A_REQUEST):
                 yield group
-                group, size = [], _bytes(image)
+                group, size = [], _held_bytes(image)
             group.append(image)
         if group:
             yield group
@@ -299,8 +299,8 @@ def _images_a_batch(detector: BoundDetector) -> int:
     wants = detector.stage.wants
     if not isinstance(wants, Tiles):
         return 1
-    return min(IMAGES_AT_ONCE, -(-2 * wants.batch // (wants.count * len(detector.views))))
+    return min(IMAGES_A_REQUEST, -(-2 * wants.batch // (wants.count * len(detector.views))))
 
 
-def _bytes(image: Image) -> int:
+def _held_bytes(image: Image) -> int:
     return len(image.data) + (image.pixels.nbytes if isinstance(image, ImageFile) else 0)

@@ -28,7 +28,7 @@ KEPT_MEMORY = 64 * 2**20
 DEATHS = 3
 """Worker processes that a stage may end before it is switched off."""
 
-CODES = {
+FAILURE_CODES = {
     "time": "D2F410",
     "died": "D2F411",
     "killed": "D2F411",
@@ -46,7 +46,7 @@ class WorkerFailure(D2FError):
     Parameters
     ----------
     reason : str
-        A key of `CODES`: the time limit, died by itself, killed by a signal such as SIGKILL, closed or aborted by its
+        A key of `FAILURE_CODES`: the time limit, died by itself, killed by a signal such as SIGKILL, closed or aborted by its
         owner, the memory limit, switched off, raised.
     message : str
         What happened, on one line.
@@ -58,7 +58,7 @@ class WorkerFailure(D2FError):
 
     def __init__(self, reason: str, message: str, stage: str = "", output: str = "") -> None:
         self.reason, self.message, self.stage, self.output = reason, message, stage, output
-        self.code = CODES[reason]
+        self.code = FAILURE_CODES[reason]
         notes = tuple(f"its last output: {line}" for line in (self.last_line,) if line)
         super().__init__(Problem(self.code, message, notes=notes), Exit.SOME_FAILED)
 

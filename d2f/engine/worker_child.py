@@ -78,7 +78,7 @@ def _mark(label: str, time_limit: float) -> None:
         _status[: STATUS.size + len(text)] = STATUS.pack(_marks, time_limit, len(text)) + text
 
 
-def main() -> None:
+def serve_parent() -> None:
     """Serve one parent, whose file descriptors are in the command line, until it closes its end."""
     global _status
     channel, lifeline, status = (int(number) for number in sys.argv[1:4])

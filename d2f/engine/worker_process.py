@@ -35,11 +35,11 @@ KEPT_OUTPUT = 4000
 _FROM_OUTSIDE = tuple(-number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM))
 """Ends of a process that may not be its own fault."""
 
-_PROGRAM = "import sys; sys.path.insert(0, {!r}); from d2f.engine.worker_child import main; main()"
+_PROGRAM = "import sys; sys.path.insert(0, {!r}); from d2f.engine.worker_child import serve_parent; serve_parent()"
 
 
 class Ended(Exception):
-    """A process that is of no more use: why (a key of `d2f.engine.worker.CODES`), and the label of its stage."""
+    """A process that is of no more use: why (a key of `d2f.engine.worker.FAILURE_CODES`), and the label of its stage."""
 
     def __init__(self, reason: str, message: str, stage: str = "") -> None:
         super().__init__(message)
