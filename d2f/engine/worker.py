@@ -46,8 +46,8 @@ class WorkerFailure(D2FError):
     Parameters
     ----------
     reason : str
-        A key of `FAILURE_CODES`: the time limit, died by itself, killed by a signal such as SIGKILL, closed or aborted by its
-        owner, the memory limit, switched off, raised.
+        A key of `FAILURE_CODES`: the time limit, died by itself, killed by a signal such as SIGKILL, closed or aborted
+        by its owner, the memory limit, switched off, raised.
     message : str
         What happened, on one line.
     stage : str

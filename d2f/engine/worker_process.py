@@ -39,7 +39,7 @@ _PROGRAM = "import sys; sys.path.insert(0, {!r}); from d2f.engine.worker_child i
 
 
 class Ended(Exception):
-    """A process that is of no more use: why (a key of `d2f.engine.worker.FAILURE_CODES`), and the label of its stage."""
+    """A process that is of no more use: why (a key of `worker.FAILURE_CODES`), and the label of its stage."""
 
     def __init__(self, reason: str, message: str, stage: str = "") -> None:
         super().__init__(message)

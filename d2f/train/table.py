@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +14,13 @@ from numpy.typing import NDArray
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, ImageFile, Pixels
 from d2f.cache import Cache, caching, key_of, pipeline_code
+from d2f.cores import thread_variables, usable_cores
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of
 from d2f.data.protocol import drawn_copies, for_judging
 from d2f.engine.plan import Step
 from d2f.engine.views import apply_steps
+from d2f.engine.worker import WorkerFailure, WorkerPool
 from d2f.files import file_sha256
 from d2f.images.read import read_image
 from d2f.plugins.build import build
@@ -189,36 +187,25 @@ def _rows(
     if workers <= 1:
         yield from map(maker, paths, spared)
         return
-    # Spawned, not forked: a fork would copy the locks of threads that libraries have started.
-    context = multiprocessing.get_context("spawn")
     given = (maker.recipe.model_dump_json(by_alias=True), cache)
-    with ProcessPoolExecutor(workers, context, _start_worker, given) as pool:
-        yield from pool.map(_make, paths, spared, chunksize=4)
+    environment = thread_variables(max(1, usable_cores() // workers))
+    with WorkerPool(workers, "d2f.train.table:feature_maker", given, environment=environment) as pool:
+        for features in pool.map(zip(paths, spared, strict=True)):
+            if isinstance(features, WorkerFailure):
+                raise features
+            yield features
 
 
-_maker: FeatureMaker | None = None
-_open = ExitStack()
-
-
-def _start_worker(recipe: str, cache: Path | None) -> None:
-    global _maker
-    # A worker whose parent is killed would wait for its next image for ever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def feature_maker(given: tuple[str, Path | None]) -> Callable[[tuple[str, bool]], ImageFeatures]:
+    """Return what answers requests in a worker process: an image's path, and whether it is measured only."""
+    recipe, cache = given
     # For as long as the process lives.
     _open.enter_context(caching(cache))
-    _maker = FeatureMaker(EstimatorRecipe.model_validate_json(recipe), Catalog.discover())
+    maker = FeatureMaker(EstimatorRecipe.model_validate_json(recipe), Catalog.discover())
+    return lambda request: maker(*request)
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _make(path: str, measured_only: bool) -> ImageFeatures:
-    assert _maker is not None
-    return _maker(path, measured_only)
+_open = ExitStack()
 
 
 ONLY_FITTING: Any = {"balance": True, "emphasis": True, "folds": True, "copies": {"measured"}, "data": True}
