@@ -1,10 +1,11 @@
 """Images a second through whole chains, beside the bare forward pass of a known detector in PyTorch.
 
 `python -m tests.benchmarks.chain_rate robust deep` (PyTorch comes with the extra `torch`) writes JPEGs of 512x512
-pixels and, in turn, round after round, judges them all (reading, decoding, views, detectors, verdict) and runs NPR's
-network over as many tensors that lie ready: ResNet-50 cut after its second stage, 256x256 pixels, 16 at a time,
-`eval()`, `inference_mode()`, float32 (Tan et al., "Rethinking the up-sampling operations in CNN-based generative
-network for generalizable deepfake detection", arXiv 2312.10461).
+pixels and, in turn, round after round, judges them all (reading, decoding, views, detectors, verdict; timed from the
+17th row on, when every worker process has started) and runs NPR's network over as many tensors that lie ready:
+ResNet-50 cut after its second stage, 256x256 pixels, 16 at a time, `eval()`, `inference_mode()`, float32 (Tan et al.,
+"Rethinking the up-sampling operations in CNN-based generative network for generalizable deepfake detection", arXiv
+2312.10461).
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from d2f import load_chain
+from d2f import Chain, load_chain
 from tests.benchmarks.pictures import picture
 
 QUALITY = 90
@@ -76,41 +79,48 @@ def main() -> None:
     """Print each one's rate, and the chains' as a multiple of the network's in the same round."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.chain_rate", description=__doc__)
     parser.add_argument("chains", nargs="+")
-    parser.add_argument("--images", type=int, default=64, help=f"a multiple of {BATCH}")
+    parser.add_argument("--images", type=int, default=128, help=f"a multiple of {BATCH}")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, help="processes of a chain; as many as cores by default")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     given = parser.parse_args()
     torch.set_num_threads(given.cores)
     network = Npr().eval()
     batches = [torch.rand(BATCH, 3, NPR_SIDE, NPR_SIDE) for _ in range(given.images // BATCH)]
 
-    def forward() -> None:
+    def forward() -> float:
+        begun = time.perf_counter()
         with torch.inference_mode():
             for batch in batches:
                 network(batch)
+        return given.images / (time.perf_counter() - begun)
 
     with tempfile.TemporaryDirectory() as folder:
         for number in range(given.images):
             Image.fromarray(picture(number)).save(Path(folder) / f"{number}.jpg", quality=QUALITY)
-        works: dict[str, Callable[[], object]] = {"NPR's network": forward}
+        works: dict[str, Callable[[], float]] = {"NPR's network": forward}
         for name in given.chains:
-            works[name] = _judging(name, folder, given.cores)
+            works[name] = partial(_rate, load_chain(name), folder, given.workers or given.cores)
         rates: dict[str, list[float]] = {name: [] for name in works}
         for number in range(given.rounds + 1):
             for name, work in works.items():
-                begun = time.perf_counter()
-                work()
+                rate = work()
                 if number:  # The first round loads weights.
-                    rates[name].append(given.images / (time.perf_counter() - begun))
+                    rates[name].append(rate)
     for name, found in rates.items():
         ratios = [one / other for one, other in zip(found, rates["NPR's network"], strict=True)]
         low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
         print(f"{name}: {statistics.median(found):.1f} images/s, {middle:.2f}x ({low:.2f}-{high:.2f})")
 
 
-def _judging(name: str, folder: str, cores: int) -> Callable[[], object]:
-    chain = load_chain(name)
-    return lambda: [row.verdict for row in chain.run(folder, workers=cores)]
+def _rate(chain: Chain, folder: str, workers: int) -> float:
+    """Return the images a second of a chain in so many processes."""
+    rows = chain.run(folder, workers=workers)
+    for _ in islice(rows, BATCH):
+        pass
+    begun = time.perf_counter()
+    count = sum(1 for _ in rows)
+    return count / (time.perf_counter() - begun)
 
 
 if __name__ == "__main__":
