@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Crop: TypeAlias = Literal["whole", "native"]
+Crop: TypeAlias = Literal["whole", "native", "standard"]
 """What of a view the tower is shown: see `d2f_clip_probe.crops`."""
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
@@ -52,7 +52,9 @@ class TrainableOptions(BaseModel):
         description="After which blocks of the tower the class token is taken, rising.",
     )
     crops: tuple[Crop, ...] = Field(
-        default=("whole", "native"), min_length=1, description="What of a view the tower is shown: whole, native."
+        default=("whole", "native"),
+        min_length=1,
+        description="What of a view the tower is shown: whole, native, standard.",
     )
     strength: float = Field(
         default=0.005,

@@ -26,7 +26,7 @@ class TokenMaker:
         Of the tower.
     blocks : sequence of int
         After which blocks the class token is taken.
-    kinds : sequence of {'whole', 'native'}
+    kinds : sequence of {'whole', 'native', 'standard'}
         The crops.
     precision : {'float32', 'bfloat16'}
         In which the tower multiplies.
@@ -48,7 +48,7 @@ class TokenMaker:
     def seen(self, view: NDArray[np.uint8]) -> float:
         """Return the share of a view's pixels that the largest crop holds, in (0, 1]."""
         height, width = view.shape[:2]
-        side = min(height, width) if "whole" in self.kinds else min(height, width, SIDE)
+        side = min(height, width, SIDE) if set(self.kinds) == {"native"} else min(height, width)
         return side * side / (height * width)
 
     def __call__(self, views: Sequence[NDArray[np.uint8]]) -> Tokens:
