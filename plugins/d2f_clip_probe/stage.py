@@ -28,7 +28,7 @@ TOWERS = (
 HEADS = (
     Weights(
         name="clip-probe/default",
-        sha256="360140a276593b7298fd7871f52da3bd1aef46f06d34d58be383ee7f3284f2b0",
+        sha256="4a2d590cbbc39abb8e3a0e354d7cd5f393ad64c625a9ce2f4241d681e72ea4b7",
         licence="MIT",
         sources=("package:d2f_clip_probe/default.safetensors",),
         description="Logistic regression on tokens of 3,187 images of 127 collections, clean and laundered.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -54,6 +55,22 @@ def test_of_a_small_view_both_crops_are_the_whole() -> None:
     whole, native = crops(picture(100, 90), ["whole", "native"])
     assert whole.shape == (224, 224, 3)
     assert np.array_equal(whole, native)
+
+
+@pytest.mark.parametrize(("height", "width"), [(480, 700), (300, 300), (100, 480)])
+def test_standard_leaves_views_of_the_fitted_size_as_they_are(height: int, width: int) -> None:
+    view = picture(height, width)
+    assert np.array_equal(crops(view, ["standard"]), crops(view, ["whole"]))
+
+
+def test_standard_brings_larger_views_to_the_middle_of_the_protocol() -> None:
+    view = picture(1200, 900)
+    reduced = Image.fromarray(view).resize((400, 533), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    reduced.save(buffer, "JPEG", quality=88, subsampling="4:2:0")
+    expected = crops(np.asarray(Image.open(buffer).convert("RGB")), ["whole"])
+    assert np.array_equal(crops(view, ["standard"]), expected)
+    assert not np.array_equal(expected, crops(view, ["whole"]))
 
 
 def separable(n: int) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
