@@ -164,4 +164,4 @@ def test_the_command_says_what_came_and_what_is_gone(tmp_path, mirror):
     done = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert done.return_value == 1
     assert "2 images: 1 real, 1 generated, 1 collections; 2 fetched now" in done.output
-    assert "1 not there: its repository no longer has it" in done.output
+    assert "1 not found: its repository no longer has it" in done.output
