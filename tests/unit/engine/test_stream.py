@@ -134,7 +134,7 @@ def test_an_interrupt_ends_a_run_at_once() -> None:
 
 
 def test_a_bug_in_the_engine_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("d2f.engine.local.corners", lambda *_: 1 / 0)
+    monkeypatch.setattr("d2f.engine.local.tile_corners", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(score_images(plan_of({"n": (Network(Tiles(size=16)), ["plain"])}), [picture(0)]))
     assert threads() == []
