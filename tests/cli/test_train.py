@@ -157,7 +157,7 @@ def children(parent: int) -> list[int]:
             command = (folder / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(status[1]) == parent and b"spawn_main" in command and int(status[11]) > 100:
+        if int(status[1]) == parent and b"worker_child" in command and int(status[11]) > 100:
             found.append(int(folder.name))
     return found
 
