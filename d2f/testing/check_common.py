@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError, WeightsMissing
-from d2f.api.inputs import FileBytes, Tiles
+from d2f.api.inputs import FileBytes, ImageFile, Tiles
 from d2f.plugins.entries import Origin, found
 from d2f.testing.batches import ask, in_bytes, left_behind, measured
 from d2f.testing.pictures import camera_picture, image_file
@@ -190,6 +190,10 @@ def _call(subject: Subject) -> Callable[[Pixels], Any]:
         return lambda picture: stage.apply(picture, 1)
     if subject.kind == "trainable":
         return lambda picture: stage.features(picture)
+    if subject.kind == "precondition":
+        return lambda picture: stage.check(
+            ImageFile("camera", b"", "0" * 64, "PNG", picture.shape[1], picture.shape[0], picture)
+        )
     wants = stage.wants
 
     def score(picture: Pixels) -> object:

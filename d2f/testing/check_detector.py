@@ -26,7 +26,7 @@ from d2f.testing.batches import (
     process_state,
     random_state,
 )
-from d2f.testing.pictures import pictures
+from d2f.testing.pictures import image_file, pictures
 from d2f.testing.report import watched
 from d2f.testing.subject import Failed, Skipped, Subject, check, fail_if
 
@@ -294,4 +294,7 @@ def _calls(subject: Subject) -> list[Callable[[], object]]:
     if subject.kind == "detector":
         given = {**ordinary(subject), **hard(subject)}
         return [lambda one=name: ask(subject, stage, {one: given[one]}) for name in given]  # type: ignore[misc]
+    if subject.kind == "precondition":
+        files = [image_file(picture, name) for name, picture in pictures().items()]
+        return [lambda one=one: stage.check(one) for one in files]  # type: ignore[misc]
     return [lambda one=one: stage.apply(one, 1) for one in pictures().values()]  # type: ignore[misc]

@@ -15,6 +15,7 @@ from d2f.testing import check_detector as detector
 from d2f.testing import check_detector as quiet
 from d2f.testing import check_detector as shape
 from d2f.testing import check_evidence as evidence
+from d2f.testing import check_precondition as precondition
 from d2f.testing import check_stages as combiner
 from d2f.testing import check_stages as preprocessor
 from d2f.testing import check_trainable as trainable
@@ -80,6 +81,16 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         combiner.combiner_recovers,
         combiner.single,
     ),
+    "precondition": (
+        *OF_ALL,
+        *BUILT,
+        precondition.answered,
+        quiet.quiet,
+        precondition.repeated,
+        precondition.thread_safe,
+        resources.cost,
+        resources.retention,
+    ),
     "evidence": (*OF_ALL, *BUILT, evidence.stated, evidence.damaged, evidence.repeated),
     "trainable": (
         *OF_ALL,
@@ -106,8 +117,8 @@ def run_checks(
     options : mapping, optional
         Plain data, as in a chain file; the defaults where left out.
     kind : str, optional
-        ``detector``, ``preprocessor``, ``evidence``, ``calibrator``, ``combiner`` or ``trainable``; by default told
-        from its methods.
+        ``detector``, ``preprocessor``, ``precondition``, ``evidence``, ``calibrator``, ``combiner`` or ``trainable``;
+        by default told from its methods.
     tolerance : float, optional
         How far scores of a detector may differ that should be equal, absolute and relative; by default 1e-4 for
         a stage with weights, 0 for others.

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from d2f import Abstention, Combination, Evidence, FileBytes, Score
-from tests.unit.testing.stages import Contrast, Line, Maker, Means, Shift, Sum, TileContrast
+from tests.unit.testing.stages import Contrast, Line, Maker, Means, Shift, Sum, TileContrast, Wide
 
 BROKEN: list[tuple[type, str, str]] = []
 
@@ -400,3 +400,32 @@ class Counting(Maker):
     def read(self, data: bytes, pixels: Any) -> Any:
         self.times += 1
         return [Evidence("exif", f"Read {self.times} times.", "file", "forgeable text")]
+
+
+@breaks("every image passes, or has a reason why not", "it returned True")
+class Bare(Wide):
+    def check(self, image: Any) -> Any:
+        return image.width >= 8
+
+
+@breaks("every image passes, or has a reason why not", "give it in one line")
+class Speechless(Wide):
+    def check(self, image: Any) -> Any:
+        return Abstention("")
+
+
+@breaks("every image passes, or has a reason why not", "be defined for every picture")
+class Dividing(Wide):
+    def check(self, image: Any) -> Any:
+        return Abstention("narrow") if 1 // (image.width - 1) else None
+
+
+@breaks("its answer depends on the image alone", "another answer the second time")
+class Remembering(Wide):
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        self.seen: list[Any] = []
+
+    def check(self, image: Any) -> Any:
+        self.seen.append(image.width)
+        return Abstention(f"the {len(self.seen)}th image")

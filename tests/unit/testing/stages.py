@@ -116,6 +116,21 @@ class Sum:
         return options
 
 
+class Wide:
+    """A sound precondition: at least eight columns."""
+
+    name = "wide"
+    summary = "At least eight columns of pixels."
+    Options: type[Any] = NoOptions
+    thread_safe = True
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def check(self, image: Any) -> Any:
+        return Abstention(f"{image.width} columns; at least 8 are needed") if image.width < 8 else None
+
+
 class Maker:
     """A sound evidence reader: whether a file has EXIF's marker where a JPEG has it."""
 
@@ -155,4 +170,4 @@ class Means:
         return ((features - arrays["middle"]) * arrays["direction"]).sum(axis=1)
 
 
-SOUND = (Contrast, TileContrast, Shift, Maker, Line, Sum, Means)
+SOUND = (Contrast, TileContrast, Shift, Wide, Maker, Line, Sum, Means)
