@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
-Pixels = NDArray[np.uint8]
+from d2f import Pixels
+
 Colour = tuple[int, int, int]
 
 SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f_everyday.edits import Pixels, levels
+from d2f import Pixels
+from d2f_everyday.edits import levels
 from d2f_everyday.photographs import QUANTILES, SPECTRUM
 
 Plane = NDArray[np.float32]

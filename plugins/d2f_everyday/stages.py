@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Pixels = NDArray[np.uint8]
+from d2f import Options, Pixels
 
 Level = Annotated[int, Field(ge=0, le=255)]
-FROZEN = ConfigDict(extra="forbid", frozen=True)
 
 
-class ScanOptions(BaseModel):
+class ScanOptions(Options):
     """Options of `scan`."""
-
-    model_config = FROZEN
 
     tilt: float = Field(default=0.7, ge=-45, le=45, description="Degrees, counter-clockwise, on white.")
     noise: float = Field(
@@ -46,10 +39,8 @@ class Scan:
         return scan(pixels, self.options.tilt, self.options.noise, self.options.colour, seed)
 
 
-class MessengerOptions(BaseModel):
+class MessengerOptions(Options):
     """Options of `messenger`."""
-
-    model_config = FROZEN
 
     quality: int = Field(default=60, ge=1, le=100, description="JPEG quality on libjpeg's scale, 1 to 100.")
     longest: int = Field(default=1280, ge=1, le=65500, description="Longest side at most this many pixels.")
@@ -73,10 +64,8 @@ class Messenger:
         return jpeg(reduce(pixels, self.options.longest), self.options.quality)
 
 
-class CaptionOptions(BaseModel):
+class CaptionOptions(Options):
     """Options of `caption`."""
-
-    model_config = FROZEN
 
     at: Literal["inside", "outside"] = Field(
         default="inside", description="Bars over the picture, or added above and below it."
@@ -103,10 +92,8 @@ class Caption:
         return caption(pixels, self.options.height, self.options.text, inside=self.options.at == "inside")
 
 
-class FrameOptions(BaseModel):
+class FrameOptions(Options):
     """Options of `frame`."""
-
-    model_config = FROZEN
 
     width: float = Field(default=0.08, gt=0, le=1, description="Width of the border as a share of the shorter side.")
     colour: tuple[Level, Level, Level] = Field(
@@ -132,10 +119,8 @@ class Frame:
         return frame(pixels, self.options.width, self.options.colour)
 
 
-class ScreenshotOptions(BaseModel):
+class ScreenshotOptions(Options):
     """Options of `screenshot`."""
-
-    model_config = FROZEN
 
     dark: bool = Field(default=False, description="Light text on dark panels.")
 
@@ -158,10 +143,8 @@ class Screenshot:
         return screenshot(pixels, self.options.dark)
 
 
-class EnlargeOptions(BaseModel):
+class EnlargeOptions(Options):
     """Options of `enlarge`."""
-
-    model_config = FROZEN
 
     factor: float = Field(default=4.0, ge=1, le=16, description="The middle is enlarged by this, 1 to 16.")
     filter: Literal["bilinear", "bicubic", "lanczos"] = Field(default="bicubic", description="Pillow's resampling.")
@@ -185,10 +168,8 @@ class Enlarge:
         return enlarge(pixels, self.options.factor, self.options.filter)
 
 
-class ThumbnailOptions(BaseModel):
+class ThumbnailOptions(Options):
     """Options of `thumbnail`."""
-
-    model_config = FROZEN
 
     longest: int = Field(default=160, ge=1, le=65500, description="Longest side at most this many pixels.")
     quality: int = Field(default=80, ge=1, le=100, description="JPEG quality on libjpeg's scale, 1 to 100.")
@@ -212,10 +193,8 @@ class Thumbnail:
         return jpeg(reduce(pixels, self.options.longest), self.options.quality)
 
 
-class ShiftOptions(BaseModel):
+class ShiftOptions(Options):
     """Options of `shift`."""
-
-    model_config = FROZEN
 
     pixels: int = Field(default=1, ge=1, le=7, description="Rows and columns cut off above and at the left, 1 to 7.")
 
@@ -237,10 +216,8 @@ class Shift:
         return pixels[top:, left:].copy()
 
 
-class SepiaOptions(BaseModel):
+class SepiaOptions(Options):
     """Options of `sepia`."""
-
-    model_config = FROZEN
 
     amount: float = Field(default=1.0, gt=0, le=1, description="From above 0 (unchanged) to 1.")
 
@@ -263,10 +240,8 @@ class Sepia:
         return sepia(pixels, self.amount)
 
 
-class CameraOptions(BaseModel):
+class CameraOptions(Options):
     """Options of `camera`."""
-
-    model_config = FROZEN
 
     photons: float = Field(
         default=2000.0, gt=0, description="Electrons that white makes in one sensor pixel: fewer, more noise."
@@ -293,10 +268,8 @@ class Camera:
         return camera(pixels, self.options.photons, self.options.read, self.options.contrast, seed)
 
 
-class SpectrumTransferOptions(BaseModel):
+class SpectrumTransferOptions(Options):
     """Options of `spectrum-transfer`."""
-
-    model_config = FROZEN
 
     strength: float = Field(default=1.0, gt=0, le=1, description="Share of the way, in log amplitude, above 0 to 1.")
     limit: float = Field(default=4.0, ge=1, le=100, description="No frequency is changed by more than this factor.")
@@ -320,10 +293,8 @@ class SpectrumTransfer:
         return spectrum_transfer(pixels, self.options.strength, self.options.limit)
 
 
-class HistogramMatchOptions(BaseModel):
+class HistogramMatchOptions(Options):
     """Options of `histogram-match`."""
-
-    model_config = FROZEN
 
     strength: float = Field(default=0.5, gt=0, le=1, description="Share of the way to the new level, above 0 to 1.")
 
@@ -346,10 +317,8 @@ class HistogramMatch:
         return histogram_match(pixels, self.strength)
 
 
-class SharpenOptions(BaseModel):
+class SharpenOptions(Options):
     """Options of `sharpen`."""
-
-    model_config = FROZEN
 
     factor: float = Field(default=2.0, ge=1, le=4, description="The picture is reduced by this and restored, 1 to 4.")
     steps: int = Field(default=8, ge=0, le=50, description="Steps of back-projection.")
