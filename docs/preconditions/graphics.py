@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def _paper(random: Random) -> tuple[int, int, int]:
 
 
 def _size(random: Random) -> tuple[int, int]:
-    width, height = random.integers(360, 1300, 2)
+    width, height = random.integers(360, 900, 2)
     return int(width), int(height)
 
 
@@ -352,12 +352,10 @@ KINDS: dict[str, Callable[[Random], Picture]] = {
 """Makers by name."""
 
 
-def graphics(seed: int, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield `count` pictures of each kind, as files leave them: a third lossless, a third scaled, the rest JPEG."""
-    for kind, make in KINDS.items():
-        for at in range(count):
-            random = np.random.default_rng((seed, at, *kind.encode()))
-            yield kind, _stored(make(random), random)
+def drawn(kind: str, seed: int, number: int) -> NDArray[np.uint8]:
+    """Return a graphic as files leave it: one in three lossless, one in three scaled, the others JPEG."""
+    random = np.random.default_rng((seed, number, *kind.encode()))
+    return _stored(KINDS[kind](random), random)
 
 
 def _stored(image: Picture, random: Random) -> NDArray[np.uint8]:
