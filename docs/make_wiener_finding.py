@@ -63,7 +63,8 @@ def scored(given: argparse.Namespace, names: Sequence[str], chains: Sequence[Cha
 
 
 def _options(given: argparse.Namespace) -> Iterator[str]:
-    yield from ("--data", given.data, "--workers", given.workers, "--draws", given.draws, "-o", given.folder)
+    yield from ("--data", given.data, "--protocol", "crop", "--workers", given.workers, "--draws", given.draws)
+    yield from ("-o", given.folder)
     for spec in ATTACKS.values():
         yield from ("--attack", spec)
     if given.limit:

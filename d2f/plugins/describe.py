@@ -121,7 +121,7 @@ DIGITS = 400
 def scalar_value(text: str) -> Value:
     """Return the value of a plain scalar.
 
-    >>> [resolve(text) for text in ("on", "1e-4", "0o17", "~", "007")]
+    >>> [scalar_value(text) for text in ("on", "1e-4", "0o17", "~", "007")]
     ['on', 0.0001, 15, None, 7]
     """
     if text in NULL:

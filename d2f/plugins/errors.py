@@ -85,8 +85,8 @@ def expected(root: Schema, schema: Schema) -> str:
 def spelled_value(value: object) -> str:
     """Return a value as it would stand in a chain file, cut to 40 characters.
 
-    >>> shown(None), shown(True), shown("median"), shown([1, 2])
-    ('null', 'true', "'median'", '[1, 2]')
+    >>> [spelled_value(value) for value in (None, True, "median", [1, 2])]
+    ['null', 'true', "'median'", '[1, 2]']
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

@@ -79,7 +79,8 @@ def page(benched: Benched, root: str, command: str, left_out: Mapping[str, str],
     """
     shares = {one.name: measured(one.whole, benched.labels, benched.draws) for one in benched.judged}
     first = benched.judged[0].name
-    lines = ["# The Wiener finding", "", _wrapped(first_paragraph(first, shares[first])), "", TOLD, ""]
+    lines = ["# The Wiener finding", "", _wrapped(first_paragraph(first, shares[first])), ""]
+    lines += [_wrapped(_measured_chains(benched)), "", TOLD, ""]
     if first == SHIPPED and never_right(shares[first]):
         lines += [WHY, ""]
     lines += [f"{_wrapped(f'The chain `{name}` is left out: {why}.')}\n" for name, why in left_out.items()]
@@ -97,6 +98,14 @@ def _made(result: Mapping[str, Any], root: str, command: str) -> Iterator[str]:
     drawn = ", a part drawn by seed," if result["data"].get("limit") else ""
     text = MADE.format(**told, drawn=drawn, level=100 * result["level"], draws=result["draws"])
     yield from (f"Made on {result['date']} with d2f {result['d2f']} by", "", f"    {command}", "", _wrapped(text))
+
+
+def _measured_chains(benched: Benched) -> str:
+    digests = listed([f"`{one.name}` {one.chain.digest[:12]}" for one in benched.judged])
+    return (
+        f"All figures are of d2f {benched.result['d2f']} and of the chains of these digests: {digests}. A chain that "
+        "has another digest now (`d2f chain show NAME`) was changed since, and no figure here is of it."
+    )
 
 
 def _side_by_side(benched: Benched, shares: Mapping[str, Shares], picture: str) -> Iterator[str]:

@@ -17,6 +17,8 @@ from tests.unit.evaluate.bench_toys import CHAIN, bench, chain
 from tests.unit.evaluate.toys import write_set
 
 ATTACKS = tuple(benched.ATTACKS.values())
+OF_FILES = {"auc_like_aspect"}
+"""Figures of the files' own shapes, which no row of a bench holds: the finding gives none of them."""
 WIDE = """\
 d2f: 1
 name: wide
@@ -55,7 +57,7 @@ def test_whichever_class_is_attacked_the_figures_are_those_of_a_bench(made, over
     for one, told in zip(held.judged, expected["systems"], strict=True):
         found = shares.measured(one.whole, held.labels, held.draws)
         for copy, attack in enumerate(("none", *ATTACKS)):
-            for figure in FIGURES:
+            for figure in FIGURES.keys() - OF_FILES:
                 interval = [None if value != value else value for value in found.of(figure, copy, over)]
                 assert interval == pytest.approx(told["figures"][attack][figure], abs=2e-6), (attack, figure)
 
