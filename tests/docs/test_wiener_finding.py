@@ -9,10 +9,6 @@ from xml.etree import ElementTree
 import make_wiener_finding
 import numpy as np
 import pytest
-from d2f_calibrators.platt import Platt
-from d2f_combiners.logit_mean import LogitMean
-from d2f_noise_statistics.stage import NoiseStatistics
-from d2f_resize import Resize
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +16,8 @@ from d2f import Abstention, Weights, WholeImage
 from d2f.chain.chain import load_chain
 from d2f.evaluate.bench import JSON
 from d2f.plugins.catalog import Catalog
+from d2f.plugins.entries import allowed
+from d2f.plugins.registry import load_plugins
 
 SMALL = """\
 d2f: 1
@@ -83,7 +81,10 @@ def place(tmp_path, monkeypatch):
 
 
 def make(*more):
-    catalog = Catalog.of(NoiseStatistics, Platt, LogitMean, Resize, Tower)
+    # What is installed, as the bench's own process finds it: the digest of a chain names its plugins' versions.
+    registry = load_plugins(allowed(None))
+    registry.add_stage("detector", Tower, None)
+    catalog = Catalog(registry)
     return make_wiener_finding.main(["set", "kept", "--draws", "20", "-o", "page.md", *more], catalog)
 
 
