@@ -1,13 +1,11 @@
 """The detector `noise-level`: how strong the noise in a picture is."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import d2f
 
 
-class NoiseLevelOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class NoiseLevelOptions(d2f.Options):
     smallest: int = Field(default=16, ge=3, description="A picture with a shorter side than this is abstained on.")
 
 
