@@ -1,3 +1,1 @@
-"""TODO"""
-
-from __future__ import annotations
+"""The command line: a file a group of commands; `main.py` runs it."""

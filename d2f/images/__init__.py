@@ -1,3 +1,1 @@
-"""TODO"""
-
-from __future__ import annotations
+"""Images found (`walk.py`, `files.py`), bounded, and decoded to upright sRGB (`read.py`)."""
