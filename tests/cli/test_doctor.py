@@ -21,7 +21,7 @@ MASKS = (
     (r"\d+ stream\(s\)", "N stream(s)"),
     (r"OpenBLAS [^:]+: .*", "OPENBLAS"),
     (r"(Pillow +|pillow-heif )\S+", r"\1VERSION"),
-    (r"\d+ (detector|preprocessor|calibrator|combiner|trainable)s", r"N \1s"),
+    (r"\d+ (detector|preprocessor|precondition|evidence reader|calibrator|combiner|trainable)s", r"N \1s"),
     (r"sha256 [0-9a-f]{12}…", "sha256 DIGEST"),
 )
 
