@@ -281,14 +281,12 @@ def _row_identity(place: str, sha256: str | None) -> str:
 def list_() -> None:
     """Show the chains that ship with d2f, what each is, and what it wants that is not here."""
     from d2f.chain.chain import load_chain, shipped_names
-    from d2f.cli.judge import weights_of
-    from d2f.weights.sources import located
+    from d2f.cli.judge import absent_weights
 
     for name in shipped_names():
         loaded = load_chain(name)
-        absent = sorted({record.name for record in weights_of(loaded) if located(record) is None})
         click.echo(f"{name:8} {loaded.file.description}")
-        if absent:
+        if absent := absent_weights(loaded):
             click.echo(f"{'':8} its weights are missing: d2f weights pull {' '.join(absent)}")
 
 

@@ -62,16 +62,23 @@ def judge(images: tuple[str, ...], name: str | None, prior: float | None, as_jso
 def best_chain(name: str | None, prior: float | None = None) -> tuple[Chain, list[str]]:
     """Return the chain that is asked for or the best that can run here, and what would make a better one run."""
     from d2f.chain.chain import load_chain
-    from d2f.weights.sources import located
 
     better: list[str] = []
-    for one in (name,) if name is not None else ORDER:
-        chain = load_chain(one)
-        absent = [] if name else [record.name for record in weights_of(chain) if located(record) is None]
+    chain = load_chain(name or ORDER[0])
+    for worse in () if name else ORDER[1:]:
+        absent = absent_weights(chain)
         if not absent:
-            return (chain if prior is None else chain.with_prior(prior)), better
-        better.append(f"chain {one} is better but its weights are missing: d2f weights pull {' '.join(absent)}")
-    return load_chain(ORDER[-1]), better
+            break
+        better.append(f"chain {chain.name} is better but its weights are missing: d2f weights pull {' '.join(absent)}")
+        chain = load_chain(worse)
+    return (chain if prior is None else chain.with_prior(prior)), better
+
+
+def absent_weights(chain: Chain) -> list[str]:
+    """Return the names of a chain's weights that are not on this machine, sorted."""
+    from d2f.weights.sources import located
+
+    return sorted({record.name for record in weights_of(chain) if located(record) is None})
 
 
 def weights_of(chain: Chain) -> Iterator[Weights]:

@@ -285,8 +285,8 @@ class _Picture:
 def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Reserve | None) -> _Picture:
     notes: list[Note] = []
     if name == "JPEG":
-        _check_jpeg(data, unread, notes)
-    image = _open(name, data, unread, bounds)
+        _check_bits(data, unread)
+    image = _open(name, data, unread)
     if image is None:
         pixels, frames = _deep_tiff(data, 0, unread, bounds), 1
         return _Picture(pixels, {}, frames, notes)
@@ -302,6 +302,9 @@ def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Res
     if reserve is not None:
         reserve(3 * image.width * image.height)
     info = {str(key): value for key, value in image.info.items()}
+    # Only now: both decode, and a bound on pixels comes before that.
+    if name == "JPEG":
+        _check_jpeg(data, unread, notes)
     if name == "TIFF":
         _check_tiff(image, data, unread)
     try:
@@ -314,7 +317,7 @@ def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Res
     return _Picture(pixels, info | {str(key): value for key, value in image.info.items()}, frames, notes)
 
 
-def _open(name: str, data: bytes, unread: Unread, bounds: Bounds) -> Image.Image | None:
+def _open(name: str, data: bytes, unread: Unread) -> Image.Image | None:
     """Return the opened image; None for a TIFF that only tifffile may know."""
     try:
         return open_as(name, data)
@@ -335,13 +338,19 @@ def _check_size(image: Image.Image, unread: Unread, bounds: Bounds) -> None:
         raise _error(unread, "D2F304", f"the header states {width}x{height} pixels")
 
 
-def _check_jpeg(data: bytes, unread: Unread, notes: list[Note]) -> None:
-    """Refuse a JPEG whose coded data break off or are broken: libjpeg fills in the rest without an error."""
-    from d2f.images.damage import HARMLESS, frame_header, jpeg_warning
+def _check_bits(data: bytes, unread: Unread) -> None:
+    """Refuse a JPEG of more than 8 bits a sample, which the decoder would call broken."""
+    from d2f.images.damage import frame_header
 
     header = frame_header(data)
     if header is not None and header[1] != 8:
         raise _error(unread, "D2F303", f"JPEG of {header[1]} bits a sample is not read, only of 8")
+
+
+def _check_jpeg(data: bytes, unread: Unread, notes: list[Note]) -> None:
+    """Refuse a JPEG whose coded data break off or are broken: libjpeg fills in the rest without an error."""
+    from d2f.images.damage import HARMLESS, jpeg_warning
+
     warning = jpeg_warning(data)
     if warning is None:
         return

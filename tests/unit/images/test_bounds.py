@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import sys
@@ -10,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from d2f.images.read import Bounds, ImageError, Unread, decode, load_image, read_image
 from tests.unit.images.pictures import packed, smooth, written
@@ -122,3 +124,11 @@ def test_format_whose_decoder_is_not_installed(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ImageError, match="HEIF cannot be decoded here") as caught:
         decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     assert caught.value.unread.failure.code == "D2F303"
+
+
+def test_a_jpeg_beyond_the_bound_is_not_decoded_to_look_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "JPEG")
+    monkeypatch.setattr("d2f.images.damage.jpeg_warning", lambda data: pytest.fail("it was decoded"))
+    with pytest.raises(ImageError, match="D2F306"):
+        decode(file.getvalue(), bounds=Bounds(pixels=64))
