@@ -107,10 +107,22 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def file_lock(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock on ``PATH.lock`` between processes; without `wait`: BlockingIOError if held."""
+def file_lock(
+    path: str | os.PathLike[str], *, wait: bool = True, waiting: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """Hold an exclusive lock on ``PATH.lock`` between processes; without `wait`: BlockingIOError if held.
+
+    `waiting` is called before another process is waited for.
+    """
     with open(f"{os.fspath(path)}.lock", "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                raise
+            if waiting is not None:
+                waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield
         finally:

@@ -146,13 +146,12 @@ def list_(names: tuple[str, ...], as_json: bool, verify: bool) -> int:
 
 
 def _entry(record: Weights, package: str, verify: bool) -> Entry:
-    from d2f.weights.fetch import fetched_digest
     from d2f.weights.sources import located, pinned
 
     record = pinned(record)
     found = located(record)
     state = "absent" if found is None else "here"
-    if verify and found is not None and fetched_digest(found) != record.sha256:
+    if verify and found is not None and found.sha256 != record.sha256:
         state = "damaged"
     return Entry(record, package, found, state)
 

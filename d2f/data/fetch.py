@@ -22,8 +22,7 @@ from urllib.parse import quote
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.data.dataset import LABEL_WORDS, Dataset, Labelled, labelled_path, write_manifest
 from d2f.files import explained, write_whole
-from d2f.weights import https
-from d2f.weights.attempt import Attempt, Unfetched
+from d2f.weights.fetch import Attempt, Unfetched, fetch_https
 
 ADDRESS = "https://raw.githubusercontent.com"
 NEEDED = ("repo", "commit", "path", "sha256", "label")
@@ -196,7 +195,7 @@ def _over_https(source: Source, place: Path) -> bytes:
     address = "/".join((ADDRESS, source.row["repo"], source.row["commit"], quote(source.row["path"])))
     part = place.with_name(f"{place.name}.part")
     try:
-        https.fetch_https(address, Attempt(part, source.limit, lambda done, total: None))
+        fetch_https(address, Attempt(part, source.limit))
         data = part.read_bytes()
     finally:
         part.unlink(missing_ok=True)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from d2f.weights.file import WeightsFile, checked_bytes, read_weights, short_digests, strict, write_weights
 from d2f.weights.hdf5_file import read_hdf5
-from d2f.weights.onnx_check import check_onnx
-from d2f.weights.onnx_file import OnnxFile, OnnxNode, read_onnx
+from d2f.weights.onnx_file import OnnxFile, OnnxNode, check_onnx, read_onnx
 from d2f.weights.sources import as_record, cache_folder, resolve
 from d2f.weights.torch_file import read_torch
 

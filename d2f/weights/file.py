@@ -1,9 +1,17 @@
-"""Which images weights were trained on, carried inside the weights file."""
+"""Weights files: safetensors or .npz, read strictly, written so that equal arrays give equal bytes.
+
+Which images weights were trained on is carried inside the file. safetensors are read by their own library, whose writer
+orders the metadata as its hash map does, which changes between runs; so they are written here: 8 bytes of header length
+(little-endian), a JSON header and the arrays' bytes, in C order (https://github.com/huggingface/safetensors, "Format").
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import os
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import Weights
-from d2f.weights import npz as npz_format
-from d2f.weights import safetensors as safetensors_format
+from d2f.files import write_whole
 from d2f.weights.sources import SUFFIXES, pinned, record_bytes, user_file_bytes
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,9 +172,7 @@ def read_weights(what: Weights | str | os.PathLike[str]) -> WeightsFile:
     data = checked_bytes(what) if isinstance(what, Weights) else user_file_bytes(Path(what))
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        arrays, metadata = (
-            (npz_format.npz_arrays(data), {}) if data.startswith(ZIP) else safetensors_format.safetensors_arrays(data)
-        )
+        arrays, metadata = (npz_arrays(data), {}) if data.startswith(ZIP) else safetensors_arrays(data)
     except Exception as error:
         notes = [f"{type(error).__name__}: {error}".splitlines()[0]]
         if name.removesuffix("'").endswith(CHECKPOINTS):
@@ -213,12 +213,88 @@ def write_weights(
         raise ValueError(f"weights are written as .safetensors or .npz, not as '{target.name}'")
     held = dict(arrays) if trained_on is None else {**arrays, KEY: trained_on}
     npz = target.suffix == ".npz"
-    data = npz_format.npz_bytes(held) if npz else safetensors_format.safetensors_bytes(held, metadata or {})
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise D2FError.of("D2F004", f"'{target}' cannot be written: {error.strerror}") from error
+    data = npz_bytes(held) if npz else safetensors_bytes(held, metadata or {})
+    write_whole(target, data)
     return hashlib.sha256(data).hexdigest()
+
+
+DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+"""numpy's names of the dtypes that can be written, and the format's."""
+
+ALIGNMENT = 8
+
+
+def safetensors_bytes(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """Return a safetensors file; the same arrays and metadata give the same bytes."""
+    import numpy as np
+
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    parts, end = [], 0
+    # Wide dtypes first, so that each array starts at a multiple of its item size.
+    for name in sorted(arrays, key=lambda name: (-np.asarray(arrays[name]).itemsize, name)):
+        array = np.asarray(arrays[name])
+        if array.dtype.name not in DTYPES:
+            raise TypeError(f"array '{name}' has dtype {array.dtype}, which a weights file cannot hold")
+        # tobytes() is in C order whatever the array's own order is.
+        parts.append(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        start, end = end, end + len(parts[-1])
+        header[name] = {"dtype": DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+
+
+def safetensors_arrays(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return the arrays and the metadata of a safetensors file; raises whatever the library raises."""
+    from safetensors.numpy import load
+
+    arrays: dict[str, NDArray[Any]] = load(data)
+    # The library has checked the header by now, but gives no way to its metadata from bytes.
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return arrays, dict(header.get("__metadata__") or {})
+
+
+SUFFIX = ".npy"
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip archive can name; the hour of writing is no part of weights."""
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return an .npz file."""
+    import numpy as np
+
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name])
+            if array.dtype.name not in DTYPES:
+                raise TypeError(f"array '{name}' has dtype {array.dtype}, which a weights file cannot hold")
+            little = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+            with archive.open(zipfile.ZipInfo(f"{name}{SUFFIX}", LONG_AGO), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, little, allow_pickle=False)
+    return held.getvalue()
+
+
+def npz_arrays(data: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz file; raises whatever NumPy raises."""
+    import numpy as np
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, np.load(io.BytesIO(data), allow_pickle=False) as held:
+        # numpy hands out the bytes of a member that is no array; such a file is not one of weights.
+        strangers = [name for name in archive.namelist() if not name.endswith(SUFFIX)]
+        if strangers:
+            raise ValueError(f"it holds '{strangers[0]}', which is no array")
+        return {name: held[name] for name in held.files}

@@ -95,6 +95,12 @@ class Located:
         """The file's bytes."""
         return self.file.stat().st_size if isinstance(self.file, Path) else len(self.file.read_bytes())
 
+    @property
+    def sha256(self) -> str:
+        """The file's digest, 64 hexadecimal digits, computed now."""
+        with self.file.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
 
 def located(record: Weights) -> Located | None:
     """Return the first file of a record that is on this machine, unchecked."""

@@ -8,6 +8,7 @@ which reserves memory for any memo that a file numbers and hashes deeply nested 
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import struct
 import zipfile
@@ -31,25 +32,12 @@ DIMENSIONS = 32
 """A tensor has at most as many; NumPy's bound before version 2."""
 
 OPERATIONS = frozenset(
-    name.encode("latin-1")
-    for name in (
-        *("\x80", "\x95", ".", "(", "N", "\x88", "\x89"),  # PROTO, FRAME, STOP, MARK, NONE, NEWTRUE, NEWFALSE
-        *("J", "K", "M", "\x8a", "G"),  # BININT, BININT1, BININT2, LONG1, BINFLOAT
-        *("X", "\x8c", "\x8d", "B", "C"),  # BINUNICODE, SHORT_BINUNICODE, BINUNICODE8, BINBYTES, SHORT_BINBYTES
-        *(")", "]", "}", "t", "\x85", "\x86", "\x87"),  # EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, TUPLE to TUPLE3
-        *(
-            "a",
-            "e",
-            "s",
-            "u",
-            "q",
-            "r",
-            "\x94",
-            "h",
-            "j",
-        ),  # APPEND(S), SETITEM(S), (LONG_)BINPUT, MEMOIZE, (LONG_)BINGET
-        *("c", "\x93", "Q", "R", "b"),  # GLOBAL, STACK_GLOBAL, BINPERSID, REDUCE, BUILD
-    )
+    b"\x80\x95.(N\x88\x89"  # PROTO, FRAME, STOP, MARK, NONE, NEWTRUE, NEWFALSE
+    b"JKM\x8aG"  # BININT, BININT1, BININT2, LONG1, BINFLOAT
+    b"X\x8c\x8dBC"  # BINUNICODE, SHORT_BINUNICODE, BINUNICODE8, BINBYTES, SHORT_BINBYTES
+    b")]}t\x85\x86\x87"  # EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, TUPLE to TUPLE3
+    b"aesuqr\x94hj"  # APPEND(S), SETITEM(S), (LONG_)BINPUT, MEMOIZE, (LONG_)BINGET
+    b"c\x93QRb"  # GLOBAL, STACK_GLOBAL, BINPERSID, REDUCE, BUILD
 )
 """What PyTorch writes, of the operations of protocols 2 to 4 that ``pickletools`` describes."""
 
@@ -58,6 +46,13 @@ MOST_OPERATIONS = 2_000_000
 
 KEYS = (str, int)
 """Types of keys; the hash of a deeply nested tuple could overflow the stack."""
+
+
+DAMAGE = (
+    *(ArithmeticError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError),
+    *(pickle.UnpicklingError, struct.error),
+)
+"""What Python's unpickler raises at bytes that are no pickle."""
 
 
 class CheckpointRefused(ValueError):
@@ -89,6 +84,11 @@ class Tensor:
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
+    @property
+    def count(self) -> int:
+        """How many values it has."""
+        return math.prod(self.size)
+
 
 @dataclass(frozen=True, slots=True)
 class Pickled:
@@ -99,18 +99,13 @@ class Pickled:
 
 
 def interpret(stream: BinaryIO) -> Pickled:
-    """Return what a pickle describes, and leave the stream behind its end.
-
-    Raises `Refused` where it holds anything but tensors and plain values, or is damaged.
-    """
+    """Return what a pickle describes, and leave the stream behind its end; what else it holds is refused."""
     unpickler = _Unpickler(stream)
     try:
         return Pickled(unpickler.load(), unpickler.storages)
     except CheckpointRefused:
         raise
-    except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, EOFError, MemoryError) as error:
-        raise CheckpointRefused(f"damaged: {type(error).__name__}") from error
-    except (pickle.UnpicklingError, struct.error) as error:
+    except DAMAGE as error:
         raise CheckpointRefused(f"damaged: {type(error).__name__}") from error
 
 
@@ -144,7 +139,7 @@ class _Unpickler(_InPython):  # type: ignore[misc]
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
         self.storages: dict[str, Storage] = {}
-        known = {code: run for code, run in _InPython.dispatch.items() if bytes([code]) in OPERATIONS}
+        known = {code: run for code, run in _InPython.dispatch.items() if code in OPERATIONS}
         own = {b"R": _Unpickler._call, b"b": _Unpickler._drop_state, b"s": _Unpickler._set, b"u": _Unpickler._set_many}
         self.dispatch = _Operations(known | {code[0]: run for code, run in own.items()})
 
@@ -211,25 +206,14 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
         _damaged()
     if len(size) != len(stride) or len(size) > DIMENSIONS:
         raise CheckpointRefused("a tensor's size and strides do not fit together")
-    tensor = Tensor(
-        storage,
-        _pickled_count(offset),
-        tuple(map(_pickled_count, size)),
-        tuple(map(_pickled_count, stride)),
-    )
-    _inside(tensor)
-    return tensor
-
-
-def _inside(tensor: Tensor) -> None:
-    count, last = 1, tensor.offset
-    for size, stride in zip(tensor.size, tensor.stride, strict=True):
-        count *= size
-        last += (size - 1) * stride
-    if count and last >= tensor.storage.length:
+    sizes, strides = tuple(map(_pickled_count, size)), tuple(map(_pickled_count, stride))
+    tensor = Tensor(storage, _pickled_count(offset), sizes, strides)
+    last = tensor.offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    if tensor.count and last >= storage.length:
         raise CheckpointRefused("a tensor reaches beyond its storage")
-    if count > tensor.storage.length:
+    if tensor.count > storage.length:
         raise CheckpointRefused("a tensor holds more values than its storage")
+    return tensor
 
 
 def _parameter(tensor: Any, *_: Any) -> Tensor:
@@ -291,13 +275,7 @@ LONGEST_PICKLE = 64 * 2**20
 
 
 def opened(data: bytes) -> tuple[Any, Storages]:
-    """Return what a checkpoint describes, and the numbers of its storages by key.
-
-    Raises
-    ------
-    Refused, zipfile.BadZipFile, RuntimeError
-        It is none, is damaged, or holds more than tensors and plain values.
-    """
+    """Return what a checkpoint describes, and the numbers of its storages by key; raises any of `UNREADABLE`."""
     if data.startswith(ZIP):
         return _archive(data)
     if data.startswith(PICKLE):
@@ -343,23 +321,19 @@ def _row(data: bytes) -> tuple[Any, Storages]:
     if interpret(stream).value != MAGIC:
         raise CheckpointRefused("it is a pickle, but none of PyTorch's")
     _version, facts, held, keys = (interpret(stream) for _ in range(4))
-    order = "<" if _is_little(facts) else ">"
+    big = isinstance(facts.value, dict) and facts.value.get("little_endian") is False
     storages: Storages = {}
     for key in keys.value if isinstance(keys.value, list) else ():
         storage = held.storages.get(key) if isinstance(key, str) else None
         if storage is None or key in storages:
             raise CheckpointRefused("its storages are not those that its tensors name")
-        length = int.from_bytes(stream.read(8), "little" if order == "<" else "big")
+        length = int.from_bytes(stream.read(8), "big" if big else "little")
         if length != storage.length:
             raise CheckpointRefused(f"storage '{key[:20]}' has another length than named")
-        storages[key] = _numbers(storage, stream.read(length * _itemsize(storage)), order)
+        storages[key] = _numbers(storage, stream.read(length * _itemsize(storage)), ">" if big else "<")
     if storages.keys() != held.storages.keys():
         raise CheckpointRefused("a storage is missing")
     return held.value, storages
-
-
-def _is_little(facts: Pickled) -> bool:
-    return not isinstance(facts.value, dict) or facts.value.get("little_endian") is not False
 
 
 def _itemsize(storage: Storage) -> int:
@@ -375,6 +349,9 @@ def _numbers(storage: Storage, data: bytes, order: str) -> NDArray[Any]:
         raise CheckpointRefused(f"storage '{storage.key[:20]}' has another length than named")
     return np.frombuffer(data, f"{order}{DTYPES[storage.type]}")
 
+
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError)
+"""What is raised at a file that is no checkpoint, is damaged, or holds more; `CheckpointRefused` is a ValueError."""
 
 STATES = ("state_dict", "model_state_dict", "model_state", "model", "net", "weights", "params")
 """Where a checkpoint that holds more than weights keeps them, by habit."""
@@ -411,18 +388,10 @@ def read_torch(what: Weights | str | Path, key: str | None = None) -> dict[str, 
     try:
         held, storages = opened(data)
         state = chosen(held, key)
-        total = sum(_count(tensor) * storages[tensor.storage.key].itemsize for tensor in state.values())
+        total = sum(tensor.count * storages[tensor.storage.key].itemsize for tensor in state.values())
         if total > SHARED * len(data):
             raise CheckpointRefused(f"its tensors hold more than {SHARED} times its bytes")
-    except (
-        CheckpointRefused,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        OverflowError,
-    ) as error:
+    except UNREADABLE as error:
         name = what.name if isinstance(what, Weights) else what
         message = f"'{name}' is no PyTorch checkpoint of tensors and plain values alone"
         raise D2FError.of("D2F505", message, str(error) or type(error).__name__, "nothing in it was run") from error
@@ -430,13 +399,7 @@ def read_torch(what: Weights | str | Path, key: str | None = None) -> dict[str, 
 
 
 def chosen(held: Any, key: str | None) -> dict[str, Tensor]:
-    """Return the dict of tensors in a checkpoint.
-
-    Raises
-    ------
-    Refused
-        There is none, or not at `key`.
-    """
+    """Return the dict of tensors in a checkpoint, or the one at `key`."""
     if key is None and _is_state(held):
         return dict(held)
     if not isinstance(held, dict):
@@ -462,19 +425,12 @@ def _listed(held: Mapping[Any, Any]) -> str:
     return ", ".join(names) + (f" and {len(held) - 8} more" if len(held) > 8 else "")
 
 
-def _count(tensor: Tensor) -> int:
-    count = 1
-    for size in tensor.size:
-        count *= size
-    return count
-
-
 def _array(tensor: Tensor, numbers: NDArray[Any]) -> NDArray[Any]:
     """Return a tensor; the interpreter has seen that it lies inside its storage."""
     import numpy as np
 
     strides = [step * numbers.itemsize for step in tensor.stride]
-    if not _count(tensor):
+    if not tensor.count:
         viewed = np.empty(tensor.size, numbers.dtype)
     else:
         viewed = np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.size, strides, writeable=False)

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from d2f import D2FError, Exit, Weights, WeightsMissing
 from d2f.weights import checked_bytes, read_weights, short_digests, write_weights
-from d2f.weights.safetensors import DTYPES, safetensors_arrays, safetensors_bytes
+from d2f.weights.file import DTYPES, safetensors_arrays, safetensors_bytes
 
 ARRAYS = {
     "layers.0.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

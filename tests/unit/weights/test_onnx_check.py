@@ -9,7 +9,7 @@ import pytest
 
 from d2f import D2FError
 from d2f.weights import check_onnx
-from d2f.weights.onnx_check import DEPTH
+from d2f.weights.onnx_file import DEPTH
 from tests.onnx_writer import field
 from tests.plugins import onnx_models as models
 
