@@ -6,6 +6,7 @@ public; importing `d2f` loads no array library and no plugin.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import CODES, D2FError, Exit, Place, Problem, WeightsMissing
@@ -38,6 +39,7 @@ from d2f.api.stages import (
     Stage,
 )
 from d2f.chain.chain import Chain, load_chain
+from d2f.chain.result import Result
 from d2f.mlx_cpu import hook as _mlx_hook
 from d2f.version import __version__
 
@@ -75,6 +77,7 @@ __all__ = [
     "Precondition",
     "Preprocessor",
     "Problem",
+    "Result",
     "Row",
     "Score",
     "Stage",
@@ -86,18 +89,22 @@ __all__ = [
     "__version__",
     "hookimpl",
     "load_chain",
+    "output",
 ]
 
 if TYPE_CHECKING:
+    from d2f import output
     from d2f.api.options import NoOptions, Options
 
 
 def __getattr__(name: str) -> Any:
-    """Import the bases of options when they are asked for: they load pydantic."""
+    """Import when it is asked for what loads more than this module: pydantic, the writers of rows."""
     if name in ("NoOptions", "Options"):
         from d2f.api import options
 
         return getattr(options, name)
+    if name == "output":
+        return import_module("d2f.output")
     raise AttributeError(f"module 'd2f' has no attribute {name!r}")
 
 

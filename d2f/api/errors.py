@@ -128,6 +128,7 @@ CODES: dict[str, str] = {
     "D2F304": "the image is damaged or truncated",
     "D2F305": "the file holds more bytes than allowed",
     "D2F306": "the image holds more pixels than allowed",
+    "D2F307": "what a program gave is no image",
     # 4xx stages at work
     "D2F401": "a detector raised",
     "D2F402": "a detector returned the wrong number of scores",

@@ -176,11 +176,11 @@ class ImageFile:
     path : str
         Where it was read from, as the user wrote it.
     data : bytes
-        The whole file.
+        The whole file; empty where a program gave pixels only.
     sha256 : str
-        Digest of `data`, 64 hexadecimal digits.
+        Digest of `data`, 64 hexadecimal digits; where it is empty, of the pixels' bytes.
     format : str
-        Pillow's name of the format: ``"JPEG"``, ``"PNG"``, ``"WEBP"``, …
+        Pillow's name of the format: ``"JPEG"``, ``"PNG"``, ``"WEBP"``, …; empty where there is no file.
     width, height : int
         Size of `pixels`, in pixels, after the EXIF orientation was applied.
     pixels : numpy.ndarray, shape (height, width, 3), uint8

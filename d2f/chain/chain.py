@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from itertools import chain as chained
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.outcomes import StageFinished
@@ -17,10 +19,12 @@ from d2f.api.rows import Row
 
 if TYPE_CHECKING:
     from d2f.chain.model import ChainFile
+    from d2f.chain.result import Result
     from d2f.chain.yaml import Text
     from d2f.engine.findings import Observe
     from d2f.engine.plan import Plan
     from d2f.engine.worker_child import Handler
+    from d2f.images.memory import ImageInput, InMemory
     from d2f.images.read import Bounds
     from d2f.images.walk import Listing
     from d2f.plugins.catalog import Catalog
@@ -81,9 +85,56 @@ class Chain:
         folder = Path(self.origin).parent
         return tuple(os.path.normpath(folder / image) for image in self.file.images)
 
+    def judge(
+        self,
+        image: ImageInput,
+        *,
+        bounds: Bounds | None = None,
+        on_event: Callable[[StageFinished], object] | None = None,
+    ) -> Result:
+        """Score one image and judge it, in the calling thread; from one thread at a time.
+
+        Parameters
+        ----------
+        image : path, bytes, file object, PIL image, or uint8 array of shape (height, width, 3)
+            Bytes and a file object are a whole file: its row differs from the path's in `path` only. A PIL image is
+            brought upright and to sRGB, an array is sRGB; they have pixels and no file, so that `sha256` is that of the
+            pixels' bytes, and `missing` names the stages that read the file.
+        bounds : d2f.Bounds, optional
+            Limits on the bytes and pixels of a file.
+        on_event : callable, optional
+            Called after every stage that has finished, besides the plugins that observe.
+
+        Returns
+        -------
+        Result
+            A `Row` that a notebook shows in words. One that cannot be read has its row too, with `error`.
+
+        Raises
+        ------
+        D2FError
+            D2F307: `image` is none of these. Exit code 3: a stage cannot score any image here.
+
+        Examples
+        --------
+        >>> import d2f, numpy as np
+        >>> result = d2f.load_chain("fast").judge(np.zeros((256, 256, 3), np.uint8))
+        >>> result.verdict, [note.code for note in result.notes], result.missing[0].detector
+        ('inconclusive', ['colour', 'photographic'], 'provenance')
+        """
+        from d2f.chain.result import Result
+        from d2f.engine.judge import Judge
+        from d2f.engine.local import LocalEngine
+        from d2f.images.memory import image_source, load
+
+        source, observe = image_source(image), self._observer(on_event)
+        engine = LocalEngine(self.plan, workers=0, observe=observe)
+        (scored,) = engine.score([load(source, bounds)])
+        return Result.of(Judge(self.plan, observe).row(scored), self, source)
+
     def run(
         self,
-        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+        images: ImageInput | Sequence[ImageInput] | None = None,
         *,
         workers: int | None = None,
         time_limit: float | None = None,
@@ -92,13 +143,14 @@ class Chain:
         only: Callable[[str], bool] | None = None,
         on_event: Callable[[StageFinished], object] | None = None,
         listing: Listing | None = None,
-    ) -> Iterator[Row]:
+    ) -> Iterator[Result]:
         """Score images and judge them.
 
         Parameters
         ----------
-        paths : str or path, or sequence of them
-            Files, folders, globs and manifests. None: those that the chain file names. An empty sequence: no image.
+        images : path, bytes, file object, PIL image or array, or sequence of them
+            Paths of files, folders, globs and manifests; and what `judge` takes. None: those that the chain file names.
+            An empty sequence: no image.
         workers : int, optional
             Processes, each of which loads the chain; 1 works in this process. By default as many as there are cores, if
             memory allows, and 1 for few images or on macOS. Rows do not depend on it. A chain whose stages were given
@@ -111,7 +163,8 @@ class Chain:
         bounds : d2f.Bounds, optional
             Limits on the bytes and pixels of a file.
         only : callable, optional
-            Called with each path that was found, in order; where it returns False, the file is left out.
+            Called with each path that was found, in order; where it returns False, the file is left out. Images in
+            memory are called ``<bytes 0>`` and so on, by their place, unless they know their file's name.
         on_event : callable, optional
             Called after every stage that has finished, besides the plugins that observe.
         listing : d2f.images.walk.Listing, optional
@@ -120,8 +173,8 @@ class Chain:
 
         Returns
         -------
-        iterator of Row
-            One for each file, in order, as they are ready. A file that cannot be read has its row too; one that is
+        iterator of Result
+            One for each image, in order, as they are ready. A file that cannot be read has its row too; one that is
             named twice has one row.
 
         Raises
@@ -137,12 +190,12 @@ class Chain:
         >>> for row in chain.run(["photos"]):  # doctest: +SKIP
         ...     print(row.path, row.probability, row.verdict)
         """
-        from d2f.images.files import STANDARD_INPUT, find_images
+        from d2f.images.files import STANDARD_INPUT
         from d2f.images.walk import Listing
 
-        named = self.images if paths is None else (paths,) if isinstance(paths, str | os.PathLike) else paths
         met = listing if listing is not None else Listing()
-        found = find_images([os.fspath(path) for path in named], met) if paths is None or named else iter(())
+        named: list[str | InMemory] = [*self.images] if images is None else _named(images)
+        found = _sources(named, met) if images is None or named else iter(())
         limited = time_limit is not None or memory_limit is not None
         if workers is None and not limited and STANDARD_INPUT not in named:
             from d2f.engine.processes import worth_it
@@ -150,16 +203,29 @@ class Chain:
             several, found = worth_it(found)
         else:
             several = limited or (workers or 1) > 1
-        files = filter(only, found) if only is not None else found
+        files = found if only is None else (one for one in found if only(one if isinstance(one, str) else one.path))
+        taken: deque[str | InMemory] = deque()
+        files = _remembered(files, taken)
         observe = self._observer(on_event)
         if several and self.catalog is type(self.catalog).discovered():
             rows = self._rows_of_processes(files, workers, time_limit, memory_limit, bounds, observe)
         else:
             rows = self._rows_of_this_process(files, workers, bounds, observe)
-        return rows if listing is not None else _with_warnings(rows, met)
+        return self._results(rows, taken, None if listing is not None else met)
+
+    def _results(self, rows: Iterator[Row], taken: deque[str | InMemory], met: Listing | None) -> Iterator[Result]:
+        """Yield the rows as results; then warn of what the search left out, hidden files excepted."""
+        from d2f.chain.result import Result
+
+        for row in rows:
+            yield Result.of(row, self, taken.popleft())
+        if met is not None:
+            del met.passed_over["hidden"]
+            for line in met.lines():
+                warnings.warn(line, stacklevel=2)
 
     def _rows_of_this_process(
-        self, files: Iterable[str], workers: int | None, bounds: Bounds | None, observe: Observe
+        self, files: Iterable[str | InMemory], workers: int | None, bounds: Bounds | None, observe: Observe
     ) -> Iterator[Row]:
         from d2f.engine.judge import Judge
         from d2f.engine.local import LocalEngine
@@ -172,7 +238,7 @@ class Chain:
 
     def _rows_of_processes(
         self,
-        files: Iterable[str],
+        files: Iterable[str | InMemory],
         workers: int | None,
         time_limit: float | None,
         memory_limit: int | None,
@@ -203,12 +269,41 @@ class Chain:
         return observe
 
 
-def _with_warnings(rows: Iterator[Row], listing: Listing) -> Iterator[Row]:
-    """Yield the rows; then warn of what the search left out, hidden files excepted."""
-    yield from rows
-    del listing.passed_over["hidden"]
-    for line in listing.lines():
-        warnings.warn(line, stacklevel=2)
+def _named(images: Any) -> list[str | InMemory]:
+    """Return the sources of one image or of a sequence of images."""
+    from d2f.images.memory import image_source
+
+    if _is_one(images):
+        return [image_source(images)]
+    return [image_source(image, number) for number, image in enumerate(images)]
+
+
+def _is_one(images: Any) -> bool:
+    """Whether it is one image; a text file object and an array can be iterated over, too."""
+    if isinstance(images, str | bytes | bytearray | memoryview) or hasattr(images, "read"):
+        return True
+    return images.ndim != 4 if hasattr(images, "__array_interface__") else not hasattr(images, "__iter__")
+
+
+def _sources(named: list[str | InMemory], met: Listing) -> Iterator[str | InMemory]:
+    """Yield images in order, those of paths found; problems of paths are raised at the call."""
+    from d2f.images.files import find_images
+
+    paths = [one for one in named if isinstance(one, str)]
+    if len(paths) == len(named):
+        return find_images(paths, met)
+    met.shared = True
+    found: list[Iterator[str | InMemory]] = [
+        find_images([one], met) if isinstance(one, str) else iter((one,)) for one in named
+    ]
+    return chained.from_iterable(found)
+
+
+def _remembered(sources: Iterator[str | InMemory], taken: deque[str | InMemory]) -> Iterator[str | InMemory]:
+    """Yield sources; those whose rows are not there yet stand in `taken`."""
+    for source in sources:
+        taken.append(source)
+        yield source
 
 
 def load_chain(

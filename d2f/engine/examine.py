@@ -8,13 +8,16 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from d2f.api.inputs import ImageFile, Note
+from d2f.api.inputs import FileBytes, ImageFile, Note
 from d2f.api.outcomes import Abstention, Evidence
 from d2f.api.rows import Failure, Missing
 from d2f.engine.findings import STAGE_ERRORS, Watch, failure_of, single_line
 from d2f.engine.plan import FileCheck, Plan
 from d2f.images.read import Unread
 from d2f.plugins.entries import noun
+
+NEEDS_FILE = "it reads the file, and only pixels were given"
+"""Why a stage gives no answer, or not all of it, for an image that a program holds as pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,9 @@ class Examiner:
         members = [(plan.members[index][0], reason) for index, reason in sorted(unusable.items())]
         stages = [(one.name, missing[id(one.stage)]) for one in checks if id(one.stage) in missing]
         self._missing = tuple(Missing(*one) for one in dict.fromkeys([*members, *stages]))
+        of_bytes = [one.id for one in plan.detectors if isinstance(one.stage.wants, FileBytes)]
+        readers = [check.name for check in self._evidence]
+        self._without_file = tuple(Missing(name, NEEDS_FILE) for name in (*of_bytes, *readers))
         self._locks = {
             id(one.stage): threading.Lock() for one in checks if not getattr(one.stage, "thread_safe", False)
         }
@@ -52,7 +58,7 @@ class Examiner:
         lost: list[Missing] = []
         evidence: list[Evidence] = []
         pixels = image.pixels if isinstance(image, ImageFile) else None
-        for check in self._evidence if image.data else ():
+        for check in self._evidence if image.data or pixels is not None else ():
             found = self._run(check, lambda stage: _findings(stage.read(image.data, pixels)))
             if isinstance(found, Failure):
                 lost.append(Missing(check.name, f"{found.code}: {found.message}"))
@@ -64,7 +70,8 @@ class Examiner:
                 lost.append(Missing(check.name, f"{reason.code}: {reason.message}"))
             elif reason is not None:
                 notes.append(Note(check.name, reason))
-        return Examined(tuple(notes), self._missing, tuple(lost), tuple(evidence), bool(notes))
+        missing = self._missing if image.data or pixels is None else (*self._missing, *self._without_file)
+        return Examined(tuple(notes), missing, tuple(lost), tuple(evidence), bool(notes))
 
     def _run(self, check: FileCheck, call: Any) -> Any:
         lock: AbstractContextManager[Any] = self._locks.get(id(check.stage), nullcontext())

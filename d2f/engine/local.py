@@ -23,7 +23,7 @@ from d2f.api.outcomes import Abstention, Score, StageFinished
 from d2f.api.rows import NOT_RUN, Failure, Member
 from d2f.api.stages import Detector
 from d2f.cores import usable_cores
-from d2f.engine.examine import Examined, Examiner
+from d2f.engine.examine import NEEDS_FILE, Examined, Examiner
 from d2f.engine.findings import Finding, Observe, Watch, as_member, pooled, score_batch
 from d2f.engine.loading import load_stages
 from d2f.engine.plan import Plan, Scored
@@ -51,7 +51,7 @@ class Task:
     """One image on its way: its members so far, and what is left to do once a worker had it."""
 
     def __init__(self, image: ImageFile | Unread, plan: Plan) -> None:
-        self._facts = (image.path, image.sha256, image.width, image.height, image.format)
+        self._facts = (image.path, image.sha256, image.width, image.height, image.format or None)
         self._failure = image.failure if isinstance(image, Unread) else None
         self._image_notes = image.notes if isinstance(image, ImageFile) else ()
         self._frames = image.frames if isinstance(image, ImageFile) else None
@@ -243,7 +243,8 @@ class Traversal:
     def _score(self, member: MemberStage, pixels: Pixels, task: Task, image: ImageFile) -> None:
         self._check_running()
         wants = member.wants
-        unmet = "" if isinstance(wants, FileBytes) else member.needs.unmet(pixels)
+        without_file = "" if image.data else NEEDS_FILE
+        unmet = without_file if isinstance(wants, FileBytes) else member.needs.unmet(pixels)
         if unmet:
             task.settle(member.index, Abstention(unmet))
             return

@@ -13,7 +13,8 @@ from typing import TypeVar
 from d2f.api.inputs import ImageFile
 from d2f.cores import usable_cores
 from d2f.engine.findings import Observe, Watch
-from d2f.images.read import Bounds, Unread, load_image
+from d2f.images.memory import InMemory, load
+from d2f.images.read import Bounds, Unread
 
 BYTES_AHEAD = 256 * 2**20
 """Bytes of files and pixels that are decoded and not yet taken; one larger image passes alone."""
@@ -30,30 +31,30 @@ def defer_errors(source: Iterable[Item], errors: list[Exception]) -> Iterator[It
 
 
 def prefetch(
-    paths: Iterable[str],
+    paths: Iterable[str | InMemory],
     bounds: Bounds | None = None,
     workers: int | None = None,
     observe: Observe | None = None,
     held: int = BYTES_AHEAD,
 ) -> Iterator[ImageFile | Unread]:
-    """Read and decode files while earlier ones are being scored.
+    """Read and decode images while earlier ones are being scored.
 
     An exception that `paths` raises is raised again after the images before it.
     """
     workers = max(1, workers or usable_cores())
     budget = MemoryBudget(held)
-    load = partial(_load, bounds or Bounds(), budget, Watch(observe))
+    load_next = partial(_load, bounds or Bounds(), budget, Watch(observe))
     pool = ThreadPoolExecutor(workers, "d2f-read")
     errors: list[Exception] = []
     numbered = enumerate(defer_errors(paths, errors))
     window: deque[Future[ImageFile | Unread]] = deque()
     try:
         for number, path in islice(numbered, 4 * workers + 4):
-            window.append(pool.submit(load, number, path))
+            window.append(pool.submit(load_next, number, path))
         while window:
             image = window.popleft().result()
             budget.release()
-            window.extend(pool.submit(load, number, path) for number, path in islice(numbered, 1))
+            window.extend(pool.submit(load_next, number, path) for number, path in islice(numbered, 1))
             yield image
         if errors:
             raise errors[0]
@@ -62,9 +63,9 @@ def prefetch(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _load(bounds: Bounds, budget: MemoryBudget, watch: Watch, number: int, path: str) -> ImageFile | Unread:
+def _load(bounds: Bounds, budget: MemoryBudget, watch: Watch, number: int, path: str | InMemory) -> ImageFile | Unread:
     with watch.timed("decode", "decode"):
-        return load_image(path, bounds, partial(budget.reserve, number))
+        return load(path, bounds, partial(budget.reserve, number))
 
 
 class BudgetClosed(BaseException):

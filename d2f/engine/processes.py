@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from d2f.api.inputs import ImageFile, Tiles
 from d2f.api.outcomes import StageFinished
@@ -52,9 +52,10 @@ SUPERVISED_CALLS = ("load", "score", "apply", "check", "read", "probability", "c
 
 Image: TypeAlias = ImageFile | Unread
 Answer: TypeAlias = tuple[list[Row], list[StageFinished]]
+Source = TypeVar("Source")
 
 
-def worth_it(files: Iterator[str]) -> tuple[bool, Iterator[str]]:
+def worth_it(files: Iterator[Source]) -> tuple[bool, Iterator[Source]]:
     """Whether several processes finish files sooner than this one; and the files, which are still all there."""
     if sys.platform != "linux" or usable_cores() == 1:
         return False, files
@@ -63,7 +64,7 @@ def worth_it(files: Iterator[str]) -> tuple[bool, Iterator[str]]:
     return len(first) == ENOUGH_FILES, chain(first, _raised(errors[0]) if errors else files)
 
 
-def _raised(error: Exception) -> Iterator[str]:
+def _raised(error: Exception) -> Iterator[Any]:
     raise error
     yield
 
@@ -289,7 +290,7 @@ class ProcessEngine:
 
     def _failed(self, image: Image, failure: WorkerFailure) -> Row:
         """Return the row of an image that no process has answered for."""
-        facts = (image.path, image.sha256, image.width, image.height, image.format)
+        facts = (image.path, image.sha256, image.width, image.height, image.format or None)
         frames = image.frames if isinstance(image, ImageFile) else None
         return row(self._plan, Scored(*facts, failure=Failure(failure.code, failure.message), frames=frames))
 

@@ -74,7 +74,7 @@ def test_bytes_are_bounded(paths: list[str], monkeypatch: pytest.MonkeyPatch) ->
             most[0] = max(most[0], sum(held.values()))
         return image
 
-    monkeypatch.setattr(ahead, "load_image", watched)
+    monkeypatch.setattr(ahead, "load", watched)
     largest = 300 * 300 * 3 * 2
     for image in prefetch(paths, workers=4, held=600_000):
         with lock:
