@@ -25,7 +25,7 @@ from d2f.models.published import Published, from_published, resnet_arrays
 from d2f.models.published_vit import Layout, vit_arrays
 from d2f.models.resnet import ResNet
 from d2f.models.vgg import VGG, SmallVGG
-from d2f.models.vit import ViT, ViTShape
+from d2f.models.vit import ViT, ViTShape, rotary_angles
 
 __all__ = [
     "VGG",
@@ -55,6 +55,7 @@ __all__ = [
     "parameter_count",
     "resnet_arrays",
     "resnet_shape",
+    "rotary_angles",
     "vgg_shape",
     "vit_arrays",
 ]

@@ -1,4 +1,4 @@
-"""The detector `clip-probe`: class tokens of CLIP's image tower, and a linear head."""
+"""The detector `clip-probe`: tokens of an image tower, and a linear head."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def d2f_trainables() -> Sequence[type[EstimatorTrainable]]:
 
 @hookimpl
 def d2f_weights() -> Sequence[Weights]:
-    """Return the records of the head that ships and of the tower that is fetched."""
-    from d2f_clip_probe.stage import HEADS, TOWERS
+    """Return the record of the head that ships; those of towers are d2f_towers'."""
+    from d2f_clip_probe.stage import HEADS
 
-    return (*HEADS, *TOWERS)
+    return HEADS

@@ -14,6 +14,7 @@ Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 PRECISION = "In which the tower multiplies; bfloat16 needs PyTorch, and pays on processors that multiply it."
 TOWER = "clip-vit-b16"
+WHICH = "Image tower: one that `d2f weights list` shows, or NAME=PATH for a file of one's own of that tower's kind."
 
 
 class DetectorOptions(BaseModel):
@@ -22,7 +23,7 @@ class DetectorOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     weights: str = Field(default="default", description="Name of a set of weights of the head, or a path.")
-    tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
+    tower: str = Field(default=TOWER, description=WHICH)
     precision: Precision = Field(default="float32", description=PRECISION)
 
 
@@ -46,7 +47,7 @@ class TrainableOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    blocks: tuple[Annotated[int, Field(ge=1, le=12)], ...] = Field(
+    blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(6, 8, 10, 11),
         min_length=1,
         description="After which blocks of the tower the class token is taken, rising.",
@@ -63,7 +64,7 @@ class TrainableOptions(BaseModel):
         description="Inverse of the ridge penalty of a linear head: scikit-learn's C.",
     )
     hidden: Hidden | None = Field(default=None, description="A hidden layer; without it the head is linear.")
-    tower: str = Field(default=TOWER, description="Name of the image tower's weights, or a path to their file.")
+    tower: str = Field(default=TOWER, description=WHICH)
     precision: Precision = Field(default="float32", description=PRECISION)
 
     @field_validator("blocks")

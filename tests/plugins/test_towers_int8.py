@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mlx.core as mx
 import numpy as np
 import pytest
-from d2f_clip_probe.stage import TOWERS
-from d2f_clip_probe.tower import DEVIATION, MEAN, Tower
-from d2f_clip_probe.tower_file import read_tower
+from d2f_towers.records import RECORDS
+from d2f_towers.towers import TOWERS, read_tower, tokens_of
 from numpy.typing import NDArray
 
 from d2f import D2FError, Weights, WeightsMissing
@@ -21,9 +20,10 @@ from tests.onnx_writer import field, model, node, tensor
 
 GOLDEN = Path(__file__).with_name("golden") / "clip_tokens.json"
 WIDTH, HEADS, HIDDEN = 768, 12, 3072
+CLIP = TOWERS["clip-vit-b16"]
 RANDOM = np.random.default_rng(8)
 
-fetched = pytest.mark.skipif(located(TOWERS[0]) is None, reason="d2f weights pull clip-vit-b16")
+fetched = pytest.mark.skipif(located(RECORDS[0]) is None, reason="d2f weights pull clip-vit-b16")
 
 
 def int8(*shape: int) -> NDArray[np.int8]:
@@ -81,7 +81,7 @@ class Drawn:
 
     def token(self, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The class token after the block, by the formulas of the paper, patch by patch and head by head."""
-        x = (picture / 255.0 - np.array(MEAN)) / np.array(DEVIATION)
+        x = (picture / 255.0 - np.array(CLIP.framing.mean)) / np.array(CLIP.framing.deviation)
         kernel = self.floats["vision_model.embeddings.patch_embedding.weight"].astype(np.float64)
         rows = [self.floats["vision_model.embeddings.class_embedding"].astype(np.float64)]
         for top in range(0, 224, 16):
@@ -109,24 +109,18 @@ def record(path: Path, data: bytes) -> Weights:
     return Weights("drawn", hashlib.sha256(data).hexdigest(), "MIT", (str(path),))
 
 
+def of_depth(depth: int) -> Any:
+    return replace(CLIP, shape=replace(CLIP.shape, depth=depth))
+
+
 def test_one_block_is_numpys_in_double_precision(tmp_path: Path) -> None:
     drawn = Drawn()
-    tower = read_tower(record(tmp_path / "tower.onnx", drawn.file()), [1])
+    network = read_tower(record(tmp_path / "tower.onnx", drawn.file()), of_depth(1))
     pictures = RANDOM.integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
-    found = np.array(tower(mx.array(pictures)))
+    found = tokens_of(network, (1,))(pictures)
     expected = np.stack([drawn.token(picture) for picture in pictures])
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
-
-
-def test_tokens_of_several_blocks_stand_one_behind_the_other() -> None:
-    mx.random.seed(0)
-    tower, picture = Tower([1, 3]), mx.random.randint(0, 256, (1, 224, 224, 3)).astype(mx.uint8)
-    both = tower(picture)
-    tower.asked = (3,)
-    assert both.shape == (1, 2 * WIDTH)
-    assert len(tower.blocks) == 3
-    assert np.array_equal(np.array(both)[:, WIDTH:], np.array(tower(picture)))
 
 
 @pytest.mark.parametrize(
@@ -138,20 +132,20 @@ def test_tokens_of_several_blocks_stand_one_behind_the_other() -> None:
 )
 def test_a_file_of_another_network_is_refused(tmp_path: Path, missing: str, text: str) -> None:
     with pytest.raises(D2FError, match=text) as caught:
-        read_tower(record(tmp_path / "tower.onnx", Drawn().file(without=missing)), [1])
+        read_tower(record(tmp_path / "tower.onnx", Drawn().file(without=missing)), of_depth(1))
     assert caught.value.problems[0].code == "D2F504"
 
 
 def test_a_file_with_fewer_blocks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(D2FError) as caught:
-        read_tower(record(tmp_path / "tower.onnx", Drawn().file()), [2])
+        read_tower(record(tmp_path / "tower.onnx", Drawn().file()), of_depth(2))
     assert caught.value.problems[0].code == "D2F504"
 
 
 def test_without_the_file_the_command_that_fetches_it_is_said(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("D2F_CACHE", str(tmp_path))
     with pytest.raises(WeightsMissing, match="d2f weights pull clip-vit-b16"):
-        read_tower(TOWERS[0], [1])
+        read_tower(RECORDS[0], CLIP)
 
 
 def chessboard() -> NDArray[np.uint8]:
@@ -164,6 +158,6 @@ def chessboard() -> NDArray[np.uint8]:
 @fetched
 def test_the_fetched_tower_gives_what_pytorch_gave() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    tower = read_tower(TOWERS[0], golden["blocks"])
-    found = np.array(tower(mx.array(chessboard()[None]))).reshape(len(golden["blocks"]), WIDTH)
+    network = read_tower(RECORDS[0], CLIP)
+    found = tokens_of(network, golden["blocks"])(chessboard()[None]).reshape(len(golden["blocks"]), WIDTH)
     np.testing.assert_allclose(found[:, :: golden["step"]], golden["tokens"], atol=1e-4)

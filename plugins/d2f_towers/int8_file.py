@@ -1,4 +1,4 @@
-"""The tower's weights out of the ONNX file that `d2f weights pull clip-vit-b16` fetches.
+"""CLIP ViT-B/16 out of the ONNX file that `d2f weights pull clip-vit-b16` fetches.
 
 The file holds the tower quantised to eight bits. Its 73 integer products, in order, are q, k, v, out, fc1 and fc2 of
 each block and the projection, which is not used here; each weight is int8 of shape (in, out), symmetric, with one
@@ -8,17 +8,15 @@ float32, and activations stay float32: the file's own activations, quantised per
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
 from d2f import D2FError, Exit, Weights
-from d2f.models import load_arrays
+from d2f.models import ViTShape
 from d2f.weights import OnnxFile, checked_bytes, read_onnx
-from d2f_clip_probe.tower import PATCH, WIDTH, Tower
 
 PRODUCT = "MatMulInteger"
 QUANTISED, SCALE = "_quantized", "_scale"
@@ -27,8 +25,8 @@ ROOT = "vision_model."
 PARTS = {"out": "self_attn.out_proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
 
 
-def read_tower(record: Weights, blocks: Sequence[int]) -> Tower:
-    """Return the tower with its weights, in evaluation mode.
+def int8_arrays(record: Weights, shape: ViTShape) -> dict[str, NDArray[Any]]:
+    """Return the weights under the names of `d2f.models.ViT`; the last norm, whose output is not used, is left plain.
 
     Raises
     ------
@@ -38,32 +36,30 @@ def read_tower(record: Weights, blocks: Sequence[int]) -> Tower:
         D2F503: the file has another digest. D2F504, D2F505: it holds something else.
     """
     held = read_onnx(checked_bytes(record), f"weights '{record.name}'")
-    tower = Tower(blocks)
     try:
-        arrays = _arrays(held, len(tower.blocks))
+        return _arrays(held, shape)
     except (KeyError, IndexError, ValueError) as error:
         message = f"weights '{record.name}' are not CLIP's image tower as expected: {error}"
         raise D2FError.of("D2F504", message, exit=Exit.PLUGIN) from error
-    load_arrays(tower, arrays, record.name)
-    tower.eval()
-    mx.eval(tower.parameters())
-    return tower
 
 
-def _arrays(held: OnnxFile, blocks: int) -> dict[str, NDArray[Any]]:
-    tensors = held.tensors
+def _arrays(held: OnnxFile, shape: ViTShape) -> dict[str, NDArray[Any]]:
+    tensors, width = held.tensors, shape.width
     products = [node.inputs[1] for node in held.nodes if node.operator == PRODUCT]
     patches = tensors[f"{ROOT}embeddings.patch_embedding.weight"]
     made = {
         # From (out, channel, row, column) to the order in which the tower cuts its patches.
-        "patches.weight": patches.transpose(0, 2, 3, 1).reshape(WIDTH, PATCH * PATCH * 3),
-        "token": tensors[f"{ROOT}embeddings.class_embedding"],
+        "patches.weight": patches.transpose(0, 2, 3, 1).reshape(width, -1),
+        "patches.bias": np.zeros(width, np.float32),
+        "prefix": tensors[f"{ROOT}embeddings.class_embedding"].reshape(1, width),
         "places": tensors[f"{ROOT}embeddings.position_embedding.weight"],
         # The file's own spelling.
-        "norm.weight": tensors[f"{ROOT}pre_layrnorm.weight"],
-        "norm.bias": tensors[f"{ROOT}pre_layrnorm.bias"],
+        "norm_before.weight": tensors[f"{ROOT}pre_layrnorm.weight"],
+        "norm_before.bias": tensors[f"{ROOT}pre_layrnorm.bias"],
+        "norm.weight": np.ones(width, np.float32),
+        "norm.bias": np.zeros(width, np.float32),
     }
-    for number in range(blocks):
+    for number in range(shape.depth):
         first = number * len(IN_BLOCK)
         six = dict(zip(IN_BLOCK, products[first : first + len(IN_BLOCK)], strict=True))
         block = _block(tensors, six, f"{ROOT}encoder.layers.{number}.")
