@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from d2f.api.errors import D2FError
 from d2f.api.inputs import Bounds
 from d2f.cli.main import (
     Interruption,
@@ -25,8 +26,9 @@ from d2f.cli.main import (
     rows_only,
 )
 from d2f.cli.options import ALLOW_MISSING, Destination, Quantity
-from d2f.files import file_sha256, require_new_file, write_whole
-from d2f.images.files import STANDARD_INPUT, find_images
+from d2f.files import require_new_file, write_whole
+from d2f.images.files import STANDARD_INPUT, find_images, is_listed_at_once
+from d2f.images.sources import last_touched
 from d2f.images.walk import Listing, location
 from d2f.output import Done, Format, Head, Summary, Writer
 from d2f.output.append import guarded
@@ -64,7 +66,7 @@ FORMATS = ("table", "jsonl", "csv", "parquet")
 
 @click.command(cls=RememberingCommand)
 @click.argument("chain")
-@click.argument("images", nargs=-1, metavar="[IMAGE|DIR|GLOB|MANIFEST|-]...")
+@click.argument("images", nargs=-1, metavar="[IMAGE|DIR|GLOB|MANIFEST|ARCHIVE|URL|-]...")
 @click.option("-o", "--output", metavar="FILE", help="Write rows to FILE; its ending says the format.")
 @click.option("--format", type=click.Choice(FORMATS), help="Default: by FILE's ending; without FILE, table.")
 @click.option("--resume", is_flag=True, help="Continue FILE where an earlier run of the same chain stopped.")
@@ -78,6 +80,7 @@ FORMATS = ("table", "jsonl", "csv", "parquet")
 @click.option(
     "--all-files", is_flag=True, help="Take every file of a folder, whatever its ending; hidden ones excepted."
 )
+@click.option("-0", "--null", is_flag=True, help="Paths on standard input end in NUL, as find -print0 writes them.")
 @click.option("--summary", metavar="FILE", help="Also write the summary's counts to FILE, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and of the summary only the caveats.")
 @click.option("--progress/--no-progress", default=None, help="Default: where stderr is a terminal.")
@@ -98,6 +101,7 @@ def run(
     max_pixels: int | None,
     allow_missing: bool,
     all_files: bool,
+    null: bool,
     summary: str | None,
     quiet: bool,
     progress: bool | None,
@@ -105,8 +109,9 @@ def run(
     """Score images with CHAIN, one row each.
 
     A folder is searched through all its levels for images; what is passed over is counted. A manifest is a .csv or
-    .parquet file with a column `path`, or a .txt with a path a line; - reads such lines from standard input. An image
-    that is named twice has one row. With nothing named, the images that the chain file names are taken.
+    .parquet file with a column `path`, or a .txt with a path a line; - reads such lines from standard input. Of a .tar,
+    .tar.gz or .zip the images in it are taken, as ARCHIVE!MEMBER; a URL (s3://bucket/photos) names objects of a store.
+    An image that is named twice has one row. With nothing named, the images that the chain file names are taken.
 
     \b
     Exit code 0    every image was scored
@@ -132,7 +137,9 @@ def run(
         print_problems(loaded.warnings)
         named = images or _named_in_file(loaded, chain)
         processes = {"workers": workers, "time_limit": time_limit, "memory_limit": memory_limit}
-        request = RunRequest(named, bounds, processes, all_files, summary, quiet, progress)
+        if null and STANDARD_INPUT not in named:
+            raise click.UsageError("-0 needs - among what is named: paths from standard input")
+        request = RunRequest(named, bounds, processes, Listing(all_files, null), summary, quiet, progress)
         return RunRows(loaded, request, destination).finish(ctx)
 
 
@@ -143,15 +150,13 @@ class RunRequest:
     images: Sequence[str]
     bounds: Bounds
     processes: Mapping[str, Any]
-    all_files: bool
+    listing: Listing
     summary: str | None
     quiet: bool
     progress: bool
 
 
 def _named_in_file(loaded: Chain, chain: str) -> tuple[str, ...]:
-    from d2f.api.errors import D2FError
-
     if not loaded.images:
         raise D2FError.of(
             "D2F003", f"no image was named, and chain '{loaded.name}' names none", f"d2f chain run {chain} FOLDER"
@@ -165,7 +170,7 @@ class RunRows:
     def __init__(self, chain: Chain, request: RunRequest, destination: Destination) -> None:
         self._chain, self._request, self._destination = chain, request, destination
         self._head = Head.of(chain.name, chain.digest, chain.plan.members)
-        self._done, self._summary, self._listing = Done(), Summary(self._head), Listing(request.all_files)
+        self._done, self._summary, self._listing = Done(), Summary(self._head), request.listing
         self._digests, self._changed, self._written_at = Done(), 0, destination.modified
         self._console = destination.console()
         self._begun = time.monotonic()
@@ -224,10 +229,14 @@ class RunRows:
 
     def _has_changed(self, path: str, place: str) -> bool:
         """Whether a file was replaced after its row: touched since the output was written, and of another digest."""
+        from d2f.images.read import read_bytes
+
         try:
-            touched = max(os.stat(path).st_mtime, os.stat(path).st_ctime)
-            return touched > self._written_at and _row_identity(place, file_sha256(path)) not in self._digests
-        except OSError:
+            if last_touched(path) <= self._written_at:
+                return False
+            digest = hashlib.sha256(read_bytes(path, self._request.bounds)).hexdigest()
+            return _row_identity(place, digest) not in self._digests
+        except (OSError, D2FError):
             return True
 
     def _seen(self, row: Row) -> None:
@@ -241,8 +250,8 @@ class RunRows:
 
     def _count(self, progress: Progress) -> BackgroundCount:
         """Count the images meanwhile, where they can be listed twice."""
-        listed, all_files = self._request.images, self._request.all_files
-        if STANDARD_INPUT in listed:
+        listed, all_files = self._request.images, self._listing.all_files
+        if not is_listed_at_once(listed):
             return BackgroundCount(lambda: (), lambda total: None)
         return BackgroundCount(lambda: find_images(listed, Listing(all_files)), lambda n: progress.update(total=n))
 
@@ -297,7 +306,6 @@ def check(chain: str) -> None:
 
     Exit code 0: none, or warnings only. 2: some. 3: a plugin that the chain needs is broken.
     """
-    from d2f.api.errors import D2FError
     from d2f.chain.chain import chain_text
     from d2f.chain.check import check_text
     from d2f.plugins.catalog import Catalog

@@ -6,12 +6,14 @@ import csv
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from io import TextIOWrapper
 from itertools import chain, islice
 from typing import Any
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.rows import encodable
 from d2f.files import is_absent
+from d2f.images.sources import is_archive, is_url, joined, member_of, open_binary
 from d2f.images.walk import Listing, is_glob, match, walk
 
 COLUMN = "path"
@@ -46,14 +48,14 @@ def _listed_paths(path: str, rows: Iterator[tuple[int, str]]) -> Iterator[str]:
         if not name:
             yield f"{path}:{line or number}"
             continue
-        found = os.path.join(folder, name)
+        found = joined(folder, name)
         require_one_line(found, path, line)
         yield found
 
 
 def require_one_line(path: str, manifest: str, line: int) -> None:
     """Raise D2F605 for a path with a line break or a NUL that names no file: an open quote or another separator."""
-    if "\0" in path or ("\n" in path and not os.path.lexists(path)):
+    if "\0" in path or ("\n" in path and member_of(path) is None and not os.path.lexists(path)):
         why = f"a path holds {'a NUL character' if chr(0) in path else 'a line break'}"
         raise unreadable(manifest, f"{why}: is a quote left open, or is the list separated otherwise?", line)
 
@@ -85,7 +87,7 @@ def read_table(
 
 
 def _is_parquet(path: str) -> bool:
-    with open(path, "rb") as file:
+    with open_binary(path) as file:
         head = file.read(4)
     if head == b"PAR1" or path.lower().endswith(".parquet"):
         return True
@@ -97,7 +99,7 @@ def _is_parquet(path: str) -> bool:
 
 
 def _csv_rows(path: str, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with TextIOWrapper(open_binary(path), newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         headings = _headings(path, next(reader, []), required)
         for row in _guarded(path, reader):
@@ -123,7 +125,7 @@ def _parquet_rows(
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
+        with open_binary(path) as source, ParquetFile(source) as file:
             names = file.schema_arrow.names
             headings = _headings(path, names, required)
             wanted = [
@@ -156,23 +158,42 @@ def unreadable(path: str, why: str, line: int) -> D2FError:
     return D2FError(Problem("D2F605", f"the manifest cannot be read: {why}", place, notes=(note,)))
 
 
-def read_lines() -> Iterator[str]:
-    """Yield the paths on standard input, one a line, blank lines left out; bytes that are not UTF-8 are escaped."""
+def read_lines(null: bool = False) -> Iterator[str]:
+    """Yield the paths on standard input, one a line; blank lines are left out, bytes that are not UTF-8 escaped.
+
+    `null`: each path ends in a NUL instead, as ``find -print0`` writes them.
+    """
     source = getattr(sys.stdin, "buffer", None)
+    if null and source is not None:
+        yield from map(os.fsdecode, filter(None, _null_ended(source)))
+        return
     for line, text in enumerate(sys.stdin if source is None else map(os.fsdecode, source), 1):
         if name := text.rstrip("\r\n"):
             require_one_line(name, "standard input", line)
             yield name
 
 
+LONGEST_NAME = 2**16
+
+
+def _null_ended(source: Any) -> Iterator[bytes]:
+    held = b""
+    while data := source.read1(2**16):
+        *names, held = (held + data).split(b"\0")
+        yield from names
+        if len(held) > LONGEST_NAME:
+            raise unreadable("standard input", f"no NUL within {LONGEST_NAME} bytes; is it a path a line?", 0)
+    yield held
+
+
 def _read_text(path: str) -> Iterator[tuple[int, str]]:
     folder = os.path.dirname(path)
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+        with TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="surrogateescape") as file:
             for line, text in enumerate(file, 1):
                 name = text.rstrip("\r\n")
                 # A file's name may hold any bytes; what names no file is text in another encoding.
-                if not name.isascii() and encodable(name) != name and not os.path.lexists(os.path.join(folder, name)):
+                if not name.isascii() and encodable(name) != name and not os.path.lexists(joined(folder, name)):
                     raise unreadable(path, "it is not UTF-8 text: save it as UTF-8", line)
                 if name:
                     yield line, name
@@ -225,17 +246,51 @@ def find_images(paths: Sequence[str], listing: Listing | None = None) -> Iterato
 
 def _open(path: str, listing: Listing, alone: bool) -> Iterator[str]:
     if path == STANDARD_INPUT:
-        return read_lines()
+        return read_lines(listing.null)
+    if is_url(path):
+        return _open_url(path, listing, alone)
     if os.path.isdir(path):
         return walk(path, listing)
+    if not os.path.exists(path) and (found := member_of(path)) is not None:
+        if is_absent(found[0]):
+            raise D2FError.of("D2F002", f"{found[0]!r} not found")
+        return iter((path,))
     if not os.path.exists(path) and is_glob(path):
-        return match(path, listing)
+        return _with_members(match(path, listing), listing)
     if is_absent(path):
         raise D2FError.of("D2F002", f"{path!r} not found")
     # Where nobody knows whether it exists, its row says why it cannot be read.
     if is_manifest(path) and os.path.isfile(path) and (alone or _is_list(path, listing)):
         return open_manifest(path)
-    return iter((path,))
+    return _with_members(iter((path,)), listing)
+
+
+def _open_url(url: str, listing: Listing, alone: bool) -> Iterator[str]:
+    if member_of(url) is not None:
+        return iter((url,))
+    if is_manifest(url) and alone and not is_glob(url):
+        return open_manifest(url)
+    from d2f.images.stores import objects
+
+    found = objects(url, listing)
+    first = next(found, None)  # what does not exist is found at the call
+    return _with_members(iter(()) if first is None else chain((first,), found), listing)
+
+
+def _with_members(paths: Iterator[str], listing: Listing) -> Iterator[str]:
+    """Yield the paths; in the place of each archive, which a search does not meet unless it is named, its images."""
+    for path in paths:
+        if is_archive(path) and (is_url(path) or os.path.isfile(path)):
+            from d2f.images.archives import members
+
+            yield from members(path, listing)
+        else:
+            yield path
+
+
+def is_listed_at_once(paths: Sequence[str]) -> bool:
+    """Whether listing what is named costs little and can be done twice: no standard input, archive or store."""
+    return not any(path == STANDARD_INPUT or is_url(path) or is_archive(path) for path in paths)
 
 
 LINES_TRIED = 20

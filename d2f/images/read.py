@@ -21,6 +21,7 @@ from d2f.api.inputs import Bounds, ImageFile, Note, Pixels
 from d2f.api.rows import Failure
 from d2f.images.formats import open_as, sniff, what_it_is
 from d2f.images.frames import select_frame
+from d2f.images.sources import SourceError, bytes_elsewhere
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -140,7 +141,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0
 
 
 def read_bytes(path: str, bounds: Bounds, reserve: Reserve | None = None) -> bytes:
-    """Read a file whole.
+    """Read a file whole, be it a member of an archive or an object of a store (`d2f.images.sources`).
 
     Parameters
     ----------
@@ -155,6 +156,14 @@ def read_bytes(path: str, bounds: Bounds, reserve: Reserve | None = None) -> byt
         D2F301 where there is no regular, readable file; D2F302 where it is empty; D2F305 where it
         holds more than `bounds.bytes`.
     """
+    try:
+        data = bytes_elsewhere(path, bounds.bytes, reserve=reserve)
+    except SourceError as error:
+        raise _refused(path, error.code, error.message) from None
+    except D2FError as error:
+        raise _refused(path, "D2F301", error.problems[0].message) from None
+    if data is not None:
+        return data
     try:
         size = _size(path, os.stat(path), bounds)
         if reserve is not None:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Literal, TypeAlias
 
 from d2f.images.formats import RAW_SUFFIXES, SUFFIXES, sniff
+from d2f.images.sources import SourceError, bytes_elsewhere, is_url, member_of
 
 AT_ONCE = 65_536
 """How many names of one folder are held at a time; a larger folder is read again for the next ones."""
@@ -35,6 +36,8 @@ class Listing:
     ----------
     all_files : bool
         Whether every visible file of a folder is taken, whatever its ending and its first bytes.
+    null : bool
+        Whether paths on standard input end in a NUL instead of a line end.
     shared : bool
         Whether several searches fill it, one after the other.
     passed_over : Counter
@@ -48,6 +51,7 @@ class Listing:
     """
 
     all_files: bool = False
+    null: bool = False
     shared: bool = False
     passed_over: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
@@ -134,7 +138,14 @@ class Listing:
 
 
 def location(path: str) -> str:
-    """Return a file's absolute path with the links of its folder resolved: one spelling for each file name."""
+    """Return a file's absolute path with the links of its folder resolved: one spelling for each file name.
+
+    Of a member of an archive, that of the archive; a name in a store is returned as it is.
+    """
+    if is_url(path):
+        return path
+    if (found := member_of(path)) is not None:
+        return f"{location(found[0])}!{found[1]}"
     folder, name = os.path.split(path)
     try:
         return os.path.join(os.path.realpath(folder or os.curdir), name)
@@ -144,6 +155,12 @@ def location(path: str) -> str:
 
 def _first_bytes(path: str) -> bytes:
     """Return the beginning of a regular file, nothing of any other: a pipe would be waited for."""
+    try:
+        data = bytes_elsewhere(path, FIRST_BYTES, partly=True)
+    except SourceError as error:
+        raise OSError(error.message) from None
+    if data is not None:
+        return data
     if not stat.S_ISREG(os.stat(path).st_mode):
         return b""
     with open(path, "rb") as file:

@@ -1,0 +1,221 @@
+"""Archives read in place: the images of a tar or zip are those of the folder, and a hostile one costs its own rows."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from d2f.engine.prefetch import prefetch
+from d2f.images import archives
+from d2f.images.files import find_images
+from d2f.images.read import Bounds, Unread, load_image
+from d2f.images.walk import Listing, location
+
+FILES = ("a.png", "b/c.png", "b/ä d.png", "b/noname", "x.json", ".hidden.png", "__x/._a.png")
+
+
+def picture(number: int = 0) -> bytes:
+    """A small PNG."""
+    stream = io.BytesIO()
+    Image.new("RGB", (16, 12), (number, 9, 200)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of four images and three other files."""
+    for number, name in enumerate(FILES):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}" if name.endswith("json") else picture(number))
+    return tmp_path / "photos"
+
+
+def pack_tar(folder: Path, name: str, mode: str = "w") -> Path:
+    """Pack the folder, in the order of `FILES`, with a link and a folder of its own."""
+    with tarfile.open(folder.parent / name, mode, format=tarfile.GNU_FORMAT) as tar:  # type: ignore[call-overload]
+        for file in FILES:
+            tar.add(folder / file, file)
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    return folder.parent / name
+
+
+def pack_zip(folder: Path, name: str = "photos.zip") -> Path:
+    """Pack the folder."""
+    with zipfile.ZipFile(folder.parent / name, "w", zipfile.ZIP_DEFLATED) as file:
+        for one in FILES:
+            file.write(folder / one, one)
+        link = zipfile.ZipInfo("link.png")
+        link.external_attr = 0o120777 << 16
+        file.writestr(link, "/etc/passwd")
+    return folder.parent / name
+
+
+PACKERS: dict[str, Callable[[Path], Path]] = {
+    "tar": lambda folder: pack_tar(folder, "photos.tar"),
+    "tgz": lambda folder: pack_tar(folder, "photos.tgz", "w:gz"),
+    "xz": lambda folder: pack_tar(folder, "photos.tar.xz", "w:xz"),
+    "zip": pack_zip,
+}
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_an_archive_holds_the_images_of_the_folder(folder: Path, kind: str) -> None:
+    archive, listing = PACKERS[kind](folder), Listing()
+    found = list(find_images([str(archive)], listing))
+    assert found == [f"{archive}!{name}" for name in FILES[:4]]
+    assert listing.passed_over == {".json": 1, "hidden": 2, "that is no regular file": 1}
+    for path in found:
+        image, file = load_image(path), load_image(str(folder / path.partition("!")[2]))
+        assert not isinstance(image, Unread)
+        assert not isinstance(file, Unread)
+        assert (image.sha256, image.path) == (file.sha256, path)
+
+
+def test_an_archive_is_met_by_name_or_glob_and_one_member_by_its_path(folder: Path) -> None:
+    pack_zip(folder)
+    archive = pack_tar(folder, "photos.tar")
+    (folder / "inner.tar").write_bytes(archive.read_bytes())
+    listing = Listing()
+    assert len(list(find_images([str(folder)], listing))) == 4
+    assert listing.passed_over[".tar"] == 1
+    assert len(list(find_images([str(folder.parent / "*.tar")]))) == 4
+    one = f"{archive}!b/c.png"
+    listing = Listing()
+    assert list(find_images([one, str(archive)], listing)).index(one) == 0
+    assert listing.repeated == 1
+    assert location(one) == f"{archive.resolve()}!b/c.png"
+    gone = load_image(f"{archive}!no.png")
+    assert isinstance(gone, Unread)
+    assert gone.failure.code == "D2F301"
+
+
+def test_a_file_with_the_name_of_a_member_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    Path("odd.tar!x.png").write_bytes(picture(7))
+    image = load_image("odd.tar!x.png")
+    assert not isinstance(image, Unread)
+
+
+def test_readers_in_several_threads_share_one_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compressed tar larger than what is held behind: listed and read at once, it is decompressed once."""
+    monkeypatch.setattr(archives, "HELD_BEHIND", 3 * 2**20)
+    noise = [bytes([number]) * 2**17 for number in range(4)]
+    with tarfile.open(folder.parent / "big.tar.gz", "w:gz", compresslevel=1) as tar:
+        for number in range(64):
+            info = tarfile.TarInfo(f"{number:03}.png")
+            data = picture(number) + noise[number % 4]
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    begun = 0
+    restart = archives.Decompressed._restart
+
+    def counted(self: archives.Decompressed) -> None:
+        nonlocal begun
+        begun += 1
+        restart(self)
+
+    monkeypatch.setattr(archives.Decompressed, "_restart", counted)
+    found = list(prefetch(find_images([str(folder.parent / "big.tar.gz")]), workers=3))
+    assert [image for image in found if isinstance(image, Unread)] == []
+    assert len({image.sha256 for image in found}) == 64
+    assert begun == 1
+
+
+def codes(archive: Path, bounds: Bounds | None = None) -> dict[str, str]:
+    """Return the code of each row that an archive gives, by member; empty where it was read."""
+    found = {}
+    for path in find_images([str(archive)]):
+        image = load_image(path, bounds)
+        found[path.partition("!")[2]] = image.failure.code if isinstance(image, Unread) else ""
+    return found
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_an_archive_cut_at_any_place_says_so(folder: Path, kind: str) -> None:
+    whole = PACKERS[kind](folder).read_bytes()
+    cut = folder.parent / f"cut.{'tar.xz' if kind == 'xz' else kind}"
+    step = 512 if kind == "tar" else 97
+    for length in [1, *range(step // 2, len(whole.rstrip(b"\0")) - 1, step)]:
+        cut.write_bytes(whole[:length])
+        found = codes(cut)
+        assert found.pop("") in ("D2F304", "D2F302"), length
+        assert set(found.values()) <= {"", "D2F304"}
+
+
+def test_a_damaged_header_in_the_middle_is_no_end(folder: Path) -> None:
+    archive = pack_tar(folder, "photos.tar")
+    data = bytearray(archive.read_bytes())
+    data[1024:1030] = b"\xff" * 6
+    archive.write_bytes(data)
+    assert codes(archive) == {"a.png": "", "": "D2F304"}
+
+
+def bomb_tar(path: Path) -> None:
+    """Write a compressed tar whose second member is 4 GiB of zeros."""
+    import gzip
+
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        info = tarfile.TarInfo("zeros.png")
+        info.size = 2**32
+        file.write(info.tobuf(tarfile.GNU_FORMAT) + bytes(2**26))
+
+
+def test_what_an_archive_claims_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MOST_EXPANSION", (2**24, 10))
+    bomb_tar(folder.parent / "bomb.tgz")
+    assert codes(folder.parent / "bomb.tgz", Bounds(bytes=2**20)) == {"zeros.png": "D2F305", "": "D2F304"}
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 2)
+    assert codes(pack_tar(folder, "photos.tar")) == {"a.png": "", "b/c.png": "", "": "D2F304"}
+
+
+def test_a_tar_whose_headers_lie_ends(folder: Path) -> None:
+    """Negative sizes, which lead back to the same header, and a name of 8 GiB."""
+    for size, kind in ((-1024, tarfile.REGTYPE), (-512, tarfile.XHDTYPE), (2**33, tarfile.GNUTYPE_LONGNAME)):
+        info = tarfile.TarInfo("a.png")
+        info.size, info.type = abs(size), kind
+        header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+        header[124:136] = (size % 2**96).to_bytes(12, "big") if size < 0 else header[124:136]
+        header[148:156] = b"        "
+        header[148:156] = b"%06o\0 " % sum(header)
+        path = folder.parent / "lie.tar"
+        path.write_bytes(bytes(header) + picture().ljust(1024, b"\0") + bytes(1024))
+        assert codes(path)[""] == "D2F304"
+
+
+def test_a_zip_whose_members_overlap_or_are_closed_is_refused(folder: Path) -> None:
+    archive = pack_zip(folder)
+    data = archive.read_bytes()
+    start = data.index(b"PK\1\2")
+    first = data[start : data.index(b"PK\1\2", start + 4)]
+    count = 3000
+    directory = first * count
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), start, 0)
+    archive.write_bytes(data[:start] + directory + end)
+    assert codes(archive) == {"": "D2F304"}
+
+    closed = bytearray(data)
+    for place in (data.index(b"PK\3\4") + 6, start + 8):
+        closed[place] |= 1
+    archive.write_bytes(closed)
+    assert codes(archive)["a.png"] == "D2F301"
+
+
+def test_a_zip_with_a_wrong_checksum_or_size_costs_that_member(folder: Path) -> None:
+    archive = pack_zip(folder)
+    data = bytearray(archive.read_bytes())
+    start = data.index(b"PK\1\2")
+    data[start + 16] ^= 0xFF
+    archive.write_bytes(data)
+    found = codes(archive)
+    assert found.pop("a.png") == "D2F304"
+    assert set(found.values()) == {""}
