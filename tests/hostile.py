@@ -46,7 +46,7 @@ def originals() -> dict[str, bytes]:
     exif[0x0112], exif[0x010F] = 6, "Camera"
     icc = _profile()
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF/></x:xmpmeta>"
-    deep = Image.fromarray((np.asarray(photo.convert("L")).astype(np.uint16) * 257))
+    deep = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257)
     moving = {"save_all": True, "append_images": [other, photo.copy()], "duration": 40}
     heif = io.BytesIO()
     pillow_heif.from_pillow(photo).save(heif, quality=60)
