@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f_preconditions.sampling import luma, sampled
+from d2f_preconditions.sampling import grid, luma, over_blocks
 
 if TYPE_CHECKING:
     from d2f import Pixels
 
 BLOCK = 8
 """Side of a block of the sampled picture; its mean hides noise and the errors of subsampled chroma."""
+LEAST, MOST = 4, 251
+"""Levels beyond which a block is not judged: colours are clipped there."""
 GROUPS = 24
 """Groups of blocks of like luma, whose median chroma is the tone's curve."""
 
@@ -29,20 +31,16 @@ def colour_statistics(pixels: Pixels) -> dict[str, float]:
     `range` the span of Y between its 5th and 95th percentile. A toned picture has chroma, all of it on the curve, over
     a wide range of Y.
     """
-    plane = sampled(pixels, 512)
-    blocks = _blocks(plane)
-    means = blocks.mean(axis=1, dtype=np.float32)
-    calm = luma(blocks).std(axis=1)
-    inner = (blocks.min(axis=(1, 2)) >= 4) & (blocks.max(axis=(1, 2)) <= 251)
+    means, calm, inner = _blocks(grid(pixels, 512))
     taken = (calm <= np.quantile(calm, 0.75)) & inner
-    chosen = means[taken] if np.count_nonzero(taken) >= 40 else means
+    chosen = means[:, taken] if np.count_nonzero(taken) >= 40 else means
     level = luma(chosen)
     order = np.argsort(level, kind="stable")
-    level, chosen = level[order], chosen[order]
-    chroma = np.stack([(chosen[:, 2] - level) * 0.564, (chosen[:, 0] - level) * 0.713], axis=1)
+    level, chosen = level[order], chosen[:, order]
+    chroma = np.stack([(chosen[2] - level) * 0.564, (chosen[0] - level) * 0.713], axis=1)
     distance = np.hypot(*(chroma - _curve(level, chroma)).T)
     return {
-        "channels": float(np.percentile(np.ptp(means, axis=1), 95)),
+        "channels": float(np.percentile(np.ptp(means, axis=0), 95)),
         "tone": float(np.percentile(distance, 90)),
         "accent": float(np.percentile(distance, 98)),
         "chroma": float(np.median(np.hypot(*chroma.T))),
@@ -50,13 +48,25 @@ def colour_statistics(pixels: Pixels) -> dict[str, float]:
     }
 
 
-def _blocks(plane: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Return blocks (n, pixels, 3): of 8x8, or the whole of a picture that is smaller."""
-    height, width = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
+def _blocks(levels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Return of blocks of 8x8 the channels' means (3, n), the deviation of luma, and whether no level is extreme.
+
+    A picture that is smaller is one block.
+    """
+    height, width = levels.shape[1] // BLOCK, levels.shape[2] // BLOCK
     if not height or not width:
-        return plane.reshape(1, -1, 3)
-    cut = plane[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK, 3)
-    return cut.transpose(0, 2, 1, 3, 4).reshape(height * width, BLOCK * BLOCK, 3)
+        flat = levels.reshape(3, -1)
+        means = flat.mean(axis=1, dtype=np.float32)[:, None]
+        return means, luma(flat).std(keepdims=True), np.array([flat.min() >= LEAST and flat.max() <= MOST])
+    sums = over_blocks(np.add, levels.astype(np.uint16))
+    means = (sums.reshape(3, -1) / np.float32(BLOCK * BLOCK)).astype(np.float32)
+    squares = luma(levels[:, : BLOCK * height, : BLOCK * width]).reshape(height, BLOCK, width, BLOCK)
+    squares -= luma(means).reshape(height, 1, width, 1)
+    np.square(squares, out=squares)
+    variance = over_blocks(np.add, squares.reshape(BLOCK * height, -1)) / np.float32(BLOCK**2)
+    least, most = over_blocks(np.minimum, levels).min(axis=0), over_blocks(np.maximum, levels).max(axis=0)
+    inner = (least >= LEAST) & (most <= MOST)
+    return means, np.sqrt(variance).ravel(), inner.ravel()
 
 
 def _curve(level: NDArray[np.float32], chroma: NDArray[np.float32]) -> NDArray[np.float64]:

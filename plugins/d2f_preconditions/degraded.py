@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f_preconditions.sampling import luma, octave_detail, windows
+from d2f_preconditions.sampling import profiles
 
 if TYPE_CHECKING:
     from d2f import Pixels
@@ -24,34 +24,27 @@ def degraded_statistics(pixels: Pixels) -> dict[str, float]:
     that steps of less than a grey level do not count (the measure of Z. Wang, A. C. Bovik and B. L. Evans, 2000,
     doi:10.1109/ICIP.2000.899622, in the spatial domain). `near`: the mean absolute difference of neighbours over that
     of pixels two apart, 0.5 of a picture without fine detail. `coarse`: the detail in the second octave over that in
-    the third (`d2f_preconditions.sampling.octave_detail`): of a picture enlarged four times both octaves are empty.
+    the third (`d2f_preconditions.sampling.Profiles`): of a picture enlarged four times both octaves are empty.
     """
-    steps, count = np.zeros((2, BLOCK)), np.zeros((2, BLOCK))
+    found = profiles(pixels)
     one = two = 0.0
-    octaves = np.zeros(4)
-    for top, left, window in windows(pixels):
-        plane = luma(window)
-        octaves += octave_detail(plane)
-        for axis, (view, start) in enumerate(((plane, left), (plane.T, top))):
-            near, far = _differences(view, 1), _differences(view, 2)
-            place = (start + np.arange(len(near))) % BLOCK
-            steps[axis] += np.bincount(place, weights=near, minlength=BLOCK)
-            count[axis] += np.bincount(place, minlength=BLOCK)
-            if len(far):
-                one, two = one + float(near.mean()), two + float(far.mean())
+    ratios = []
+    for axis, starts in ((1, found.lefts), (0, found.tops)):
+        near, far = found.steps[1, axis], found.steps[2, axis]
+        steps, count = np.zeros(BLOCK), np.zeros(BLOCK)
+        for start, means in zip(starts, near, strict=True):
+            place = (start + np.arange(len(means))) % BLOCK
+            steps += np.bincount(place, weights=means, minlength=BLOCK)
+            count += np.bincount(place, minlength=BLOCK)
+        ratios.append(_grid_ratio(steps, count))
+        if far.size:
+            one, two = one + float(near.mean()), two + float(far.mean())
+    detail = found.octaves.sum(axis=0)
     return {
-        "blocks": float(np.prod([_grid_ratio(*pair) for pair in zip(steps, count, strict=True)]) ** 0.5),
+        "blocks": float(np.prod(ratios) ** 0.5),
         "near": one / two if two else 1.0,
-        "coarse": float((octaves[1] + 0.1) / (octaves[2] + 0.1)),
+        "coarse": float((detail[1] + 0.1) / (detail[2] + 0.1)),
     }
-
-
-def _differences(plane: NDArray[np.float32], apart: int) -> NDArray[np.float64]:
-    """Return the mean absolute difference of columns `apart`, shape (width - apart,)."""
-    if plane.shape[1] <= apart:
-        return np.zeros(0)
-    means: NDArray[np.float64] = np.abs(plane[:, apart:] - plane[:, :-apart]).mean(axis=0, dtype=np.float64)
-    return means
 
 
 def _grid_ratio(steps: NDArray[np.float64], count: NDArray[np.float64]) -> float:

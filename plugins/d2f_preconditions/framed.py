@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f_preconditions.sampling import sampled
+from d2f_preconditions.sampling import grid
 
 if TYPE_CHECKING:
     from d2f import Pixels
 
-    Plane = NDArray[np.int16]
+    Planes = NDArray[np.uint8]
 
 TOLERANCE = 16
 """Grey levels in any channel within which a pixel has the border's colour."""
@@ -20,6 +20,8 @@ FLAT = 3
 """Grey levels within which half of a band's row keeps: drawn areas do, even after JPEG; walls and skies seldom."""
 LONGEST = 384
 """Side to which pictures are sampled."""
+NEAR = 32
+"""Pixels from a side within which most rows' runs of its colour end; the others are followed further."""
 
 
 def framed_statistics(pixels: Pixels) -> dict[str, float]:
@@ -35,18 +37,30 @@ def framed_statistics(pixels: Pixels) -> dict[str, float]:
     in its last row, within 16 levels, and another, by more than 24, three rows further; or at least 40 % at both edges
     of a gutter, a band of which 95 % is of its colour. `bands` is the larger of the two directions' shares.
     """
-    plane = sampled(pixels, LONGEST)
-    turned = plane.transpose(1, 0, 2)
-    sides = sum(_has_border(view) for view in (plane, plane[:, ::-1], turned, turned[:, ::-1]))
+    plane = grid(pixels, LONGEST)
+    turned = plane.transpose(0, 2, 1)
+    sides = sum(_has_border(view) for view in (plane, plane[:, :, ::-1], turned, turned[:, :, ::-1]))
     return {"sides": float(sides), "bands": max(_band_share(plane), _band_share(turned))}
 
 
-def _has_border(plane: Plane) -> bool:
+def _within(planes: Planes, colours: Planes, tolerance: int) -> NDArray[np.bool_]:
+    """Return where each channel is within the tolerance of its colour: shape of a channel, by channel of `planes`."""
+    low = np.maximum(colours, tolerance) - np.uint8(tolerance)
+    span = np.minimum(colours, 255 - tolerance) + np.uint8(tolerance) - low
+    # A level below `low` wraps around to more than any span.
+    found: NDArray[np.bool_] = planes[0] - low[0] <= span[0]
+    for plane, least, most in zip(planes[1:], low[1:], span[1:], strict=True):
+        found &= plane - least <= most
+    return found
+
+
+def _has_border(plane: Planes) -> bool:
     """Return whether the left side has a straight border."""
-    height, width = plane.shape[:2]
-    colour = np.median(plane[:, :2].reshape(-1, 3), axis=0).astype(np.int16)
-    same = (np.abs(plane - colour) <= TOLERANCE).all(axis=-1)
-    runs = np.where(same.all(axis=1), width, same.argmin(axis=1))
+    height, width = plane.shape[1:]
+    edge = np.median(plane[:, :, :2].reshape(3, -1), axis=1).astype(np.uint8)[:, None, None]
+    runs = _runs(_within(plane[:, :, :NEAR], edge, TOLERANCE))
+    on = np.flatnonzero(runs == NEAR)
+    runs[on] = _runs(_within(plane[:, on], edge, TOLERANCE))
     rows = np.flatnonzero(runs < 0.6 * width)
     if len(rows) < max(8, 0.3 * height):
         return False
@@ -60,31 +74,64 @@ def _has_border(plane: Plane) -> bool:
     return bool(on_line >= 0.85 and line.max() >= 3)
 
 
-def _band_share(plane: Plane) -> float:
+def _runs(same: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return how many values are true from the left on, by row."""
+    found: NDArray[np.intp] = np.where(same.all(axis=1), same.shape[1], same.argmin(axis=1))
+    return found
+
+
+def _band_share(plane: Planes) -> float:
     """Return the share of rows that lie in bands."""
-    height = len(plane)
+    height, width = plane.shape[1:]
     if height < 8:
         return 0.0
-    colours = np.median(plane[:, plane.shape[1] % 5 // 2 :: 5], axis=1).astype(np.int16)
-    flat = (np.abs(plane - colours[:, None]) <= FLAT).all(axis=-1).mean(axis=1) >= 0.5
-    joined = flat[1:] & flat[:-1] & (np.abs(np.diff(colours, axis=0)).max(axis=1) <= 8)
+    some = plane[:, :, width % 5 // 2 :: 5]
+    # A band is flat in green, too: the other channels are looked at where it is.
+    flat = _flat_rows(plane[1:2], _medians(some[1:2]))
+    rows = np.flatnonzero(flat)
+    if len(rows) < 3:
+        return 0.0
+    colours = np.zeros((3, height), np.uint8)
+    colours[:, rows] = _medians(some[:, rows])
+    flat[rows] = _flat_rows(plane[:, rows], colours[:, rows])
+    joined = flat[1:] & flat[:-1] & (np.abs(np.diff(colours.astype(np.int16), axis=1)).max(axis=0) <= 8)
     ends = np.flatnonzero(np.append(~joined, True))
     found = 0
     for top, last in zip(np.append(0, ends[:-1] + 1), ends, strict=True):
-        if last - top >= 2 and flat[top] and _straight(plane, colours[(top + last) // 2], int(top), int(last)):
+        if last - top >= 2 and flat[top] and _straight(plane, colours[:, (top + last) // 2], int(top), int(last)):
             found += int(last - top + 1)
-    return found / height
+    return float(found / height)
 
 
-def _straight(plane: Plane, colour: NDArray[np.int16], top: int, last: int) -> bool:
+def _medians(levels: Planes) -> Planes:
+    """Return the median of each row, rounded down, shape (channels, height)."""
+    ordered = np.sort(levels, axis=-1, kind="stable")  # by counting, where levels have 8 bits
+    count = levels.shape[-1]
+    middle: Planes = ((ordered[..., (count - 1) // 2].astype(np.uint16) + ordered[..., count // 2]) // 2).astype(
+        np.uint8
+    )
+    return middle
+
+
+def _flat_rows(planes: Planes, colours: Planes) -> NDArray[np.bool_]:
+    """Return the rows of which half is within a few levels of their colours."""
+    flat: NDArray[np.bool_] = _within(planes, colours[:, :, None], FLAT).mean(axis=1) >= 0.5
+    return flat
+
+
+def _straight(plane: Planes, colour: Planes, top: int, last: int) -> bool:
     """Return whether one edge of the band of rows top..last is straight across, or both are beside whole rows."""
     shares = []
     for edge, beyond in ((top, top - 3), (last, last + 3)):
-        if 0 <= beyond < len(plane):
-            within = (np.abs(plane[edge] - colour) <= TOLERANCE).all(axis=-1)
-            out = (np.abs(plane[beyond] - colour) > TOLERANCE + 8).any(axis=-1)
-            shares.append(float((within & out).mean()))
+        if 0 <= beyond < plane.shape[1]:
+            shares.append(
+                float(
+                    (
+                        _within(plane[:, edge], colour, TOLERANCE) & ~_within(plane[:, beyond], colour, TOLERANCE + 8)
+                    ).mean()
+                )
+            )
     if max(shares, default=0.0) >= 0.8:
         return True
-    whole = (np.abs(plane[top : last + 1] - colour) <= FLAT).all(axis=-1).mean() >= 0.95
+    whole = _within(plane[:, top : last + 1], colour, FLAT).mean() >= 0.95
     return bool(whole) and len(shares) == 2 and min(shares) >= 0.4

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from d2f_preconditions.fitted import PHOTOGRAPHIC
-from d2f_preconditions.sampling import luma, octave_detail, windows
+from d2f_preconditions.sampling import Profiles, luma, mean_steps, over_blocks, profiles, windows
 
 if TYPE_CHECKING:
     from d2f import Pixels
@@ -46,86 +47,86 @@ def graphics_statistics(pixels: Pixels) -> dict[str, float]:
     over the mean |Y(2) - Y(-2)|. Of the levels of Y: `mode` the share of the most common nine in a row, `second` that
     of the next peak at least 13 away. Of 8x8 blocks: `flat` the share whose levels span at most 3 in every channel;
     in blocks whose Y spans more than 20, `between` the share of pixels in the middle half of the span, and `lopsided`
-    how far the mean place within the span is from its middle, 0 to 0.5. Of octaves (`octave_detail` of
-    `d2f_preconditions.sampling`): `coarse`, the second over the fourth; `quietest`, the first of the window with
-    least; `dullest`, the least ratio of first to second.
+    how far the mean place within the span is from its middle, 0 to 0.5. Of octaves
+    (`d2f_preconditions.sampling.Profiles`): `coarse`, the second over the fourth; `quietest`, the first of the window
+    with least; `dullest`, the least ratio of first to second.
     """
-    sums = dict.fromkeys(("energy", "smooth", "one", "two", "hue", "bends", "spans", "count"), 0.0)
-    levels, octaves = np.zeros(256), []
-    flat, places = [np.zeros(0, np.bool_)], [np.zeros((0, 2), np.float32)]
-    for _, _, window in windows(pixels):
-        plane = luma(window)
-        _add_neighbours(sums, window, plane)
-        levels += np.bincount(np.rint(plane).astype(np.uint8).ravel(), minlength=256)
-        octaves.append(octave_detail(plane))
-        flat.append(_flat_blocks(window))
-        places.append(_places(plane))
-    mode, second = _peaks(levels / levels.sum())
-    detail, busy, count = np.array(octaves) + 0.02, np.concatenate(places), max(sums["count"], 1.0)
+    channels = windows(pixels)
+    plane = luma(channels)
+    shared = profiles(pixels, plane)
+    mode, second = _peaks(_shares_of_levels(np.rint(plane).astype(np.uint8)))
+    detail, busy, flat = shared.octaves + 0.02, _places(plane), _flat_blocks(channels)
+    found = _of_neighbours(channels, plane, shared)
     return {
-        "smooth": sums["smooth"] / count,
-        "flat": float(np.concatenate(flat).mean()) if sum(map(len, flat)) else 1.0,
-        "hue": sums["hue"] / max(sums["one"], 0.01 * count),
+        "smooth": found["smooth"],
+        "flat": float(flat.mean()) if flat.size else 1.0,
+        "hue": found["hue"] / max(found["one"], 0.01),
         "mode": mode,
         "second": second,
         "coarse": float(detail[:, 1].sum() / detail[:, 3].sum()),
-        "energy": sums["energy"] / count,
-        "near": sums["one"] / max(sums["two"], 0.01 * count),
+        "energy": found["energy"],
+        "near": found["one"] / max(found["two"], 0.01),
         "between": float(busy[:, 0].mean()) if len(busy) >= 5 else 0.0,
         "lopsided": float(abs(busy[:, 1].mean() - 0.5)) if len(busy) >= 5 else 0.0,
-        "line": sums["bends"] / max(sums["spans"], 0.01 * count),
+        "line": found["bends"] / max(found["spans"], 0.01),
         "quietest": float(detail[:, 0].min()),
         "dullest": float((detail[:, 0] / detail[:, 1]).min()),
     }
 
 
-def _add_neighbours(sums: dict[str, float], window: Pixels, plane: Plane) -> None:
-    """Add a window's sums of differences; `count` is the number of triples of neighbours."""
-    values = window.astype(np.int16)
-    blue, red = (values[..., at] - plane for at in (2, 0))
-    for axis in (0, 1):
-        if window.shape[axis] < 5:
-            continue
-        steps = np.diff(values, axis=axis)
-        bends = np.abs(np.diff(steps, axis=axis)).max(axis=-1)
-        # Means times the number of triples, so that every figure has the same weight for a pixel.
-        sums["count"] += bends.size
-        sums["smooth"] += np.count_nonzero(bends <= 2)
-        sums["energy"] += float(np.abs(steps).max(axis=-1).mean()) * bends.size
-        sums["hue"] += float(0.564 * _mean_step(blue, 1, axis) + 0.713 * _mean_step(red, 1, axis)) * bends.size
-        sums["one"] += _mean_step(plane, 1, axis) * bends.size
-        sums["two"] += _mean_step(plane, 2, axis) * bends.size
-        sums["spans"] += _mean_step(plane, 4, axis) * bends.size
-        turned = plane.T if axis == 0 else plane
-        sums["bends"] += float(np.abs(turned[:, 4:] + turned[:, :-4] - 2 * turned[:, 2:-2]).mean()) * bends.size
+def _of_neighbours(channels: Pixels, plane: Plane, shared: Profiles) -> dict[str, float]:
+    """Return means over triples of neighbours in both directions, so that each figure has one weight for a pixel."""
+    found = dict.fromkeys(("smooth", "energy", "hue", "one", "two", "spans", "bends"), 0.0)
+    values = channels.astype(np.int16)
+    sides = [axis for axis in (0, 1) if plane.shape[axis + 1] >= 5]
+    counts = {axis: plane.size // plane.shape[axis + 1] * (plane.shape[axis + 1] - 2) for axis in sides}
+    blue, red = (channels[at] - plane for at in (2, 0))
+    for axis in sides:
+        share = counts[axis] / sum(counts.values())
+        steps = _moved(values, 1, 1, axis) - _moved(values, 0, 1, axis)
+        bends = np.abs(_moved(steps, 1, 1, axis) - _moved(steps, 0, 1, axis))
+        found["smooth"] += share * np.count_nonzero(bends.max(axis=0) <= 2) / counts[axis]
+        levels = np.abs(steps, out=steps).max(axis=0).astype(np.uint8)
+        found["energy"] += share * float(_shares_of_levels(levels) @ np.arange(256))
+        hue = 0.564 * mean_steps(blue, 1, axis).mean() + 0.713 * mean_steps(red, 1, axis).mean()
+        found["hue"] += share * float(hue)
+        for name, apart in (("one", 1), ("two", 2), ("spans", 4)):
+            found[name] += share * float(shared.steps[apart, axis].mean())
+        first, centre, last = (_moved(plane, at, 4, axis) for at in (0, 2, 4))
+        lines = first + last
+        lines -= 2 * centre
+        found["bends"] += share * float(np.abs(lines, out=lines).mean())
+    return found
 
 
-def _mean_step(plane: Plane, apart: int, axis: int) -> float:
-    turned = plane.T if axis == 0 else plane
-    return float(np.abs(turned[:, apart:] - turned[:, :-apart]).mean())
+def _moved(planes: NDArray[Any], by: int, most: int, axis: int) -> NDArray[Any]:
+    """Return planes (…, height, width) from row or column `by` on, as long as they are when moved by `most`."""
+    length = planes.shape[axis - 2]
+    part = slice(by, length - most + by)
+    return planes[..., part, :] if axis == 0 else planes[..., part]
 
 
-def _flat_blocks(window: Pixels) -> NDArray[np.bool_]:
+def _shares_of_levels(levels: Pixels) -> NDArray[np.float64]:
+    """Return the shares of the levels 0 to 255, shape (256,); Pillow counts them faster than numpy."""
+    flat = np.ascontiguousarray(levels).reshape(1, -1)
+    return np.array(Image.fromarray(flat).histogram()) / levels.size
+
+
+def _flat_blocks(windows: Pixels) -> NDArray[np.bool_]:
     """Return which whole 8x8 blocks are flat, shape (n,)."""
-    height, width = window.shape[0] // 8 * 8, window.shape[1] // 8 * 8
-    if not height or not width:
-        return np.zeros(0, np.bool_)
-    blocks = window[:height, :width].reshape(height // 8, 8, width // 8, 8, 3)
-    spans = blocks.max(axis=(1, 3)) - blocks.min(axis=(1, 3))
-    flat: NDArray[np.bool_] = (spans <= 3).all(axis=-1).ravel()
+    spans = over_blocks(np.maximum, windows) - over_blocks(np.minimum, windows)
+    flat: NDArray[np.bool_] = (spans <= 3).all(axis=0).ravel()
     return flat
 
 
-def _places(plane: Plane) -> Plane:
+def _places(planes: Plane) -> Plane:
     """Return, for each busy 8x8 block, the share of its pixels between its ends and their mean place, shape (n, 2)."""
-    height, width = plane.shape[0] // 8 * 8, plane.shape[1] // 8 * 8
-    if not height or not width:
-        return np.zeros((0, 2), np.float32)
-    blocks = plane[:height, :width].reshape(height // 8, 8, width // 8, 8).transpose(0, 2, 1, 3).reshape(-1, 64)
-    low = blocks.min(axis=1, keepdims=True)
-    span = blocks.max(axis=1, keepdims=True) - low
-    busy = span[:, 0] > 20
-    place = (blocks[busy] - low[busy]) / span[busy]
+    low, high = over_blocks(np.minimum, planes), over_blocks(np.maximum, planes)
+    height, width = low.shape[1:]
+    blocks = planes[:, : 8 * height, : 8 * width].reshape(len(planes), height, 8, width, 8).transpose(0, 1, 3, 2, 4)
+    span = high - low
+    busy = span > 20
+    place = (blocks[busy].reshape(-1, 64) - low[busy][:, None]) / span[busy][:, None]
     between = ((place > 0.25) & (place < 0.75)).mean(axis=1, dtype=np.float32)
     return np.stack([between, place.mean(axis=1)], axis=1)
 
