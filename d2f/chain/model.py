@@ -109,6 +109,15 @@ class RefittedThresholds(ChainModel):
     oof_weights: OofWeights = None
 
 
+class Shift(RefittedThresholds):
+    """What the chain's ratio was shifted on, after the fit."""
+
+    nats: float = Field(description="What was added to the log-likelihood ratio.")
+    share: Probability | None = Field(
+        default=None, description="Where the images had no labels: the share of generated ones that was stated."
+    )
+
+
 class Fitted(ChainModel):
     """What the chain was fitted on; written by `d2f chain fit`."""
 
@@ -126,6 +135,7 @@ class Fitted(ChainModel):
     thresholds: RefittedThresholds | None = Field(
         default=None, description="What `d2f chain fit --thresholds-only` re-fitted the thresholds on."
     )
+    shift: Shift | None = Field(default=None, description="What `d2f calibrate` shifted the ratio on.")
 
 
 class ChainFile(ChainModel):

@@ -217,8 +217,9 @@ def _fitted(chain: Chain) -> Iterator[Line]:
     yield styled_line(f"  {fitted.date} with d2f {fitted.d2f}, protocol {fitted.protocol}, data {fitted.data}")
     if fitted.attacks:
         yield styled_line(f"  with copies under {', '.join(fitted.attacks)}")
-    if fitted.thresholds is not None:
-        again = fitted.thresholds
-        yield styled_line(Ink("Thresholds", "bold"), f" re-fitted on {again.images} other images")
-        yield styled_line(f"  {again.date}, protocol {again.protocol}, data {again.data}")
+    later = (("Thresholds", "re-fitted", fitted.thresholds), ("Ratio", "shifted", fitted.shift))
+    for what, how, again in later:
+        if again is not None:
+            yield styled_line(Ink(what, "bold"), f" {how} on {again.images} other images")
+            yield styled_line(f"  {again.date}, protocol {again.protocol}, data {again.data}")
     yield ()

@@ -159,6 +159,11 @@ def after_lines(table: ScoreTable, notes: Sequence[str]) -> Iterator[str]:
     """Yield warnings: what a user should know, and what could not be read or scored."""
     for note in notes:
         yield f"warning: {note}"
+    yield from failure_lines(table)
+
+
+def failure_lines(table: ScoreTable) -> Iterator[str]:
+    """Yield warnings of members that scored nothing and of images, copies and members that failed."""
     silent = [name for place, name in enumerate(table.members) if np.isnan(table.scores[:, :, place]).all()]
     if silent:
         yield f"warning: {', '.join(silent)} scored no image: every figure is of the other members alone"

@@ -1,0 +1,118 @@
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from d2f import D2FError
+from d2f.chain.chain import load_chain
+from d2f.chain.write import fitted_text
+from d2f.data.dataset import Dataset, load_dataset
+from d2f.evaluate.calibrate import best_shift, calibrate, calibrated_lines, shift_to_share
+from d2f.evaluate.fit import FitRequest, fit_chain
+from tests.unit.evaluate.toys import catalog, toy_chain, write_set
+
+QUICK = FitRequest(attacks=(), protocol="as-found", folds=3, today=date(2026, 11, 29), workers=1, name="mine")
+
+
+def data(text):
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def bias(text):
+    return data(text)["combine"]["calibrate"]["with"]["bias"]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit")
+    write_set(folder / "set")
+    return fit_chain(toy_chain(folder), load_dataset(folder / "set"), QUICK).text
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    write_set(folder, count=30, collections=6, seed=7)
+    return load_dataset(folder)
+
+
+def chain_off_by(folder, text, nats):
+    """The fitted chain with a wrong bias."""
+    combine = data(text)["combine"]
+    combine["calibrate"]["with"]["bias"] += nats
+    path = folder / "off.yaml"
+    path.write_text(fitted_text(text, {"combine": combine}), "utf-8")
+    return load_chain(path, catalog=catalog())
+
+
+@pytest.mark.parametrize("count", [20, 2000])
+def test_the_shift_is_found_and_few_images_move_it_less_far(count):
+    random = np.random.default_rng(3)
+    labels = (np.arange(count) % 2).astype(np.int8)
+    # Ratios of unit-variance normals at -1 and 1, which are calibrated, moved by 1.5
+    llr = 2 * random.normal(2.0 * labels - 1, 1.0) - 1.5
+    found = best_shift(llr, labels)
+    assert found == pytest.approx(1.5, abs=0.15) if count == 2000 else 0.5 < found < 1.7
+
+
+def test_a_chain_that_is_off_gains_and_gets_its_bias_back(fitted, own, tmp_path):
+    found = calibrate(chain_off_by(tmp_path, fitted, 3.0), own, QUICK)
+    assert found.gain is not None
+    assert found.gain.low > 0
+    assert found.shift.low < -1.5
+    assert found.after["false_positive"] < found.before["false_positive"]
+    assert bias(found.text) == pytest.approx(bias(fitted) + 3.0 + found.shift.value, abs=1e-4)
+    block = data(found.text)["fitted"]["shift"]
+    assert (block["images"], block["real"], block["collections"]) == (60, 30, 6)
+    assert block["nats"] == pytest.approx(found.shift.value, abs=1e-4)
+    path = tmp_path / "mine.yaml"
+    path.write_text(found.text, "utf-8")
+    assert load_chain(path, catalog=catalog()).name == "mine"
+    assert any(line.startswith("gained: +") for line in calibrated_lines(found))
+
+
+def test_a_chain_that_is_right_shows_no_gain(fitted, own, tmp_path):
+    found = calibrate(chain_off_by(tmp_path, fitted, 0.0), own, QUICK)
+    assert found.gain is not None
+    assert found.gain.low <= 0
+    assert not any("gained: +" in line for line in calibrated_lines(found))
+
+
+def test_without_labels_the_mean_probability_becomes_the_share_whatever_the_labels_are(fitted, own, tmp_path):
+    chain = chain_off_by(tmp_path, fitted, 2.0)
+    turned = Dataset(tuple(replace(image, label=1 - image.label) for image in own), own.root)
+    found, again = (calibrate(chain, images, QUICK, share=0.5) for images in (own, turned))
+    assert found.text == again.text
+    assert found.gain is None
+    assert found.shift.high < -1.0
+    assert data(found.text)["fitted"]["shift"]["share"] == 0.5
+    assert any("without labels nothing says" in line for line in calibrated_lines(found))
+    llr = np.random.default_rng(0).normal(0, 2, 100)
+    assert (1 / (1 + np.exp(-(llr + shift_to_share(llr, 0.5))))).mean() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_photographs_and_generated_images_from_one_place_each_are_left_out_one_by_one(fitted, tmp_path):
+    write_set(tmp_path / "set", count=12, collections=1)
+    found = calibrate(chain_off_by(tmp_path, fitted, 1.0), load_dataset(tmp_path / "set"), QUICK)
+    assert found.alone
+    assert any("nothing is said of other collections" in line for line in calibrated_lines(found))
+
+
+def test_what_cannot_be_estimated_is_refused(fitted, own, tmp_path):
+    chain = chain_off_by(tmp_path, fitted, 0.0)
+    few = own.select(np.concatenate([np.flatnonzero(own.labels == 0), np.flatnonzero(own.labels == 1)[:9]]))
+    with pytest.raises(D2FError, match=r"D2F603.*9 generated images"):
+        calibrate(chain, few, QUICK)
+    with pytest.raises(D2FError, match=r"D2F603.*19 of the images"):
+        calibrate(chain, own.select(range(19)), QUICK, share=0.5)
+    with pytest.raises(D2FError, match=r"D2F603.*a shift of"):
+        calibrate(chain_off_by(tmp_path, fitted, 40.0), own, QUICK, share=0.5)
+    with pytest.raises(D2FError, match=r"D2F127.*not fitted"):
+        calibrate(toy_chain(tmp_path), own, QUICK)
+    above = {"use": "isotonic", "with": {"scores": [0.0, 1.0], "probabilities": [0.2, 0.8]}}
+    path = tmp_path / "stepped.yaml"
+    path.write_text(fitted_text(fitted, {"combine": data(fitted)["combine"] | {"calibrate": above}}), "utf-8")
+    with pytest.raises(D2FError, match=r"D2F127.*no bias"):
+        calibrate(load_chain(path, catalog=catalog()), own, QUICK)
