@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,12 @@ def _decision(file: ChainFile, get: StageOf) -> Decision:
         verdict.prior,
         verdict.real_below,
         verdict.generated_above,
+        tuple(
+            Step(one.key, one.stage)
+            for place, use in enumerate(verdict.stability or ())
+            for one in [get("preprocessor", ("verdict", "stability", place), use)]
+        ),
+        math.inf if verdict.stable_within is None else verdict.stable_within,
     )
 
 
@@ -122,14 +129,15 @@ def chain_digest(file: ChainFile, identities: Mapping[KeyPath, Mapping[str, Any]
     """Return the sha256, in hexadecimal, of everything in a chain that its results depend on.
 
     That is: the views that are scored, preconditions, evidence readers, the detectors and their order, the
-    calibrations, the combination, the prior and the two thresholds; of each stage its name, options, weights, code and
-    version. Not the name, the description, the images or what the chain was fitted on.
+    calibrations, the combination, the prior, the two thresholds and the small changes that verdicts are tried under; of
+    each stage its name, options, weights, code and version. Not the name, the description, the images or what the chain
+    was fitted on.
 
     `identities`: `Built.identity` of every stage, by its path in the file.
     """
     used = {view for detector in file.detectors for view in detector.views}
     verdict = file.verdict
-    document = {
+    document: dict[str, Any] = {
         "d2f": file.d2f,
         "views": {
             name: [identities["views", name, index] for index in range(len(steps))]
@@ -154,6 +162,9 @@ def chain_digest(file: ChainFile, identities: Mapping[KeyPath, Mapping[str, Any]
             "generated_above": verdict.generated_above,
         },
     }
+    if verdict.stability:  # a chain without it has the digest that it always had
+        tried = [identities["verdict", "stability", place] for place in range(len(verdict.stability))]
+        document["verdict"] |= {"stability": tried, "stable_within": verdict.stable_within}
     return hashlib.sha256(canonical(document).encode()).hexdigest()
 
 

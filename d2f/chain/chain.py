@@ -125,12 +125,14 @@ class Chain:
         from d2f.chain.result import Result
         from d2f.engine.judge import Judge
         from d2f.engine.local import LocalEngine
+        from d2f.engine.stability import judged_rows
         from d2f.images.memory import image_source, load
 
         source, observe = image_source(image), self._observer(on_event)
         engine = LocalEngine(self.plan, workers=0, observe=observe)
-        (scored,) = engine.score([load(source, bounds)])
-        return Result.of(Judge(self.plan, observe).row(scored), self, source)
+        engine.load()
+        (row,) = judged_rows(engine, Judge(self.plan, observe), [load(source, bounds)])
+        return Result.of(row, self, source)
 
     def run(
         self,
@@ -230,11 +232,12 @@ class Chain:
         from d2f.engine.judge import Judge
         from d2f.engine.local import LocalEngine
         from d2f.engine.prefetch import prefetch
+        from d2f.engine.stability import judged_rows
 
         engine = LocalEngine(self.plan, workers, observe)
         engine.load()
         judge = Judge(self.plan, observe)
-        return (judge.row(scored) for scored in engine.score(prefetch(files, bounds, engine.workers, observe)))
+        return judged_rows(engine, judge, prefetch(files, bounds, engine.workers, observe))
 
     def _rows_of_processes(
         self,

@@ -351,6 +351,8 @@ def _parts(data: Mapping[str, Any]) -> Iterator[Part]:
         yield from (("preprocessor", ("views", name, place), step) for place, step in enumerate(_list(steps)))
     for key, kind in (("require", "precondition"), ("evidence", "evidence"), ("detectors", "detector")):
         yield from ((kind, (key, place), use) for place, use in enumerate(_list(data.get(key))))
+    for place, use in enumerate(_list(_dict(data.get("verdict")).get("stability"))):
+        yield "preprocessor", ("verdict", "stability", place), use
     for member, use in _dict(data.get("calibrate")).items():
         yield "calibrator", ("calibrate", member), use
     above = _dict(data.get("combine")).get("calibrate")

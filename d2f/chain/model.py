@@ -88,6 +88,17 @@ class VerdictRule(ChainModel):
     miss_rate: Probability = Field(
         default=0.05, description="Share of generated images that `d2f chain fit` may let be called `real`."
     )
+    stability: list[StageUse] | None = Field(
+        default=None,
+        description="Preprocessors that change a picture a little, each by itself; a verdict that one of them turns is "
+        "`inconclusive`. Left out: none, and `d2f chain fit` writes a crop of one pixel.",
+    )
+    stable_within: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="Verdicts so near to a threshold, in nats, are tried under `stability`; `d2f chain fit` writes it. "
+        "Left out: all are tried.",
+    )
 
 
 OofWeights = Annotated[
@@ -185,6 +196,8 @@ def chain_schema(catalog: Catalog) -> Schema:
     schema = ChainFile.model_json_schema(by_alias=True)
     models = schema.pop("$defs")
     definitions = {name: models[name] for name in ("VerdictRule", "Fitted")}
+    stability = definitions["VerdictRule"]["properties"]["stability"]["anyOf"][0]
+    stability["items"] = {"$ref": "#/$defs/preprocessor"}
     for kind, model in STAGES.items():
         definitions[kind] = _stage(kind, models[model], catalog, definitions)
     _point(schema["properties"])

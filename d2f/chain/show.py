@@ -187,6 +187,10 @@ def _decision(chain: Chain) -> Iterator[Line]:
         ", else ",
         Ink("inconclusive", "yellow"),
     )
+    if verdict.stability:
+        tried = " or ".join(call(step) for step in verdict.stability)
+        near = "" if verdict.stable_within is None else f" within {verdict.stable_within:g} nats of a threshold"
+        yield styled_line(f"  turned by {tried}{near} ", Ink("inconclusive", "yellow"))
     if combine.need > 1:
         yield styled_line(f"  with fewer than {combine.need} members ", Ink("inconclusive", "yellow"))
     yield ()

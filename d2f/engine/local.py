@@ -51,6 +51,8 @@ class Task:
     """One image on its way: its members so far, and what is left to do once a worker had it."""
 
     def __init__(self, image: ImageFile | Unread, plan: Plan) -> None:
+        # Where verdicts are tried again, the image is held until its row is made.
+        self.held = _bytes(image) if plan.decision and plan.decision.stability and isinstance(image, ImageFile) else 0
         self._facts = (image.path, image.sha256, image.width, image.height, image.format or None)
         self._failure = image.failure if isinstance(image, Unread) else None
         self._image_notes = image.notes if isinstance(image, ImageFile) else ()
@@ -329,7 +331,7 @@ class _Run:
         self._in_flight = IN_FLIGHT + 2 * max(sizes, default=0)
         self._tasks: deque[Task] = deque()
         self._working: deque[tuple[Task, Future[ImageFile], int]] = deque()
-        self._bytes = 0
+        self._bytes = self._held = 0
 
     def over(self, images: Iterable[ImageFile | Unread]) -> Iterator[Scored]:
         """Yield the images' scores, in order."""
@@ -350,13 +352,14 @@ class _Run:
     def _take(self, image: ImageFile | Unread) -> None:
         task = Task(image, self._plan)
         self._tasks.append(task)
+        self._held += task.held
         if isinstance(image, ImageFile):
             self._submit(task, image)
         else:
             task.examined = self._examiner.examine(image)
         while self._working and self._working[0][1].done():
             self._receive()
-        if len(self._tasks) >= self._in_flight:
+        if len(self._tasks) >= self._in_flight or self._held > BYTES_IN_FLIGHT:
             self._drain()
 
     def _submit(self, task: Task, image: ImageFile) -> None:
@@ -384,7 +387,9 @@ class _Run:
 
     def _finished(self) -> Iterator[Scored]:
         while self._tasks and self._tasks[0].finished:
-            yield self._tasks.popleft().scored()
+            task = self._tasks.popleft()
+            self._held -= task.held
+            yield task.scored()
 
 
 def score_images(

@@ -50,7 +50,11 @@ class FileCheck:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """From scores to a verdict."""
+    """From scores to a verdict.
+
+    `stability`: small changes under which a verdict must hold; `stable_within`: verdicts within so many nats of a
+    threshold are tried.
+    """
 
     calibrators: Mapping[str, Calibrator]
     combiner: Combiner
@@ -59,6 +63,13 @@ class Decision:
     prior: float = 0.5
     real_below: float = 0.35
     generated_above: float = 0.65
+    stability: tuple[Step, ...] = ()
+    stable_within: float = math.inf
+
+    def margin(self, probability: float) -> float:
+        """Return how far past its threshold a probability that has a verdict lies, in nats at least 0."""
+        passed = self.generated_above if probability > self.generated_above else self.real_below
+        return abs(_log_odds(probability) - _log_odds(passed))
 
     @property
     def unfitted(self) -> bool:
@@ -86,7 +97,7 @@ class Plan:
 
     @property
     def stages(self) -> Iterator[tuple[str, Any]]:
-        """Every stage that is loaded before the first image, with its name in messages; not those of the decision."""
+        """Every stage that is loaded before the first image, with its name in messages; no calibrator, no combiner."""
         for view, steps in self.views.items():
             for step in steps:
                 yield f"preprocessor {step.stage.name!r} of view {view!r}", step.stage
@@ -94,6 +105,8 @@ class Plan:
             yield f"detector {detector.id!r}", detector.stage
         for check in (*self.require, *self.evidence):
             yield f"{noun(check.kind)} {check.name!r}", check.stage
+        for step in self.decision.stability if self.decision is not None else ():
+            yield f"preprocessor {step.stage.name!r} of `verdict.stability`", step.stage
 
     @property
     def members(self) -> tuple[tuple[str, str], ...]:
@@ -111,6 +124,11 @@ class Plan:
         looks = {one.id: tuple(view for view in one.views if (one.id, view) in wanted) for one in self.detectors}
         bound = tuple(replace(one, views=looks[one.id]) for one in self.detectors if looks[one.id])
         return replace(self, detectors=bound, decision=None)
+
+
+def _log_odds(probability: float) -> float:
+    bounded = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(bounded) - math.log1p(-bounded)
 
 
 def make_step(catalog: Catalog, name: str, options: Mapping[str, Any]) -> Step:

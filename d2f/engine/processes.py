@@ -24,6 +24,7 @@ from d2f.engine.judge import Judge, row
 from d2f.engine.local import LocalEngine
 from d2f.engine.plan import BoundDetector, Decision, Plan, Scored, Step
 from d2f.engine.prefetch import defer_errors
+from d2f.engine.stability import judged_rows
 from d2f.engine.worker import DEATHS, Deaths, Worker, WorkerFailure, WorkerPool
 from d2f.engine.worker_child import Handler, running
 from d2f.engine.worker_process import private_memory
@@ -91,14 +92,16 @@ class Supervision:
         def made(stage: Any) -> Any:
             return SupervisedStage(stage, labels[id(stage)], self)
 
-        steps = {view: tuple(Step(one.key, made(one.stage)) for one in steps) for view, steps in plan.views.items()}
+        def those(steps: Iterable[Step]) -> tuple[Step, ...]:
+            return tuple(Step(one.key, made(one.stage)) for one in steps)
+
         return replace(
             plan,
-            views=steps,
+            views={view: those(steps) for view, steps in plan.views.items()},
             detectors=tuple(replace(one, stage=made(one.stage)) for one in plan.detectors),
             require=tuple(replace(one, stage=made(one.stage)) for one in plan.require),
             evidence=tuple(replace(one, stage=made(one.stage)) for one in plan.evidence),
-            decision=plan.decision and self._decision(plan.decision),
+            decision=plan.decision and replace(self._decision(plan.decision), stability=those(plan.decision.stability)),
         )
 
     def _decision(self, decision: Decision) -> Decision:
@@ -150,7 +153,7 @@ def row_maker(plan: Plan, time_limit: float | None) -> Handler:
     def answer(request: Request) -> Answer:
         supervision.request = request
         events.clear()
-        rows = [judge.row(scored) for scored in engine.score(request.images)]
+        rows = list(judged_rows(engine, judge, request.images))
         supervision.request = Request([], {})  # the pixels of this one belong to the parent
         return rows, list(events)
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Floats, ProtocolName
+from d2f.api.inputs import Floats, Labels, ProtocolName
 from d2f.api.outcomes import StageFinished
 from d2f.cache import Cache
 from d2f.data.audit import source_audit
@@ -42,6 +43,7 @@ from d2f.evaluate.measured import (
 )
 from d2f.evaluate.out_of_fold import seen_notes
 from d2f.evaluate.score import ScoreTable, Tick, score_table, without_checks
+from d2f.evaluate.stability import turned_verdicts
 from d2f.evaluate.systems import ATTACKED, Attacked, System, chain_systems, join, system_names
 from d2f.files import cannot_write, file_lock, write_whole
 from d2f.metrics.calibration import sigmoid
@@ -139,7 +141,12 @@ def run_chains(
     tables = []
     for chain, columns in zip(chains, joint.columns, strict=True):
         names = chain.plan.member_names
-        tables.append(replace(without_checks(table.columns(columns), len(names)), members=names))
+        part = replace(without_checks(table.columns(columns), len(names)), members=names)
+        with speed.running():
+            turned = turned_verdicts(
+                chain, part, for_judging(protocol), attacks, cache=cache, workers=workers, observe=speed.observe
+            )
+        tables.append(replace(part, turned=turned))
     return BenchRun(table, tuple(tables), speed)
 
 
@@ -306,22 +313,21 @@ def _figures_of(one: Measured, attacks: AttackSet) -> dict[str, Any]:
 
 def _chain_entry(chain: Chain, one: Measured, part: ScoreTable) -> dict[str, Any]:
     rule, fitted = chain.file.verdict, chain.file.fitted
-    refused = np.zeros(part.scores.shape[:2]) if part.refused is None else part.refused
-    by_label = [refused[part.labels == label].mean(axis=0) if (part.labels == label).any() else [] for label in (0, 1)]
     return {
         "digest": chain.digest,
         "thresholds": {"real_below": rule.real_below, "generated_above": rule.generated_above},
         "fitted": None if fitted is None else fitted.model_dump(mode="json", exclude_none=True),
-        "refused": {
-            copy: {
-                word: float(by_label[label][i])
-                for label, word in enumerate(("real", "generated"))
-                if len(by_label[label])
-            }
-            for i, copy in enumerate(one.copies)
-        },
+        "refused": _shares(part.refused, part.labels, one.copies),
+        "turned": _shares(part.turned, part.labels, one.copies),
         "changed": changed_verdicts(one.system, part.images, one.copies),
     }
+
+
+def _shares(which: NDArray[np.bool_] | None, labels: Labels, copies: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the share of images, by copy and label, for which something holds; `which` (images, copies)."""
+    held = np.zeros((len(labels), len(copies)), dtype=bool) if which is None else which
+    words = [(word, labels == label) for label, word in enumerate(("real", "generated")) if (labels == label).any()]
+    return {copy: {word: float(held[mask, i].mean()) for word, mask in words} for i, copy in enumerate(copies)}
 
 
 def _stage_entry(one: Measured, parts: Sequence[Group], images: Dataset, attacks: AttackSet) -> dict[str, Any]:

@@ -6,6 +6,7 @@ the chain anew; `fit_thresholds_only` re-fits the thresholds of a fitted chain o
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,8 +25,9 @@ from d2f.data.groups import digest_of, require_one_label
 from d2f.data.protocol import for_fitting
 from d2f.data.weights import counts_by_label, require_both
 from d2f.engine.judge import Judge
+from d2f.engine.loading import load_once
 from d2f.evaluate import attacks
-from d2f.evaluate.attacks import read_attacks
+from d2f.evaluate.attacks import Attack, read_attacks
 from d2f.evaluate.out_of_fold import (
     OutOfFold,
     assign,
@@ -37,6 +39,7 @@ from d2f.evaluate.out_of_fold import (
 )
 from d2f.evaluate.parts import FitRecipe, FitRows, Parts, Thresholds, as_rows, fit_parts, fit_thresholds
 from d2f.evaluate.score import ScoreTable, Tick, score_table
+from d2f.evaluate.stability import Stability, fit_stability, stability_steps
 from d2f.plugins.build import read_options
 from d2f.version import __version__
 
@@ -81,6 +84,7 @@ class ThresholdFit:
     thresholds: Thresholds
     rule: VerdictRule
     notes: tuple[str, ...] = ()
+    stability: Stability | None = None
 
 
 @dataclass(frozen=True)
@@ -113,17 +117,22 @@ def scored_unseen(chain: Chain, images: Dataset, request: FitRequest) -> tuple[S
         notes += tuple(f"{sentence}: the fit is optimistic" for sentence in found)
     else:
         require_no_overlap(assigned, images, request.oof_weights)
+    steps = stability_steps(chain)
+    changes = [Attack(f"verdict.stability[{place}]", (step,)) for place, step in enumerate(steps)]
+    for step in steps:
+        load_once(step.stage)
     table = score_table(
         chain.plan,
         images,
         for_fitting(request.protocol, request.seed),
-        read_attacks(request.attacks, chain.catalog),
+        (*read_attacks(request.attacks, chain.catalog), *changes),
         assigned=assigned,
         cache=request.cache,
         workers=request.workers,
         tick=request.tick,
     )
     require_one_label(table.images, table.sha256)
+    table = table.without_changes(len(changes))
     return replace(table, oof_weights=oof_digests(assigned, chain.plan)), notes
 
 
@@ -134,15 +143,17 @@ def fit_table(chain: Chain, table: ScoreTable, request: FitRequest, notes: tuple
     judged = out_of_fold(chain.plan, recipe, rows, rule.prior, request.folds, request.seed)
     parts = fit_parts(recipe, rows, request.folds, request.seed)
     thresholds = fit_thresholds(rows, judged.probability, rule.false_positive_rate, rule.miss_rate)
+    decision = parts.decision(rule.prior, thresholds.real_below, thresholds.generated_above)
+    stability = fit_stability(chain.plan, decision, table)
     updates = {
         **({"name": request.name} if request.name else {}),
         **_stages(chain, parts),
-        "verdict": _verdict_block(rule, thresholds),
+        "verdict": _verdict_block(chain, thresholds, stability),
         "fitted": _fitted(chain, table, request),
     }
     text = fitted_text(chain.text, updates)
     found = (judged.llr, judged.probability, thresholds, rule)
-    return Fit(text, table, rows, *found, notes, parts=parts, judged=judged)
+    return Fit(text, table, rows, *found, notes, stability, parts=parts, judged=judged)
 
 
 def fit_thresholds_only(chain: Chain, images: Dataset, request: FitRequest) -> ThresholdFit:
@@ -157,6 +168,9 @@ def fit_thresholds_only(chain: Chain, images: Dataset, request: FitRequest) -> T
         raise D2FError.of("D2F603", "the chain has a verdict for none of the images")
     rule = chain.file.verdict
     thresholds = fit_thresholds(rows, judged.probability, rule.false_positive_rate, rule.miss_rate)
+    found = {"real_below": thresholds.real_below, "generated_above": thresholds.generated_above}
+    assert chain.plan.decision is not None
+    stability = fit_stability(chain.plan, replace(chain.plan.decision, **found), table)
     before = chain.file.fitted
     again = {
         **data_block(table),
@@ -166,11 +180,11 @@ def fit_thresholds_only(chain: Chain, images: Dataset, request: FitRequest) -> T
     }
     updates = {
         "name": request.name or f"{chain.name}-own",
-        "verdict": _verdict_block(rule, thresholds),
+        "verdict": _verdict_block(chain, thresholds, stability),
         "fitted": {**(before.model_dump(mode="json", exclude_none=True) if before else {}), "thresholds": again},
     }
     text = fitted_text(chain.text, updates)
-    return ThresholdFit(text, table, rows, judged.llr, judged.probability, thresholds, rule, notes)
+    return ThresholdFit(text, table, rows, judged.llr, judged.probability, thresholds, rule, notes, stability)
 
 
 def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> FitRecipe:
@@ -210,9 +224,13 @@ def chain_name(text: str, otherwise: str) -> str:
     return name if re.match(r"[a-z]", name) else otherwise
 
 
-def _verdict_block(rule: VerdictRule, thresholds: Thresholds) -> dict[str, Any]:
-    found = {"real_below": thresholds.real_below, "generated_above": thresholds.generated_above}
-    return {**rule.model_dump(mode="json"), **found}
+def _verdict_block(chain: Chain, thresholds: Thresholds, stability: Stability | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"real_below": thresholds.real_below, "generated_above": thresholds.generated_above}
+    if stability is not None:
+        steps = (json.loads(step.key) for step in stability_steps(chain))
+        found |= {"stability": [{"use": one["use"], "with": one["with"]} for one in steps]}
+        found |= {"stable_within": stability.within}
+    return {**chain.file.verdict.model_dump(mode="json", by_alias=True, exclude_none=True), **found}
 
 
 def _stages(chain: Chain, parts: Parts) -> dict[str, Any]:

@@ -103,6 +103,12 @@ def threshold_lines(fit: ThresholdFit) -> Iterator[str]:
     yield f"real below      {_written(below)}: {_percent(missed)} of generated images are called real"
     if thresholds.crossed:
         yield "both rates hold at one threshold, so no image is left inconclusive for its probability"
+    if fit.stability is not None:
+        found = fit.stability
+        yield (
+            f"small changes     turn {found.turned:.1%} of {found.decided} verdicts; within {found.within:g} nats of a "
+            f"threshold, which {found.tried:.1%} are, {found.found:.1%}: those become inconclusive"
+        )
     errors = (
         (0, "photographs", rule.false_positive_rate, thresholds.generated_above >= 1, "generated"),
         (1, "generated images", rule.miss_rate, thresholds.real_below <= 0, "real"),

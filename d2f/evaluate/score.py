@@ -48,6 +48,8 @@ class ScoreTable:
     oof_weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refused: NDArray[np.bool_] | None = None  # (images, copies), where a precondition of the plan failed
     cached: int = 0
+    changed: Floats | None = None  # (images, small changes, members), float64, of the clean copies
+    turned: NDArray[np.bool_] | None = None  # (images, copies), where a small change turns the chain's verdict
 
     @property
     def labels(self) -> Labels:
@@ -67,7 +69,18 @@ class ScoreTable:
         """Return the table of some members."""
         names = tuple(self.members[place] for place in places)
         failed = tuple(one for one in self.failed if one[1] not in self.members or one[1] in names)
-        return replace(self, members=names, scores=self.scores[:, :, list(places)], failed=failed)
+        changed = None if self.changed is None else self.changed[:, :, list(places)]
+        return replace(self, members=names, scores=self.scores[:, :, list(places)], failed=failed, changed=changed)
+
+    def without_changes(self, count: int) -> ScoreTable:
+        """Return the table whose last `count` copies are the small changes."""
+        if not count:
+            return self
+        kept = len(self.copies) - count
+        names, refused = self.copies[:kept], None if self.refused is None else self.refused[:, :kept]
+        failed = tuple(one for one in self.failed if one[1] not in self.copies[kept:])
+        scores, changed = self.scores[:, :kept], self.scores[:, kept:]
+        return replace(self, copies=names, scores=scores, failed=failed, refused=refused, changed=changed)
 
 
 class Assignment(NamedTuple):

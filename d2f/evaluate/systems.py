@@ -81,7 +81,10 @@ def chain_systems(chain: Chain, table: ScoreTable, name: str = "") -> tuple[Syst
     def verdicts(probability: Floats) -> Verdicts:
         return verdicts_of(probability, rule.real_below, rule.generated_above).reshape(shape)
 
-    whole = System(name or chain.name, "chain", judged.llr.reshape(shape), verdicts(judged.probability))
+    own = verdicts(judged.probability)
+    if table.turned is not None:
+        own[table.turned] = INCONCLUSIVE
+    whole = System(name or chain.name, "chain", judged.llr.reshape(shape), own)
     members = judged.member_probabilities
     stages = [
         System(member, "stage", logit(members[:, place]).reshape(shape), verdicts(np.round(members[:, place], 4)))

@@ -71,13 +71,20 @@ PLUGIN = """
         def apply(self, pixels, seed):
             return 255 - pixels
 
+    class Fault(Invert):
+        name = "toy-fault"
+        summary = "Raises."
+
+        def apply(self, pixels, seed):
+            raise ValueError("a fault")
+
     @d2f.hookimpl
     def d2f_detectors():
         return [Light, Hue]
 
     @d2f.hookimpl
     def d2f_preprocessors():
-        return [Invert]
+        return [Invert, Fault]
     """
 
 CHAIN = """\

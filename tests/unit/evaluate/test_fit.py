@@ -10,6 +10,7 @@ from d2f import D2FError, Weights
 from d2f.chain.chain import load_chain
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import digest
+from d2f.engine.judge import Judge
 from d2f.engine.local import score_images
 from d2f.engine.prefetch import prefetch
 from d2f.evaluate.fit import FitRequest, fit_chain, fit_table, fit_thresholds_only
@@ -55,8 +56,6 @@ def test_the_fitted_chain_loads_and_distinguishes_the_set(fit, images, tmp_path)
     path.write_text(fit.text, "utf-8")
     chain = load_chain(path, catalog=catalog())
     assert chain.warnings == ()
-    from d2f.engine.judge import Judge
-
     judge = Judge(chain.plan)
     scored = score_images(chain.plan, prefetch(image.path for image in images))
     rows = [judge.row(one) for one in scored]
@@ -196,3 +195,32 @@ def test_the_fitted_file_pins_the_weights_of_preprocessors_too(fit, images, tmp_
     text = CHAIN.replace("use: gaussian-blur", "use: weighted")
     fitted = data(fit_chain(toy_chain(tmp_path, text, True, Weighted), images, QUICK).text)["fitted"]
     assert fitted["weights"] == {"blur/a": "ab" * 32}
+
+
+def test_a_fit_finds_how_near_a_verdict_must_be_tried(fit, images, tmp_path):
+    verdict = data(fit.text)["verdict"]
+    assert verdict["stability"] == [{"use": "shift", "with": {"pixels": 1}}]
+    found = fit.stability
+    assert verdict["stable_within"] == pytest.approx(found.within, rel=1e-4)
+    assert fit.table.copies == ("none", "jpeg:quality=60", "noise:sigma=2")
+    path = tmp_path / "fitted.yaml"
+    path.write_text(fit.text, "utf-8")
+    chain = load_chain(path, catalog=catalog())
+    assert chain.plan.decision.stable_within == verdict["stable_within"]
+    judge = Judge(chain.plan)
+    own, other = (judge.probabilities(scores) for scores in (fit.table.scores[:, 0], fit.table.changed[:, 0]))
+    decided = (own.probability > verdict["generated_above"]) | (own.probability < verdict["real_below"])
+    moved = np.abs(own.llr - other.llr)[decided]
+    assert found.decided == decided.sum()
+    assert found.within == pytest.approx(np.quantile(moved, 0.98), abs=1e-3)
+    assert any(line.startswith("small changes     turn ") for line in fit_lines(fit))
+
+
+def test_small_changes_that_the_file_names_are_kept(fit, images, tmp_path):
+    changes = "verdict: {stability: [{use: jpeg, with: {quality: 95}}, {use: shift, with: {pixels: 3}}]}\n"
+    named = fit_chain(toy_chain(tmp_path, CHAIN + changes), images, QUICK)
+    assert [step["use"] for step in data(named.text)["verdict"]["stability"]] == ["jpeg", "shift"]
+    assert named.table.changed.shape == (80, 2, 3)
+    none = fit_chain(toy_chain(tmp_path, CHAIN + "verdict: {stability: []}\n"), images, QUICK)
+    assert data(none.text)["verdict"]["stability"] == []
+    assert "stable_within" not in data(none.text)["verdict"]

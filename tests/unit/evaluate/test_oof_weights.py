@@ -140,7 +140,7 @@ def test_cached_scores_are_the_same_and_the_chains_own_are_not_taken_for_them(im
         for count in (2, 3):
             table, _ = scored_unseen(chain(tmp_path, "one"), images, cached)
             np.testing.assert_array_equal(table.scores, expected.scores)
-            bare = [replace(one, scores=None, refused=None, cached=0) for one in (table, expected)]
+            bare = [replace(one, scores=None, changed=None, refused=None, cached=0) for one in (table, expected)]
             assert bare[0] == bare[1]
             assert len(ticks) == 40 * count
 

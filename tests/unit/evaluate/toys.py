@@ -9,6 +9,7 @@ from d2f_calibrators.isotonic import Isotonic
 from d2f_calibrators.platt import Platt
 from d2f_combiners.logistic import Logistic, LogisticOptions
 from d2f_combiners.logit_mean import LogitMean
+from d2f_everyday.stages import Shift
 from d2f_gaussian_blur import GaussianBlur
 from d2f_jpeg import Jpeg
 from d2f_noise import Noise
@@ -59,7 +60,7 @@ class NoiseLevel:
 
 
 def catalog(*more: type) -> Catalog:
-    return Catalog.of(NoiseLevel, Platt, Isotonic, Logistic, LogitMean, GaussianBlur, Jpeg, Noise, *more)
+    return Catalog.of(NoiseLevel, Platt, Isotonic, Logistic, LogitMean, GaussianBlur, Jpeg, Noise, Shift, *more)
 
 
 def toy_chain(folder: Path, text: str = CHAIN, refit: bool = True, *more: type) -> Chain:
