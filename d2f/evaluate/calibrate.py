@@ -85,7 +85,10 @@ def calibrate(chain: Chain, images: Dataset, request: FitRequest, share: float |
     table, notes = scored_unseen(chain, images, request)
     llr = Judge(chain.plan).probabilities(table.flat()).llr
     judged = np.isfinite(llr)
-    found = (_unlabelled if share is not None else _labelled)(chain, table, llr, judged, request.seed, share)
+    if share is None:
+        found = _labelled(chain, table, llr, judged, request.seed)
+    else:
+        found = _unlabelled(chain, table, llr, judged, request.seed, share)
     shift = found["shift"]
     if abs(shift.value) > FURTHEST:
         why = f"the images ask for a shift of {shift.value:.1f} nats, more than {FURTHEST:g}"
@@ -136,9 +139,7 @@ def shift_to_share(llr: Floats, share: float) -> float:
     return (low + high) / 2
 
 
-def _labelled(
-    chain: Chain, table: ScoreTable, llr: Floats, judged: NDArray[np.bool_], seed: int, _share: None
-) -> dict[str, Any]:
+def _labelled(chain: Chain, table: ScoreTable, llr: Floats, judged: NDArray[np.bool_], seed: int) -> dict[str, Any]:
     labels, kept = table.labels[judged], llr[judged]
     require_both(counts_by_label(labels), LEAST, "a calibration")
     units, alone = _units(table, judged)
