@@ -65,6 +65,28 @@ AIMS: tuple[tuple[str, str, str, str, tuple[float, float]], ...] = (
 )
 """Chain, title, figure, attack, milestone and target, set before anything was measured; below zero: at most so much."""
 
+KINDS: Mapping[str, str] = {
+    "none": "as they are judged",
+    "messenger": "re-saved by a messenger",
+    "hard": "reduced, then JPEG 40",
+    "webp-80": "re-saved as WebP",
+    "wiener-7": "denoised (Wiener 7x7)",
+    "gaussian-blur-1": "softened (blur 1)",
+    "noise-5": "grainy (noise 5)",
+    "enlarge-4": "a quarter of each side, enlarged four times",
+    "sharpen:factor=2": "enlarged by super-resolution and sharpened",
+    "camera": "taken again, with an S curve (as phone cameras do)",
+    "histogram-match:strength=0.5": "retouched tones",
+    "grey": "grey",
+    "scan": "printed and scanned",
+    "thumbnail-160": "thumbnails of 160 pixels",
+    "caption": "with a caption",
+}
+"""What happens to photographs, by the attack that does it."""
+
+KINDS_OF = ("deep", "robust")
+"""Chains whose false positives are told apart so."""
+
 STEPS = ("missed", "milestone", "target")
 FORMS = ("large", "whole")
 """Forms of the images that decide: whole pictures; crops tell a detector little, and users have none."""
@@ -82,7 +104,7 @@ def page(result: Mapping[str, Any], root: str) -> str:
     if limit := result["data"].get("limit"):
         told |= {"drawn": DRAWN, "option": f" --limit {limit}"}
     body = _one_level_down(markdown(named, speed=False))
-    return "\n".join([INTRODUCTION.format(**told), *aims(result), *body]) + "\n"
+    return "\n".join([INTRODUCTION.format(**told), *aims(result), *kinds(result), *body]) + "\n"
 
 
 def chain_files(result: Mapping[str, Any]) -> Iterator[str]:
@@ -128,6 +150,34 @@ def aims(result: Mapping[str, Any]) -> Iterator[str]:
         reached = sum(value >= step if step > 0 else value <= -step for step in steps)
         yield f"| {chain} | {title} | {value:.3f} | {wanted} | {STEPS[reached]} |"
     yield ""
+
+
+def kinds(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the table of false positives by what happened to a photograph, and the sentence on the worst of them."""
+    systems = {system["name"]: system for system in result["systems"]}
+    shown = [name for name in KINDS_OF if name in systems]
+    known = [kind for kind in KINDS if shown and kind in systems[shown[0]]["figures"]]
+    if not known:
+        return
+    yield from ("## Photographs called generated, by what happened to them", "")
+    heads = (f"{name}: called generated [95 %] | {name}: called real | {name}: refused" for name in shown)
+    yield f"| photographs | {' | '.join(heads)} |"
+    yield f"|---|{'--:|' * 3 * len(shown)}"
+    for kind in known:
+        cells = (_kind_cells(systems[name], kind) for name in shown)
+        yield f"| {KINDS[kind]} | {' | '.join(cells)} |"
+    for name in shown:
+        worst = max(known, key=lambda kind: systems[name]["figures"][kind]["false_positive"][0])
+        share = systems[name]["figures"][worst]["false_positive"][0]
+        yield from ("", f"Worst for `{name}`: {KINDS[worst]}, {100 * share:.1f} %.")
+    yield ""
+
+
+def _kind_cells(system: Mapping[str, Any], kind: str) -> str:
+    alarms, cleared = (system["figures"][kind][name] for name in ("false_positive", "true_negative"))
+    low, high = (100 * bound for bound in alarms[1:3])
+    refused = 100 * system["refused"][kind].get("real", 0.0)
+    return f"{100 * alarms[0]:.1f} % [{low:.1f}, {high:.1f}] | {100 * cleared[0]:.0f} % | {refused:.0f} %"
 
 
 def _one_level_down(text: str) -> Iterator[str]:

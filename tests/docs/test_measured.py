@@ -93,3 +93,17 @@ def test_aims_are_held_against_the_figures_of_the_chain_and_attack_that_they_are
         "precision of `real`, at even odds": "milestone",
     }
     assert list(make_measured().aims({"systems": []})) == []
+
+
+def test_false_positives_are_told_apart_by_what_happened_to_the_photographs() -> None:
+    shares = {"none": 0.05, "scan": 0.31, "noise:2": 0.9}
+    figures = {
+        kind: {"false_positive": [share, share - 0.04, share + 0.05], "true_negative": [0.5, 0.4, 0.6]}
+        for kind, share in shares.items()
+    }
+    deep = {"name": "deep", "figures": figures, "refused": {"none": {}, "scan": {"real": 0.12}}}
+    lines = list(make_measured().kinds({"systems": [deep]}))
+    assert "| printed and scanned | 31.0 % [27.0, 36.0] | 50 % | 12 % |" in lines
+    assert "Worst for `deep`: printed and scanned, 31.0 %." in lines
+    assert not any("90" in line for line in lines)
+    assert list(make_measured().kinds({"systems": []})) == []
