@@ -29,6 +29,7 @@ ROOMS = {
     "4": ("Stages at work", "The member carries the code in `error`; the image's other members stand. Exit code 1."),
     "5": ("Weights", "Exit code 3, but for missing weights, on which a stage abstains."),
     "6": ("Data, fitting and training", "Exit code 2."),
+    "7": ("The server", "Answers of `d2f serve` carry the code in `error`, with the HTTP status of how-to/serve."),
 }
 
 PREPROCESSORS = """# Preprocessors

@@ -164,6 +164,17 @@ CODES: dict[str, str] = {
     "D2F622": "the loss is not finite",
     "D2F623": "a run already exists there, or is not the one to continue",
     "D2F624": "a training step does not fit the memory budget",
+    # 7xx the server
+    "D2F701": "a server does not answer this host or origin",
+    "D2F702": "a server wants a token",
+    "D2F703": "a request is not understood",
+    "D2F704": "a request is larger than the server allows",
+    "D2F705": "too many requests at once",
+    "D2F706": "a server has no room for more, or is about to end",
+    "D2F707": "a request took longer than allowed",
+    "D2F708": "a server cannot listen there",
+    "D2F709": "unknown job",
+    "D2F710": "a server cannot be reached, or its answer is not understood",
 }
 """Every code and what it means; docs/reference/errors.md holds one entry for each."""
 

@@ -251,7 +251,7 @@ class Chain:
         from d2f.engine.prefetch import prefetch
         from d2f.engine.processes import ProcessEngine
 
-        arguments = (self.origin, self.text, self.plan.allow_missing, self.digest, time_limit)
+        arguments = worker_arguments(self, time_limit)
         engine = ProcessEngine(
             "d2f.chain.chain:row_maker_of", arguments, self.plan, workers, observe, memory_limit, self._package
         )
@@ -382,6 +382,11 @@ def _without_missing(plan: Plan) -> Plan:
         text = canonical({"digest": plan.digest, "missing": left_out})
         plan = replace(plan, digest=hashlib.sha256(text.encode()).hexdigest())
     return plan
+
+
+def worker_arguments(chain: Chain, time_limit: float | None) -> tuple[str, str, bool, str, float | None]:
+    """Return what `row_maker_of` loads this chain by."""
+    return chain.origin, chain.text, chain.plan.allow_missing, chain.digest, time_limit
 
 
 def row_maker_of(arguments: tuple[str, str, bool, str, float | None]) -> Handler:

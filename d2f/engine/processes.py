@@ -8,8 +8,9 @@ has ended three processes is left out of the rest of the run.
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -28,6 +29,7 @@ from d2f.engine.stability import judged_rows
 from d2f.engine.worker import DEATHS, Deaths, Worker, WorkerFailure, WorkerPool
 from d2f.engine.worker_child import Handler, running
 from d2f.engine.worker_process import private_memory
+from d2f.images.memory import InMemory
 from d2f.images.read import Unread
 
 TIME_LIMIT = 120.0
@@ -74,7 +76,7 @@ def _raised(error: Exception) -> Iterator[Any]:
 class Request:
     """Images to be scored, and the stages that are not to run: what their members are given as error, by their name."""
 
-    images: list[Image]
+    images: Sequence[Image | InMemory]
     lost: Mapping[str, Failure]
 
 
@@ -153,7 +155,7 @@ def row_maker(plan: Plan, time_limit: float | None) -> Handler:
     def answer(request: Request) -> Answer:
         supervision.request = request
         events.clear()
-        rows = list(judged_rows(engine, judge, request.images))
+        rows = list(judged_rows(engine, judge, request.images))  # type: ignore[arg-type]
         supervision.request = Request([], {})  # the pixels of this one belong to the parent
         return rows, list(events)
 
@@ -164,7 +166,8 @@ class ProcessEngine:
     """A chain in several processes, ready to make rows once.
 
     `target` and `arguments`: what a worker calls to load the chain; see `Worker`. `workers`: how many; by default one a
-    core, if memory allows. `owner`: the distribution and version of a stage by its kind and name.
+    core, if memory allows. `owner`: the distribution and version of a stage by its kind and name. `forget_after`:
+    seconds after which a process that a stage has ended does not count any more.
     """
 
     def __init__(
@@ -176,11 +179,12 @@ class ProcessEngine:
         observe: Observe | None = None,
         memory_limit: int | None = None,
         owner: Callable[[str, str], str] = lambda kind, name: "",
+        forget_after: float = math.inf,
     ) -> None:
         self.workers = workers or usable_cores()
         self._plan, self._watch = plan, Watch(observe)
         self._owners = {label: owner(label.partition(" ")[0], stage.name) for label, stage in plan.stages}
-        self._deaths, self._last = Deaths(), dict[str, Failure]()
+        self._deaths, self._last = Deaths(forget_after=forget_after), dict[str, Failure]()
         self._fixed = workers is not None
         self._pool = WorkerPool(
             self.workers,
@@ -188,6 +192,7 @@ class ProcessEngine:
             arguments,
             memory_limit=memory_limit or int(MEMORY_SHARE * usable_memory()) // self.workers,
             environment=thread_variables(max(1, usable_cores() // self.workers)),
+            forget_after=forget_after,
         )
 
     def load(self) -> None:
@@ -206,7 +211,7 @@ class ProcessEngine:
     def rows(self, images: Iterable[Image]) -> Iterator[Row]:
         """Make rows, in order. Closing the iterator early ends the processes."""
         try:
-            for answer in self._pool.map(self._gathered(images), self._answer):
+            for answer in self._pool.map(self._gathered(images), self.answer):
                 if isinstance(answer, WorkerFailure):  # somebody has closed the engine
                     raise answer
                 rows, events = answer
@@ -220,9 +225,19 @@ class ProcessEngine:
         """End the processes."""
         self._pool.close()
 
+    @property
+    def pool(self) -> tuple[Worker, ...]:
+        """The workers, each with its process or without one yet."""
+        return tuple(self._pool.workers)
+
+    @property
+    def images_a_request(self) -> int:
+        """Images, at most, that a worker is given together, so that batches of tiles are full."""
+        return max((_images_a_batch(one) for one in self._plan.detectors), default=1)
+
     def _gathered(self, images: Iterable[Image]) -> Iterator[list[Image]]:
         """Yield the images one by one, or as many together as fill a batch of tiles."""
-        most = max((_images_a_batch(one) for one in self._plan.detectors), default=1)
+        most = self.images_a_request
         errors: list[Exception] = []
         group: list[Image] = []
         size = 0
@@ -237,8 +252,11 @@ class ProcessEngine:
         if errors:
             raise errors[0]
 
-    def _answer(self, worker: Worker, images: list[Image]) -> Answer:
-        """Ask a worker for rows; where it fails at several images, ask again for each of them."""
+    def answer(self, worker: Worker, images: Sequence[Image | InMemory]) -> Answer:
+        """Ask a worker for rows; where it fails at several images, ask again for each of them.
+
+        May be called from several threads, each with its own worker.
+        """
         if len(images) == 1:
             return self._answer_alone(worker, images[0])
         try:
@@ -252,7 +270,7 @@ class ProcessEngine:
             self._blame(first)
         return [row for rows, _ in answers for row in rows], [event for _, events in answers for event in events]
 
-    def _answer_alone(self, worker: Worker, image: Image) -> Answer:
+    def _answer_alone(self, worker: Worker, image: Image | InMemory) -> Answer:
         """Ask a worker for the row of one image, without the stages that end it.
 
         Where the process was killed, or died between two stages, the image is tried again as it was, once.
@@ -272,7 +290,7 @@ class ProcessEngine:
                     return [self._failed(image, failure)], []
                 lost[failure.stage] = self._blame(failure)
 
-    def _ask(self, worker: Worker, images: list[Image], lost: Mapping[str, Failure]) -> Answer:
+    def _ask(self, worker: Worker, images: Sequence[Image | InMemory], lost: Mapping[str, Failure]) -> Answer:
         off = {stage: self._switched_off(stage) for stage in self._deaths.switched_off}
         answer: Answer = worker.ask(Request(images, {**off, **lost}), blame=False)
         return answer
@@ -291,8 +309,10 @@ class ProcessEngine:
             "D2F413", f"{stage} is switched off: it ended {DEATHS} processes, last {last.code}: {last.message}"
         )
 
-    def _failed(self, image: Image, failure: WorkerFailure) -> Row:
+    def _failed(self, image: Image | InMemory, failure: WorkerFailure) -> Row:
         """Return the row of an image that no process has answered for."""
+        if isinstance(image, InMemory):
+            image = Unread(image.path, Failure(failure.code, failure.message))
         facts = (image.path, image.sha256, image.width, image.height, image.format or None)
         frames = image.frames if isinstance(image, ImageFile) else None
         return row(self._plan, Scored(*facts, failure=Failure(failure.code, failure.message), frames=frames))

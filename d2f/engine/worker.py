@@ -6,12 +6,14 @@ arguments, and calls what that returned with each request. `d2f.engine.worker_ch
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import sys
 import threading
+import time
 import weakref
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -71,23 +73,34 @@ class WorkerFailure(D2FError):
 
 
 class Deaths:
-    """How many worker processes each stage has ended; may be shared by several workers."""
+    """How many worker processes each stage has ended, lately; may be shared by several workers.
 
-    def __init__(self, most: int = DEATHS) -> None:
-        self._most = most
-        self._count: Counter[str] = Counter()
+    Parameters
+    ----------
+    most : int
+        As many switch the stage off.
+    forget_after : float
+        Seconds after which one counts no more.
+    """
+
+    def __init__(self, most: int = DEATHS, forget_after: float = math.inf) -> None:
+        self._most, self._forget_after = most, forget_after
+        self._times: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
     def add(self, stage: str) -> None:
         """Count a worker process that ended while `stage` was running; empty stands for the target itself."""
         with self._lock:
-            self._count[stage] += 1
+            self._times.setdefault(stage, deque(maxlen=self._most)).append(time.monotonic())
 
     @property
     def switched_off(self) -> frozenset[str]:
         """The stages that are not to run any more."""
+        since = time.monotonic() - self._forget_after
         with self._lock:
-            return frozenset(stage for stage, count in self._count.items() if count >= self._most)
+            return frozenset(
+                stage for stage, times in self._times.items() if len(times) == self._most and times[0] > since
+            )
 
 
 class Worker:
@@ -260,10 +273,14 @@ class WorkerPool:
         Workers.
     target, arguments, **settings
         Of each `Worker`.
+    forget_after : float
+        Of the `Deaths` that they share.
     """
 
-    def __init__(self, count: int, target: str, arguments: Any = None, **settings: Any) -> None:
-        self.deaths = Deaths()
+    def __init__(
+        self, count: int, target: str, arguments: Any = None, *, forget_after: float = math.inf, **settings: Any
+    ) -> None:
+        self.deaths = Deaths(forget_after=forget_after)
         self.workers = [Worker(target, arguments, deaths=self.deaths, **settings) for _ in range(count)]
 
     def map(

@@ -1,0 +1,325 @@
+"""Jobs: an uploaded archive, or a folder below the root, judged in the background while pictures of people come first.
+
+One job runs at a time. What it needs lies in one private folder of the server's, emptied when it starts and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from d2f.api.errors import D2FError
+from d2f.api.rows import Row
+from d2f.images.files import find_images
+from d2f.images.read import Bounds, ImageError, read_bytes
+from d2f.images.walk import Listing
+from d2f.output.jsonl import json_line
+from d2f.serve.batching import Batcher
+from d2f.serve.guard import Refused
+from d2f.serve.settings import Settings
+from d2f.serve.uploads import Upload, clean_name
+
+AHEAD = 8
+"""Pictures of a job that wait or are worked on at once."""
+
+BYTES_AHEAD = 128 * 2**20
+"""Bytes of them, but for one that is larger."""
+
+SUFFIXES = (
+    (0, b"PK\x03\x04", ".zip"),
+    (0, b"\x1f\x8b", ".tar.gz"),
+    (0, b"BZh", ".tar.bz2"),
+    (0, b"\xfd7zXZ\x00", ".tar.xz"),
+    (257, b"ustar", ".tar"),
+)
+"""First bytes of archives that are read, and the ending by which the image reader knows them."""
+
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass(eq=False)
+class Job:
+    """One job: where its images are, and how far it is."""
+
+    name: str
+    target: str
+    folder: Path
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    state: str = "waiting"
+    found: int = 0
+    done: int = 0
+    results: Counter[str] = field(default_factory=Counter)
+    error: dict[str, str] | None = None
+    created: float = field(default_factory=time.time)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def rows(self) -> Path:
+        """The file of its rows."""
+        return self.folder / "rows.jsonl"
+
+    def told(self) -> dict[str, Any]:
+        """Return what a client is told of it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": self.state,
+            "found": self.found,
+            "done": self.done,
+            "results": dict(self.results),
+            "error": self.error,
+            "created": round(self.created, 3),
+        }
+
+
+class Jobs:
+    """The jobs of one server, and the thread that works on them."""
+
+    def __init__(self, batcher: Batcher, settings: Settings, folder: Path) -> None:
+        self._batcher, self._settings, self._folder = batcher, settings, folder
+        self._jobs: dict[str, Job] = {}
+        self._due: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._used = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="d2f-jobs", daemon=True)
+
+    def start(self) -> None:
+        """Empty the folder and begin."""
+        empty(self._folder, make=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up what runs and waits; ask no further row."""
+        with self._changed:
+            self._closed = True
+            for job in self._jobs.values():
+                job.cancelled.set()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind."""
+        self.stop()
+        if self._thread.is_alive():
+            self._thread.join()
+        empty(self._folder, make=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the server is about to end."""
+        return self._closed
+
+    @property
+    def all(self) -> list[Job]:
+        """The jobs, the oldest first."""
+        return list(self._jobs.values())
+
+    def find(self, id: str) -> Job:
+        """Return a job; 404 where there is none."""
+        if id not in self._jobs:
+            raise Refused(404, "D2F709", f"there is no job '{id[:40]}'", "they end with the server, and when deleted")
+        return self._jobs[id]
+
+    def of_folder(self, name: str) -> Job:
+        """Begin a job for a folder below the root; 403 and 404 where it may not or cannot be."""
+        root = self._settings.root
+        if root is None:
+            raise Refused(
+                403, "D2F701", "folders of the server are not judged", "the server is started with --root DIR"
+            )
+        base = Path(os.path.realpath(root))
+        try:
+            target = Path(os.path.realpath(base / name))
+        except (OSError, ValueError):
+            target = Path()
+        if not target.is_relative_to(base) or not target.is_dir():
+            raise Refused(404, "D2F002", f"there is no folder '{name[:200]}' below the root")
+        return self._begin(name, str(target))
+
+    async def of_archive(self, name: str, chunks: AsyncIterator[bytes]) -> Job:
+        """Begin a job for an archive that is being sent; 415 where it is none."""
+        self._require_room()
+        folder = self._make_folder()
+        path, begun = folder / "upload", False
+        try:
+            with path.open("wb") as file:
+                async for chunk in chunks:
+                    self._keep(len(chunk))
+                    file.write(chunk)
+            with path.open("rb") as file:
+                suffix = _suffix(file)
+            if suffix is None:
+                raise Refused(415, "D2F703", "this is no archive", "send a .zip, or a .tar, plain or compressed")
+            path = path.rename(path.with_name(f"upload{suffix}"))
+            begun = True
+            return self._begin(clean_name(name), str(path), folder)
+        finally:
+            if not begun:
+                self._drop(folder)
+
+    def delete(self, job: Job) -> None:
+        """Cancel a job that has not ended, and forget it."""
+        with self._changed:
+            self._jobs.pop(job.id, None)
+            job.cancelled.set()
+            running = job.state == "running"
+        if not running:
+            self._drop(job.folder)
+
+    def _begin(self, name: str, target: str, folder: Path | None = None) -> Job:
+        self._require_room()
+        job = Job(name, target, folder or self._make_folder())
+        with self._changed:
+            self._jobs[job.id] = job
+            self._due.append(job)
+            self._changed.notify_all()
+        return job
+
+    def _require_room(self) -> None:
+        """Forget the oldest that has ended where there are as many jobs as may be; 429 where none has."""
+        if self._closed:
+            raise Refused(503, "D2F706", "the server is about to end", headers=[("retry-after", "5")])
+        if len(self._jobs) < self._settings.limits.jobs:
+            return
+        ended = next((job for job in self.all if job.state in ENDED), None)
+        if ended is None:
+            words = f"{len(self._jobs)} jobs run or wait"
+            raise Refused(429, "D2F705", words, "wait until one ends, or delete one", headers=[("retry-after", "30")])
+        self.delete(ended)
+
+    def _make_folder(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
+
+    def _keep(self, size: int) -> None:
+        """Count bytes that go to the disk; 413 where they are too many."""
+        most = self._settings.limits.job_bytes
+        with self._changed:
+            if self._used + size > most:
+                raise Refused(413, "D2F704", f"archives and results of all jobs may have {most} bytes")
+            self._used += size
+
+    def _drop(self, folder: Path) -> None:
+        with self._changed:
+            self._used -= sum(path.stat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._due or self._closed)
+                if self._closed:
+                    return
+                job = self._due.popleft()
+                if job.cancelled.is_set():
+                    continue
+                job.state = "running"
+            state = "done"
+            try:
+                self._judge(job)
+            except D2FError as error:
+                state = "failed"
+                job.error = {"code": error.problems[0].code, "message": error.problems[0].message}
+            except CancelledError:
+                state = "cancelled"
+            except Exception as error:  # such as a full disk: it costs this job
+                state, job.error = "failed", {"code": "D2F004", "message": f"{type(error).__name__}: {error}"}
+            with self._changed:
+                job.state = state
+                gone = job.id not in self._jobs
+            if gone:
+                self._drop(job.folder)
+
+    def _judge(self, job: Job) -> None:
+        """Write the rows of a job, in order, while later pictures are worked on."""
+        window: deque[tuple[Future[Row], int]] = deque()
+        held = 0
+        try:
+            with job.rows.open("wb") as file:
+                for upload in self._uploads(job):
+                    while window and (len(window) >= AHEAD or held + len(upload.data) > BYTES_AHEAD):
+                        held -= self._write(job, file, *window.popleft())
+                    window.append((self._batcher.submit(upload, later=True), len(upload.data)))
+                    held += len(upload.data)
+                    job.found += 1
+                while window:
+                    self._write(job, file, *window.popleft())
+        finally:
+            for future, _ in window:
+                future.cancel()
+
+    def _write(self, job: Job, file: BinaryIO, future: Future[Row], held: int) -> int:
+        """Write a row once it is there; return the bytes that its picture held."""
+        while not future.done():
+            if job.cancelled.wait(0.05):
+                raise CancelledError
+        row = future.result()
+        line = json_line(row)
+        self._keep(len(line))
+        file.write(line)
+        file.flush()
+        job.results[row.error.code if row.error is not None else str(row.verdict)] += 1
+        job.done += 1
+        return held
+
+    def _uploads(self, job: Job) -> Iterator[Upload]:
+        """Yield the pictures of a job; their names are seen from the folder or the archive."""
+        limits, base = self._settings.limits, os.path.realpath(self._settings.root or "/")
+        inside = f"{job.target}!"
+        for number, path in enumerate(find_images([job.target], Listing())):
+            if job.cancelled.is_set():
+                raise CancelledError
+            if number >= limits.job_files:
+                raise Refused(413, "D2F704", f"a job may have {limits.job_files} pictures")
+            if path.startswith(inside):
+                name = path.removeprefix(inside)
+            elif path == job.target:
+                name = job.name
+            elif Path(os.path.realpath(path)).is_relative_to(base):
+                name = os.path.relpath(path, base)
+            else:
+                continue  # a link that leads out of the root
+            yield _upload(path, name, limits.file_bytes)
+
+
+def _upload(path: str, name: str, most: int) -> Upload:
+    """Read a picture, or say why it cannot be."""
+    try:
+        return Upload(name, read_bytes(path, Bounds(bytes=most)))
+    except ImageError as error:
+        return Upload(name, failure=error.unread.failure)
+
+
+def _suffix(file: BinaryIO) -> str | None:
+    head = file.read(512)
+    return next((suffix for at, magic, suffix in SUFFIXES if head[at : at + len(magic)] == magic), None)
+
+
+def empty(folder: Path, make: bool) -> None:
+    """Remove what a folder of this user's holds; `make`: have it there afterwards, else have it gone.
+
+    Raises
+    ------
+    D2FError
+        D2F004: somebody else has put something in its place.
+    """
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        pass
+    else:
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise D2FError.of("D2F004", f"'{folder}' is there and not a folder of this user's", "remove it")
+        shutil.rmtree(folder)
+    if make:
+        folder.mkdir(mode=0o700)

@@ -1,0 +1,165 @@
+"""The API: rows as `chain run` writes them, whatever is asked at once; a status for each kind of failure."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from d2f import load_chain
+from d2f.output.jsonl import json_line
+from d2f.testing.pictures import camera_picture, upsampled_picture
+from tests.serve.serving import FORM, Running, form, serving
+
+
+def encoded(pixels: np.ndarray, format: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def bomb(side: int) -> bytes:
+    """Return a PNG of side x side pixels whose rows are not there: its header alone says how large it is."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+    header = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(10**6)))
+        + chunk(b"IEND", b"")
+    )
+
+
+PICTURES = {
+    "camera.jpg": encoded(camera_picture(seed=1), "JPEG", quality=90),
+    "large.png": encoded(camera_picture(400, 620, seed=2)),
+    "made.png": encoded(upsampled_picture(seed=3)),
+    "made.webp": encoded(upsampled_picture(320, 256, seed=4), "WEBP", quality=80),
+    "flat.png": encoded(np.full((256, 256, 3), 90, np.uint8)),
+    "tiny.png": encoded(camera_picture(40, 40)),
+    "text.jpg": b"no picture at all",
+    "cut.jpg": encoded(camera_picture(seed=1), "JPEG")[:4000],
+    "empty.png": b"",
+    "bomb.png": bomb(60_000),
+}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with serving(limits={"files": 12, "file_bytes": 2**20}, workers=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Return the rows of `chain run`, by name, with the bounds of the server."""
+    from d2f import Bounds
+
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, data in PICTURES.items():
+        (folder / name).write_bytes(data)
+    rows = load_chain("fast").run([folder / name for name in PICTURES], workers=1, bounds=Bounds(2**20, 64 * 2**20))
+    found = [json.loads(json_line(row)) for row in rows]
+    return {Path(row["path"]).name: {**row, "path": Path(row["path"]).name} for row in found}
+
+
+def test_rows_are_those_of_chain_run_whatever_is_asked_at_once(running: Running, local: dict[str, Any]) -> None:
+    names = [*PICTURES] * 3
+
+    def one(name: str) -> dict[str, Any]:
+        return running.judge(PICTURES[name], name).rows[0]
+
+    with ThreadPoolExecutor(12) as threads:
+        alone = threads.map(one, names)
+        together = threads.submit(running.judge_all, [*PICTURES.items()])
+        assert [*alone] == [local[name] for name in names]
+        assert together.result().status == 200
+        assert together.result().rows == [local[name] for name in PICTURES]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [
+        ("text.jpg", 415, "D2F303"),
+        ("cut.jpg", 422, "D2F304"),
+        ("empty.png", 422, "D2F302"),
+        ("bomb.png", 413, "D2F306"),
+    ],
+)
+def test_a_single_picture_without_a_result_has_a_status_and_its_row(
+    running: Running, local: dict[str, Any], name: str, status: int, code: str
+) -> None:
+    answer = running.judge(PICTURES[name], name)
+    assert (answer.status, answer.code) == (status, code)
+    assert answer.rows == [local[name]]
+
+
+def test_too_many_bytes_of_one_picture_do_not_cost_the_others(running: Running, local: dict[str, Any]) -> None:
+    answer = running.judge_all([("big.bin", bytes(2**20 + 1)), ("made.png", PICTURES["made.png"])])
+    assert answer.status == 200
+    assert answer.rows[0]["error"]["code"] == "D2F305"
+    assert answer.rows[1] == local["made.png"]
+    assert running.judge(bytes(2**20 + 1)).status == 413
+
+
+def test_too_many_pictures_are_refused(running: Running) -> None:
+    answer = running.judge_all([("a.png", PICTURES["flat.png"])] * 13)
+    assert (answer.status, answer.code) == (413, "D2F704")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "kind", "status"),
+    [
+        ("GET", "/v1/judge", None, "", 405),
+        ("GET", "/v2/judge", None, "", 404),
+        ("POST", "/v1/judge", b"{}", "application/json", 415),
+        ("POST", "/v1/judge", b"x", "multipart/form-data", 400),
+        ("POST", "/v1/judge", b"no form", FORM, 400),
+        ("POST", "/v1/judge", form([("a.png", b"x")])[:-9], FORM, 400),
+        ("POST", "/v1/judge", form([]), FORM, 422),
+        ("POST", "/v1/judge?words=perhaps", b"x", "image/png", 422),
+    ],
+)
+def test_what_is_not_understood_is_said_as_json(
+    running: Running, method: str, path: str, body: bytes | None, kind: str, status: int
+) -> None:
+    answer = running.ask(method, path, body, {"content-type": kind} if kind else {})
+    assert (answer.status, answer.code) == (status, "D2F703")
+
+
+def test_names_are_not_trusted(running: Running) -> None:
+    rows = running.judge_all([("../../etc/passwd", b"x"), ("C:\\a\\b.png", b"x"), ("a\u202egnp.exe", b"x")]).rows
+    assert [row["path"] for row in rows] == ["passwd", "b.png", "agnp.exe"]
+
+
+def test_words_are_those_of_judge(running: Running) -> None:
+    answer = running.ask("POST", "/v1/judge?words=1", PICTURES["flat.png"], {"content-type": "image/png"})
+    (words,) = answer.json["words"]
+    assert words["sentence"].startswith("inconclusive: no colour")
+
+
+def test_the_chain_is_told(running: Running) -> None:
+    chain, told = load_chain("fast"), running.ask("GET", "/v1/chain").json
+    assert (told["name"], told["digest"]) == ("fast", chain.digest)
+    assert told["generated_above"] == chain.file.verdict.generated_above
+    assert told["limits"]["files"] == 12
+
+
+def test_figures_count_what_was_asked(running: Running) -> None:
+    running.judge(PICTURES["text.jpg"])
+    text = running.ask("GET", "/metrics").body.decode()
+    assert 'd2f_requests_total{path="/v1/judge",status="415"}' in text
+    assert 'd2f_pictures_total{result="D2F303"}' in text
+    assert "d2f_worker_processes 2.0" in text
+    assert running.ask("GET", "/healthz").status == running.ask("GET", "/readyz").status == 200
