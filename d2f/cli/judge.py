@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -12,7 +12,9 @@ from d2f.cli.main import rows_only
 
 if TYPE_CHECKING:
     from d2f.api.inputs import Weights
+    from d2f.api.rows import Row
     from d2f.chain.chain import Chain
+    from d2f.images.walk import Listing
 
 ORDER = ("deep", "robust", "fast")
 """Shipped chains, the best first."""
@@ -26,8 +28,12 @@ ORDER = ("deep", "robust", "fast")
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability of AI-generated before looking. Default: the chain's.",
 )
+@click.option("--server", metavar="URL", help="Have a server judge them: d2f serve.")
+@click.option("--token", envvar="D2F_TOKEN", metavar="TOKEN", help="Of that server (better: D2F_TOKEN).")
 @click.option("--json", "as_json", is_flag=True, help="Print rows as `d2f chain run --format jsonl` does.")
-def judge(images: tuple[str, ...], name: str | None, prior: float | None, as_json: bool) -> int:
+def judge(
+    images: tuple[str, ...], name: str | None, prior: float | None, server: str | None, token: str | None, as_json: bool
+) -> int:
     """Say of each IMAGE whether it was generated, how sure that is, and why.
 
     Exit code 0: every image was judged, `inconclusive` included. 1: some image could not be read.
@@ -37,26 +43,53 @@ def judge(images: tuple[str, ...], name: str | None, prior: float | None, as_jso
     one_blas_thread()
     from d2f.api.errors import Exit
     from d2f.api.rows import encodable
-    from d2f.chain.words import legend, reasons, sentence, stage_titles
+    from d2f.chain.words import reasons, sentence
     from d2f.images.walk import Listing
     from d2f.output.append import guarded
     from d2f.output.columns import printable
 
-    chain, better = best_chain(name, prior)
-    titles, failed, listing = stage_titles(chain), False, Listing()
+    if server is not None and (name is not None or prior is not None):
+        raise click.UsageError("--server excludes --chain and --prior: the server has its own")
+    listing, failed = Listing(), False
+    asked = asked_here(images, listing, name, prior) if server is None else asked_there(images, listing, server, token)
     with rows_only() as stdout:
-        for row in chain.run(images, listing=listing):
+        for row in asked.rows:
             failed |= row.error is not None
             if as_json:
                 lines = [encodable(json.dumps(row.to_dict(), ensure_ascii=False))]
             else:
-                why = [f"    {line}" for line in reasons(row, titles)]
+                why = [f"    {line}" for line in reasons(row, asked.titles)]
                 lines = [printable(row.path), f"  {sentence(row)}", *why, ""]
             with guarded(stdout):
                 click.echo("\n".join(lines), file=stdout)
-    for line in (*listing.lines(), *legend(chain), *better):
+    for line in (*listing.lines(), *asked.closing):
         click.echo(printable(line), err=True)
     return Exit.SOME_FAILED if failed else Exit.OK
+
+
+class Asked(NamedTuple):
+    """Rows, the titles of detectors by their id, and the lines that hold for all of them."""
+
+    rows: Iterator[Row]
+    titles: Mapping[str, str]
+    closing: Sequence[str]
+
+
+def asked_here(images: tuple[str, ...], listing: Listing, name: str | None, prior: float | None) -> Asked:
+    """Have images judged by this process."""
+    from d2f.chain.words import legend, stage_titles
+
+    chain, better = best_chain(name, prior)
+    return Asked(chain.run(images, listing=listing), stage_titles(chain), [*legend(chain), *better])
+
+
+def asked_there(images: tuple[str, ...], listing: Listing, url: str, token: str | None) -> Asked:
+    """Have images judged by a server."""
+    from d2f.images.files import find_images
+    from d2f.serve.client import Client
+
+    found, client = find_images(images, listing), Client(url, token)
+    return Asked(client.rows(found), client.about["titles"], client.about["legend"])
 
 
 def best_chain(name: str | None, prior: float | None = None) -> tuple[Chain, list[str]]:

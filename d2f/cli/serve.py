@@ -1,4 +1,4 @@
-"""`d2f serve`: a page and an API that keep a chain loaded."""
+"""`d2f serve`, a page and an API that keep a chain loaded, and `d2f mcp`, a chain as a tool of assistants."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def serve(
     try:
         from d2f.serve.server import Server
     except ModuleNotFoundError as error:
-        raise _not_installed(error) from None
+        raise _not_installed(error, "serve") from None
     from d2f.chain.chain import load_chain
     from d2f.cli.judge import best_chain
     from d2f.serve.settings import Settings, limits_of
@@ -93,13 +93,38 @@ def serve(
         server.run()
 
 
+@click.command()
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Files below this folder may be judged, and no others.",
+)
+@click.option("--chain", metavar="CHAIN", help="Take this chain. Default: the best whose weights are present.")
+def mcp(root: Path, chain: str | None) -> None:
+    """Offer a chain to an assistant, as the tools `judge` and `explain` of the Model Context Protocol (stdio).
+
+    An assistant starts this command itself; docs/how-to/serve shows how it is told to.
+    """
+    from d2f.cores import one_blas_thread
+
+    one_blas_thread()
+    try:
+        from d2f.serve.mcp import make_server
+    except ModuleNotFoundError as error:
+        raise _not_installed(error, "mcp") from None
+    from d2f.cli.judge import best_chain
+
+    loaded, _ = best_chain(chain)
+    make_server(loaded, root).run("stdio")
+
+
 def _announcement(name: str, server: object) -> str:
     return f"chain {name} at {server.address}  (Ctrl-C ends it)"  # type: ignore[attr-defined]
 
 
-def _not_installed(error: ModuleNotFoundError) -> D2FError:
+def _not_installed(error: ModuleNotFoundError, extra: str) -> D2FError:
     from d2f.api.errors import D2FError, Exit
 
-    return D2FError.of(
-        "D2F206", f"d2f serve needs '{error.name}', which is not installed", "pip install 'd2f[serve]'", exit=Exit.USAGE
-    )
+    words = f"d2f {extra} needs '{error.name}', which is not installed"
+    return D2FError.of("D2F206", words, f"pip install 'd2f[{extra}]'", exit=Exit.PLUGIN)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Query, Request
@@ -74,7 +74,8 @@ TICK = 0.2
 """Seconds between two looks at a job that somebody follows."""
 
 QUIET_TICKS = 50
-REFUSALS: dict[int | str, dict[str, Any]] = {
+Responses: TypeAlias = dict[int | str, dict[str, Any]]
+REFUSALS: Responses = {
     400: {"model": ErrorAnswer, "description": "Not understood."},
     401: {"model": ErrorAnswer, "description": "A token is needed."},
     403: {"model": ErrorAnswer, "description": "This host or origin may not ask."},
@@ -82,7 +83,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorAnswer, "description": "Too many requests at once."},
     503: {"model": ErrorAnswer, "description": "The queue is full, or the server is about to end."},
 }
-JUDGED: dict[int | str, dict[str, Any]] = {
+JUDGED: Responses = {
     **REFUSALS,
     413: {"model": RefusedRows, "description": "Too many bytes, pixels or pictures."},
     415: {"model": RefusedRows, "description": "Not an image."},
@@ -161,8 +162,9 @@ async def _finished(futures: Sequence[Future[Row]], request: Request, seconds: f
     """Wait for rows, as long as somebody waits for them and the time allows."""
     rows = asyncio.gather(*map(asyncio.wrap_future, futures))
     gone = asyncio.ensure_future(_gone(request))
+    either: set[asyncio.Future[Any]] = {rows, gone}
     try:
-        done, _ = await asyncio.wait({rows, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         gone.cancel()
         if not rows.done():
@@ -218,12 +220,11 @@ def _told_of(chain: Chain, settings: Settings, titles: Mapping[str, str]) -> dic
 
 def _add_jobs(app: FastAPI, jobs: Jobs) -> None:
     """Add the routes of jobs."""
-    refused = {code: REFUSALS[code] for code in (400, 401, 403, 408, 429, 503)}
-    unknown = {code: REFUSALS[code] for code in (401, 403)} | {404: {"model": ErrorAnswer}}
+    refused: Responses = {**REFUSALS, **{code: {"model": ErrorAnswer} for code in (404, 413, 415, 422)}}
+    asked: Responses = {code: REFUSALS[code] for code in (401, 403)}
+    unknown: Responses = {**asked, 404: {"model": ErrorAnswer}}
 
-    @app.post("/v1/jobs", response_model=JobAnswer, status_code=202, openapi_extra=JOB_BODY, responses={
-        **refused, **{code: {"model": ErrorAnswer} for code in (404, 413, 415, 422)}
-    })  # fmt: skip
+    @app.post("/v1/jobs", response_model=JobAnswer, status_code=202, openapi_extra=JOB_BODY, responses=refused)
     async def begin(
         request: Request, name: Annotated[str, Query(max_length=4096, description="Name of the archive.")] = "archive"
     ) -> Response:
@@ -234,7 +235,7 @@ def _add_jobs(app: FastAPI, jobs: Jobs) -> None:
             job = await jobs.of_archive(name, request.stream())
         return JSONResponse(job.told(), 202, {"location": f"/v1/jobs/{job.id}"})
 
-    @app.get("/v1/jobs", response_model=list[JobAnswer], responses={code: REFUSALS[code] for code in (401, 403)})
+    @app.get("/v1/jobs", response_model=list[JobAnswer], responses=asked)
     async def all_jobs() -> Response:
         """List the jobs, the oldest first."""
         return JSONResponse([job.told() for job in jobs.all])

@@ -168,7 +168,7 @@ class Batcher:
             for one in batch:
                 self._observe("wait", time.monotonic() - one.since)
             try:
-                rows, events = self._engine.answer(worker, [one.image for one in batch])  # type: ignore[misc]
+                rows, events = self._engine.answer(worker, [one.image for one in batch])
             except Exception as error:  # the process cannot be started, or was closed
                 rows, events = [self._unscored(one.image.path, _failure(error)) for one in batch], []
             for event in events:

@@ -21,17 +21,18 @@ class Metrics:
         self._requests = Counter("d2f_requests", "Requests answered.", ["path", "status"], registry=self._registry)
         self._pictures = Counter("d2f_pictures", "Rows made, by verdict or error.", ["result"], registry=self._registry)
         self._seconds = Histogram(
-            "d2f_request_seconds", "From a request's first byte to its answer.", ["path"], None, buckets=SECONDS,
+            "d2f_request_seconds",
+            "From a request's first byte to its answer.",
+            ["path"],
+            buckets=SECONDS,
             registry=self._registry,
-        )  # fmt: skip
+        )
         self._figures = {
-            "wait": Histogram(
-                "d2f_queue_seconds", "In the queue.", buckets=SECONDS, registry=self._registry
-            ),
+            "wait": Histogram("d2f_queue_seconds", "In the queue.", buckets=SECONDS, registry=self._registry),
             "batch": Histogram(
                 "d2f_batch_pictures", "Given to a worker together.", buckets=(1, 2, 4, 8, 16), registry=self._registry
             ),
-        }  # fmt: skip
+        }
 
     def watch(self, batcher: Batcher) -> None:
         """Show the state of a batcher whenever somebody asks."""

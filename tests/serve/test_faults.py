@@ -215,13 +215,12 @@ def test_what_runs_is_finished_before_the_end(start: Callable[..., Running]) -> 
 
 def test_the_command_says_where_it_is_and_ends_well() -> None:
     command = [sys.executable, "-c", "import sys; from d2f.cli.main import main; sys.exit(main())"]
-    process = subprocess.Popen(
-        [*command, "serve", "fast", "--port", "0", "--workers", "1"], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("chain fast at http://127.0.0.1:")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    command += ["serve", "fast", "--port", "0", "--workers", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("chain fast at http://127.0.0.1:")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 def test_a_form_that_is_cut_to_pieces_is_read_all_the_same() -> None:

@@ -1,0 +1,119 @@
+"""Jobs: an archive or a folder below the root, its progress, its rows, its end."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from d2f import load_chain
+from d2f.output.jsonl import json_line
+from tests.serve.serving import Running, serving
+from tests.serve.test_api import PICTURES
+
+NAMES = ("camera.jpg", "made.png", "cut.jpg", "flat.png")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("root")
+    for number, name in enumerate(NAMES):
+        place = folder / "desk" / f"day {number % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(PICTURES[name])
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.png").write_bytes(PICTURES["made.png"])
+    (folder / "desk" / "link.png").symlink_to(outside / "secret.png")
+    (folder / "away").symlink_to(outside)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(root: Path) -> Iterator[Running]:
+    with serving(root=root, limits={"jobs": 3}) as running:
+        yield running
+
+
+def ended(running: Running, id: str) -> dict[str, Any]:
+    """Follow a job to its end by its events; return the last."""
+    answer = running.ask("GET", f"/v1/jobs/{id}/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = [json.loads(line[6:]) for line in answer.body.decode().splitlines() if line.startswith("data: ")]
+    assert [one["done"] for one in told] == sorted(one["done"] for one in told)
+    return told[-1]
+
+
+def begin(running: Running, folder: str) -> Any:
+    return running.ask(
+        "POST", "/v1/jobs", json.dumps({"folder": folder}).encode(), {"content-type": "application/json"}
+    )
+
+
+def test_a_folder_is_judged_as_chain_run_judges_it(running: Running, root: Path) -> None:
+    job = begin(running, "desk")
+    assert job.status == 202
+    told = ended(running, job.json["id"])
+    assert (told["state"], told["done"], told["results"]["D2F304"]) == ("done", 4, 1)
+    rows = running.ask("GET", f"{job.headers['location']}/rows").body.splitlines()
+    local = {row.path: json.loads(json_line(row)) for row in load_chain("fast").run(root / "desk", workers=1)}
+    for row in map(json.loads, rows):
+        assert row == {**local[str(root / row["path"])], "path": row["path"]}
+
+
+@pytest.mark.parametrize("name", ["..", "away", "/etc", "nothing", "desk/link.png", "\0"])
+def test_what_is_not_below_the_root_is_not_there(running: Running, name: str) -> None:
+    answer = begin(running, name)
+    assert (answer.status, answer.code) == (404, "D2F002")
+
+
+def test_without_a_root_no_folder_is_judged_and_jobs_leave_nothing_behind() -> None:
+    with serving() as running:
+        assert begin(running, "desk").status == 403
+        send_archive(running)
+        folder = running.server.folder
+        assert folder.is_dir()
+        assert folder.stat().st_mode & 0o077 == 0
+    assert not folder.exists()
+
+
+def send_archive(running: Running) -> Any:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in NAMES:
+            archive.writestr(f"photos/{name}", PICTURES[name])
+    return running.ask("POST", "/v1/jobs?name=photos.zip", buffer.getvalue(), {"content-type": "application/zip"})
+
+
+def test_an_archive_is_judged_in_place(running: Running) -> None:
+    job = send_archive(running)
+    assert (job.status, job.json["name"]) == (202, "photos.zip")
+    assert ended(running, job.json["id"])["done"] == 4
+    rows = running.ask("GET", f"/v1/jobs/{job.json['id']}/rows").body.splitlines()
+    assert [json.loads(row)["path"] for row in rows] == [f"photos/{name}" for name in NAMES]
+
+
+def test_what_is_no_archive_is_refused_and_not_kept(running: Running) -> None:
+    answer = running.ask("POST", "/v1/jobs", PICTURES["made.png"], {"content-type": "application/zip"})
+    assert (answer.status, answer.code) == (415, "D2F703")
+
+
+def test_a_job_can_be_deleted_and_the_oldest_that_ended_makes_room(running: Running) -> None:
+    first = begin(running, "desk").json["id"]
+    ended(running, first)
+    for _ in range(3):
+        ended(running, begin(running, "desk").json["id"])
+    listed = [job["id"] for job in running.ask("GET", "/v1/jobs").json]
+    assert len(listed) == 3
+    assert first not in listed
+    assert running.ask("DELETE", f"/v1/jobs/{listed[0]}").status == 204
+    assert running.ask("GET", f"/v1/jobs/{listed[0]}").code == "D2F709"
+    deadline = time.monotonic() + 10
+    while len(list(running.server.folder.iterdir())) > 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(list(running.server.folder.iterdir())) == 2
