@@ -21,6 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from d2f.api.rows import Row
 from d2f.chain.chain import Chain
@@ -348,8 +349,12 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:
         words = f"{request.method} {request.url.path[:100]}: {error.detail}"
-        note, headers = "see /v1/openapi.json", tuple((error.headers or {}).items())
-        return await refused(request, Refused(error.status_code, "D2F703", words, note, headers=headers))
+        found = [route for route in app.routes if isinstance(route, Route) and route.path_regex.match(request.url.path)]
+        methods = sorted({method for route in found for method in route.methods or ()})
+        headers = [("allow", ", ".join(methods))] if error.status_code == 405 else []
+        return await refused(
+            request, Refused(error.status_code, "D2F703", words, "see /v1/openapi.json", headers=headers)
+        )
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> Response:

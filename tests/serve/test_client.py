@@ -1,0 +1,91 @@
+"""`d2f judge --server` prints what `d2f judge` prints here; what goes wrong with a server has a code."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from d2f.cli.main import main
+from tests.serve.serving import Running, serving
+from tests.serve.test_api import PICTURES
+
+TOKEN = "a token of this test"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with serving(token=TOKEN) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("camera.jpg", "made.png", "cut.jpg", "flat.png"):
+        (tmp_path / name).write_bytes(PICTURES[name])
+    (tmp_path / "cut again.jpg").symlink_to("nowhere")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_it_prints_the_same_as_here(
+    running: Running, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    monkeypatch.setenv("D2F_TOKEN", TOKEN)
+    there = main(["judge", ".", "made.png", "--server", running.server.address, *more]), capsys.readouterr()
+    assert there == (main(["judge", ".", "made.png", "--chain", "fast", *more]), capsys.readouterr())
+    assert there[0] == 1
+
+
+def test_without_the_token_it_says_how_to_give_it(
+    running: Running, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["judge", "made.png", "--server", running.server.address]) == 1
+    err = capsys.readouterr().err
+    assert "error[D2F702]" in err
+    assert "D2F_TOKEN" in err
+
+
+class Other(http.server.BaseHTTPRequestHandler):
+    """A server that is not d2f's."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def other() -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_server_that_is_not_there_or_another_has_a_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    assert main(["judge", "made.png", "--server", f"http://127.0.0.1:{free}"]) == 1
+    assert "error[D2F710]" in capsys.readouterr().err
+    with other() as url:
+        assert main(["judge", "made.png", "--server", url]) == 1
+    assert "status 200, and no JSON" in capsys.readouterr().err
+    assert main(["judge", "made.png", "--server", "localhost"]) == 2
+    assert main(["judge", "made.png", "--server", "http://localhost", "--chain", "fast"]) == 2
+
+
+def test_a_port_that_is_taken_is_said(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "fast", "--port", str(running.port)]) == 2
+    assert "error[D2F708]" in capsys.readouterr().err
+    assert main(["serve", "fast", "--limit", "pixel=3"]) == 2
+    assert "did you mean 'pixels'?" in capsys.readouterr().err
