@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,3 +27,18 @@ def browser() -> Iterator[Any]:
             yield started
         finally:
             started.close()
+
+
+@contextmanager
+def extended(extension: Path, profile: Path) -> Iterator[Any]:
+    """Start a browser with an unpacked extension; yield its context."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    more = [f"--disable-extensions-except={extension}", f"--load-extension={extension}"]
+    with playwright.sync_playwright() as running:
+        context = running.chromium.launch_persistent_context(
+            profile, executable_path=PATH, args=[*ARGUMENTS, *more], ignore_default_args=["--disable-extensions"]
+        )
+        try:
+            yield context
+        finally:
+            context.close()

@@ -73,7 +73,7 @@ def test_pictures_are_dropped_and_their_verdicts_read(page: Any) -> None:
     for name in DRAWN:
         assert verdict(page, name) == VERDICTS[local[str(IMAGES / name)] or ""]
     card = page.locator("#pictures > li", has_text="flat.png")
-    assert "no colour" in card.locator(".sentence").inner_text()
+    assert "not photographic" in card.locator(".sentence").inner_text()
     assert "most files state nothing" in card.locator(".file").inner_text()
     assert "no proof of a camera" in page.locator("#legend").inner_text()
     page.reload()
