@@ -372,7 +372,7 @@ def chain_of(text: Text, catalog: Catalog, *, refit: bool = False, allow_missing
 
 def _without_missing(plan: Plan) -> Plan:
     """Return a plan whose stages that cannot be loaded are left out; its digest names them."""
-    from d2f.engine.loading import load_stages
+    from d2f.engine.findings import load_stages
     from d2f.plugins.catalog import canonical
 
     plan = replace(plan, allow_missing=True)

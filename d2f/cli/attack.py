@@ -121,7 +121,7 @@ def _write_image(pixels: Pixels, path: str, overwrite: bool) -> None:
 
 
 def _load(steps: Sequence[Step]) -> None:
-    from d2f.engine.loading import load_stages
+    from d2f.engine.findings import load_stages
     from d2f.engine.plan import Plan
 
     load_stages(Plan("attack", "", {"attack": tuple(steps)}, ()))

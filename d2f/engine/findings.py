@@ -1,20 +1,27 @@
-"""Outcomes of stages checked and pooled, observers notified, and the log-odds of probabilities."""
+"""Stages loaded and called: each once, their outcomes checked and pooled, files examined, observers notified."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from d2f.api.inputs import Floats, ImageFile, Pixels
-from d2f.api.outcomes import Abstention, Score, StageFinished
-from d2f.api.rows import Failure, Member
+from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
+from d2f.api.inputs import FileBytes, Floats, ImageFile, Note, Pixels
+from d2f.api.outcomes import Abstention, Evidence, Score, StageFinished
+from d2f.api.rows import Failure, Member, Missing
 from d2f.api.stages import Detector
+from d2f.engine.plan import FileCheck, Plan
+from d2f.images.read import Unread
+from d2f.plugins.entries import noun
+from d2f.plugins.errors import last_frame
 
 Finding: TypeAlias = Score | Abstention | Failure
 STAGE_ERRORS = (Exception, SystemExit)
@@ -145,6 +152,178 @@ class Watch:
         if self._observe is not None:
             with _notifying, suppress(Exception):
                 self._observe(event)
+
+
+# By identity: stages may compare equal by value, or not be hashable at all.
+_loaded: dict[int, weakref.ref[Any]] = {}
+# Reentrant: a stage's `load` may load another stage.
+_lock = threading.RLock()
+
+
+ALLOW = "to go on without, and have every row say so: --allow-missing"
+
+
+def load_stages(plan: Plan) -> dict[int, str]:
+    """Load the plan's stages but those of its decision.
+
+    A stage that cannot be loaded is an error (exit code 3, all of them at once), unless the plan allows missing
+    stages: then the reason is returned by the stage's ``id``.
+    """
+    missing, problems = _loaded_or_not(plan.stages)
+    if plan.allow_missing or not missing:
+        return missing
+    if all(problem.code.startswith("D2F50") for problem in problems):
+        problems[-1] = replace(problems[-1], notes=(*problems[-1].notes, ALLOW))
+    raise D2FError(problems, Exit.PLUGIN)
+
+
+def load_each(stages: Iterable[tuple[str, Any]]) -> None:
+    """Load stages, each given with its name in messages; those that cannot be loaded are one error, exit code 3."""
+    problems = _loaded_or_not(stages)[1]
+    if problems:
+        raise D2FError(problems, Exit.PLUGIN)
+
+
+def _loaded_or_not(stages: Iterable[tuple[str, Any]]) -> tuple[dict[int, str], list[Problem]]:
+    """Return the reason of each stage that cannot be loaded, by its ``id``, and all problems."""
+    missing: dict[int, str] = {}
+    problems: list[Problem] = []
+    for called, stage in stages:
+        try:
+            load_once(stage)
+            continue
+        except D2FError as error:
+            found = [_without_answer(called, problem, error) for problem in error.problems]
+        except STAGE_ERRORS as error:
+            found = [_not_loaded(called, stage, error)]
+        missing[id(stage)] = _as_reason(found[0])
+        problems += found
+    return missing, list(dict.fromkeys(problems))
+
+
+def _without_answer(called: str, problem: Problem, error: D2FError) -> Problem:
+    """Return a problem of missing weights with the stage that needs them."""
+    if not isinstance(error, WeightsMissing):
+        return problem
+    return replace(problem, notes=(f"without them {called} cannot score any image", *problem.notes))
+
+
+def load_once(stage: Any) -> None:
+    """Call a stage's `load`, where it has one and it was not called before."""
+    load, key = getattr(stage, "load", None), id(stage)
+    with _lock:
+        known = _loaded.get(key)
+        if load is None or (known is not None and known() is stage):
+            return
+        load()
+        with suppress(TypeError):  # a class with slots may allow no weak reference: it loads again
+            _loaded[key] = weakref.ref(stage, lambda _: _forget(key))
+
+
+def _not_loaded(called: str, stage: Any, error: BaseException) -> Problem:
+    module = type(stage).__module__
+    where = last_frame(error, module.partition(".")[0])
+    notes = (
+        described(error) + (f"   at {where}" if where else ""),
+        f"it comes from module {module}",
+        f"to see what is wrong with it: d2f plugin check {getattr(stage, 'name', '')}".rstrip(),
+    )
+    return Problem("D2F209", f"{called} could not be loaded", notes=notes)
+
+
+def _forget(key: int) -> None:
+    _loaded.pop(key, None)
+
+
+def _as_reason(problem: Problem) -> str:
+    return "; ".join((problem.message, *problem.notes[-1:]))
+
+
+NEEDS_FILE = "it reads the file, and only pixels were given"
+"""Why a stage gives no answer, or not all of it, for an image that a program holds as pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The findings of a file's preconditions and evidence readers.
+
+    `missing`: stages left out of the whole run; `lost`: those that failed on this file; `refused`: a check failed.
+    """
+
+    notes: tuple[Note, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    lost: tuple[Missing, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    refused: bool = False
+
+
+class Examiner:
+    """Runs a plan's preconditions and evidence readers; may be called from several threads."""
+
+    def __init__(self, plan: Plan, missing: Mapping[int, str], unusable: Mapping[int, str], watch: Watch) -> None:
+        checks = (*plan.require, *plan.evidence)
+        self._require = [check for check in plan.require if id(check.stage) not in missing]
+        self._evidence = [check for check in plan.evidence if id(check.stage) not in missing]
+        members = [(plan.members[index][0], reason) for index, reason in sorted(unusable.items())]
+        stages = [(one.name, missing[id(one.stage)]) for one in checks if id(one.stage) in missing]
+        self._missing = tuple(Missing(*one) for one in dict.fromkeys([*members, *stages]))
+        of_bytes = [one.id for one in plan.detectors if isinstance(one.stage.wants, FileBytes)]
+        readers = [check.name for check in self._evidence]
+        self._without_file = tuple(Missing(name, NEEDS_FILE) for name in (*of_bytes, *readers))
+        self._locks = {
+            id(one.stage): threading.Lock() for one in checks if not getattr(one.stage, "thread_safe", False)
+        }
+        self._watch = watch
+
+    def examine(self, image: ImageFile | Unread) -> Examined:
+        """Read a file's evidence and, where it was decoded, check its preconditions, all of them."""
+        notes: list[Note] = []
+        lost: list[Missing] = []
+        evidence: list[Evidence] = []
+        pixels = image.pixels if isinstance(image, ImageFile) else None
+        for check in self._evidence if image.data or pixels is not None else ():
+            found = self._run(check, lambda stage: _findings(stage.read(image.data, pixels)))
+            if isinstance(found, Failure):
+                lost.append(Missing(check.name, f"{found.code}: {found.message}"))
+            else:
+                evidence += found
+        for check in self._require if isinstance(image, ImageFile) else ():
+            reason = self._run(check, lambda stage: _reason(stage.check(image)))
+            if isinstance(reason, Failure):
+                lost.append(Missing(check.name, f"{reason.code}: {reason.message}"))
+            elif reason is not None:
+                notes.append(Note(check.name, reason))
+        missing = self._missing if image.data or pixels is None else (*self._missing, *self._without_file)
+        return Examined(tuple(notes), missing, tuple(lost), tuple(evidence), bool(notes))
+
+    def _run(self, check: FileCheck, call: Any) -> Any:
+        lock: AbstractContextManager[Any] = self._locks.get(id(check.stage), nullcontext())
+        try:
+            with lock, self._watch.timed(check.kind, check.name):
+                return call(check.stage)
+        except STAGE_ERRORS as error:
+            return failure_of(error, "D2F408", f"{noun(check.kind)} {check.name!r} raised ")
+
+
+def _reason(outcome: Any) -> str | None:
+    """Return the reason of a failed check, on one line; None where it passed."""
+    if outcome is None:
+        return None
+    if not isinstance(outcome, Abstention):
+        raise TypeError(f"check returned {single_line(outcome)[:60]!r}, not None or an Abstention")
+    return single_line(outcome.reason) or "no reason given"
+
+
+def _findings(outcome: Iterable[Any]) -> list[Evidence]:
+    """Return an evidence reader's findings with their texts on one line."""
+    found = list(outcome)
+    for one in found:
+        if not isinstance(one, Evidence):
+            raise TypeError(f"read returned {single_line(one)[:60]!r} among its findings, not an Evidence")
+    texts = ("kind", "statement", "source", "trust", "raw")
+    return [
+        replace(one, llr=float(one.llr), **{name: single_line(getattr(one, name)) for name in texts}) for one in found
+    ]
 
 
 SMALLEST = 1e-6

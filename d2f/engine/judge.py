@@ -20,8 +20,7 @@ from d2f.api.inputs import Floats, Note
 from d2f.api.outcomes import Evidence, StageFinished
 from d2f.api.rows import Failure, Member, Missing, Row, Verdict
 from d2f.api.stages import Calibrator
-from d2f.engine.findings import STAGE_ERRORS, Observe, Watch, clipped, expit, failure_of, logit
-from d2f.engine.loading import load_each
+from d2f.engine.findings import STAGE_ERRORS, Observe, Watch, clipped, expit, failure_of, load_each, logit
 from d2f.engine.plan import Decision, Plan, Scored
 
 PARTLY_SEEN = 0.5

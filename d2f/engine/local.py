@@ -23,13 +23,21 @@ from d2f.api.outcomes import Abstention, Score, StageFinished
 from d2f.api.rows import NOT_RUN, Failure, Member
 from d2f.api.stages import Detector
 from d2f.cores import usable_cores
-from d2f.engine.examine import NEEDS_FILE, Examined, Examiner
-from d2f.engine.findings import Finding, Observe, Watch, as_member, pooled, score_batch
-from d2f.engine.loading import load_stages
+from d2f.engine.findings import (
+    NEEDS_FILE,
+    Examined,
+    Examiner,
+    Finding,
+    Observe,
+    Watch,
+    as_member,
+    load_stages,
+    pooled,
+    score_batch,
+)
 from d2f.engine.plan import Plan, Scored
 from d2f.engine.prefetch import defer_errors
-from d2f.engine.tiles import covered, cut, tile_corners
-from d2f.engine.views import MemberStage, ViewNode, apply_step, read_only, view_tree
+from d2f.engine.views import MemberStage, ViewNode, apply_step, covered, cut, read_only, tile_corners, view_tree
 from d2f.images.read import Unread
 
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from d2f.api.errors import D2FError
 from d2f.api.inputs import ImageFile
-from d2f.engine.loading import load_once
+from d2f.engine.findings import load_once
 from d2f.engine.plan import Step
 from d2f.engine.views import apply_steps
 

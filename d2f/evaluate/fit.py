@@ -24,8 +24,8 @@ from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of, require_one_label
 from d2f.data.protocol import for_fitting
 from d2f.data.weights import counts_by_label, require_both
+from d2f.engine.findings import load_once
 from d2f.engine.judge import Judge
-from d2f.engine.loading import load_once
 from d2f.evaluate import attacks
 from d2f.evaluate.attacks import Attack, read_attacks
 from d2f.evaluate.out_of_fold import (

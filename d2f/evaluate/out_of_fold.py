@@ -17,8 +17,8 @@ from d2f.api.inputs import Floats, Weights
 from d2f.chain.build import build_plan
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of
+from d2f.engine.findings import load_stages
 from d2f.engine.judge import Judge
-from d2f.engine.loading import load_stages
 from d2f.engine.plan import BoundDetector, Plan
 from d2f.evaluate.parts import FitRecipe, FitRows, fit_parts
 from d2f.evaluate.score import Assignment

@@ -21,8 +21,7 @@ from d2f.cache import Cache, key_of, pipeline_code
 from d2f.data.dataset import Dataset
 from d2f.data.groups import components
 from d2f.data.protocol import Standardise
-from d2f.engine.findings import Observe, Watch
-from d2f.engine.loading import load_once, load_stages
+from d2f.engine.findings import Observe, Watch, load_once, load_stages
 from d2f.engine.local import score_images
 from d2f.engine.plan import PLAIN, BoundDetector, Plan, Scored, Step
 from d2f.engine.prefetch import prefetch

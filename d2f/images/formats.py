@@ -1,10 +1,18 @@
-"""Formats recognised by a file's first bytes, and the decoder of each."""
+"""Formats: recognised by a file's first bytes, the decoder of each, which frame is the picture, and damaged JPEG data.
+
+libjpeg fills in the rest of JPEG data that end early or are broken inside, and only warns, which Pillow drops.
+libjpeg-turbo is asked again through simplejpeg at an eighth of the size, where it reads every coded block and reports
+its warnings.
+"""
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
+
+from d2f.api.inputs import Note
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -131,3 +139,142 @@ def open_as(name: str, data: bytes) -> Image.Image:
     module, attribute = DECODERS[name]
     opener = getattr(import_module(module), attribute)
     return cast("Image.Image", opener(BytesIO(data)))
+
+
+MOST_LOOKED_AT = 64
+"""Frames beyond this are not looked at when the picture is chosen."""
+REDUCED_COPY = 254
+"""TIFF tag NewSubfileType; its lowest bit marks a reduced copy (TIFF 6.0, section 8)."""
+CONTENT = 12.0
+"""Standard deviation (levels) of a frame's grey values at which the first one is taken without looking further."""
+
+
+def frame_count(image: Image.Image, name: str) -> int:
+    """Return how many frames or pages a file holds, at least 1."""
+    try:
+        if name == "JPEG":
+            found = image._getmp()  # type: ignore[attr-defined]
+            return max(1, int(found.get(0xB001, 1))) if found else 1
+        return max(1, int(getattr(image, "n_frames", 1)))
+    except Exception:  # damaged tables of frames: the picture itself may be sound
+        return 1
+
+
+def select_frame(image: Image.Image, name: str) -> tuple[int, int, tuple[Note, ...]]:
+    """Bring `image` to the frame that is the picture; return its number, the number of frames, and a note.
+
+    Of TIFF pages of different sizes the largest (reduced copies last); of an animation the first with content.
+    A JPEG (MPO) keeps its first picture, HEIF its primary one.
+    """
+    count = frame_count(image, name)
+    if count == 1:
+        return 0, 1, ()
+    chosen = image.tell()
+    if name == "TIFF":
+        chosen = _largest_page(image, min(count, MOST_LOOKED_AT))
+    elif name in ("GIF", "WEBP", "PNG", "AVIF"):
+        chosen = _first_with_content(image, min(count, MOST_LOOKED_AT))
+    if image.tell() != chosen:
+        image.seek(chosen)
+    word = {"TIFF": "pages", "JPEG": "pictures", "HEIF": "pictures"}.get(name, "frames")
+    message = f"the file holds {count} {word}; number {chosen + 1} was judged"
+    return chosen, count, (Note("one-of-several", message),)
+
+
+def _largest_page(image: Image.Image, count: int) -> int:
+    sizes = []
+    for number in range(count):
+        try:
+            image.seek(number)
+        except Exception:  # a page that cannot be opened is not the picture
+            break
+        reduced = int(image.tag_v2.get(REDUCED_COPY, 0)) & 1  # type: ignore[attr-defined]
+        sizes.append((1 - reduced, image.width * image.height, -number))
+    return -max(sizes)[2] if sizes else 0
+
+
+def _first_with_content(image: Image.Image, count: int) -> int:
+    """Return the first frame with at least half the contrast of the richest: a fade-in's first frames have little."""
+    contrast: list[float] = []
+    for number in range(count):
+        try:
+            image.seek(number)
+            contrast.append(_deviation(image))
+        except Exception:  # a damaged frame: those before it decide
+            break
+        if contrast[0] >= CONTENT:
+            return 0
+    most = max(contrast, default=0.0)
+    return next((number for number, value in enumerate(contrast) if value >= most / 2), 0)
+
+
+def _deviation(image: Image.Image) -> float:
+    from PIL import ImageStat
+
+    return float(ImageStat.Stat(image.convert("L").reduce(max(1, min(image.size) // 64))).stddev[0])
+
+
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+HUFFMAN_DCT = (0xC0, 0xC1, 0xC2)
+"""Baseline, extended and progressive; other processes are not asked (their scaled decoding is not safe)."""
+NOT_FRAMES = (0xC4, 0xC8, 0xCC)
+HARMLESS = "extraneous bytes before marker"
+"""A warning after which every block was decoded as it was coded."""
+
+
+def frame_header(data: bytes) -> tuple[int, int] | None:
+    """Return the coding process (SOFn, 0xC0 to 0xCF) and the bits a sample of a JPEG, None where there is no header."""
+    at = 2
+    while at + 9 < len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            at += 2
+        elif marker in (START_OF_SCAN, END_OF_IMAGE):
+            return None
+        elif 0xC0 <= marker <= 0xCF and marker not in NOT_FRAMES:
+            return marker, data[at + 4]
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def jpeg_warning(data: bytes) -> str | None:
+    """Return libjpeg's warning about a JPEG's coded data, None where there is none (or it cannot be asked)."""
+    header = frame_header(data)
+    if header is None or header[0] not in HUFFMAN_DCT or header[1] != 8:
+        return None
+    from simplejpeg import decode_jpeg
+
+    try:
+        decode_jpeg(data, "GRAY", min_height=1, min_width=1, strict=True)
+    except ValueError as error:
+        text = str(error)
+        if not text.startswith("Corrupt JPEG data"):
+            return None
+        warning = text.removeprefix("Corrupt JPEG data: ")
+        return _hole(data, warning) or warning
+    return None
+
+
+LEAST_HOLE = 64
+DECODED_OF_A_HOLE = 16
+
+
+def _hole(data: bytes, warning: str) -> str | None:
+    """Return that a hole was decoded as if it were coded data: what a card or a broken download leaves.
+
+    A run of one byte is a hole where it is longer than the bytes that the decoder had left over: it ate the others.
+    """
+    if HARMLESS not in warning:
+        return None
+    words = warning.split()
+    left_over, marker = int(words[0]), int(words[-1], 16)
+    scan = data.find(bytes((0xFF, START_OF_SCAN)))
+    runs = re.finditer(rb"(.)\1{%d,}(?=\xff%b)" % (LEAST_HOLE - 1, re.escape(bytes((marker,)))), data[scan:], re.DOTALL)
+    run = max((len(found[0]) for found in runs), default=0)
+    least = max(left_over + DECODED_OF_A_HOLE, LEAST_HOLE)
+    return f"a run of {run} equal bytes in place of coded data" if run >= least else None

@@ -19,8 +19,16 @@ from typing import TYPE_CHECKING
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import Bounds, ImageFile, Note, Pixels
 from d2f.api.rows import Failure
-from d2f.images.formats import open_as, sniff, what_it_is
-from d2f.images.frames import select_frame
+from d2f.images.formats import (
+    HARMLESS,
+    REDUCED_COPY,
+    frame_header,
+    jpeg_warning,
+    open_as,
+    select_frame,
+    sniff,
+    what_it_is,
+)
 from d2f.images.sources import SourceError, bytes_elsewhere
 
 if TYPE_CHECKING:
@@ -256,7 +264,7 @@ def decode(data: bytes, path: str = "", bounds: Bounds | None = None, reserve: R
     Returns
     -------
     ImageFile
-        Its pixels are read-only. Of several frames or pages one is taken (`d2f.images.frames`), which `notes` say.
+        Its pixels are read-only. Of several frames or pages one is taken (`d2f.images.formats`), which `notes` say.
 
     Raises
     ------
@@ -349,8 +357,6 @@ def _check_size(image: Image.Image, unread: Unread, bounds: Bounds) -> None:
 
 def _check_bits(data: bytes, unread: Unread) -> None:
     """Refuse a JPEG of more than 8 bits a sample, which the decoder would call broken."""
-    from d2f.images.damage import frame_header
-
     header = frame_header(data)
     if header is not None and header[1] != 8:
         raise _error(unread, "D2F303", f"JPEG of {header[1]} bits a sample is not read, only of 8")
@@ -358,8 +364,6 @@ def _check_bits(data: bytes, unread: Unread) -> None:
 
 def _check_jpeg(data: bytes, unread: Unread, notes: list[Note]) -> None:
     """Refuse a JPEG whose coded data break off or are broken: libjpeg fills in the rest without an error."""
-    from d2f.images.damage import HARMLESS, jpeg_warning
-
     warning = jpeg_warning(data)
     if warning is None:
         return
@@ -370,8 +374,6 @@ def _check_jpeg(data: bytes, unread: Unread, notes: list[Note]) -> None:
 
 
 def _check_tiff(image: Image.Image, data: bytes, unread: Unread) -> None:
-    from d2f.images.damage import HARMLESS, jpeg_warning
-    from d2f.images.frames import REDUCED_COPY
     from d2f.images.tiff import UnsupportedTiff, jpeg_strips, refuse_unsupported
 
     raw = data[8:10] == b"CR" or image.tag_v2.get(REDUCED_COPY) in (1, 3, 5, 7)  # type: ignore[attr-defined]
@@ -390,9 +392,8 @@ def _check_tiff(image: Image.Image, data: bytes, unread: Unread) -> None:
 def _pixels(
     name: str, data: bytes, image: Image.Image, number: int, unread: Unread, bounds: Bounds, notes: list[Note]
 ) -> Pixels:
-    from d2f.images.colour import low_byte_tiles, orientation, srgb_from_16_bits, srgb_pixels, upright
+    from d2f.images.colour import low_byte_tiles, orientation, srgb_from_16_bits, srgb_pixels, stated_encoding, upright
     from d2f.images.tiff import misread, swapped
-    from d2f.images.transfer import stated_encoding
 
     if name == "TIFF" and misread(image):
         return upright(_deep_tiff(data, number, unread, bounds), orientation(image))
@@ -401,7 +402,7 @@ def _pixels(
         notes.append(
             Note("colours-converted", f"the file states {encoding.words}; converted to sRGB as on an SDR screen")
         )
-    tiles, swap = low_byte_tiles(image), swapped(image)
+    tiles, swap = low_byte_tiles(image), name == "TIFF" and swapped(image)
     image.load()
     if not tiles:
         return upright(srgb_pixels(image, encoding, swap), orientation(image))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from d2f.api.errors import D2FError, did_you_mean
 from d2f.api.inputs import Pixels
-from d2f.engine.loading import load_once
+from d2f.engine.findings import load_once
 from d2f.engine.plan import Step
 from d2f.engine.spec import parse_spec
 from d2f.plugins.build import build, read_options

@@ -23,8 +23,7 @@ from d2f.data.dataset import Dataset, Labelled
 from d2f.data.facts import perceptual_hash
 from d2f.data.protocol import WINDOW, drawn_copies, for_judging
 from d2f.engine.plan import Step
-from d2f.engine.tiles import Corner, cut, tile_corners
-from d2f.engine.views import apply_steps
+from d2f.engine.views import Corner, apply_steps, cut, tile_corners
 from d2f.files import cannot_write
 from d2f.images.read import Unread, load_image, read_image
 from d2f.train.images import training_weights, with_even_labels

@@ -9,7 +9,7 @@ import sys
 
 from skimage.data import astronaut
 
-from d2f.engine.loading import load_once
+from d2f.engine.findings import load_once
 from d2f.engine.spec import parse_spec
 from d2f.mlx_cpu.hook import claim_process
 from d2f.plugins.catalog import Catalog

@@ -22,7 +22,7 @@ from d2f import load_chain
 from d2f.api.errors import D2FError
 from d2f.engine.judge import Judge
 from d2f.engine.local import LocalEngine
-from d2f.images import damage, read
+from d2f.images import read
 from d2f.images.files import find_images
 from d2f.output.jsonl import json_line
 
@@ -68,7 +68,7 @@ def measure(chain: str, paths: list[str]) -> dict[str, float]:
     load = shares.timed("decode", read.load_image)
     read.read_bytes = shares.timed("read", read.read_bytes)
     read.hashlib = Digests(shares)  # type: ignore[assignment]
-    damage.jpeg_warning = shares.timed("look for damage", damage.jpeg_warning)
+    read.jpeg_warning = shares.timed("look for damage", read.jpeg_warning)
     judge = Judge(plan)
     judged, written = shares.timed("verdict", judge.row), shares.timed("row as JSON", json_line)
     engine = LocalEngine(plan, workers=0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from d2f.chain.chain import Chain
 from d2f.data.dataset import Dataset, column_value, load_dataset
 from d2f.data.split import shipped_split
-from d2f.engine.loading import load_stages
+from d2f.engine.findings import load_stages
 from d2f.evaluate.out_of_fold import prefixes, trained_on
 from d2f.files import file_sha256
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import d2f
-from d2f.engine.examine import NEEDS_FILE
+from d2f.engine.findings import NEEDS_FILE
 from d2f.plugins.catalog import Catalog
 from tests.docs.pages import DOCS
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from d2f import Abstention, D2FError, Failure, Missing, Score, Tiles, WeightsMissing
-from d2f.engine.loading import load_once
+from d2f.engine.findings import load_once
 from d2f.engine.local import LocalEngine, Unread, score_images
 
 from .toys import Apply, Bytes, TileFunction, Whole, image_of, picture, plan_of, step

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f import Tiles
-from d2f.engine.tiles import cut, grid_corners, tile_corners
+from d2f.engine.views import cut, grid_corners, tile_corners
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -129,6 +129,6 @@ def test_format_whose_decoder_is_not_installed(monkeypatch: pytest.MonkeyPatch) 
 def test_a_jpeg_beyond_the_bound_is_not_decoded_to_look_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.BytesIO()
     Image.new("RGB", (64, 64)).save(file, "JPEG")
-    monkeypatch.setattr("d2f.images.damage.jpeg_warning", lambda data: pytest.fail("it was decoded"))
+    monkeypatch.setattr("d2f.images.read.jpeg_warning", lambda data: pytest.fail("it was decoded"))
     with pytest.raises(ImageError, match="D2F306"):
         decode(file.getvalue(), bounds=Bounds(pixels=64))
