@@ -39,12 +39,14 @@ def colour_statistics(pixels: Pixels) -> dict[str, float]:
     level, chosen = level[order], chosen[:, order]
     chroma = np.stack([(chosen[2] - level) * 0.564, (chosen[0] - level) * 0.713], axis=1)
     distance = np.hypot(*(chroma - _curve(level, chroma)).T)
+    tone, accent = np.percentile(distance, (90, 98))
+    dark, light = np.percentile(level, (5, 95))
     return {
         "channels": float(np.percentile(np.ptp(means, axis=0), 95)),
-        "tone": float(np.percentile(distance, 90)),
-        "accent": float(np.percentile(distance, 98)),
+        "tone": float(tone),
+        "accent": float(accent),
         "chroma": float(np.median(np.hypot(*chroma.T))),
-        "range": float(np.percentile(level, 95) - np.percentile(level, 5)),
+        "range": float(light) - float(dark),
     }
 
 
@@ -71,10 +73,14 @@ def _blocks(levels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
 
 def _curve(level: NDArray[np.float32], chroma: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the tone's chroma at each luma, which is sorted, shape (n, 2)."""
-    groups = np.array_split(np.arange(len(level)), min(GROUPS, max(1, len(level) // 8)))
-    middle = np.array([level[group].mean() for group in groups], np.float64)
-    tones = np.array([np.median(chroma[group], axis=0) for group in groups], np.float64)
-    if len(groups) > 1:  # on beyond the outermost groups, which are wide
+    count = min(GROUPS, max(1, len(level) // 8))
+    size, larger = divmod(len(level), count)
+    # As np.array_split cuts them: the first `larger` groups have one block more.
+    cut = larger * (size + 1)
+    parts = [part for part in ((0, cut, larger, size + 1), (cut, len(level), count - larger, size)) if part[2]]
+    middle = np.concatenate([level[a:b].reshape(n, m).mean(axis=1) for a, b, n, m in parts]).astype(np.float64)
+    tones = np.concatenate([np.median(chroma[a:b].reshape(n, m, 2), axis=1) for a, b, n, m in parts]).astype(np.float64)
+    if count > 1:  # on beyond the outermost groups, which are wide
         ends = np.array([level[0], level[-1]], np.float64)
         near, next_to = [0, -1], [1, -2]
         apart = np.where(middle[next_to] == middle[near], 1.0, middle[next_to] - middle[near])

@@ -20,6 +20,9 @@ FLAT = 3
 """Grey levels within which half of a band's row keeps: drawn areas do, even after JPEG; walls and skies seldom."""
 LONGEST = 384
 """Side to which pictures are sampled."""
+PICKED = 48
+"""Rows of whose pairs the slopes are taken."""
+ONE, OTHER = np.triu_indices(PICKED, 1)
 NEAR = 32
 """Pixels from a side within which most rows' runs of its colour end; the others are followed further."""
 
@@ -64,10 +67,12 @@ def _has_border(plane: Planes) -> bool:
     rows = np.flatnonzero(runs < 0.6 * width)
     if len(rows) < max(8, 0.3 * height):
         return False
-    picked = rows[np.linspace(0, len(rows) - 1, 48).astype(int)]
-    one, other = np.triu_indices(len(picked), 1)
-    apart = picked[other] - picked[one]
-    slopes = (runs[picked[other]] - runs[picked[one]])[apart > 0] / apart[apart > 0]
+    picked = rows[np.linspace(0, len(rows) - 1, PICKED).astype(int)]
+    none = np.count_nonzero(runs[picked] == 0)
+    if len(rows) >= PICKED and 2 * none * (none - 1) > PICKED * (PICKED - 1) and np.median(runs[rows]) == 0:
+        return False  # more than half of the slopes are 0, and the line is the side itself
+    apart = picked[OTHER] - picked[ONE]
+    slopes = (runs[picked[OTHER]] - runs[picked[ONE]])[apart > 0] / apart[apart > 0]
     slope = float(np.median(slopes))
     line = slope * rows + np.median(runs[rows] - slope * rows)
     on_line = np.count_nonzero(np.abs(runs[rows] - line) <= 1.5) / height

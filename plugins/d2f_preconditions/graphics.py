@@ -77,26 +77,44 @@ def graphics_statistics(pixels: Pixels) -> dict[str, float]:
 def _of_neighbours(channels: Pixels, plane: Plane, shared: Profiles) -> dict[str, float]:
     """Return means over triples of neighbours in both directions, so that each figure has one weight for a pixel."""
     found = dict.fromkeys(("smooth", "energy", "hue", "one", "two", "spans", "bends"), 0.0)
-    values = channels.astype(np.int16)
     sides = [axis for axis in (0, 1) if plane.shape[axis + 1] >= 5]
     counts = {axis: plane.size // plane.shape[axis + 1] * (plane.shape[axis + 1] - 2) for axis in sides}
     blue, red = (channels[at] - plane for at in (2, 0))
     for axis in sides:
         share = counts[axis] / sum(counts.values())
-        steps = _moved(values, 1, 1, axis) - _moved(values, 0, 1, axis)
-        bends = np.abs(_moved(steps, 1, 1, axis) - _moved(steps, 0, 1, axis))
-        found["smooth"] += share * np.count_nonzero(bends.max(axis=0) <= 2) / counts[axis]
-        levels = np.abs(steps, out=steps).max(axis=0).astype(np.uint8)
-        found["energy"] += share * float(_shares_of_levels(levels) @ np.arange(256))
+        smooth, largest = _steps_and_bends(channels, axis)
+        found["smooth"] += share * np.count_nonzero(smooth) / counts[axis]
+        found["energy"] += share * float(_shares_of_levels(largest) @ np.arange(256))
         hue = 0.564 * mean_steps(blue, 1, axis).mean() + 0.713 * mean_steps(red, 1, axis).mean()
         found["hue"] += share * float(hue)
         for name, apart in (("one", 1), ("two", 2), ("spans", 4)):
             found[name] += share * float(shared.steps[apart, axis].mean())
         first, centre, last = (_moved(plane, at, 4, axis) for at in (0, 2, 4))
         lines = first + last
-        lines -= 2 * centre
+        lines -= centre
+        lines -= centre
         found["bends"] += share * float(np.abs(lines, out=lines).mean())
     return found
+
+
+def _steps_and_bends(channels: Pixels, axis: int) -> tuple[NDArray[np.bool_], Pixels]:
+    """Return where second differences are at most 2 in every channel, and the largest first difference of each pixel.
+
+    One channel after the other, so that what is worked on stays in the processor's cache.
+    """
+    smooth, largest = None, None
+    for channel in channels:
+        values = channel.astype(np.int16)
+        steps = _moved(values, 1, 1, axis) - _moved(values, 0, 1, axis)
+        bends = _moved(steps, 1, 1, axis) - _moved(steps, 0, 1, axis)
+        bends += 2
+        level = bends.view(np.uint16) <= 4
+        np.abs(steps, out=steps)
+        smooth = level if smooth is None else np.logical_and(smooth, level, out=smooth)
+        largest = steps if largest is None else np.maximum(largest, steps, out=largest)
+    assert smooth is not None
+    assert largest is not None
+    return smooth, largest.astype(np.uint8)
 
 
 def _moved(planes: NDArray[Any], by: int, most: int, axis: int) -> NDArray[Any]:
