@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.outcomes import StageFinished
-from d2f.api.rows import Row
+from d2f.api.rows import Failure, Row
 
 if TYPE_CHECKING:
     from d2f.chain.model import ChainFile
     from d2f.chain.result import Result
     from d2f.chain.yaml import Text
+    from d2f.engine.duplicates import Duplicates
     from d2f.engine.findings import Observe
     from d2f.engine.plan import Plan
+    from d2f.engine.processes import ProcessEngine
     from d2f.engine.worker_child import Handler
     from d2f.images.memory import ImageInput, InMemory
     from d2f.images.read import Bounds
@@ -138,6 +140,7 @@ class Chain:
         self,
         images: ImageInput | Sequence[ImageInput] | None = None,
         *,
+        engine: str = "local",
         workers: int | None = None,
         time_limit: float | None = None,
         memory_limit: int | None = None,
@@ -145,6 +148,7 @@ class Chain:
         only: Callable[[str], bool] | None = None,
         on_event: Callable[[StageFinished], object] | None = None,
         listing: Listing | None = None,
+        duplicates: Duplicates | None = None,
     ) -> Iterator[Result]:
         """Score images and judge them.
 
@@ -153,6 +157,9 @@ class Chain:
         images : path, bytes, file object, PIL image or array, or sequence of them
             Paths of files, folders, globs and manifests; and what `judge` takes. None: those that the chain file names.
             An empty sequence: no image.
+        engine : str
+            What runs the chain: ``local``, this machine; ``ray``, a Ray cluster (extra `ray`); or another that is
+            installed. Rows do not depend on it.
         workers : int, optional
             Processes, each of which loads the chain; 1 works in this process. By default as many as there are cores, if
             memory allows, and 1 for few images or on macOS. Rows do not depend on it. A chain whose stages were given
@@ -172,6 +179,9 @@ class Chain:
         listing : d2f.images.walk.Listing, optional
             Is filled with what was passed over in folders and named twice; without one, a `UserWarning` at the end
             says so.
+
+        duplicates : d2f.engine.duplicates.Duplicates, optional
+            With one, files of equal content are scored once, and the others have copies of that row.
 
         Returns
         -------
@@ -199,7 +209,11 @@ class Chain:
         named: list[str | InMemory] = [*self.images] if images is None else _named(images)
         found = _sources(named, met) if images is None or named else iter(())
         limited = time_limit is not None or memory_limit is not None
-        if workers is None and not limited and STANDARD_INPUT not in named:
+        if engine != "local":
+            if duplicates is not None:
+                raise D2FError.of("D2F001", f"engine '{engine}' does not know duplicates", "only the local engine does")
+            several = False
+        elif workers is None and not limited and STANDARD_INPUT not in named:
             from d2f.engine.processes import worth_it
 
             several, found = worth_it(found)
@@ -209,10 +223,12 @@ class Chain:
         taken: deque[str | InMemory] = deque()
         files = _remembered(files, taken)
         observe = self._observer(on_event)
-        if several and self.catalog is type(self.catalog).discovered():
-            rows = self._rows_of_processes(files, workers, time_limit, memory_limit, bounds, observe)
+        if engine != "local":
+            rows = self._rows_of_engine(engine, files, workers, time_limit, memory_limit, bounds, observe)
+        elif several and self.catalog is type(self.catalog).discovered():
+            rows = self._rows_of_processes(files, workers, time_limit, memory_limit, bounds, observe, duplicates)
         else:
-            rows = self._rows_of_this_process(files, workers, bounds, observe)
+            rows = self._rows_of_this_process(files, workers, bounds, observe, duplicates)
         return self._results(rows, taken, None if listing is not None else met)
 
     def _results(self, rows: Iterator[Row], taken: deque[str | InMemory], met: Listing | None) -> Iterator[Result]:
@@ -227,7 +243,12 @@ class Chain:
                 warnings.warn(line, stacklevel=2)
 
     def _rows_of_this_process(
-        self, files: Iterable[str | InMemory], workers: int | None, bounds: Bounds | None, observe: Observe
+        self,
+        files: Iterable[str | InMemory],
+        workers: int | None,
+        bounds: Bounds | None,
+        observe: Observe,
+        duplicates: Duplicates | None,
     ) -> Iterator[Row]:
         from d2f.engine.judge import Judge
         from d2f.engine.local import LocalEngine
@@ -237,7 +258,10 @@ class Chain:
         engine = LocalEngine(self.plan, workers, observe)
         engine.load()
         judge = Judge(self.plan, observe)
-        return judged_rows(engine, judge, prefetch(files, bounds, engine.workers, observe))
+        images = prefetch(files, bounds, engine.workers, observe)
+        if duplicates is None:
+            return judged_rows(engine, judge, images)
+        return duplicates.with_copies(judged_rows(engine, judge, duplicates.first_ones(images)))
 
     def _rows_of_processes(
         self,
@@ -247,16 +271,58 @@ class Chain:
         memory_limit: int | None,
         bounds: Bounds | None,
         observe: Observe,
+        duplicates: Duplicates | None,
     ) -> Iterator[Row]:
         from d2f.engine.prefetch import prefetch
+
+        engine = self.process_engine(workers, time_limit, memory_limit, observe)
+        engine.load()
+        images = prefetch(files, bounds, max(1, engine.workers // 2), observe)
+        if duplicates is None:
+            return engine.rows(images)
+        return duplicates.with_copies(engine.rows(duplicates.first_ones(images)))
+
+    def process_engine(
+        self,
+        workers: int | None,
+        time_limit: float | None,
+        memory_limit: int | None,
+        observe: Observe,
+    ) -> ProcessEngine:
+        """Return an engine of worker processes, each of which loads the chain."""
         from d2f.engine.processes import ProcessEngine
 
         arguments = worker_arguments(self, time_limit)
-        engine = ProcessEngine(
+        return ProcessEngine(
             "d2f.chain.chain:row_maker_of", arguments, self.plan, workers, observe, memory_limit, self._package
         )
-        engine.load()
-        return engine.rows(prefetch(files, bounds, max(1, engine.workers // 2), observe))
+
+    def _rows_of_engine(
+        self,
+        engine: str,
+        files: Iterable[str | InMemory],
+        workers: int | None,
+        time_limit: float | None,
+        memory_limit: int | None,
+        bounds: Bounds | None,
+        observe: Observe,
+    ) -> Iterator[Row]:
+        from d2f.chain.engines import Job, Recipe, find_engine
+
+        if self.catalog is not type(self.catalog).discovered():
+            hint = "install the stages' plugin, or run the chain in this process"
+            raise D2FError.of("D2F001", f"engine '{engine}' cannot run stages that were given in code", hint)
+        allow = self.plan.allow_missing
+        recipe = Recipe(self.origin, self.text, allow, self.digest, os.getcwd(), time_limit, memory_limit, bounds)
+        return find_engine(engine)(Job(recipe, files, workers, observe, self._failed))
+
+    def _failed(self, source: str | InMemory, failure: Failure) -> Row:
+        """Return the row of a source that nothing has answered for."""
+        from d2f.engine.judge import row
+        from d2f.engine.plan import Scored
+
+        path = source if isinstance(source, str) else source.path
+        return row(self.plan, Scored(path, None, None, None, None, failure=failure))
 
     def _package(self, kind: str, name: str) -> str:
         """Return the distribution and version that a stage comes from."""
@@ -397,10 +463,16 @@ def row_maker_of(arguments: tuple[str, str, bool, str, float | None]) -> Handler
 
     origin, text, allow_missing, digest, time_limit = arguments
     chain = chain_of(Text(origin, text), Catalog.discover(), allow_missing=allow_missing)
+    check_digest(chain, digest)
+    return row_maker(chain.plan, time_limit)
+
+
+def check_digest(chain: Chain, digest: str) -> None:
+    """Raise D2F209 where a chain was loaded elsewhere, or later, with another digest."""
     if chain.digest != digest:
         message = f"chain {chain.name!r} has another digest in a worker process: a plugin, or weights, have changed"
-        raise D2FError.of("D2F209", message, "start the run again", exit=Exit.PLUGIN)
-    return row_maker(chain.plan, time_limit)
+        hint = "start the run again; on a cluster: install the same d2f and plugins everywhere"
+        raise D2FError.of("D2F209", message, hint, exit=Exit.PLUGIN)
 
 
 def chain_text(name_or_path: str | os.PathLike[str]) -> Text:

@@ -17,6 +17,7 @@ from d2f.api.inputs import PROTOCOLS, ProtocolName
 from d2f.output import Format, Head, Mode, Writer, choose_format, open_writer
 from d2f.output.append import NAME
 from d2f.output.columns import RESUMABLE
+from d2f.stores import is_url
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +69,14 @@ class Destination:
         """Whether a run that stopped can be continued here."""
         if self.path is None or self.format not in RESUMABLE:
             return False
-        return os.path.isfile(self.path) or os.path.isdir(self.path)
+        return is_url(self.path) or os.path.isfile(self.path) or os.path.isdir(self.path)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the run is recorded beside it: it holds rows, and is no pipe or device."""
+        if self.path is None or self.format not in RESUMABLE:
+            return False
+        return is_url(self.path) or not os.path.exists(self.path) or self.resumable
 
     def console(self) -> Console | None:
         """Return the terminal that a table is shown on, if one is."""

@@ -211,15 +211,19 @@ class ProcessEngine:
     def rows(self, images: Iterable[Image]) -> Iterator[Row]:
         """Make rows, in order. Closing the iterator early ends the processes."""
         try:
-            for answer in self._pool.map(self._gathered(images), self.answer):
-                if isinstance(answer, WorkerFailure):  # somebody has closed the engine
-                    raise answer
-                rows, events = answer
-                for event in events:
-                    self._watch.notify(event)
-                yield from rows
+            yield from self.stream(images)
         finally:
             self.close()
+
+    def stream(self, images: Iterable[Image]) -> Iterator[Row]:
+        """Make rows, in order, and keep the processes for more; may be called from several threads."""
+        for answer in self._pool.map(self._gathered(images), self.answer):
+            if isinstance(answer, WorkerFailure):  # somebody has closed the engine
+                raise answer
+            rows, events = answer
+            for event in events:
+                self._watch.notify(event)
+            yield from rows
 
     def close(self) -> None:
         """End the processes."""

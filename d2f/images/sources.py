@@ -13,9 +13,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO, Protocol
 
+from d2f.stores import is_url
+
 ARCHIVES = (".tar", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MEMBER = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, ARCHIVES))}))!(.+)", re.DOTALL | re.IGNORECASE)
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
 class SourceError(Exception):
@@ -40,15 +41,6 @@ class Source(Protocol):
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the bytes there; fewer at the end."""
         ...
-
-
-def is_url(path: str) -> bool:
-    """Whether a path names an object of a store.
-
-    >>> is_url("s3://photos/a.jpg"), is_url("photos/a.jpg")
-    (True, False)
-    """
-    return "://" in path and _URL.match(path) is not None
 
 
 def is_archive(path: str) -> bool:

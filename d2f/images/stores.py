@@ -1,4 +1,4 @@
-"""Objects in stores, ``scheme://…``: by pyarrow's own file systems (S3, Google, Azure, HDFS), else by fsspec's."""
+"""Objects in stores: read in blocks, and found below a prefix or by a pattern."""
 
 from __future__ import annotations
 
@@ -7,55 +7,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from fnmatch import translate
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
 from d2f.images.sources import SourceError
 from d2f.images.walk import Listing, is_glob
+from d2f.stores import file_system, said
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
 
-NATIVE = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
-"""Schemes that pyarrow brings a file system of its own for."""
-
 BLOCK = 4 * 2**20
 BLOCKS = 16
 """Bytes a request, and how many such blocks of one object are held."""
-
-
-@lru_cache(maxsize=32)
-def _file_system(scheme: str, authority: str) -> FileSystem:
-    from pyarrow import fs
-
-    if scheme in NATIVE:
-        return fs.FileSystem.from_uri(f"{scheme}://{authority}")[0]
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError:
-        hint = "pip install 'd2f[stores]', and the package of that store, such as gcsfs or aiohttp"
-        raise D2FError.of("D2F001", f"'{scheme}://': this scheme needs the package fsspec", hint) from None
-    found, _ = url_to_fs(f"{scheme}://{authority}/")
-    return fs.PyFileSystem(fs.FSSpecHandler(found))
-
-
-def file_system(url: str) -> tuple[FileSystem, str]:
-    """Return the file system of a URL and the path there. D2F001 where there is none for its scheme."""
-    scheme, _, rest = url.partition("://")
-    authority = rest.partition("/")[0]
-    try:
-        system = _file_system(scheme.lower(), authority)
-    except (OSError, ValueError, ImportError) as error:
-        hint = "access, region and endpoint of S3 are taken from AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL, …"
-        raise D2FError.of("D2F001", f"{url!r} cannot be reached: {_said(error)}", hint) from None
-    if scheme.lower() in NATIVE:
-        return system, rest[len(authority) - len(authority.rpartition("@")[2]) :]
-    return system, system.handler.fs._strip_protocol(url)
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 class StoreFile:
@@ -69,7 +33,7 @@ class StoreFile:
         except FileNotFoundError:
             raise SourceError("D2F301", "no such object") from None
         except OSError as error:
-            raise SourceError("D2F301", _said(error)) from None
+            raise SourceError("D2F301", said(error)) from None
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
@@ -97,7 +61,7 @@ class StoreFile:
             self._file.seek(offset)
             return bytes(self._file.read(min(size, (self.size or 0) - offset)))
         except OSError as error:
-            raise SourceError("D2F301", _said(error)) from None
+            raise SourceError("D2F301", said(error)) from None
 
 
 def objects(url: str, listing: Listing) -> Iterator[str]:
@@ -112,7 +76,7 @@ def objects(url: str, listing: Listing) -> Iterator[str]:
     try:
         info = system.get_file_info(path.rstrip("/"))
     except OSError as error:
-        raise D2FError.of("D2F002", f"{url!r} cannot be looked up: {_said(error)}") from None
+        raise D2FError.of("D2F002", f"{url!r} cannot be looked up: {said(error)}") from None
     if info.type == FileType.File:
         yield url
     elif info.type == FileType.Directory:

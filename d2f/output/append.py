@@ -6,8 +6,9 @@ import fcntl
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Literal, TextIO, TypeAlias
 
@@ -112,6 +113,9 @@ class Head:
 
 Mode: TypeAlias = Literal["new", "overwrite", "resume"]
 Split: TypeAlias = Callable[[BinaryIO], Iterator[bytes]]
+SYNC_SECONDS = 5.0
+"""How often rows are brought to the disk, so that a power cut costs no more than that."""
+
 LARGEST_RECORD = 1 << 24
 """Bytes; what is longer was not written by d2f, and is refused instead of cut."""
 
@@ -127,6 +131,7 @@ class AppendFile:
             raise cannot_write(path, error) from error
         status = os.fstat(self._file.fileno())
         self._regular = stat.S_ISREG(status.st_mode)
+        self._synced = time.monotonic()
         if self._regular:
             self._lock()
             if mode == "new" and status.st_size:
@@ -174,10 +179,20 @@ class AppendFile:
             notes = (CONTINUE,) if self._regular else ()
             raise cannot_write(self.path, error, *notes, exit=Exit.SOME_FAILED) from error
         self.end += len(record)
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self._sync()
 
     def close(self) -> None:
-        """Close and unlock."""
-        self._file.close()
+        """Close and unlock; what was written is on the disk."""
+        if not self._file.closed:
+            self._sync()
+            self._file.close()
+
+    def _sync(self) -> None:
+        if self._regular:
+            with suppress(OSError):  # some network file systems cannot; a full disk has said so already
+                os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
 
     def _lock(self) -> None:
         try:

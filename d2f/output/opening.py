@@ -16,6 +16,8 @@ from d2f.output import jsonl as jsonl_file
 from d2f.output import parquet as parquet_parts
 from d2f.output.append import AppendFile, Head, Mode, StandardOutput
 from d2f.output.columns import RESUMABLE, Format, Writer
+from d2f.output.store_parts import StoreFolder, require_parquet
+from d2f.stores import is_url
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -88,6 +90,8 @@ def open_writer(
     if mode == "resume" and (path is None or format not in RESUMABLE):
         hint = f"give -o FILE with --format {'|'.join(RESUMABLE)}"
         raise D2FError.of("D2F001", "only a file of rows can be resumed", hint)
+    if path is not None and is_url(path):
+        require_parquet(path, format)
     if format == "table":
         return _table(path, mode, console, stream)
     if format == "parquet":
@@ -106,7 +110,7 @@ def _table(path: str | None, mode: Mode, console: Console | None, stream: TextIO
 
 
 def _parquet(path: str, head: Head, mode: Mode, seen: Seen | None) -> Writer:
-    folder = parquet_parts.PartsFolder(path, mode)
+    folder = StoreFolder(path, mode) if is_url(path) else parquet_parts.PartsFolder(path, mode)
     try:
         _read(parquet_parts.resume_parquet(folder, head), path, head, seen)
     except D2FError:

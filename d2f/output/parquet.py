@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from d2f.api.errors import D2FError
 from d2f.api.rows import Row
@@ -32,7 +32,7 @@ class ParquetWriter:
     name with a leading dot, which they pass over.
     """
 
-    def __init__(self, folder: PartsFolder, head: Head) -> None:
+    def __init__(self, folder: Folder, head: Head) -> None:
         self._folder = folder
         self._schema = parquet_schema(head)
         self._rows: list[dict[str, Value]] = []
@@ -60,6 +60,28 @@ class ParquetWriter:
         self._rows, self._since = [], time.monotonic()
 
 
+class Folder(Protocol):
+    """Where parts are put: a folder, or a prefix in a store."""
+
+    path: str
+
+    def parts(self) -> Sequence[Any]:
+        """Return the parts, in the order in which they were written."""
+        ...
+
+    def open(self, part: Any) -> Any:
+        """Return what reads a part."""
+        ...
+
+    def add(self, table: pyarrow.Table) -> None:
+        """Write one more part, which is there whole or not at all."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class PartsFolder:
     """A folder that holds parts and nothing else, locked against other runs while it is open."""
 
@@ -80,6 +102,10 @@ class PartsFolder:
     def parts(self) -> Sequence[Path]:
         """Return the parts, in the order in which they were written."""
         return sorted(self._root.glob("part-*.parquet"), key=lambda part: (len(part.name), part.name))
+
+    def open(self, part: Path) -> Path:
+        """Return what reads a part."""
+        return part
 
     def add(self, table: pyarrow.Table) -> None:
         """Write one more part: under another name first, then renamed, so that it is there whole or not at all."""
@@ -130,19 +156,19 @@ def parquet_schema(head: Head) -> pyarrow.Schema:
     return pyarrow.schema(fields, metadata={"d2f.chain": head.chain, "d2f.chain_digest": head.digest})
 
 
-def resume_parquet(folder: PartsFolder, head: Head) -> Iterator[Row]:
+def resume_parquet(folder: Folder, head: Head) -> Iterator[Row]:
     """Yield the rows that the parts hold."""
     import pyarrow.parquet
 
     for part in folder.parts():
         try:
-            file = pyarrow.parquet.ParquetFile(part)
+            file = pyarrow.parquet.ParquetFile(folder.open(part))
             ours = file.schema_arrow.metadata or {}
             if (theirs := ours.get(b"d2f.chain_digest", b"").decode()) != head.digest:
                 raise refusals.other_chain(folder.path, theirs, head.digest)
             yield from _rows(file)
         except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-            raise refusals.cannot_resume(folder.path, f"{part.name}: {error}") from error
+            raise refusals.cannot_resume(folder.path, f"{getattr(part, 'name', part)}: {error}") from error
 
 
 def _rows(file: Any) -> Iterator[Row]:

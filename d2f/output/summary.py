@@ -126,6 +126,7 @@ class Summary:
         self._earlier = self._judged = 0
         self._failed, self._failed_members, self._abstained = Reasons(), Reasons(), Reasons()
         self._missing, self._notes, self._lost = Reasons(), Reasons(), False
+        self._codes: Counter[str] = Counter()
 
     @property
     def images(self) -> int:
@@ -145,6 +146,7 @@ class Summary:
         self._disagreeing += bool(row.disagreements)
         path = printable(row.path)
         if row.error:
+            self._codes[row.error.code] += 1
             self._failed.add(f"{row.error.code}: {CODES.get(row.error.code, row.error.message)}", path)
         failed = {member.detector for member in row.stages if member.error}
         for missing in row.missing:
@@ -156,6 +158,7 @@ class Summary:
             self._notes.add(note.code, printable(f"{row.path}: {note.message}"))
         for member in row.stages:
             if member.error:
+                self._codes[member.error.code] += 1
                 self._failed_members.add(printable(f"{member.name} {member.error.code}: {member.error.message}"), path)
             if member.abstained and not member.abstained.startswith(NOT_RUN):
                 self._abstained.add(printable(f"{member.name}: {member.abstained}"), path)
@@ -185,6 +188,13 @@ class Summary:
                 yield title
                 yield from reasons.lines()
 
+    def pulse(self, seconds: float) -> dict[str, Any]:
+        """Return the counters and the rate so far, at no cost."""
+        new = self.images - self._earlier
+        rate = round(new / max(seconds, 1e-9), 2)
+        verdicts = {word: self._verdicts[word] for word in VERDICTS}
+        return {"images": self.images, "earlier": self._earlier, **verdicts, "codes": dict(self._codes), "rate": rate}
+
     def counts(self, seconds: float, ended: bool = True) -> dict[str, Any]:
         """Return the summary as plain data."""
         return {
@@ -196,6 +206,7 @@ class Summary:
             "ended": ended,
             "seconds": round(seconds, 3),
             "disagreements": self._disagreeing,
+            "codes": dict(sorted(self._codes.items())),
             **{title: reasons.data() for title, reasons in self._reasons().items()},
         }
 

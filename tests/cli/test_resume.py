@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -162,21 +163,22 @@ def test_what_is_told_to_ignore_ctrl_c_ignores_it(many: Toy) -> None:
     assert len(rows(output)) == IMAGES
 
 
-def test_a_file_that_was_replaced_since_its_row_is_counted(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
-    """The row still holds the old verdict; nothing but a digest of the file tells."""
+def test_a_row_stands_for_a_path_and_a_content(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that was replaced since its row gets another row; the old one keeps its digest."""
     toy.picture("photos/a.png", (255, 255, 255))
     toy.picture("photos/b.png", (0, 0, 0))
     arguments = ["chain", "run", "toy.yaml", "photos", "-o", "rows.jsonl"]
     assert main(arguments) == 0
     capsys.readouterr()
     assert main([*arguments, "--resume"]) == 0
-    assert "have changed since" not in capsys.readouterr().out
+    assert "changed since" not in capsys.readouterr().out
     os.utime("photos/b.png")  # touched, with the same bytes
     toy.picture("photos/a.png", (0, 0, 0))
     before = Path("rows.jsonl").read_bytes()
     assert main([*arguments, "--resume", "--summary", "sum.json"]) == 0
-    told = capsys.readouterr().out
-    assert "1 files have changed since their rows were written, which hold the old verdict" in told
-    assert "to judge everything anew: --overwrite" in told
-    assert Path("rows.jsonl").read_bytes() == before
+    assert "1 file has changed since the row was written" in capsys.readouterr().out
+    added = Path("rows.jsonl").read_bytes().removeprefix(before).splitlines()
+    assert [(row["path"], row["verdict"]) for row in map(json.loads, added)] == [("photos/a.png", "real")]
     assert '"changed": 1' in Path("sum.json").read_text("utf-8")
+    assert main([*arguments, "--resume"]) == 0
+    assert Path("rows.jsonl").read_bytes() == before + added[0] + b"\n"

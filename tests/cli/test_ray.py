@@ -1,0 +1,116 @@
+"""`d2f chain run --engine ray`: the rows of the local engine, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import d2f
+from d2f.api.errors import Exit
+from d2f.chain.engines import Job, Recipe, find_engine
+from d2f.cli.main import main
+from d2f.images.memory import InMemory
+from d2f.images.walk import Listing
+from tests.cli.test_processes import PLUGIN as NASTY
+from tests.cli.toy import COLOURS, Toy, toy
+
+__all__ = ["toy"]
+
+ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.filterwarnings("ignore")
+STORE = 80 * 2**20
+
+
+class EndsItsProcess:
+    """What ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (3,)
+
+
+@pytest.fixture
+def cluster(toy: Toy) -> Iterator[None]:
+    """A cluster on this machine that sees the toy plugin."""
+    toy.distributions.add_plugin("nasty", NASTY)
+    before = {name: os.environ.get(name) for name in ("PYTHONPATH", "RAY_ENABLE_UV_RUN_RUNTIME_ENV")}
+    os.environ.update(PYTHONPATH=str(toy.distributions.folder), RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(
+            num_cpus=2, object_store_memory=STORE, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+        )
+    yield
+    ray.shutdown()
+    for name, value in before.items():
+        os.environ.pop(name)
+        if value is not None:
+            os.environ[name] = value
+
+
+def actors() -> list[int]:
+    """Return the processes of the actors."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if place.read_bytes().startswith(b"ray::RowActor"):
+                found.append(int(place.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_rows_are_those_of_one_machine_and_deaths_cost_time_or_scores_only(toy: Toy, cluster: None) -> None:
+    for number in range(150):
+        toy.picture(f"photos/{number:03}.png", list(COLOURS)[number % len(COLOURS)])
+    (toy.folder / "photos/050.png").write_bytes(b"no image")
+    slow = toy.slow(0.01)
+    listed = main(["chain", "run", slow, "photos", "-o", "local.jsonl", "--workers", "1", "-q"])
+    assert listed == Exit.SOME_FAILED
+
+    # One actor is killed at a random moment, then the run is cut and continued.
+    done = threading.Event()
+
+    def kill() -> None:
+        while not (found := actors()) and not done.wait(0.05):
+            pass
+        time.sleep(random.Random(1).random())
+        if found:
+            os.kill(found[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert main(["chain", "run", slow, "photos", "--engine", "ray", "-o", "ray.jsonl", "-q"]) == Exit.SOME_FAILED
+    done.set()
+    killer.join()
+    whole = Path("local.jsonl").read_bytes()
+    assert Path("ray.jsonl").read_bytes() == whole
+
+    Path("ray.jsonl").write_bytes(whole[: len(whole) // 3])
+    again = ["chain", "run", slow, "photos", "--engine", "ray", "--workers", "1", "-o", "ray.jsonl", "--resume", "-q"]
+    assert main(again) == Exit.SOME_FAILED
+    assert Path("ray.jsonl").read_bytes() == whole
+
+    # What ends an actor twice has a row.
+    chain = d2f.load_chain("toy.yaml")
+    recipe = Recipe(chain.origin, chain.text, False, chain.digest, os.getcwd())
+    sources = [InMemory("poison", EndsItsProcess())]
+    (row,) = find_engine("ray")(Job(recipe, sources, 1, lambda event: None, chain._failed))
+    assert (row.path, row.error and row.error.code, row.verdict) == ("poison", "D2F411", None)
+
+    # A stage that crashes costs its scores, as it does in a worker process.
+    text = "d2f: 1\nname: nasty\ndetectors:\n  - {id: nasty, use: nasty}\n"
+    Path("nasty.yaml").write_text(text, "utf-8")
+    for number, colour in enumerate([0, 3, 0]):
+        toy.picture(f"bad/{number}.png", (colour, 10, 10))
+    rows = list(d2f.load_chain("nasty.yaml").run("bad", engine="ray", listing=Listing()))
+    assert [row.stages[0].score is None for row in rows] == [False, True, False]
+    assert rows[1].missing[0].reason.startswith("D2F411") or rows[1].stages[0].error is not None
