@@ -46,7 +46,9 @@ def text() -> str:
     ):
         lines += [f"# HELP {name} {what}", f"# TYPE {name} counter"]
         for labels, total in totals.items():
-            pairs = ",".join(f'{key}="{_escaped(value)}"' for key, value in zip(("kind", "name", "view"), labels))
+            pairs = ",".join(
+                f'{key}="{_escaped(value)}"' for key, value in zip(("kind", "name", "view"), labels, strict=True)
+            )
             lines.append(f"{name}{{{pairs}}} {total[place]:.10g}")
     return "\n".join(lines) + "\n"
 
