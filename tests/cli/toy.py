@@ -135,7 +135,8 @@ class Toy:
     @property
     def environment(self) -> dict[str, str]:
         """What a process needs to see the distribution."""
-        return {**os.environ, "PYTHONPATH": str(self.distributions.folder), "COLUMNS": "100"}
+        path = [str(self.distributions.folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "COLUMNS": "100"}
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of ``d2f chain run``."""
