@@ -29,7 +29,8 @@ def explained(name: str | os.PathLike[str], *notes: str) -> Iterator[None]:
 def cannot_write(name: str | os.PathLike[str], error: OSError | str, *notes: str, exit: Exit = Exit.USAGE) -> D2FError:
     """Return the error of an output that cannot be written, with the next step."""
     if isinstance(error, FileNotFoundError):
-        return D2FError.of("D2F004", f"'{name}' cannot be written: its folder does not exist", "make it with mkdir -p")
+        message = f"'{name}' cannot be written: its folder does not exist"
+        return D2FError.of("D2F004", message, "make it with mkdir -p", exit=exit)
     why = error if isinstance(error, str) else error.strerror or str(error)
     return D2FError.of("D2F004", f"'{name}' cannot be written: {why}", *(notes or (OTHER_FILE,)), exit=exit)
 

@@ -185,14 +185,25 @@ class AppendFile:
     def close(self) -> None:
         """Close and unlock; what was written is on the disk."""
         if not self._file.closed:
-            self._sync()
-            self._file.close()
+            try:
+                self._sync()
+            finally:
+                self._file.close()
 
     def _sync(self) -> None:
-        if self._regular:
-            with suppress(OSError):  # some network file systems cannot; a full disk has said so already
-                os.fsync(self._file.fileno())
+        """Bring rows to the disk; D2F004 where the file is not the one that its name leads to any more."""
         self._synced = time.monotonic()
+        if not self._regular:
+            return
+        with suppress(OSError):  # some network file systems cannot; a full disk has said so already
+            os.fsync(self._file.fileno())
+        try:
+            there = os.path.samestat(os.stat(self.path), os.fstat(self._file.fileno()))
+        except OSError as error:
+            there = not isinstance(error, FileNotFoundError | NotADirectoryError)
+        if not there:
+            why = "it was removed, or another file put in its place, while it was being written"
+            raise cannot_write(self.path, why, "its rows are lost: run the command again", exit=Exit.SOME_FAILED)
 
     def _lock(self) -> None:
         try:

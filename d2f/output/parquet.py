@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -88,6 +89,7 @@ class PartsFolder:
     def __init__(self, path: str, mode: Mode) -> None:
         self.path = path
         self._root = Path(path)
+        self._next = 0
         try:
             self._root.mkdir(exist_ok=True)
             self._lock = os.open(path, os.O_RDONLY)
@@ -111,17 +113,17 @@ class PartsFolder:
         """Write one more part: under another name first, then renamed, so that it is there whole or not at all."""
         import pyarrow.parquet
 
-        parts = self.parts()
-        number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
-        name = f"part-{number:05d}.parquet"
+        name = f"part-{self._next:05d}.parquet"
         under_way = self._root / f".{name}.tmp"
         try:
             with explained(self.path, refusals.CONTINUE):
                 pyarrow.parquet.write_table(table, under_way, compression="zstd")
                 under_way.rename(self._root / name)
         except D2FError:
-            under_way.unlink(missing_ok=True)
+            with suppress(OSError):
+                under_way.unlink(missing_ok=True)
             raise
+        self._next += 1
 
     def close(self) -> None:
         """Unlock; the parts are where they should be already."""
@@ -145,6 +147,9 @@ class PartsFolder:
             raise refusals.exists(self.path)
         for entry in ours if mode == "overwrite" else ours.difference(self.parts()):
             entry.unlink()
+        # Counted from here on: a folder that may not be listed any more looks as if it were empty.
+        parts = self.parts()
+        self._next = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
 
 
 def parquet_schema(head: Head) -> pyarrow.Schema:

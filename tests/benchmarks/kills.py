@@ -64,8 +64,19 @@ def processes(target: str, main: int) -> list[int]:
     return found
 
 
-def killed_and_resumed(toy: Toy, target: str, moment: float, dice: random.Random) -> dict[str, Any]:
-    """Kill a process of a run after so many seconds, let the run end or resume it; return what came of it."""
+def victims(toy: Toy, target: str, running: subprocess.Popen[bytes], rows: int, pause: float) -> list[int]:
+    """Wait until a run has written so many rows, and a little more; return the processes that may be killed."""
+    output = toy.folder / f"{target}.jsonl"
+    while running.poll() is None:
+        if output.exists() and output.read_bytes().count(b"\n") >= rows and (found := processes(target, running.pid)):
+            time.sleep(pause)
+            return found if running.poll() is None else []
+        time.sleep(0.02)
+    return []
+
+
+def killed_and_resumed(toy: Toy, target: str, rows: int, dice: random.Random) -> dict[str, Any]:
+    """Kill a process of a run after so many rows, let the run end or resume it; return what came of it."""
     output = toy.folder / f"{target}.jsonl"
     for old in (output, Path(f"{output}.run.json")):
         old.unlink(missing_ok=True)
@@ -74,9 +85,8 @@ def killed_and_resumed(toy: Toy, target: str, moment: float, dice: random.Random
         runs += 1
         with subprocess.Popen(command(toy, target, output.name), cwd=toy.folder, env=toy.environment) as running:
             if runs == 1:
-                time.sleep(moment)
-                alive = processes(target, running.pid) if running.poll() is None else []
-                if alive:
+                alive = victims(toy, target, running, rows, dice.uniform(0, 0.2))
+                with suppress(ProcessLookupError, IndexError):
                     os.kill(dice.choice(alive), signal.SIGKILL)
                     hit = True
             code = running.wait(120)
@@ -84,7 +94,7 @@ def killed_and_resumed(toy: Toy, target: str, moment: float, dice: random.Random
             break
     written = output.read_bytes() if output.exists() else b""
     same = code == 0 and written == (toy.folder / "reference.jsonl").read_bytes()
-    return {"target": target, "moment": round(moment, 3), "hit": hit, "runs": runs, "same": same}
+    return {"target": target, "rows": rows, "hit": hit, "runs": runs, "same": same}
 
 
 @contextmanager
@@ -104,28 +114,26 @@ def cluster(toy: Toy) -> Iterator[None]:
         ray.shutdown()
 
 
-def uninterrupted(toy: Toy, target: str) -> float:
-    """Return how long a run takes that is left alone, and have its rows as the reference."""
-    begun = time.monotonic()
+def uninterrupted(toy: Toy, target: str) -> None:
+    """Have the rows of a run that is left alone as the reference."""
     output = toy.folder / "alone.jsonl"
     subprocess.run(command(toy, target, output.name), cwd=toy.folder, env=toy.environment, check=True, timeout=300)
-    seconds = time.monotonic() - begun
     Path(f"{output}.run.json").unlink()
     reference = toy.folder / "reference.jsonl"
     if reference.exists():
         assert reference.read_bytes() == output.read_bytes()
     output.replace(reference)
-    return seconds
 
 
 def moments(toy: Toy, target: str, count: int, seed: int, skipped: int = 0) -> Iterator[dict[str, Any]]:
     """Yield what came of each kill."""
-    seconds = uninterrupted(toy, target)
+    uninterrupted(toy, target)
+    images = (toy.folder / "reference.jsonl").read_bytes().count(b"\n")
     dice = random.Random(f"{target}/{seed}")
     for number in range(count):
-        moment = dice.uniform(0, seconds)
+        rows = dice.randrange(images)
         if number >= skipped:
-            yield killed_and_resumed(toy, target, moment, dice)
+            yield killed_and_resumed(toy, target, rows, dice)
 
 
 def main() -> None:
