@@ -74,7 +74,12 @@ def rows(job: Job) -> Iterator[Row]:
     ours = not ray.is_initialized()
     if ours:
         # By RAY_ADDRESS, or on a node of a cluster, that cluster; else one of this machine.
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+        try:
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+        except Exception as error:  # of many kinds, plain Exception among them
+            why = f"the Ray cluster cannot be started or reached: {' '.join(str(error).split())[:300]}"
+            hint = "is RAY_ADDRESS right, and the machine not overloaded? see `ray status`"
+            raise D2FError.of("D2F411", why, hint, exit=Exit.SOME_FAILED) from error
     try:
         yield from _Run(job).rows()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -22,6 +23,7 @@ from d2f.images.memory import InMemory
 from d2f.images.walk import Listing
 from tests.cli.test_processes import PLUGIN as NASTY
 from tests.cli.toy import COLOURS, Toy, toy
+from tests.stores import put, s3_server
 
 __all__ = ["toy"]
 
@@ -43,13 +45,13 @@ def cluster(toy: Toy) -> Iterator[None]:
     toy.distributions.add_plugin("nasty", NASTY)
     before = {name: os.environ.get(name) for name in ("PYTHONPATH", "RAY_ENABLE_UV_RUN_RUNTIME_ENV")}
     os.environ.update(PYTHONPATH=str(toy.distributions.folder), RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
-    with warnings.catch_warnings():
+    with s3_server(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(
             num_cpus=2, object_store_memory=STORE, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
         )
-    yield
-    ray.shutdown()
+        yield
+        ray.shutdown()
     for name, value in before.items():
         os.environ.pop(name)
         if value is not None:
@@ -98,6 +100,13 @@ def test_rows_are_those_of_one_machine_and_deaths_cost_time_or_scores_only(toy: 
     again = ["chain", "run", slow, "photos", "--engine", "ray", "--workers", "1", "-o", "ray.jsonl", "--resume", "-q"]
     assert main(again) == Exit.SOME_FAILED
     assert Path("ray.jsonl").read_bytes() == whole
+
+    # Out of an object store.
+    urls = [put(f"in/{name}", (toy.folder / "photos" / name).read_bytes()) for name in ("001.png", "050.png")]
+    in_store = ["chain", "run", "toy.yaml", "s3://photos/in", "--engine", "ray", "--workers", "1", "-o", "store.jsonl"]
+    assert main([*in_store, "-q"]) == Exit.SOME_FAILED
+    found = [json.loads(line) for line in Path("store.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["path"], row["verdict"]) for row in found] == [(urls[0], "real"), (urls[1], None)]
 
     # What ends an actor twice has a row.
     chain = d2f.load_chain("toy.yaml")
