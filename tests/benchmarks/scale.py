@@ -1,0 +1,199 @@
+"""Rates, memory, resuming and losses at scale: measured step by step, and the page that shows them.
+
+    python -m tests.benchmarks.scale --only memory --results docs/research/scale.json -o docs/research/scale.md
+
+Each step is measured once and kept in the results; again, the command goes on where it stopped (`--again` measures a
+step anew). A rate that was measured while other programs had the cores says so. Steps: see `STEPS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from d2f.output.record import machine
+from tests.benchmarks.pictures import picture
+from tests.benchmarks.scale_page import page
+
+D2F = [sys.executable, "-c", "import sys; from d2f.cli.main import main; sys.exit(main())"]
+IMAGES = {"fast": 400, "robust": 200, "deep": 40}
+DISTINCT = 40
+Result = dict[str, Any]
+
+
+def fill(folder: Path, count: int, distinct: int = DISTINCT) -> Path:
+    """Put so many names of a few JPEGs, 512 pixels a side, into a folder."""
+    folder.mkdir()
+    for number in range(count):
+        path = folder / f"{number // 1000:03}" / f"{number:06}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        if number < distinct:
+            Image.fromarray(picture(number)).save(path, quality=90)
+        else:
+            os.link(folder / "000" / f"{number % distinct:06}.jpg", path)
+    return folder
+
+
+def run(folder: Path, chain: str, *more: str) -> Result:
+    """Run a chain over the folder's images; return what the run recorded, its processor time and its largest memory."""
+    begun = time.monotonic()
+    command = [*D2F, "chain", "run", chain, "images", "-o", "rows.jsonl", "-q", *more]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    assert running.returncode in (0, 1), running.returncode
+    record = json.loads((folder / "rows.jsonl.run.json").read_text("utf-8"))["runs"][-1]
+    stages = {name: one["seconds"] for name, one in record["stages"].items()}
+    return {
+        "images": record["counts"]["images"] - record["counts"]["earlier"],
+        "verdicts": record["counts"]["verdicts"],
+        "seconds": record["counts"]["seconds"],
+        "whole_seconds": round(time.monotonic() - begun, 2),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
+        "memory": usage.ru_maxrss * 1024,
+        "decode_share": round(stages.get("decode", 0.0) / max(1e-9, sum(stages.values())), 3),
+    }
+
+
+def rate(chain: str, engine: str, workers: int) -> Result:
+    """Images a second, of one engine with so many processes."""
+    with tempfile.TemporaryDirectory() as place:
+        fill(Path(place) / "images", IMAGES[chain])
+        with ray_cluster() if engine == "ray" else no_cluster():
+            return run(Path(place), chain, "--engine", engine, "--workers", str(workers))
+
+
+@contextmanager
+def no_cluster() -> Iterator[None]:
+    """Nothing is needed."""
+    yield
+
+
+@contextmanager
+def ray_cluster() -> Iterator[None]:
+    """Run a cluster on this machine, so that its start is not measured."""
+    import ray
+
+    context = ray.init(include_dashboard=False, log_to_driver=False, logging_level=40)
+    os.environ["RAY_ADDRESS"] = context.address_info["gcs_address"]
+    try:
+        yield
+    finally:
+        del os.environ["RAY_ADDRESS"]
+        ray.shutdown()
+
+
+def memory(chain: str, count: int) -> Result:
+    """The largest memory of a run over so many images, in one process."""
+    with tempfile.TemporaryDirectory() as place:
+        fill(Path(place) / "images", count)
+        return run(Path(place), chain, "--workers", "1")
+
+
+def resume(count: int) -> Result:
+    """What it costs to find that every one of so many images has its row."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        fill(folder / "images", count, 1)
+        row = next(iter(_rows_of_one(folder)))
+        with (folder / "rows.jsonl").open("w", encoding="utf-8") as file:
+            for path in sorted((folder / "images").rglob("*.jpg")):
+                file.write(json.dumps({**row, "path": str(path.relative_to(folder))}, ensure_ascii=False) + "\n")
+        found = run(folder, "fast", "--resume", "--workers", "1")
+        return {**found, "rows": count, "bytes": (folder / "rows.jsonl").stat().st_size}
+
+
+def _rows_of_one(folder: Path) -> Iterator[Result]:
+    command = [*D2F, "chain", "run", "fast", "images/000/000000.jpg", "--format", "jsonl", "-q"]
+    for line in subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True).stdout.splitlines():
+        yield json.loads(line)
+
+
+def kills() -> Result:
+    """Runs killed at 20 random moments for each kind of process."""
+    with tempfile.TemporaryDirectory() as place:
+        rows = Path(place) / "kills.jsonl"
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.kills", "-o", str(rows)], check=False)
+        return killed(rows)
+
+
+def killed(rows: Path) -> Result:
+    """Count what `tests.benchmarks.kills` wrote."""
+    found = [json.loads(line) for line in rows.read_text("utf-8").splitlines()]
+    targets = dict.fromkeys(row["target"] for row in found)
+    return {target: _killed([row for row in found if row["target"] == target]) for target in targets}
+
+
+def _killed(rows: list[Result]) -> Result:
+    return {"moments": len(rows), "met": sum(row["hit"] for row in rows), "equal": sum(row["same"] for row in rows)}
+
+
+def store() -> Result:
+    """10,000 images of an S3 server by Ray, one actor killed."""
+    with tempfile.TemporaryDirectory() as place:
+        output = Path(place) / "store.json"
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.store_by_ray", "-o", str(output)], check=False)
+        return dict(json.loads(output.read_text("utf-8")))
+
+
+STEPS: dict[str, Callable[[], Result]] = {
+    **{
+        f"memory {chain} {count}": partial(memory, chain, count)
+        for chain in ("fast", "robust")
+        for count in (100, 1000)
+    },
+    **{f"memory deep {count}": partial(memory, "deep", count) for count in (100, 1000)},
+    **{f"memory {chain} 10000": partial(memory, chain, 10_000) for chain in ("fast", "robust")},
+    "resume 100000": partial(resume, 100_000),
+    **{
+        f"rate {chain} {engine} {workers}": partial(rate, chain, engine, workers)
+        for chain in IMAGES
+        for engine in ("local", "ray")
+        for workers in (1, 2)
+    },
+    "kills": kills,
+    "store": store,
+}
+
+
+def main() -> None:
+    """Measure what is wanted and missing, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only", metavar="WORD", action="append", help="steps that begin so; 'nothing': the page alone"
+    )
+    parser.add_argument("--again", action="store_true", help="measure steps anew that have a result")
+    parser.add_argument("--results", type=Path, default=Path("docs/research/scale.json"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/research/scale.md"))
+    given = parser.parse_args()
+    results = json.loads(given.results.read_text("utf-8")) if given.results.exists() else {}
+    for name, step in STEPS.items():
+        if given.only and not name.startswith(tuple(given.only)):
+            continue
+        if name in results and not given.again:
+            continue
+        load = os.getloadavg()[0]
+        found = step()
+        busy = load > 0.5
+        when = datetime.now(UTC).date().isoformat()
+        results[name] = {**found, "when": when, "busy": busy, "machine": machine()}
+        given.results.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        print(name, found, flush=True)
+    given.output.write_text(page(results), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
