@@ -16,8 +16,9 @@ def page(results: Results) -> str:
 
 HEAD = """# Scale
 
-Written by `python -m tests.benchmarks.scale`, which measures one step after the other, keeps the results in `scale.json` beside this page
-and goes on where it stopped. The images are JPEGs of 512x512 pixels; where there are more than 40, they are further names of the first 40.
+Written by `python -m tests.benchmarks.scale`, which measures one step after the other, keeps the results in
+`scale.json` beside this page and goes on where it stopped. The images are JPEGs of 512x512 pixels; where there are more
+than 40, they are further names of the first 40.
 """
 
 
@@ -38,8 +39,8 @@ def _rates(results: Results) -> str:
     lines = [
         "## Images a second",
         "",
-        "The time from the first row's start to the last row's end. On a machine whose cores other programs had, rates say little; processor time "
-        "for an image says more.",
+        "The time from the first row's start to the last row's end. On a machine whose cores other programs had, rates "
+        "say little; processor time for an image says more.",
         "",
         "| chain | engine | processes | images/s | processor time an image | decoding, share of the stages' time |",
         "|---|---|---|---|---|---|",
@@ -85,8 +86,9 @@ def _resume(results: Results) -> str:
         return f"## Resuming\n\n{MISSING}\n"
     return (
         "## Resuming\n\n"
-        f"`--resume` over {one['rows']:,} rows ({one['bytes'] / 1e6:.0f} MB of JSON lines) of which none is left to do takes {one['cpu_seconds']:.1f} s of "
-        f"processor time ({1e6 * one['cpu_seconds'] / one['rows']:.0f} µs a row, start and search of the folder among it) and {one['memory'] / 2**20:.0f} MiB.\n"
+        f"`--resume` over {one['rows']:,} rows ({one['bytes'] / 1e6:.0f} MB of JSON lines) of which none is left to do "
+        f"takes {one['cpu_seconds']:.1f} s of processor time ({1e6 * one['cpu_seconds'] / one['rows']:.0f} µs a row, "
+        f"start and search of the folder among it) and {one['memory'] / 2**20:.0f} MiB.\n"
     )
 
 
@@ -95,8 +97,8 @@ def _kills(results: Results) -> str:
     lines = [
         "## Killed at random moments",
         "",
-        "SIGKILL after a random number of rows and a random pause (`python -m tests.benchmarks.kills`); then the run ends by itself or is resumed. "
-        "The rows are to be those of a run that was left alone, byte for byte.",
+        "SIGKILL after a random number of rows and a random pause (`python -m tests.benchmarks.kills`); then the run "
+        "ends by itself or is resumed. The rows are to be those of a run that was left alone, byte for byte.",
         "",
         "| killed | moments | met a process | rows equal |",
         "|---|---|---|---|",
@@ -114,17 +116,17 @@ def _hostile(results: Results) -> str:
     lines = [
         "## Hostile files",
         "",
-        "Seeded mutants of sound files of every format, and files that are none (`tests/hostile.py`), through a trivial detector, evidence readers and "
-        "preconditions: every file is to have its row, with a code where it cannot be read.",
+        "Seeded mutants of sound files of every format, and files that are none (`tests/hostile.py`), through a "
+        "trivial detector, evidence readers and preconditions (`D2F_HOSTILE=1 pytest tests/cli/test_hostile.py`): "
+        "every file is to have its row, with a code where it cannot be read.",
         "",
     ]
     one = results.get("hostile")
     if one is None:
         return "\n".join([*lines, MISSING, ""])
     codes = ", ".join(f"{count:,} {code or 'judged'}" for code, count in sorted(one["codes"].items()))
-    lines.append(
-        f"{one['files']:,} files: {codes}. Largest memory {one['memory'] / 2**20:.0f} MiB (bound: {one['bound'] / 2**20:.0f})."
-    )
+    memory, bound = (one[size] / 2**20 for size in ("memory", "bound"))
+    lines.append(f"{one['files']:,} files: {codes}. Largest memory {memory:.0f} MiB (bound: {bound:.0f}).")
     return "\n".join([*lines, ""])
 
 
@@ -133,7 +135,9 @@ def _store(results: Results) -> str:
     head = "## Out of an object store, by Ray\n\n"
     if one is None:
         return f"{head}{MISSING}: `python -m tests.benchmarks.store_by_ray`\n"
+    right = "each the right one" if one["equal"] else "NOT the right ones"
+    order = "in order" if one["in order"] else "NOT in order"
     return (
-        f"{head}{one['images']:,} images of moto's S3 server on the loopback, on two actors of which {one['actors killed']} was killed: {one['rows']:,} rows, "
-        f"{'each the right one' if one['equal'] else 'NOT the right ones'}, {'in order' if one['in order'] else 'NOT in order'}, exit code {one['exit']}.\n"
+        f"{head}{one['images']:,} images of moto's S3 server on the loopback, on two actors of which "
+        f"{one['actors killed']} was killed: {one['rows']:,} rows, {right}, {order}, exit code {one['exit']}.\n"
     )
