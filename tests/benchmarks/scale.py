@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.scale --only memory --results docs/research/scale.json -o docs/research/scale.md
 
-Each step is measured once and kept in the results; again, the command goes on where it stopped (`--again` measures a
-step anew). A rate that was measured while other programs had the cores says so. Steps: see `STEPS`.
+The pictures are some of the training set (D2F_DATA). Each step is measured once and kept in the results; again, the
+command goes on where it stopped (`--again` measures a step anew). A rate that was measured while other programs had the
+cores says so. Steps: see `STEPS`.
 """
 
 from __future__ import annotations
@@ -22,26 +23,40 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from d2f.output.record import machine
-from tests.benchmarks.pictures import picture
 from tests.benchmarks.scale_page import page
 
 D2F = [sys.executable, "-c", "import sys; from d2f.cli.main import main; sys.exit(main())"]
 IMAGES = {"fast": 400, "robust": 200, "deep": 40}
 DISTINCT = 40
+SIDE = 512
 Result = dict[str, Any]
+
+
+def pictures(count: int) -> list[Path]:
+    """Return pictures of the training set, of both labels in turn."""
+    train = Path(os.environ["D2F_DATA"]) / "train"
+    found = [sorted(path for path in (train / label).rglob("*.jpg")) for label in ("real", "generated")]
+    step = [max(1, len(paths) // count) for paths in found]
+    return [
+        path
+        for pair in zip(*(paths[::each] for paths, each in zip(found, step, strict=True)), strict=False)
+        for path in pair
+    ][:count]
 
 
 def fill(folder: Path, count: int, distinct: int = DISTINCT) -> Path:
     """Put so many names of a few JPEGs, 512 pixels a side, into a folder."""
     folder.mkdir()
+    originals = pictures(distinct)
     for number in range(count):
         path = folder / f"{number // 1000:03}" / f"{number:06}.jpg"
         path.parent.mkdir(exist_ok=True)
         if number < distinct:
-            Image.fromarray(picture(number)).save(path, quality=90)
+            with Image.open(originals[number]) as image:
+                ImageOps.fit(image.convert("RGB"), (SIDE, SIDE)).save(path, quality=90)
         else:
             os.link(folder / "000" / f"{number % distinct:06}.jpg", path)
     return folder

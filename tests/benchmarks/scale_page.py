@@ -17,8 +17,8 @@ def page(results: Results) -> str:
 HEAD = """# Scale
 
 Written by `python -m tests.benchmarks.scale`, which measures one step after the other, keeps the results in
-`scale.json` beside this page and goes on where it stopped. The images are JPEGs of 512x512 pixels; where there are more
-than 40, they are further names of the first 40.
+`scale.json` beside this page and goes on where it stopped. The images are 40 pictures of the training set, half of them
+generated, as JPEGs of 512x512 pixels; where there are more than 40, they are further names of the same.
 """
 
 
