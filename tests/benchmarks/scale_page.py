@@ -11,7 +11,7 @@ MISSING = "not measured yet"
 def page(results: Results) -> str:
     """Return the page."""
     parts = [HEAD, _machine(results), _rates(results), _memory(results), _resume(results), _kills(results)]
-    return "\n".join([*parts, _hostile(results), _store(results)])
+    return "\n".join([*parts, _hostile(results), _store(results), _cost(results)])
 
 
 HEAD = """# Scale
@@ -141,3 +141,33 @@ def _store(results: Results) -> str:
         f"{head}{one['images']:,} images of moto's S3 server on the loopback, on two actors of which "
         f"{one['actors killed']} was killed: {one['rows']:,} rows, {right}, {order}, exit code {one['exit']}.\n"
     )
+
+
+CORE_HOUR = 0.04
+REQUESTS = 0.0004
+"""Prices in dollars that the arithmetic takes: an hour of a core, a thousand requests of an object store."""
+
+
+def _cost(results: Results) -> str:
+    lines = [
+        "## What many images cost",
+        "",
+        "The second column is measured: processor time an image beyond the first 100 of a run in one process. The "
+        "others are arithmetic: that time by the number of images, at an assumed "
+        f"{CORE_HOUR:.2f} dollars for an hour of a core like this one. Images in an object store cost two requests each "
+        f"besides, at an assumed {REQUESTS} dollars a thousand: {2000 * REQUESTS:.2f} dollars a million. Transfer "
+        "between regions is not counted, and photographs of 12 megapixels take longer to decode than these.",
+        "",
+        "| chain | processor time an image | core-hours a million | dollars a million | dollars a billion |",
+        "|---|---|---|---|---|",
+    ]
+    for chain in ("fast", "robust", "deep"):
+        few, many = results.get(f"memory {chain} 100"), results.get(f"memory {chain} 1000")
+        if few is None or many is None:
+            lines.append(f"| `{chain}` | {MISSING} | | | |")
+            continue
+        seconds = (many["cpu_seconds"] - few["cpu_seconds"]) / (many["images"] - few["images"])
+        hours = 1e6 * seconds / 3600
+        dollars = hours * CORE_HOUR
+        lines.append(f"| `{chain}` | {1000 * seconds:.0f} ms | {hours:,.0f} | {dollars:,.2f} | {1000 * dollars:,.0f} |")
+    return "\n".join([*lines, ""])
