@@ -154,7 +154,7 @@ def _cost(results: Results) -> str:
         "",
         "The second column is measured: processor time an image beyond the first 100 of a run in one process. The "
         "others are arithmetic: that time by the number of images, at an assumed "
-        f"{CORE_HOUR:.2f} dollars for an hour of a core like this one. Images in an object store cost two requests each "
+        f"{CORE_HOUR:.2f} dollars for an hour of a core like this one. Images in a store cost two requests each "
         f"besides, at an assumed {REQUESTS} dollars a thousand: {2000 * REQUESTS:.2f} a million. Transfer "
         "between regions is not counted, and photographs of 12 megapixels take longer to decode than these.",
         "",
