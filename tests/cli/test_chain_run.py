@@ -177,7 +177,7 @@ class TestWhatIsPrinted:
         code, out, _ = run("--help", chain="-h")
         assert code == 0
         assert "Exit code 0    every image was scored\n            1    some image or some stage failed" in out
-        assert "engine" not in out
+        assert "--engine NAME" in out
         assert "report" not in out
 
 
