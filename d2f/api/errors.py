@@ -159,6 +159,7 @@ CODES: dict[str, str] = {
     "D2F605": "a manifest cannot be read",
     "D2F606": "a recipe is wrong",
     "D2F607": "unknown trainable",
+    "D2F608": "a report cannot be read",
     "D2F620": "an image cannot be trained on",
     "D2F621": "a label is missing from a part of the data",
     "D2F622": "the loss is not finite",

@@ -25,6 +25,8 @@ OPTIONAL: Mapping[str, str] = {
     "ablations": "method of a network's trainable: name to options of simpler kin, for `d2f train ablate`",
     "needs": "`Needs` of a detector: views that lack them are abstained on before `score` is called",
     "time_limit": "seconds that one image may take in a worker process, 120 otherwise; ``--time-limit`` overrides it",
+    "title": "what a detector looks at, for people, in a few words: ``sensor noise``",
+    "looks_at": "the same in one sentence, for reports",
     "thread_safe": "bool, default False: `score` or `apply` may be called from several threads at once",
 }
 """Attributes that a stage may have, and what d2f does with them."""

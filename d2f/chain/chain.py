@@ -18,6 +18,7 @@ from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Failure, Row
 
 if TYPE_CHECKING:
+    from d2f.api.inputs import ImageFile
     from d2f.chain.model import ChainFile
     from d2f.chain.result import Result
     from d2f.chain.yaml import Text
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from d2f.engine.processes import ProcessEngine
     from d2f.engine.worker_child import Handler
     from d2f.images.memory import ImageInput, InMemory
-    from d2f.images.read import Bounds
+    from d2f.images.read import Bounds, Unread
     from d2f.images.walk import Listing
     from d2f.plugins.catalog import Catalog
 
@@ -124,16 +125,21 @@ class Chain:
         >>> result.verdict, [note.code for note in result.notes], result.missing[0].detector
         ('inconclusive', ['colour', 'photographic'], 'provenance')
         """
+        from d2f.images.memory import image_source, load
+
+        source = image_source(image)
+        return self.judge_loaded(load(source, bounds), source, self._observer(on_event))
+
+    def judge_loaded(self, image: ImageFile | Unread, source: str | InMemory, observe: Observe | None = None) -> Result:
+        """Judge an image that was loaded already from `source`; see `judge`."""
         from d2f.chain.result import Result
         from d2f.engine.judge import Judge
         from d2f.engine.local import LocalEngine
         from d2f.engine.stability import judged_rows
-        from d2f.images.memory import image_source, load
 
-        source, observe = image_source(image), self._observer(on_event)
         engine = LocalEngine(self.plan, workers=0, observe=observe)
         engine.load()
-        (row,) = judged_rows(engine, Judge(self.plan, observe), [load(source, bounds)])
+        (row,) = judged_rows(engine, Judge(self.plan, observe), [image])
         return Result.of(row, self, source)
 
     def run(

@@ -105,5 +105,128 @@ def legend(chain: Chain) -> Iterator[str]:
 
 
 def stage_titles(chain: Chain) -> dict[str, str]:
-    """Return, by detector id, what its stage says it looks at."""
+    """Return, by detector id, the human title of its stage; the id where it has none."""
     return {one.id: getattr(type(one.stage), "title", "") or one.id for one in chain.plan.detectors}
+
+
+def looks_at(chain: Chain) -> dict[str, str]:
+    """Return, by detector id, what its stage looks at, in one sentence."""
+    return {
+        one.id: getattr(type(one.stage), "looks_at", "") or getattr(one.stage, "summary", "")
+        for one in chain.plan.detectors
+    }
+
+
+def view_words(chain: Chain, view: str) -> str:
+    """Return what a view is: the steps that make it."""
+    steps = chain.plan.views.get(view, ())
+    return ", then ".join(step.key for step in steps) if steps else "the picture as it is"
+
+
+def answer(probability: float, chain: Chain) -> str:
+    """Return a member's probability in the words of a verdict, by the chain's thresholds."""
+    rule = chain.file.verdict
+    if probability > rule.generated_above:
+        return VERDICTS["generated"]
+    return VERDICTS["real" if probability < rule.real_below else "inconclusive"]
+
+
+def factor(nats: float) -> str:
+    """Return by how much a contribution multiplies the odds, and towards what.
+
+    >>> factor(2.3), factor(-2.3), factor(0.01)
+    ('10 times towards AI-generated', '10 times towards a camera image', 'next to nothing')
+    """
+    ratio = math.exp(min(abs(nats), 20.0))
+    if ratio < 1.05:
+        return "next to nothing"
+    times = f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:,.0f}"
+    return f"{times.removesuffix('.0')} times towards {'AI-generated' if nats > 0 else 'a camera image'}"
+
+
+def disagreement_words(row: Row, chain: Chain) -> Iterator[str]:
+    """Yield where detectors contradict themselves between views, or each other, by the chain's thresholds."""
+    titles = stage_titles(chain)
+    said: dict[str, dict[str, str]] = {}
+    for member in row.stages:
+        if member.probability is not None and (words := answer(member.probability, chain)) != "inconclusive":
+            said.setdefault(member.detector, {})[member.view] = words
+    for detector, views in said.items():
+        if len(set(views.values())) > 1:
+            told = "; ".join(
+                f"{words} on {'the picture' if view == 'plain' else view}" for view, words in views.items()
+            )
+            yield f"{titles[detector]} changes its answer with the view: {told}"
+    sides = {words: [titles[one] for one, views in said.items() if set(views.values()) == {words}] for words in SIDES}
+    if all(sides.values()):
+        told = "; ".join(f"{', '.join(names)}: {words}" for words, names in sides.items())
+        yield f"the detectors contradict each other: {told}"
+
+
+SIDES = (VERDICTS["generated"], VERDICTS["real"])
+
+NEXT_STEPS = {
+    "generated": (
+        "Ask for the original file, and judge that: a copy that was resized or sent by a messenger says less.",
+        "Look for an earlier copy and for the place where it was first published.",
+        "Do not accuse a person by this result alone; the share of photographs that come out like this stands above.",
+    ),
+    "real": (
+        "Do not take this as cleared: a picture can be treated until a chain finds nothing, and parts can be edited.",
+        "Check what the picture is said to show: place, time and context can be false of a genuine photograph.",
+    ),
+    "inconclusive": (
+        "Take this as no answer, for neither side.",
+        "Judge the original file, or a larger copy that was saved less often.",
+        "Ask a person who knows the place or the event, and look for an earlier copy.",
+    ),
+}
+"""What a reader can do, by verdict."""
+
+LIMITS = (
+    "A probability holds for pictures like those that the chain was fitted on.",
+    "Pictures with generated parts (generative fill, composites, upscaling) are neither of the two labels.",
+    "Thumbnails, screenshots, scans and drawings are outside what was tested.",
+    "Error rates and thresholds concern the pixels; what a file states is a claim of whoever wrote it.",
+    "No sign of generation is no proof of a camera; no label in a file is not \u201creal\u201d.",
+)
+
+MAP_TITLES = {
+    "tiles": "How each part looks by itself",
+    "occlusion": "What each part adds to the result",
+}
+MAP_MEANINGS = {
+    "tiles": "The chain was run on each of these tiles as if it were a picture of its own.",
+    "occlusion": "Each tile was hidden by a strong blur; the map shows how much less AI-generated the picture then "
+    "looked to the chain, compared with the median tile.",
+}
+LOOK_FOR = {
+    "tiles": "One connected area that differs clearly from the rest, and that is an object or an edited part.",
+    "occlusion": "Areas on which the result rests. One that rests on a caption, a border or a sky rests on little.",
+}
+IGNORE = {
+    "tiles": "The absolute level (tiles are not what the chain was fitted on), hatched cells, and single cells: "
+    "there is always a highest one, in a photograph too.",
+    "occlusion": "Hatched cells, single cells, and weak colours: the scale is that of this map alone.",
+}
+MASK_WORDS = {
+    "flat": "flat: too little detail",
+    "clipped": "clipped: over- or underexposed",
+    "over-compressed": "over-compressed: blocks",
+}
+
+PRIVATE = "Location, serial numbers, local paths and the raw fields of the file are left out of this report (--full)."
+NOT_PRIVATE = "This report was made with --full: it may hold location, serial numbers, local paths and raw fields."
+
+
+def evidence_of(chain: Chain) -> str:
+    """Return in one sentence what the thresholds rest on."""
+    fitted = chain.file.fitted
+    if fitted is None:
+        return "The chain is not fitted."
+    parts = [f"{fitted.images:,} images"]
+    if fitted.real and fitted.generated:
+        parts.append(f"{fitted.real:,} of them photographs")
+    if fitted.collections:
+        parts.append(f"of {fitted.collections:,} collections")
+    return f"Fitted on {', '.join(parts)}, on {fitted.date}."

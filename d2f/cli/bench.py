@@ -50,6 +50,7 @@ class BenchOptions:
     allow_missing: bool
     labels: Mapping[str, str]
     thumbnails: bool
+    splice: bool
     workers: int | None
 
     @property
@@ -99,6 +100,9 @@ class BenchOptions:
     ALLOW_MISSING,
     labels_option,
     click.option("--thumbnails", is_flag=True, help="Show the images whose verdict changes in report.html."),
+    click.option(
+        "--splice", is_flag=True, help="Measure instead whether heat maps find a generated patch in photographs."
+    ),
     click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the figures do not depend on it."),
 )
 def bench(chains: tuple[str, ...], data: str, options: BenchOptions) -> int:
@@ -109,7 +113,8 @@ def bench(chains: tuple[str, ...], data: str, options: BenchOptions) -> int:
     from d2f.cores import one_blas_thread
 
     one_blas_thread()
-
+    if options.splice:
+        return _spliced(chains, data, options)
     return _run(click.get_current_context(), chains, data, options)
 
 
@@ -176,6 +181,39 @@ def _run(ctx: click.Context, names: Sequence[str], data: str, options: BenchOpti
             return interruption.exit_code
         _report(run, chains, settings, folder, options)
     return Exit.SOME_FAILED if run.joint.unread or run.joint.failed else Exit.OK
+
+
+def _spliced(names: Sequence[str], data: str, options: BenchOptions) -> int:
+    """Run `d2f bench --splice`; return the exit code."""
+    import os
+
+    from d2f.api.errors import Exit
+    from d2f.chain.chain import load_chain
+    from d2f.cli.options import read_set
+    from d2f.evaluate.splice import figures, run_splice, splice_table, write_splice
+    from d2f.files import require_new_folder
+    from d2f.progress import Progress
+
+    chains = [load_chain(name, allow_missing=options.allow_missing) for name in names]
+    images, output, found = read_set(data, labels=options.labels), options.output, []
+    if output and options.mode == "new":
+        require_new_folder(output)
+    if output:
+        os.makedirs(output, exist_ok=True)
+    total = min(options.limit or len(images), int((images.labels == 0).sum()))
+    for chain in chains:
+        kept = os.path.join(output, f"{chain.name}.splice.jsonl") if output else None
+        if kept and options.overwrite and os.path.exists(kept):
+            os.remove(kept)
+        with Progress(chain.name, total=total) as progress:
+            outcomes = run_splice(chain, images, options.protocol, options.seed, options.limit, kept, progress.advance)
+        found += figures(chain, outcomes, images, options.draws, options.seed)
+    table = splice_table(found)
+    click.echo("\n".join([table.title, *table.text()]))
+    if output:
+        settings = {"protocol": options.protocol, "seed": options.seed, "limit": options.limit}
+        click.echo(f"wrote {write_splice(output, found, settings)}")
+    return Exit.OK
 
 
 def _scored(

@@ -346,10 +346,12 @@ def _nobody_reads() -> int:
 
 COMMANDS: Table = {
     "judge": ("d2f.cli.judge:judge", "Say in words whether images were generated."),
+    "explain": ("d2f.cli.explain:explain", "Say why a chain judges an image so; write a report."),
     "chain": ("d2f.cli.chain:chain", "Run, check, show and fit chains."),
     "calibrate": ("d2f.cli.calibrate:calibrate", "Adapt a fitted chain to some dozens of images of your own."),
     "serve": ("d2f.cli.serve:serve", "Keep a chain loaded behind a page and an API."),
     "mcp": ("d2f.cli.serve:mcp", "Offer a chain to assistants as a tool."),
+    "report": ("d2f.cli.explain:report", "Verify a report; print its schema."),
     "bench": ("d2f.cli.bench:bench", "Measure chains on labelled images, with intervals."),
     "attack": ("d2f.cli.attack:attack", "Apply preprocessors to images, such as wiener:window=7."),
     "train": ("d2f.cli.train:train", "Train a learned detector by a recipe."),

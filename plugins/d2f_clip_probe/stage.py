@@ -59,6 +59,8 @@ class ClipProbe:
 
     name = "clip-probe"
     summary = "Blocks of an image tower, CLIP's or a newer one, into logistic regression; it is fetched on request."
+    title = "content and style"
+    looks_at = "What the picture shows and how it is drawn, as a large image model sees it."
     Options = DetectorOptions
     thread_safe = True
     wants: Input = WholeImage()

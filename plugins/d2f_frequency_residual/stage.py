@@ -38,6 +38,8 @@ class FrequencyResidual:
 
     name = "frequency-residual"
     summary = "Block spectra of the high-pass residual at several scales into a small network."
+    title = "fine texture"
+    looks_at = "The frequencies of the finest detail, where generators leave regular traces."
     Options = DetectorOptions
     wants: Input = WholeImage()
 

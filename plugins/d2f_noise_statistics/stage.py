@@ -36,6 +36,8 @@ class NoiseStatistics:
 
     name = "noise-statistics"
     summary = "Statistics of the noise residual, block transforms, spectrum and texture into logistic regression."
+    title = "sensor noise"
+    looks_at = "The fine noise that is left without the content: that of cameras and of generators differs."
     Options = DetectorOptions
     thread_safe = True
     wants: Input = WholeImage()

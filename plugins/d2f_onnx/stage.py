@@ -24,6 +24,8 @@ class OnnxDetector:
 
     name = "onnx"
     summary = "Any image classifier in an ONNX file, by options alone; needs onnxruntime."
+    title = "outside model"
+    looks_at = "Whatever the model in the ONNX file was trained to look at."
     Options = OnnxOptions
     requires = ("onnxruntime>=1.17",)
     thread_safe = True

@@ -145,6 +145,8 @@ class CommFor(_Published):
 
     name = "commfor"
     summary = "Community Forensics: ViT-S/16 at 384 pixels on thousands of generators."
+    title = "content and style, by Community Forensics"
+    looks_at = "The whole picture, by a network trained on thousands of generators."
     Options = WeightsOptions
     known = (records.COMMFOR,)
     framing = Framing((384, 384), "short-side", 440, "bilinear", *IMAGENET)
@@ -155,6 +157,8 @@ class UnivFD(_Published):
 
     name = "univfd"
     summary = "UnivFD: CLIP ViT-L/14 and a linear head trained on ProGAN."
+    title = "content and style, by UnivFD"
+    looks_at = "The centre of the picture, as a large image model sees it."
     Options = UnivFDOptions
     known = (records.UNIVFD, records.CLIP)
     framing = Framing((224, 224), "centre", None, "bilinear", *CLIP)
@@ -169,6 +173,8 @@ class NPR(_Published):
 
     name = "npr"
     summary = "NPR: differences of neighbouring pixels into half a ResNet-50."
+    title = "neighbouring pixels, by NPR"
+    looks_at = "Differences of neighbouring pixels, where enlarging inside a generator leaves traces."
     Options = WeightsOptions
     known = (records.NPR,)
     framing = Framing((256, 256), "squash", None, "bilinear", *IMAGENET)
@@ -179,6 +185,8 @@ class TinyLaDeDa(_Published):
 
     name = "tiny-ladeda"
     summary = "Tiny-LaDeDa: four convolutions and 1,297 parameters, scores of patches averaged."
+    title = "small patches, by Tiny-LaDeDa"
+    looks_at = "Gradients of small patches, averaged over the picture."
     Options = TinyLaDeDaOptions
     known = records.TINY_LADEDA
     framing = Framing((256, 256), "squash", None, "bilinear", *IMAGENET)
@@ -189,6 +197,8 @@ class MesoNet(_Published):
 
     name = "mesonet"
     summary = "MesoNet: Meso4 and MesoInception4, for faces manipulated in videos."
+    title = "faces, by MesoNet"
+    looks_at = "Faces as manipulated videos show them."
     Options = MesoNetOptions
     known = records.MESONET
     framing = Framing((256, 256), "squash", None, "nearest", *UNIT)
@@ -199,6 +209,8 @@ class CNNDetection(_Published):
 
     name = "cnndetection"
     summary = "CNNDetection: ResNet-50 trained on ProGAN, blurred and compressed."
+    title = "texture, by CNNDetection"
+    looks_at = "The centre of the picture, by a network trained on one generator of 2018."
     Options = CNNDetectionOptions
     known = records.CNNDETECTION
     framing = Framing((224, 224), "centre", None, "bilinear", *IMAGENET)

@@ -48,6 +48,8 @@ class ResNetDetector:
 
     name = "resnet"
     summary = "A residual network on tiles, trained by d2f train."
+    title = "texture of tiles"
+    looks_at = "Squares of 224 pixels at full scale, by a network trained on photographs and generated pictures."
     Options = DetectorOptions
     wants: Input
 

@@ -18,6 +18,8 @@ class TransformersDetector:
 
     name = "transformers"
     summary = "Any image-classification model of the Hugging Face hub or a folder; needs PyTorch and transformers."
+    title = "outside model"
+    looks_at = "Whatever the model of the Hugging Face hub was trained to look at."
     Options = TransformersOptions
     requires = ("torch>=2.4", "transformers>=4.45", "safetensors>=0.4")
     wants: WholeImage | Tiles | FileBytes = WholeImage()

@@ -1,0 +1,1 @@
+"""Why a verdict: `explain.py` tells it."""

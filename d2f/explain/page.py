@@ -1,0 +1,264 @@
+"""The report's page: one section an image, complete in itself; for light and dark screens, phones and paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from d2f.chain.words import (
+    IGNORE,
+    LIMITS,
+    LOOK_FOR,
+    MAP_MEANINGS,
+    MAP_TITLES,
+    MASK_WORDS,
+    NEXT_STEPS,
+    NOT_PRIVATE,
+    PRIVATE,
+    answer,
+    disagreement_words,
+    evidence_of,
+    legend,
+    percent,
+    sentence,
+    stage_titles,
+    strength,
+    view_words,
+)
+from d2f.explain.explain import Explanation, splice_of
+from d2f.explain.figures import bars, definitions, legend_of, overlay, scale
+from d2f.explain.map import KINDS, HeatMap
+from d2f.explain.record import facts_of, identity_of, private_fields, quality_of, scrubbed
+from d2f.report.page import document, figure
+from d2f.report.thumbnails import embedded, small_jpeg
+from d2f.version import __version__
+
+if TYPE_CHECKING:
+    from d2f.api.rows import Row
+    from d2f.chain.chain import Chain
+
+PICTURE_SIDE, VIEW_SIDE = 900, 360
+"""Longer side of the picture and of a view in a report, in pixels."""
+
+STYLE = """
+body { max-width: 60rem; }
+section.image { margin-bottom: 4rem; }
+section.image > h2:first-child { border: 0; padding: 0; margin-top: 1rem; }
+.verdict { font-size: 1.35rem; margin: .2rem 0; font-weight: 600; }
+.verdict.generated { color: var(--made); } .verdict.real { color: var(--real); }
+h1, h2, h3, dd, th, li, p { overflow-wrap: anywhere; }
+svg.scale { width: 100%; max-width: 44rem; height: auto; display: block; margin: 1rem 0; }
+svg.scale text { font-size: 12px; } svg.scale .here { font-size: 15px; font-weight: 600; fill: var(--ink); }
+.zone.real { fill: var(--real); } .zone.between { fill: var(--rule); } .zone.made { fill: var(--made); }
+.marker { fill: var(--ink); }
+table.bars { width: 100%; table-layout: fixed; font-size: .9rem; }
+table.bars th, table.bars td { white-space: normal; text-align: left; vertical-align: middle; }
+table.bars th { width: 32%; font-weight: 500; } table.bars td:last-child { width: 26%; }
+table.bars small { display: block; color: var(--soft); font-weight: 400; }
+table.bars .total th, table.bars .total td { border-top: 2px solid var(--ink); font-weight: 600; }
+.track { position: relative; height: 1.1rem; }
+.track i { position: absolute; top: 0; bottom: 0; } .track .zero { border-left: 1px dashed var(--soft); }
+.track .made { background: var(--made); } .track .real { background: var(--real); }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem; }
+.pictures img { width: 100%; height: auto; display: block; background: var(--rule); }
+.views { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); gap: 1rem; }
+.views img { width: 100%; display: block; } figcaption { max-width: none; }
+.mapkey { display: flex; gap: .5rem; align-items: center; font-size: .8rem; color: var(--soft); margin: .3rem 0; }
+.mapkey i { flex: 1; min-width: 3rem; height: .6rem;
+  background: linear-gradient(90deg, var(--real), transparent, var(--made)); }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: .5rem 1.5rem; }
+dl div { min-width: 0; } dt { color: var(--soft); font-size: .8rem; } dd { margin: 0; }
+ul { padding-left: 1.2rem; } .claim { margin-bottom: .5rem; } .claim small { display: block; color: var(--soft); }
+.contents td { text-align: left; white-space: normal; }
+@media (max-width: 32rem) {
+  body { margin: 1rem auto; } svg.scale text { font-size: 19px; } svg.scale .here { font-size: 24px; }
+  table.bars, table.bars tbody, table.bars tr, table.bars th, table.bars td { display: block; width: auto !important; }
+  table.bars td { border: 0; padding: .1rem 0; } table.bars th { border: 0; padding: .6rem 0 0; }
+  table.bars td:last-child { border-bottom: 1px solid var(--rule); padding-bottom: .5rem; }
+}
+@media print {
+  :root { --ink: #000; --soft: #444; --rule: #ccc; --paper: #fff; --real: #2a6fbb; --made: #c4501b; }
+  @page { margin: 16mm; }
+  body { margin: 0; max-width: none; font-size: 10.5pt; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  figure, tr, .claim, li { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  section.image + section.image { break-before: page; }
+  .pictures { grid-template-columns: 1fr 1fr; } .pictures img { max-height: 95mm; object-fit: contain; }
+  .views { grid-template-columns: repeat(3, 1fr); }
+}
+"""
+
+
+def page(explanations: Sequence[Explanation]) -> str:
+    """Return the page of one image or of several, the most probably generated first."""
+    ordered = sorted(explanations, key=lambda one: -(-1.0 if one.row.probability is None else one.row.probability))
+    first = ordered[0]
+    title = f"{first.name}: {sentence(_clean(first))}" if len(ordered) == 1 else f"{len(ordered)} images judged by d2f"
+    body = [f"<h1>{escape(title)}</h1>"] if len(ordered) > 1 else []
+    if len(ordered) > 1:
+        body.append(_contents(ordered))
+    for number, one in enumerate(ordered, 1):
+        body += section(one, number, "h1" if len(ordered) == 1 else "h2")
+    body += footer(first.chain, first.full)
+    return document(title, body, STYLE)
+
+
+def _clean(one: Explanation) -> Row:
+    return scrubbed(one.row, one.full)
+
+
+def _contents(ordered: Sequence[Explanation]) -> str:
+    rows = "".join(
+        f'<tr><td><a href="#image-{number}">{escape(one.name)}</a></td><td>{escape(sentence(_clean(one)))}</td></tr>'
+        for number, one in enumerate(ordered, 1)
+    )
+    return f'<div class="wide"><table class="contents"><tbody>{rows}</tbody></table></div>'
+
+
+def section(one: Explanation, number: int, mark: str) -> Iterator[str]:
+    """Yield the parts of one image's section."""
+    row, chain = _clean(one), one.chain
+    yield f'<section class="image" id="image-{number}"><{mark}>{escape(one.name)}</{mark}>'
+    yield f'<p class="verdict {row.verdict or ""}">{escape(_capital(sentence(row)))}</p>'
+    if row.llr is not None and row.error is None:
+        yield f"<p>The pixels give {escape(strength(row.llr))}.</p>"
+    yield scale(row, chain)
+    yield from _pictures(one)
+    if table := bars(row, chain):
+        yield "<h2>Why</h2>"
+        yield "<p class=soft>Each bar begins where the one above ends; together they give the probability.</p>"
+        yield table
+    yield from _silent(row, chain)
+    if disagreements := list(disagreement_words(row, chain)):
+        yield f"<h2>Disagreements</h2>{_list(disagreements)}"
+    yield from _provenance(row)
+    yield from _views(one)
+    yield f"<h2>What next</h2>{_list(NEXT_STEPS[row.verdict or 'inconclusive'])}"
+    notes = [note.message for note in row.notes] + [f"{lost.detector}: {lost.reason}" for lost in row.missing]
+    if notes:
+        yield f"<h2>Caveats of this result</h2>{_list(notes)}"
+    yield "<h2>The picture</h2>" + definitions(quality_of(one))
+    yield "<h2>To repeat this</h2>" + definitions(identity_of(one))
+    if one.full and (fields := private_fields(one)):
+        yield "<h2>Fields of the file (--full)</h2>" + definitions(fields)
+    yield "</section>"
+
+
+def _pictures(one: Explanation) -> Iterator[str]:
+    if one.image is None:
+        return
+    shown = embedded(small_jpeg(one.image.pixels, PICTURE_SIDE, 80), "the picture")
+    if not one.maps:
+        yield f'<div class="pictures"><figure>{shown}</figure></div>'
+        yield from (f"<p class=soft>{escape(words)}</p>" for words in _no_map(one))
+        return
+    maps = "".join(
+        f"<figure>{embedded(overlay(found, one.image.pixels, PICTURE_SIDE), 'heat map', 'png')}"
+        f"<figcaption><b>{MAP_TITLES[found.kind]}</b></figcaption>{legend_of(found)}</figure>"
+        for found in one.maps
+    )
+    yield f'<div class="pictures"><figure>{shown}</figure>{maps}</div>'
+    for found in one.maps:
+        yield from _about_map(one.chain, found)
+
+
+def _about_map(chain: Chain, found: HeatMap) -> Iterator[str]:
+    """Yield what a map shows, how far it helps, what to look for and what to ignore."""
+    masked = ", ".join(f"{MASK_WORDS[name]} {percent(share)}" for name, share in found.masked.items() if share)
+    lines = [
+        f"{MAP_MEANINGS[found.kind]} Tiles are {found.side} pixels a side and overlap.",
+        _help(chain, found),
+        f"Look for: {LOOK_FOR[found.kind]}",
+        f"Ignore: {IGNORE[found.kind]}",
+        f"Hatched, not to be relied on: {masked or 'nothing'}. The colours are scaled to this map's own maximum.",
+    ]
+    yield f"<h3>{MAP_TITLES[found.kind]}</h3>{_list(lines)}"
+
+
+def _help(chain: Chain, found: HeatMap) -> str:
+    measured = splice_of(chain, found.kind)
+    if measured is None:
+        return "Whether this map finds generated parts was not measured for this chain."
+    return (
+        f"On {measured.images} photographs with a generated patch, this map was higher inside the patch in "
+        f"{percent(measured.share)} (95 %: {percent(measured.low)} to {percent(measured.high)}; by chance 50 %); "
+        + ("it beats chance. " if measured.helps else "it does not beat chance. ")
+        + f"Of patches from other photographs it was higher inside in {percent(measured.control)}."
+    )
+
+
+def _no_map(one: Explanation) -> Iterator[str]:
+    if one.row.probability is None:
+        return
+    measured = [splice_of(one.chain, kind) for kind in KINDS]
+    if all(found is not None and not found.helps for found in measured):
+        yield (
+            "No heat map is shown: on photographs with a generated patch this chain's maps do not beat chance. "
+            "They are measured on request (--map both)."
+        )
+    elif not any(measured):
+        yield "No heat map is shown: whether this chain's maps help was not measured. On request: --map both."
+
+
+def _silent(row: Row, chain: Chain) -> Iterator[str]:
+    titles = stage_titles(chain)
+    gone = [
+        f"{titles[member.detector]}: {member.abstained or (member.error and member.error.message)}"
+        for member in row.stages
+        if member.abstained or member.error
+    ]
+    if gone:
+        yield f"<h2>Detectors that gave no answer</h2>{_list(list(dict.fromkeys(gone)))}"
+
+
+def _provenance(row: Row) -> Iterator[str]:
+    yield "<h2>What the file states about itself</h2>"
+    if not row.evidence:
+        yield "<p>No label and no Content Credentials were found. That says nothing either way.</p>"
+    for found in row.evidence:
+        raw = f"<small>{escape(found.raw)}</small>" if found.raw else ""
+        yield (
+            f'<p class="claim">{escape(found.statement)}<small>{escape(found.trust)}; read from '
+            f"{escape(found.source)}</small>{raw}</p>"
+        )
+    if row.probability_with_provenance is not None:
+        yield (
+            f"<p>With what the file states, by declared likelihood ratios, the probability of being AI-generated is "
+            f"<b>{percent(row.probability_with_provenance)}</b>. The verdict above is that of the pixels alone.</p>"
+        )
+
+
+def _views(one: Explanation) -> Iterator[str]:
+    """Yield each view side by side with the answers of the detectors that look at it."""
+    if one.image is None or not any(member.probability is not None for member in one.row.stages):
+        return
+    titles = stage_titles(one.chain)
+    figures = []
+    for view, pixels in one.views().items():
+        told = [
+            f"{titles[member.detector]}: {answer(member.probability, one.chain)}, {percent(member.probability)}"
+            for member in one.row.stages
+            if member.view == view and member.probability is not None
+        ]
+        caption = f"<b>{escape(view_words(one.chain, view))}</b>{_list(told)}"
+        figures.append(figure(embedded(small_jpeg(pixels, VIEW_SIDE), view), caption))
+    yield "<h2>What each detector answers, by view</h2>"
+    yield f'<div class="views">{"".join(figures)}</div>'
+
+
+def footer(chain: Chain, full: bool) -> Iterator[str]:
+    """Yield what holds for the whole report."""
+    lines = list(legend(chain))
+    yield "<h2>How to read this</h2>" + _list([_capital(line) + "." for line in lines[:2]] + [evidence_of(chain)])
+    yield f"<h2>Limits</h2>{_list(LIMITS)}"
+    yield "<h2>The chain</h2>" + definitions(facts_of(chain))
+    yield f"<p class=soft>{escape(NOT_PRIVATE if full else PRIVATE)} Made by d2f {__version__}.</p>"
+
+
+def _list(lines: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else ""
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
