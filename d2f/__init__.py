@@ -87,24 +87,25 @@ __all__ = [
     "WeightsMissing",
     "WholeImage",
     "__version__",
+    "explain",
     "hookimpl",
     "load_chain",
     "output",
 ]
 
 if TYPE_CHECKING:
-    from d2f import output
+    from d2f import explain, output
     from d2f.api.options import NoOptions, Options
 
 
 def __getattr__(name: str) -> Any:
-    """Import when it is asked for what loads more than this module: pydantic, the writers of rows."""
+    """Import when it is asked for what loads more than this module: pydantic, reports, the writers of rows."""
     if name in ("NoOptions", "Options"):
         from d2f.api import options
 
         return getattr(options, name)
-    if name == "output":
-        return import_module("d2f.output")
+    if name in ("explain", "output"):
+        return import_module(f"d2f.{name}")
     raise AttributeError(f"module 'd2f' has no attribute {name!r}")
 
 

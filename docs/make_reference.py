@@ -202,12 +202,22 @@ def _sentence(docstring: str | None) -> str:
     return " ".join((docstring or "").split("\n\n")[0].split())
 
 
+def report_schema_page() -> str:
+    """Return the JSON schema of reports, as `d2f report schema` prints it."""
+    import json
+
+    from d2f.explain.schema import report_schema
+
+    return json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 PAGES = {
     "reference/errors.md": errors_page,
     "reference/chain-file.md": chain_file_page,
     "reference/preprocessors.md": preprocessors_page,
     "reference/recipes.md": recipes_page,
     "reference/testing.md": testing_page,
+    "report.schema.json": report_schema_page,
 }
 """Every generated page and what makes it."""
 

@@ -82,6 +82,33 @@ class Chain:
         decision = replace(self.plan.decision, prior=prior)
         return replace(self, plan=replace(self.plan, decision=decision))
 
+    def with_trust_list(self, path: str | os.PathLike[str]) -> Chain:
+        """Return the chain with a file of root certificates (PEM) in place of the shipped trust lists.
+
+        It is another chain, of another digest: signers that the file does not lead to are unknown.
+
+        Raises
+        ------
+        D2FError
+            D2F114 where the file cannot be read or holds no certificate; D2F001 where the chain has no stage
+            ``provenance``.
+        """
+        from d2f.chain.write import fitted_text
+        from d2f.chain.yaml import text_of
+        from d2f.engine.loading import load_once
+
+        if all(one.use != PROVENANCE for one in self.file.evidence):
+            raise D2FError.of("D2F001", f"chain {self.name!r} has no evidence reader `{PROVENANCE}`, so no trust list")
+        own = {"trust_list": os.path.abspath(path)}
+        readers = [
+            {"use": one.use, "with": one.with_ | (own if one.use == PROVENANCE else {})} for one in self.file.evidence
+        ]
+        text = fitted_text(self.text, {"evidence": readers})
+        chain = chain_of(text_of(self.origin, text), self.catalog, allow_missing=self.plan.allow_missing)
+        for check in chain.plan.evidence:
+            load_once(check.stage)
+        return chain if self.plan.decision is None else chain.with_prior(self.prior)
+
     @property
     def images(self) -> tuple[str, ...]:
         """The images that the file names, as paths that lead there from the working folder."""
@@ -505,6 +532,9 @@ def is_path(name_or_path: str | os.PathLike[str]) -> bool:
         or os.path.isfile(name_or_path)
     )
 
+
+PROVENANCE = "provenance"
+"""Name of the evidence reader that checks signers against a trust list."""
 
 PACKAGE = "d2f_chains"
 SUFFIX = ".yaml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from d2f.api.rows import Row
 from d2f.chain.words import legend, reasons, sentence, stage_titles
@@ -21,6 +21,8 @@ class Result(Row):
     """
 
     __slots__ = ("_chain", "_image")
+    _chain: Chain
+    _image: str | InMemory
 
     @classmethod
     def of(cls, row: Row, chain: Chain, image: str | InMemory) -> Result:
@@ -47,6 +49,27 @@ class Result(Row):
         """Return why, in words, a line each: strength, each detector's share, what the file states, caveats."""
         chain: Chain | None = getattr(self, "_chain", None)
         return list(reasons(self, {} if chain is None else stage_titles(chain)))
+
+    def explain(self, **options: Any) -> Any:
+        """Judge the image again and measure where in the picture the verdict comes from.
+
+        Parameters
+        ----------
+        **options
+            Of `d2f.explain.explain_image`: ``maps="both"``, ``full=True``.
+
+        Returns
+        -------
+        d2f.explain.Explanation
+            A notebook shows it as a page; ``save("report.html")`` writes it, and its record beside it.
+        """
+        # Through the public door: a report is made of rows, and its package stands above that of chains.
+        import d2f
+
+        chain: Chain | None = getattr(self, "_chain", None)
+        if chain is None:
+            raise ValueError("this result does not know its image any more: d2f.explain.explain_image(chain, image)")
+        return d2f.explain.explain_image(chain, self._image, **options)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict, why, and in small print what holds for the whole chain."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from d2f.cli.main import LazyGroup, Table, rows_only
-from d2f.cli.options import ALLOW_MISSING
+from d2f.cli.options import ALLOW_MISSING, TRUST_LIST
 
 if TYPE_CHECKING:
     from d2f.explain.explain import MapChoice
@@ -37,6 +37,7 @@ MOST_IMAGES = 100
     help="Probability of AI-generated before looking. Default: the chain's.",
 )
 @click.option("--full", is_flag=True, help="Keep location, serial numbers, local paths and raw fields in the report.")
+@TRUST_LIST
 @ALLOW_MISSING
 def explain(
     chain: str,
@@ -46,6 +47,7 @@ def explain(
     maps: MapChoice,
     prior: float | None,
     full: bool,
+    trust_list: str | None,
     allow_missing: bool,
 ) -> int:
     """Say why CHAIN judges each IMAGE as it does; with -o, write a report to hand on.
@@ -69,6 +71,7 @@ def explain(
         for path in (output, record_path(output)):
             require_new_file(path, overwrite)
     loaded = load_chain(chain, allow_missing=allow_missing)
+    loaded = loaded if trust_list is None else loaded.with_trust_list(trust_list)
     loaded = loaded if prior is None else loaded.with_prior(prior)
     paths = list(find_images(images))
     if len(paths) > MOST_IMAGES:

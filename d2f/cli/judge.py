@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from d2f.cli.main import rows_only
+from d2f.cli.options import TRUST_LIST
 
 if TYPE_CHECKING:
     from d2f.api.inputs import Weights
@@ -28,11 +29,18 @@ ORDER = ("deep", "robust", "fast")
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability of AI-generated before looking. Default: the chain's.",
 )
+@TRUST_LIST
 @click.option("--server", metavar="URL", help="Have a server judge them: d2f serve.")
 @click.option("--token", envvar="D2F_TOKEN", metavar="TOKEN", help="Of that server (better: D2F_TOKEN).")
 @click.option("--json", "as_json", is_flag=True, help="Print rows as `d2f chain run --format jsonl` does.")
 def judge(
-    images: tuple[str, ...], name: str | None, prior: float | None, server: str | None, token: str | None, as_json: bool
+    images: tuple[str, ...],
+    name: str | None,
+    prior: float | None,
+    trust_list: str | None,
+    server: str | None,
+    token: str | None,
+    as_json: bool,
 ) -> int:
     """Say of each IMAGE whether it was generated, how sure that is, and why.
 
@@ -48,10 +56,11 @@ def judge(
     from d2f.output.append import guarded
     from d2f.output.columns import printable
 
-    if server is not None and (name is not None or prior is not None):
-        raise click.UsageError("--server excludes --chain and --prior: the server has its own")
+    own = name, prior, trust_list
+    if server is not None and any(one is not None for one in own):
+        raise click.UsageError("--server excludes --chain, --prior and --trust-list: the server has its own")
     listing, failed = Listing(), False
-    asked = asked_here(images, listing, name, prior) if server is None else asked_there(images, listing, server, token)
+    asked = asked_here(images, listing, *own) if server is None else asked_there(images, listing, server, token)
     with rows_only() as stdout:
         for row in asked.rows:
             failed |= row.error is not None
@@ -75,11 +84,14 @@ class Asked(NamedTuple):
     closing: Sequence[str]
 
 
-def asked_here(images: tuple[str, ...], listing: Listing, name: str | None, prior: float | None) -> Asked:
+def asked_here(
+    images: tuple[str, ...], listing: Listing, name: str | None, prior: float | None, trust_list: str | None
+) -> Asked:
     """Have images judged by this process."""
     from d2f.chain.words import legend, stage_titles
 
     chain, better = best_chain(name, prior)
+    chain = chain if trust_list is None else chain.with_trust_list(trust_list)
     return Asked(chain.run(images, listing=listing), stage_titles(chain), [*legend(chain), *better])
 
 

@@ -204,6 +204,11 @@ ALLOW_MISSING = click.option(
     is_flag=True,
     help="Go on without stages that cannot score any image here; it changes the digest.",
 )
+TRUST_LIST = click.option(
+    "--trust-list",
+    metavar="FILE",
+    help="Root certificates (PEM) of signers to trust in place of the shipped lists; it changes the digest.",
+)
 PARTS = click.Choice(["all", "chains", "weights"])
 OPTIONS = (
     click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="An attacked copy to add; repeatable."),

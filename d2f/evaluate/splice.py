@@ -25,6 +25,7 @@ from d2f.chain.chain import Chain
 from d2f.data.dataset import Dataset
 from d2f.data.groups import components
 from d2f.data.protocol import for_judging
+from d2f.explain.explain import splice_key
 from d2f.explain.map import KINDS, HeatMap, MapKind, cell_edges, measure_map
 from d2f.images.read import load_image
 from d2f.metrics.intervals import Index, cluster_bootstrap
@@ -60,6 +61,7 @@ class SpliceFigure:
 
     chain: str
     digest: str
+    key: str
     kind: MapKind
     patch: PatchLabel
     size: float | None
@@ -177,6 +179,7 @@ def figures(
 ) -> list[SpliceFigure]:
     """Return the figures of a chain: each map and patch, over all sizes and for each size."""
     numbered = dict(zip((image.path for image in images), components(images), strict=True))
+    named = chain.name, chain.digest, splice_key(chain)
     found = []
     for kind, patch, size in product(KINDS, PATCHES, (None, *SIZES)):
         rows = [one for one in outcomes if (one.kind, one.patch) == (kind, patch) and size in (None, one.size)]
@@ -184,7 +187,7 @@ def figures(
         right = np.array([_is_right(one.excess) for one in rows if one.excess is not None])
         bounds = _share(right, of, draws, seed)
         missing = len(rows) - len(right)
-        found.append(SpliceFigure(chain.name, chain.digest, kind, patch, size, len(right), missing, *bounds))
+        found.append(SpliceFigure(*named, kind, patch, size, len(right), missing, *bounds))
     return found
 
 

@@ -21,31 +21,33 @@ if TYPE_CHECKING:
 WIDTH = 640
 """Of the scale's drawing, in its own units."""
 
+START, MIDDLE, END = (f'text-anchor="{anchor}"' for anchor in ("start", "middle", "end"))
+
 
 def scale(row: Row, chain: Chain) -> str:
     """Return the scale of probability with the chain's thresholds, and where the picture stands on it."""
     rule = chain.file.verdict
     low, high = rule.real_below * WIDTH, rule.generated_above * WIDTH
     zones = (
-        (0.0, low, "real", VERDICTS["real"]),
-        (low, high, "between", "inconclusive"),
-        (high, WIDTH, "made", VERDICTS["generated"]),
+        (0.0, low, "real", VERDICTS["real"], f'x="0" {START}'),
+        (low, high, "between", "inconclusive", f'x="{(low + high) / 2:.1f}" {MIDDLE}'),
+        (high, WIDTH, "made", VERDICTS["generated"], f'x="{WIDTH}" {END}'),
     )
     parts = []
-    for left, right, name, words in zones:
-        parts.append(f'<rect class="zone {name}" x="{left:.1f}" y="30" width="{right - left:.1f}" height="16"/>')
-        parts.append(f'<text x="{(left + right) / 2:.1f}" y="78" text-anchor="middle">{escape(words)}</text>')
+    for left, right, name, words, place in zones:
+        parts.append(f'<rect class="zone {name}" x="{left:.1f}" y="32" width="{right - left:.1f}" height="16"/>')
+        parts.append(f'<text {place} y="90">{escape(words)}</text>')
     for at, words in ((low, percent(rule.real_below)), (high, percent(rule.generated_above))):
-        parts.append(f'<text x="{at:.1f}" y="61" text-anchor="middle">{words}</text>')
+        parts.append(f'<text x="{at:.1f}" y="67" {MIDDLE}>{words}</text>')
     if row.probability is not None:
         at = row.probability * WIDTH
-        parts.append(f'<path class="marker" d="M{at:.1f} 30 l-7 -12 h14 z"/>')
-        anchor = "start" if at < 60 else "end" if at > WIDTH - 60 else "middle"
-        parts.append(f'<text class="here" x="{at:.1f}" y="13" text-anchor="{anchor}">{percent(row.probability)}</text>')
+        parts.append(f'<path class="marker" d="M{at:.1f} 32 l-7 -11 h14 z"/>')
+        place = START if at < 60 else END if at > WIDTH - 60 else MIDDLE
+        parts.append(f'<text class="here" x="{at:.1f}" y="17" {place}>{percent(row.probability)}</text>')
     words = "not judged" if row.probability is None else percent(row.probability)
     label = f"Scale of the probability of being AI-generated: {words}"
     return (
-        f'<svg class="scale" role="img" aria-label="{escape(label)}" viewBox="-8 0 {WIDTH + 16} 84">'
+        f'<svg class="scale" role="img" aria-label="{escape(label)}" viewBox="-8 -4 {WIDTH + 16} 100">'
         f"{''.join(parts)}</svg>"
     )
 
@@ -104,10 +106,8 @@ def _bar(begin: float, nats: float, least: float, span: float) -> str:
     left, width = 100 * (min(begin, begin + nats) - least) / span, 100 * abs(nats) / span
     zero = 100 * -least / span
     name = "made" if nats > 0 else "real"
-    return (
-        f'<div class="track"><i class="zero" style="left:{zero:.2f}%"></i>'
-        f'<i class="{name}" style="left:{left:.2f}%;width:{max(width, 0.4):.2f}%"></i></div>'
-    )
+    filled = f'<i class="{name}" style="left:{left:.2f}%;width:{width:.2f}%"></i>' if width >= 0.2 else ""
+    return f'<div class="track"><i class="zero" style="left:{zero:.2f}%"></i>{filled}</div>'
 
 
 GENERATED, CAMERA, MASKED = (217, 98, 43), (42, 111, 187), (128, 128, 128)
@@ -138,11 +138,8 @@ def overlay(found: HeatMap, pixels: Pixels, side: int) -> bytes:
 
 def legend_of(found: HeatMap) -> str:
     """Return the map's colours and what their ends stand for."""
-    ends = f"{found.largest:.1f} nats"
-    return (
-        f'<p class="mapkey"><span>{escape(ends)} towards a camera image</span><i></i>'
-        f"<span>{escape(ends)} towards AI-generated</span></p>"
-    )
+    end = f"{found.largest:.1f}"
+    return f'<p class="mapkey"><span>camera image, {end} nats</span><i></i><span>AI-generated, {end} nats</span></p>'
 
 
 def definitions(pairs: Sequence[tuple[str, str]]) -> str:

@@ -50,6 +50,7 @@ section.image > h2:first-child { border: 0; padding: 0; margin-top: 1rem; }
 h1, h2, h3, dd, th, li, p { overflow-wrap: anywhere; }
 svg.scale { width: 100%; max-width: 44rem; height: auto; display: block; margin: 1rem 0; }
 svg.scale text { font-size: 12px; } svg.scale .here { font-size: 15px; font-weight: 600; fill: var(--ink); }
+svg .zone { opacity: 1; }
 .zone.real { fill: var(--real); } .zone.between { fill: var(--rule); } .zone.made { fill: var(--made); }
 .marker { fill: var(--ink); }
 table.bars { width: 100%; table-layout: fixed; font-size: .9rem; }
@@ -60,8 +61,9 @@ table.bars .total th, table.bars .total td { border-top: 2px solid var(--ink); f
 .track { position: relative; height: 1.1rem; }
 .track i { position: absolute; top: 0; bottom: 0; } .track .zero { border-left: 1px dashed var(--soft); }
 .track .made { background: var(--made); } .track .real { background: var(--real); }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem; }
-.pictures img { width: 100%; height: auto; display: block; background: var(--rule); }
+.picture img { max-width: 100%; max-height: 30rem; display: block; background: var(--rule); }
+.map { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1.5rem; }
+.map { margin-bottom: 2rem; } .map img { width: 100%; height: auto; display: block; } .map h3 { margin-top: 0; }
 .views { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); gap: 1rem; }
 .views img { width: 100%; display: block; } figcaption { max-width: none; }
 .mapkey { display: flex; gap: .5rem; align-items: center; font-size: .8rem; color: var(--soft); margin: .3rem 0; }
@@ -82,9 +84,9 @@ ul { padding-left: 1.2rem; } .claim { margin-bottom: .5rem; } .claim small { dis
   @page { margin: 16mm; }
   body { margin: 0; max-width: none; font-size: 10.5pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  figure, tr, .claim, li { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  figure, tr, .claim, li, .bars { break-inside: avoid; } h2, h3, h2 + p.soft { break-after: avoid; }
   section.image + section.image { break-before: page; }
-  .pictures { grid-template-columns: 1fr 1fr; } .pictures img { max-height: 95mm; object-fit: contain; }
+  .picture img { max-height: 80mm; } .map { grid-template-columns: 1fr 1fr; }
   .views { grid-template-columns: repeat(3, 1fr); }
 }
 """
@@ -124,7 +126,12 @@ def section(one: Explanation, number: int, mark: str) -> Iterator[str]:
     if row.llr is not None and row.error is None:
         yield f"<p>The pixels give {escape(strength(row.llr))}.</p>"
     yield scale(row, chain)
-    yield from _pictures(one)
+    notes = [note.message for note in row.notes] + [f"{lost.detector}: {lost.reason}" for lost in row.missing]
+    if notes:
+        yield f"<h3>Caveats of this result</h3>{_list(notes)}"
+    if one.image is not None:
+        shown = embedded(small_jpeg(one.image.pixels, PICTURE_SIDE, 80), "the picture")
+        yield f'<figure class="picture">{shown}</figure>'
     if table := bars(row, chain):
         yield "<h2>Why</h2>"
         yield "<p class=soft>Each bar begins where the one above ends; together they give the probability.</p>"
@@ -133,11 +140,9 @@ def section(one: Explanation, number: int, mark: str) -> Iterator[str]:
     if disagreements := list(disagreement_words(row, chain)):
         yield f"<h2>Disagreements</h2>{_list(disagreements)}"
     yield from _provenance(row)
-    yield from _views(one)
     yield f"<h2>What next</h2>{_list(NEXT_STEPS[row.verdict or 'inconclusive'])}"
-    notes = [note.message for note in row.notes] + [f"{lost.detector}: {lost.reason}" for lost in row.missing]
-    if notes:
-        yield f"<h2>Caveats of this result</h2>{_list(notes)}"
+    yield from _where(one)
+    yield from _views(one)
     yield "<h2>The picture</h2>" + definitions(quality_of(one))
     yield "<h2>To repeat this</h2>" + definitions(identity_of(one))
     if one.full and (fields := private_fields(one)):
@@ -145,22 +150,18 @@ def section(one: Explanation, number: int, mark: str) -> Iterator[str]:
     yield "</section>"
 
 
-def _pictures(one: Explanation) -> Iterator[str]:
-    if one.image is None:
+def _where(one: Explanation) -> Iterator[str]:
+    """Yield the heat maps, or why there is none."""
+    if one.image is None or one.row.probability is None:
         return
-    shown = embedded(small_jpeg(one.image.pixels, PICTURE_SIDE, 80), "the picture")
-    if not one.maps:
-        yield f'<div class="pictures"><figure>{shown}</figure></div>'
-        yield from (f"<p class=soft>{escape(words)}</p>" for words in _no_map(one))
-        return
-    maps = "".join(
-        f"<figure>{embedded(overlay(found, one.image.pixels, PICTURE_SIDE), 'heat map', 'png')}"
-        f"<figcaption><b>{MAP_TITLES[found.kind]}</b></figcaption>{legend_of(found)}</figure>"
-        for found in one.maps
-    )
-    yield f'<div class="pictures"><figure>{shown}</figure>{maps}</div>'
+    yield "<h2>Where in the picture</h2>"
     for found in one.maps:
+        drawn = embedded(overlay(found, one.image.pixels, PICTURE_SIDE), "heat map", "png")
+        yield f'<div class="map"><figure>{drawn}{legend_of(found)}</figure><div>'
         yield from _about_map(one.chain, found)
+        yield "</div></div>"
+    if not one.maps:
+        yield f"<p>{escape(_no_map(one))}</p>"
 
 
 def _about_map(chain: Chain, found: HeatMap) -> Iterator[str]:
@@ -188,17 +189,16 @@ def _help(chain: Chain, found: HeatMap) -> str:
     )
 
 
-def _no_map(one: Explanation) -> Iterator[str]:
-    if one.row.probability is None:
-        return
+def _no_map(one: Explanation) -> str:
     measured = [splice_of(one.chain, kind) for kind in KINDS]
     if all(found is not None and not found.helps for found in measured):
-        yield (
-            "No heat map is shown: on photographs with a generated patch this chain's maps do not beat chance. "
+        return (
+            "No map is shown: on photographs with a generated patch this chain's maps do not beat chance. "
             "They are measured on request (--map both)."
         )
-    elif not any(measured):
-        yield "No heat map is shown: whether this chain's maps help was not measured. On request: --map both."
+    if not any(measured):
+        return "No map is shown: whether this chain's maps help was not measured. On request: --map both."
+    return "No map was asked for, or the picture is too small for one."
 
 
 def _silent(row: Row, chain: Chain) -> Iterator[str]:
@@ -257,7 +257,7 @@ def footer(chain: Chain, full: bool) -> Iterator[str]:
 
 
 def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else ""
+    return f"<ul>{''.join(f'<li>{escape(_capital(line))}</li>' for line in lines)}</ul>" if lines else ""
 
 
 def _capital(words: str) -> str:

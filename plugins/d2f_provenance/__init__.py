@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from d2f import EvidenceReader, hookimpl
+from d2f import EvidenceReader, Weights, hookimpl
 
 
 @hookimpl
@@ -13,3 +13,11 @@ def d2f_evidence() -> Sequence[type[EvidenceReader]]:
     from d2f_provenance.reader import Provenance
 
     return [Provenance]
+
+
+@hookimpl
+def d2f_weights() -> Sequence[Weights]:
+    """Return the trust list that can be fetched in place of the shipped one."""
+    from d2f_provenance.credentials import FETCHED
+
+    return [FETCHED]

@@ -9,11 +9,12 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
-from d2f import Evidence
+from d2f import Evidence, Weights
+from d2f.weights import checked_bytes, resolve
 from d2f_provenance.claims import UNTRUSTED, all_failures, read_claim, signed_manifests
 from d2f_provenance.containers import Block
 from d2f_provenance.evidence import (
@@ -75,6 +76,39 @@ class TrustList:
             "core": {"allowed_network_hosts": [], "decode_identity_assertions": False},
             "trust": trust,
         }
+
+
+FETCHED = Weights(
+    name="c2pa-trust-list",
+    sha256="",
+    licence="CC-BY-4.0",
+    sources=("https://raw.githubusercontent.com/c2pa-org/conformance-public/main/trust-list/C2PA-TRUST-LIST.pem",),
+    description="The official C2PA trust list of the day of its fetch, in place of the one of 2026-08-05 that ships.",
+    size=2**20,
+)
+"""No weights, but fetched and pinned as they are."""
+
+
+def fetched_list() -> Weights | None:
+    """Return the record of the list that was fetched; None where none was."""
+    record = resolve(FETCHED.name, (FETCHED,))
+    return record if record.sha256 else None
+
+
+def trust_lists(fetched: Weights | None) -> tuple[TrustList, TrustList]:
+    """Return the lists in force: the official one, as it was fetched or as it ships, and the interim one with it.
+
+    Raises
+    ------
+    D2FError
+        D2F502, D2F503 or D2F505: the fetched file is gone, was changed, or cannot be read.
+    """
+    official, interim = shipped_lists()
+    if fetched is None:
+        return official, interim
+    anchors = checked_bytes(fetched).decode("utf-8")
+    newer = TrustList(f"C2PA trust list as fetched, sha256 {fetched.sha256[:12]}", anchors)
+    return newer, replace(interim, anchors=f"{anchors}\n{interim.anchors}")
 
 
 def shipped_lists() -> tuple[TrustList, TrustList]:

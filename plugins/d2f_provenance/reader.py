@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from d2f import Evidence
+from d2f_provenance.credentials import fetched_list
 from d2f_provenance.evidence import FORGEABLE, count_once
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Provenance:
 
     def __init__(self, options: ProvenanceOptions) -> None:
         self._options = options
+        self._fetched = fetched_list() if options.trust_list is None else None
+        self.weights = () if self._fetched is None else (self._fetched,)
 
     def load(self) -> None:
         """Read the trust lists.
@@ -56,7 +59,8 @@ class Provenance:
         Raises
         ------
         D2FError
-            D2F114 where the file that `trust_list` names cannot be read or holds no certificate.
+            D2F114 where the file that `trust_list` names cannot be read or holds no certificate; D2F502 to D2F505 where
+            the fetched list is gone or was changed.
         """
         _ = self._credentials
 
@@ -102,10 +106,10 @@ class Provenance:
 
     @cached_property
     def _credentials(self) -> CredentialReader:
-        from d2f_provenance.credentials import CredentialReader, shipped_lists
+        from d2f_provenance.credentials import CredentialReader, trust_lists
 
         path = self._options.trust_list
-        return CredentialReader(shipped_lists()) if path is None else _by_own_list(path)
+        return CredentialReader(trust_lists(self._fetched)) if path is None else _by_own_list(path)
 
 
 def _by_own_list(path: str) -> CredentialReader:

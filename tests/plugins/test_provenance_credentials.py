@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import socket
@@ -18,14 +19,23 @@ pytest.importorskip("cryptography")
 
 from d2f_provenance import evidence as states
 from d2f_provenance.claims import Signed, read_claim, signed_manifests
-from d2f_provenance.credentials import NOT_INSTALLED, CredentialReader, TrustList, shipped_lists
+from d2f_provenance.credentials import (
+    NOT_INSTALLED,
+    CredentialReader,
+    TrustList,
+    fetched_list,
+    shipped_lists,
+    trust_lists,
+)
 from d2f_provenance.reader import Provenance, ProvenanceOptions
 
-from d2f import D2FError, Evidence
+from d2f import D2FError, Evidence, load_chain
+from tests.docs.pages import DOCS
 from tests.plugins.provenance_files import STAGE, jpeg_xmp, segment, xmp
 from tests.plugins.provenance_signing import action, authority, opened, signed
 
 AI, CAMERA = log(1000), -log(100)
+PICTURE = DOCS / "tutorial" / "images" / "camera-like.jpg"
 
 
 def read(data: bytes, *trusted: str) -> Evidence:
@@ -279,3 +289,36 @@ def test_a_certificate_that_is_none(tmp_path: Path) -> None:
     path.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "utf-8")
     with pytest.raises(D2FError, match="trust list"):
         Provenance(ProvenanceOptions(trust_list=str(path))).load()
+
+
+def test_a_fetched_list_replaces_the_official_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("D2F_CACHE", str(tmp_path))
+    before = load_chain("fast")
+    official = shipped_lists()[0].anchors
+    data = official.encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / f"{sha256}.pem").write_bytes(data)
+    (tmp_path / "weights" / "pins.json").write_text(json.dumps({"c2pa-trust-list": sha256}))
+    lists = trust_lists(fetched_list())
+    assert lists[0].name == f"C2PA trust list as fetched, sha256 {sha256[:12]}"
+    assert lists[0].anchors == official
+    assert lists[1].anchors.startswith(official)
+    after = load_chain("fast")
+    assert after.digest != before.digest
+    (tmp_path / "weights" / f"{sha256}.pem").write_bytes(data[:-1])
+    with pytest.raises(D2FError, match="D2F503"):
+        list(load_chain("fast").run(PICTURE))
+
+
+def test_a_chain_takes_a_list_of_one_s_own(tmp_path: Path) -> None:
+    (tmp_path / "own.pem").write_text(shipped_lists()[0].anchors)
+    (tmp_path / "empty.pem").write_text("")
+    chain = load_chain("fast").with_prior(0.1)
+    own = chain.with_trust_list(tmp_path / "own.pem")
+    assert own.digest != chain.digest
+    assert own.prior == 0.1
+    assert own.judge(PICTURE).llr == chain.judge(PICTURE).llr
+    assert own.plan.evidence[0].stage._credentials._lists[0].name == "trust list own.pem"
+    with pytest.raises(D2FError, match="D2F114"):
+        chain.with_trust_list(tmp_path / "empty.pem")

@@ -1,0 +1,185 @@
+"""Reports: what a page shows, what a record holds and leaves out, and what verification finds."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+from PIL import Image
+from PIL.ExifTags import IFD
+
+import d2f
+from d2f.api.inputs import Note
+from d2f.api.outcomes import Evidence
+from d2f.api.rows import Failure, Member, Missing, Row
+from d2f.explain import Explanation, explain_image, save
+from d2f.explain.figures import bars, contributions
+from d2f.explain.page import page
+from d2f.explain.record import differences, image_of, report_of, verify
+from d2f.explain.schema import report_schema
+from tests.docs.pages import DOCS
+
+PICTURE = DOCS / "tutorial" / "images" / "camera-like.jpg"
+SECRET = "SN-0123456"
+
+
+@pytest.fixture(scope="module")
+def fast() -> d2f.Chain:
+    return d2f.load_chain("fast")
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    """The tutorial's picture with a place, a serial number and a prompt in its metadata."""
+    exif = Image.Exif()
+    exif[0x010F] = "Camera Works"
+    exif.get_ifd(IFD.Exif)[0xA431] = SECRET
+    exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)})
+    folder = tmp_path / "private folder"
+    folder.mkdir()
+    Image.open(PICTURE).save(folder / "holiday.jpg", exif=exif, quality=92)
+    return folder / "holiday.jpg"
+
+
+def words(html: str) -> str:
+    """The text of a page."""
+    return " ".join(unescape(re.sub(r"<(style|svg)[\s\S]*?</\1>|<[^>]*>", " ", html)).split())
+
+
+def test_a_page_says_what_how_sure_why_and_what_next(fast: d2f.Chain, photograph: Path) -> None:
+    one = explain_image(fast, str(photograph), maps="tiles")
+    html = one.html()
+    text = words(html)
+    for told in (
+        "holiday.jpg",
+        "No sign of generation; probability of being AI-generated:",
+        "support for a camera image",
+        "sensor noise",
+        "What the file states about itself",
+        "Camera Works",
+        "Look for:",
+        "Ignore:",
+        "Hatched, not to be relied on: flat",
+        "What next",
+        one.row.sha256 or "-",
+        fast.digest,
+        "5 % of photographs are called AI-generated",
+        "Fitted on 3,922 images",
+    ):
+        assert told in text, told
+    assert not re.search(r"(src|href)=\"(?!data:|#)", html)
+    assert "url(" not in html
+    assert "<script" not in html
+
+
+def test_what_is_private_is_left_out_unless_asked_for(fast: d2f.Chain, photograph: Path, tmp_path: Path) -> None:
+    for full in (False, True):
+        one = explain_image(fast, str(photograph), maps="none", full=full)
+        save([one], tmp_path / "report.html")
+        html, record = (tmp_path / "report.html").read_text(), (tmp_path / "report.json").read_text()
+        (tmp_path / "report.html").unlink()
+        for secret in (SECRET, "48.0", "private folder"):
+            assert (secret in html) == full, secret
+        assert ("private folder" in record) == full
+        assert ("--full): it" if full else "are left out of this report (--full)") in html or full
+        assert "Exif" not in _embedded(html)
+
+
+def _embedded(html: str) -> str:
+    """The pictures of a page, as text of their bytes."""
+    import base64
+
+    return "".join(base64.b64decode(one).decode("latin-1") for one in re.findall(r"base64,([\w+/=]+)", html))
+
+
+def test_contributions_add_up_to_the_probability(fast: d2f.Chain) -> None:
+    chain = fast.with_prior(0.2)
+    row = chain.judge(PICTURE)
+    total = sum(nats for _, _, nats in contributions(row, chain))
+    assert 1 / (1 + math.exp(-total)) == pytest.approx(row.probability, abs=1e-4)
+    assert "20 % AI-generated" in bars(row, chain)
+    assert bars(Row("a", verdict="inconclusive"), chain) == ""
+
+
+def every_kind() -> list[Row]:
+    """Rows of every kind, some with words that must not become markup."""
+    member = Member("noise", "plain", 1.0, 0.9, 2.0, seen=0.5)
+    evidence = (Evidence("iptc", "<b>It says so.</b>", "XMP", "forgeable text", 1.1, "raw"),)
+    return [
+        Row("a/<script>.jpg", "0" * 64, 8, 8, "JPEG", 1, 0.97, "generated", 3.5, stages=(member,), evidence=evidence),
+        Row("b.jpg", probability=None, verdict="inconclusive", notes=(Note("colour", "no colour"),)),
+        Row("c.jpg", error=Failure("D2F304", "damaged: a/c.jpg")),
+        Row("d.jpg", probability=0.5, verdict="inconclusive", llr=0.0, missing=(Missing("noise", "absent"),)),
+        Row("e.jpg", stages=(Member("noise", "plain", abstained="too small"),), verdict="inconclusive"),
+        Row("f.jpg", stages=(Member("noise", "plain", error=Failure("D2F401", "it broke")),), verdict="inconclusive"),
+    ]
+
+
+def test_every_kind_of_row_has_a_page_and_a_valid_record(fast: d2f.Chain) -> None:
+    found = [Explanation(fast, row, None) for row in every_kind()]
+    html = page(found)
+    assert "<script" not in html
+    assert "<b>It says so" not in html
+    assert "damaged" in words(html)
+    record = json.loads(json.dumps(report_of(fast, found, False)))
+    Draft202012Validator.check_schema(report_schema())
+    Draft202012Validator(report_schema()).validate(record)
+    assert record["images"][0]["row"]["path"] == "<script>.jpg"
+    assert record["images"][0]["row"]["evidence"][0]["raw"] == ""
+
+
+def test_a_report_with_a_map_is_valid_and_verified(fast: d2f.Chain, photograph: Path, tmp_path: Path) -> None:
+    save([explain_image(fast, str(photograph), maps="tiles")], tmp_path / "report.html")
+    report = tmp_path / "report.json"
+    record = json.loads(report.read_text())
+    Draft202012Validator(report_schema()).validate(record)
+    assert len(record["images"][0]["maps"]) == 1
+    assert [(one.what, one.holds) for one in verify(str(report), str(photograph))] == [
+        ("sha256", True),
+        ("chain digest", True),
+        ("row", True),
+    ]
+    other = list(verify(str(report), str(PICTURE)))
+    assert [(one.what, one.holds) for one in other] == [("sha256", False)]
+    record["images"][0]["row"]["llr"] += 1.0
+    record["chain"]["digest"] = "f" * 64
+    report.write_text(json.dumps(record))
+    changed = list(verify(str(report), str(photograph)))
+    assert [(one.what, one.holds) for one in changed] == [("sha256", True), ("chain digest", False), ("row", False)]
+    assert changed[2].found.startswith("llr: ")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"report": 2}', '{"report": 1}', '{"report": 1, "chain": 3, "images": 4}']
+)
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(d2f.D2FError, match="D2F608"):
+        list(verify(str(tmp_path / "report.json"), str(PICTURE)))
+    with pytest.raises(d2f.D2FError, match="D2F002"):
+        list(verify(str(tmp_path / "none.json"), str(PICTURE)))
+
+
+def test_rows_differ_beyond_rounding_only() -> None:
+    row = image_of(Explanation(d2f.load_chain("fast"), every_kind()[0], None))["row"]
+    assert list(differences(row, {**row, "llr": row["llr"] + 1e-5, "path": "elsewhere"}, "")) == []
+    assert list(differences(row, {**row, "verdict": "real"}, "")) == ['verdict: "generated" in the report, "real" now']
+
+
+def test_pixels_are_explained_and_verified_without_a_file(fast: d2f.Chain, tmp_path: Path) -> None:
+    result = fast.judge(np.asarray(Image.open(PICTURE).convert("RGB")))
+    explanation = result.explain(maps="none")
+    assert "no sign of generation" in str(explanation)
+    assert explanation._repr_html_().startswith("<iframe srcdoc=")
+    explanation.save(tmp_path / "pixels.html")
+    assert all(one.holds for one in verify(str(tmp_path / "pixels.json"), str(PICTURE)))
+    import pickle
+
+    with pytest.raises(ValueError, match="explain_image"):
+        pickle.loads(pickle.dumps(result)).explain()
