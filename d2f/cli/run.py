@@ -18,7 +18,7 @@ from d2f.api.errors import D2FError
 from d2f.api.inputs import Bounds
 from d2f.cli.log import LOG_FORMATS, Log, StageTimes
 from d2f.cli.main import Interruption, RememberingCommand, called_with, rows_only
-from d2f.cli.options import ALLOW_MISSING, Destination, Quantity
+from d2f.cli.options import ALLOW_MISSING, TRUST_LIST, Destination, Quantity
 from d2f.engine.duplicates import Duplicates
 from d2f.files import require_new_file, write_whole
 from d2f.images.files import STANDARD_INPUT, find_images, is_listed_at_once
@@ -33,6 +33,7 @@ from d2f.progress import BackgroundCount, Progress
 if TYPE_CHECKING:
     from d2f.api.rows import Row
     from d2f.chain.chain import Chain
+    from d2f.explain.gallery import GalleryWriter
 
 
 SECONDS = click.FloatRange(0.0, min_open=True)
@@ -60,6 +61,8 @@ FORMATS = ("table", "jsonl", "csv", "parquet")
 @click.option("--once", is_flag=True, help="Score files of equal content once; the others have that row's scores.")
 @click.option("--log-format", type=click.Choice(LOG_FORMATS), default="text", help="json: an object a line on stderr.")
 @click.option("--summary", metavar="FILE", help="Also write the summary's counts to FILE, as JSON.")
+@click.option("--report", metavar="DIR", help="Also write a gallery of the images there, for a browser.")
+@TRUST_LIST
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and of the summary only the caveats.")
 @click.option("--progress/--no-progress", default=None, help="Default: where stderr is a terminal.")
 @click.pass_context
@@ -84,6 +87,8 @@ def run(
     once: bool,
     log_format: str,
     summary: str | None,
+    report: str | None,
+    trust_list: str | None,
     quiet: bool,
     progress: bool | None,
 ) -> int:
@@ -119,12 +124,14 @@ def run(
     with log.problems(), rows_only() as stdout:
         destination = Destination.of(output, format, resume, overwrite, stdout)
         loaded = load_chain(chain, allow_missing=allow_missing)
+        loaded = loaded if trust_list is None else loaded.with_trust_list(trust_list)
         log.tell_problems(loaded.warnings)
         named = images or _named_in_file(loaded, chain)
         processes = {"engine": engine, "workers": workers, "time_limit": time_limit, "memory_limit": memory_limit}
         if null and STANDARD_INPUT not in named:
             raise click.UsageError("-0 needs - among what is named: paths from standard input")
-        request = RunRequest(named, bounds, processes, Listing(all_files, null), once, summary, quiet, progress, log)
+        shown = quiet, progress, log
+        request = RunRequest(named, bounds, processes, Listing(all_files, null), once, summary, report, *shown)
         return RunRows(loaded, request, destination).finish(ctx)
 
 
@@ -138,6 +145,7 @@ class RunRequest:
     listing: Listing
     once: bool
     summary: str | None
+    report: str | None
     quiet: bool
     progress: bool
     log: Log
@@ -161,6 +169,7 @@ class RunRows:
         self._digests, self._changed, self._written_at = Done(), 0, destination.modified
         self._duplicates = Duplicates() if request.once else None
         self._record: RunRecord | None = None
+        self._gallery = _gallery(request.report, chain)
         self._console, self._log = destination.console(), request.log
         self._begun, self._stages = time.monotonic(), StageTimes()
 
@@ -171,11 +180,17 @@ class RunRows:
             try:
                 self._write_all(interruption)
             except KeyboardInterrupt:
+                self._close_gallery(ended=False)
                 self._report("interrupted")
                 self._log.tell("interrupted", self._how_to_go_on(ctx))
                 return interruption.exit_code
+            self._close_gallery()
             self._report()
         return self._summary.exit
+
+    def _close_gallery(self, ended: bool = True) -> None:
+        if self._gallery is not None:
+            self._gallery.close(ended)
 
     def _write_all(self, interruption: Interruption) -> None:
         with closing(self._rows()) as rows:
@@ -214,6 +229,8 @@ class RunRows:
                 with interruption.afterwards():
                     writer.write(row)
                     self._summary.add(row)
+                    if self._gallery is not None:
+                        self._gallery.add(row)
                 progress.advance()
                 self._log.now_and_then(lambda: self._summary.pulse(time.monotonic() - self._begun))
         with interruption.afterwards():
@@ -257,6 +274,8 @@ class RunRows:
         self._done.add(place)
         self._digests.add(_row_identity(place, row.sha256))
         self._summary.add(row, earlier=True)
+        if self._gallery is not None:
+            self._gallery.add(row)
         if self._duplicates is not None:
             self._duplicates.add(row)
 
@@ -310,6 +329,14 @@ class RunRows:
         if not self._destination.resumable:
             return "interrupted; a run with -o FILE can be continued later, with --resume"
         return f"interrupted; to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
+
+
+def _gallery(folder: str | None, chain: Chain) -> GalleryWriter | None:
+    if folder is None:
+        return None
+    from d2f.explain.gallery import GalleryWriter
+
+    return GalleryWriter(folder, chain)
 
 
 def _row_identity(place: str, sha256: str | None) -> str:

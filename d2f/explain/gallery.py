@@ -133,10 +133,10 @@ class GalleryWriter:
                 self._write_pages(name, [one for one in self._shown if takes(one)], counts, ended)
 
     def _page_of(self, one: Explanation, shown: Shown) -> str:
-        pictured = f'<p><img alt="the picture" src="../../thumbs/{shown.place}.jpg"></p>' if shown.pictured else ""
+        small = f'<img alt="the picture" src="../../thumbs/{shown.place}.jpg">' if shown.pictured else ""
         again = "The map and the views are in the report of one image: d2f explain CHAIN IMAGE -o report.html"
         back = '<nav><a href="../../index.html">all images</a></nav>'
-        parts = [back, *section(one, shown.number, "h1"), pictured, f"<p class=soft>{again}</p>"]
+        parts = [back, *section(one, shown.number, "h1", small), f"<p class=soft>{again}</p>"]
         return document(shown.name, [*parts, *footer(self._chain, False)], STYLE)
 
     def _write_pages(self, name: str, shown: Sequence[Shown], counts: Counter[str], ended: bool) -> None:

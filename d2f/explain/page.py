@@ -118,20 +118,22 @@ def _contents(ordered: Sequence[Explanation]) -> str:
     return f'<div class="wide"><table class="contents"><tbody>{rows}</tbody></table></div>'
 
 
-def section(one: Explanation, number: int, mark: str) -> Iterator[str]:
-    """Yield the parts of one image's section."""
+def section(one: Explanation, number: int, mark: str, picture: str = "") -> Iterator[str]:
+    """Yield the parts of one image's section; `picture`: HTML in place of the explanation's own."""
     row, chain = _clean(one), one.chain
     yield f'<section class="image" id="image-{number}"><{mark}>{escape(one.name)}</{mark}>'
     yield f'<p class="verdict {row.verdict or ""}">{escape(_capital(sentence(row)))}</p>'
     if row.llr is not None and row.error is None:
         yield f"<p>The pixels give {escape(strength(row.llr))}.</p>"
-    yield scale(row, chain)
+    if row.probability is not None:
+        yield scale(row, chain)
     notes = [note.message for note in row.notes] + [f"{lost.detector}: {lost.reason}" for lost in row.missing]
     if notes:
         yield f"<h3>Caveats of this result</h3>{_list(notes)}"
     if one.image is not None:
-        shown = embedded(small_jpeg(one.image.pixels, PICTURE_SIDE, 80), "the picture")
-        yield f'<figure class="picture">{shown}</figure>'
+        picture = embedded(small_jpeg(one.image.pixels, PICTURE_SIDE, 80), "the picture")
+    if picture:
+        yield f'<figure class="picture">{picture}</figure>'
     if table := bars(row, chain):
         yield "<h2>Why</h2>"
         yield "<p class=soft>Each bar begins where the one above ends; together they give the probability.</p>"

@@ -122,7 +122,7 @@ def quality_of(one: Explanation) -> list[tuple[str, str]]:
     row, found = one.row, list[tuple[str, str]]()
     if row.width and row.height:
         found.append(("Size", f"{row.width} x {row.height} pixels, {row.width * row.height / 1e6:.1f} megapixels"))
-    found.append(("Format", row.format or "none: only pixels were given"))
+    found.append(("Format", row.format or ("not known" if row.error else "none: only pixels were given")))
     if row.frames and row.frames > 1:
         found.append(("Frames", f"{row.frames}, of which one was judged"))
     if one.image is None:
@@ -165,7 +165,7 @@ def _jpeg_quality(image: ImageFile) -> str:
 def identity_of(one: Explanation) -> list[tuple[str, str]]:
     """Return what identifies a result."""
     row = one.row
-    what = "sha256 of the file" if row.format else "sha256 of the pixels"
+    what = "sha256 of the file" if row.format or row.error else "sha256 of the pixels"
     found = [(what, row.sha256 or "not known"), ("Chain", f"{row.chain}"), ("Chain digest", row.chain_digest)]
     found.append(("d2f", __version__))
     found += [("Plugin", f"{name} {version}") for name, version in row.plugins.items()]
