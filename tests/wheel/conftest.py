@@ -12,8 +12,8 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.environments import PIP, Environment
 
-PACKED = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "d2f", "plugins", "chains")
-BESIDES = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "mkdocs.yml", ".ci", "docs", "tests")
+PACKED = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", ".ci", "d2f", "plugins", "chains")
+BESIDES = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "mkdocs.yml", "docs", "tests")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
 
 
@@ -33,7 +33,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sdist."""
     folder = tmp_path_factory.mktemp("sdist")
     source = copied((*PACKED, *BESIDES), folder / "source")
-    program = f"from setuptools.build_meta import build_sdist; build_sdist({str(folder)!r})"
+    program = f"import sys; sys.path.insert(0, '.ci'); from build_d2f import build_sdist; build_sdist({str(folder)!r})"
     done = subprocess.run([sys.executable, "-c", program], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = folder.glob("*.tar.gz")
