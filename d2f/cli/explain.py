@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from d2f.cli.main import LazyGroup, Table, rows_only
+from d2f.cli.main import LazyGroup, Table, folded, rows_only
 from d2f.cli.options import ALLOW_MISSING, TRUST_LIST
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def explain(
             with Progress(f"map of {os.path.basename(path)}") as progress:
                 one = explain_image(loaded, path, maps=maps, full=full, tick=lambda _, n, of: progress.update(n, of))
             found.append(one)
-            click.echo("\n".join(map(printable, str(one).splitlines())), file=stdout)
+            lines = [folded(printable(line), stdout) for line in str(one).splitlines()]
+            click.echo("\n".join(lines), file=stdout)
         if output is not None:
             save(found, output)
             click.echo(f"wrote {printable(output)} and {printable(record_path(output))}", file=stdout)

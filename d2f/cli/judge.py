@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from d2f.cli.main import rows_only
+from d2f.cli.main import folded, rows_only
 from d2f.cli.options import TRUST_LIST
 
 if TYPE_CHECKING:
@@ -70,9 +71,9 @@ def judge(
                 why = [f"    {line}" for line in reasons(row, asked.titles)]
                 lines = [printable(row.path), f"  {sentence(row)}", *why, ""]
             with guarded(stdout):
-                click.echo("\n".join(lines), file=stdout)
+                click.echo("\n".join(folded(line, stdout) for line in lines), file=stdout)
     for line in (*listing.lines(), *asked.closing):
-        click.echo(printable(line), err=True)
+        click.echo(folded(printable(line), sys.stderr), err=True)
     return Exit.SOME_FAILED if failed else Exit.OK
 
 

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
+from shutil import get_terminal_size
+from textwrap import wrap
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeAlias
 
@@ -175,6 +177,15 @@ class Interruption:
 
 _held: list[IO[str]] = []
 """Keeps file descriptor 1 taken while standard output is closed."""
+
+
+def folded(line: str, stream: TextIO) -> str:
+    """Return a line in the width of the terminal that it is for, further lines indented; as it is for anything else."""
+    if not stream.isatty():
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    width = get_terminal_size().columns
+    return "\n".join(wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)) or line
 
 
 @contextmanager

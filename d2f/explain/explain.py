@@ -10,11 +10,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from d2f.api.inputs import Bounds, ImageFile, Pixels
 from d2f.api.rows import Row
@@ -22,10 +22,7 @@ from d2f.chain.chain import Chain
 from d2f.chain.words import legend, reasons, sentence, stage_titles
 from d2f.engine.views import apply_steps
 from d2f.explain.map import KINDS, HeatMap, MapKind, measure_map
-from d2f.images.memory import ImageInput, image_source, load
-
-if TYPE_CHECKING:
-    from d2f.images.memory import InMemory
+from d2f.images.memory import ImageInput, InMemory, image_source, load
 
 MapChoice: TypeAlias = Literal["auto", "none", "tiles", "occlusion", "both"]
 MAPS: Mapping[MapChoice, tuple[MapKind, ...]] = {
@@ -169,9 +166,9 @@ def explain_image(
     -------
     Explanation
     """
-    source = image if hasattr(image, "load") and hasattr(image, "content") else image_source(image)  # type: ignore[arg-type]
-    loaded = load(source, bounds)  # type: ignore[arg-type]
-    row = chain.judge_loaded(loaded, source)  # type: ignore[arg-type]
+    source = image if isinstance(image, InMemory) else image_source(image)
+    loaded = load(source, bounds)
+    row = chain.judge_loaded(loaded, source)
     if not isinstance(loaded, ImageFile):
         return Explanation(chain, row, None, (), full)
     kinds = MAPS[maps] if maps != "auto" else [kind for kind in KINDS if (of := splice_of(chain, kind)) and of.helps]
@@ -203,8 +200,3 @@ def record_path(path: str | os.PathLike[str]) -> str:
     'a/report.json'
     """
     return f"{os.path.splitext(path)[0]}.json"
-
-
-def without_file(explanation: Explanation) -> Explanation:
-    """Return an explanation that holds its row only, for a gallery."""
-    return replace(explanation, image=None, maps=())

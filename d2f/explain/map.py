@@ -71,7 +71,8 @@ class HeatMap:
     @property
     def reliable(self) -> NDArray[np.bool_]:
         """Whether a cell was measured and is not masked, shape (rows, columns)."""
-        return np.isfinite(self.values) & (self.mask == 0)
+        found: NDArray[np.bool_] = np.isfinite(self.values) & (self.mask == 0)
+        return found
 
     @property
     def largest(self) -> float:
@@ -169,7 +170,8 @@ def _spread(
             over = np.outer((down >= top) & (down < top + side), (right >= left) & (right < left + side))
             total += ratio * over
             count += over
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    means: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return means
 
 
 def reliability(pixels: Pixels, rows: NDArray[np.int_], columns: NDArray[np.int_]) -> NDArray[np.uint8]:
@@ -182,7 +184,7 @@ def reliability(pixels: Pixels, rows: NDArray[np.int_], columns: NDArray[np.int_
 
 
 def _mask_of(cell: Pixels, left: int, top: int) -> int:
-    luma = cell @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    luma: NDArray[np.float32] = cell.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     if luma.std() < FLAT:
         return 1
     if ((cell == 255).any(axis=2) | (cell == 0).all(axis=2)).mean() >= CLIPPED:
