@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -255,7 +256,8 @@ def footer(chain: Chain, full: bool) -> Iterator[str]:
     yield "<h2>How to read this</h2>" + _list([_capital(line) + "." for line in lines[:2]] + [evidence_of(chain)])
     yield f"<h2>Limits</h2>{_list(LIMITS)}"
     yield "<h2>The chain</h2>" + definitions(facts_of(chain))
-    yield f"<p class=soft>{escape(NOT_PRIVATE if full else PRIVATE)} Made by d2f {__version__}.</p>"
+    today = datetime.date.today().isoformat()
+    yield f"<p class=soft>{escape(NOT_PRIVATE if full else PRIVATE)} Made by d2f {__version__} on {today}.</p>"
 
 
 def _list(lines: Sequence[str]) -> str:
