@@ -19,7 +19,7 @@ from d2f.api.inputs import Floats, ImageFile, Pixels
 from d2f.engine.judge import Judge
 from d2f.engine.local import LocalEngine
 from d2f.engine.plan import Plan
-from d2f.engine.tiles import Corner, grid_corners
+from d2f.engine.views import Corner, grid_corners
 
 MapKind: TypeAlias = Literal["tiles", "occlusion"]
 KINDS: tuple[MapKind, ...] = get_args(MapKind)
