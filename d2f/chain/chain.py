@@ -95,7 +95,7 @@ class Chain:
         """
         from d2f.chain.write import fitted_text
         from d2f.chain.yaml import text_of
-        from d2f.engine.loading import load_once
+        from d2f.engine.findings import load_once
 
         if all(one.use != PROVENANCE for one in self.file.evidence):
             raise D2FError.of("D2F001", f"chain {self.name!r} has no evidence reader `{PROVENANCE}`, so no trust list")

@@ -38,7 +38,7 @@ def fast() -> d2f.Chain:
 def photograph(tmp_path: Path) -> Path:
     """The tutorial's picture with a place, a serial number and a prompt in its metadata."""
     exif = Image.Exif()
-    exif[0x010F] = "Camera Works"
+    exif[0x010F], exif[0x0110] = "Camera Works", "One"
     exif.get_ifd(IFD.Exif)[0xA431] = SECRET
     exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)})
     folder = tmp_path / "private folder"
