@@ -46,7 +46,7 @@ class Splice:
     low: float
     high: float
     images: int
-    control: float
+    control: float | None
     date: str
 
     @property

@@ -188,8 +188,12 @@ def _help(chain: Chain, found: HeatMap) -> str:
         f"On {measured.images} photographs with a generated patch, this map was higher inside the patch in "
         f"{percent(measured.share)} (95 %: {percent(measured.low)} to {percent(measured.high)}; by chance 50 %); "
         + ("it beats chance. " if measured.helps else "it does not beat chance. ")
-        + f"Of patches from other photographs it was higher inside in {percent(measured.control)}."
+        + ("" if measured.control is None else _control(measured.control))
     )
+
+
+def _control(share: float) -> str:
+    return f"For patches of other photographs: {percent(share)}."
 
 
 def _no_map(one: Explanation) -> str:
