@@ -29,7 +29,7 @@ from d2f.chain.words import legend, reasons, sentence, stage_titles
 from d2f.output.jsonl import json_line
 from d2f.serve.batching import Batcher
 from d2f.serve.guard import COOKIE, SESSION_SECONDS, Refused, error_body, is_token, session_cookie
-from d2f.serve.jobs import ENDED, Job, Jobs
+from d2f.serve.jobs import ENDED, Job, Jobs, report_of
 from d2f.serve.metrics import CONTENT_TYPE, Metrics
 from d2f.serve.settings import Settings
 from d2f.serve.shapes import ChainAnswer, ErrorAnswer, Health, JobAnswer, JudgeAnswer, RefusedRows
@@ -75,6 +75,9 @@ TICK = 0.2
 """Seconds between two looks at a job that somebody follows."""
 
 QUIET_TICKS = 50
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+"""Of a report: its style stands in the page, and it has no script."""
+
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 REFUSALS: Responses = {
     400: {"model": ErrorAnswer, "description": "Not understood."},
@@ -153,7 +156,7 @@ def make_app(batcher: Batcher, jobs: Jobs, settings: Settings, metrics: Metrics)
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     app.state.draining = False
-    _add_jobs(app, jobs)
+    _add_jobs(app, jobs, chain)
     _add_page(app, settings)
     _add_errors(app)
     return app
@@ -162,6 +165,7 @@ def make_app(batcher: Batcher, jobs: Jobs, settings: Settings, metrics: Metrics)
 async def _finished(futures: Sequence[Future[Row]], request: Request, seconds: float) -> list[Row]:
     """Wait for rows, as long as somebody waits for them and the time allows."""
     rows = asyncio.gather(*map(asyncio.wrap_future, futures))
+    rows.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # one that nobody waits for any more
     gone = asyncio.ensure_future(_gone(request))
     either: set[asyncio.Future[Any]] = {rows, gone}
     try:
@@ -219,7 +223,7 @@ def _told_of(chain: Chain, settings: Settings, titles: Mapping[str, str]) -> dic
     }
 
 
-def _add_jobs(app: FastAPI, jobs: Jobs) -> None:
+def _add_jobs(app: FastAPI, jobs: Jobs, chain: Chain) -> None:
     """Add the routes of jobs."""
     refused: Responses = {**REFUSALS, **{code: {"model": ErrorAnswer} for code in (404, 413, 415, 422)}}
     asked: Responses = {code: REFUSALS[code] for code in (401, 403)}
@@ -264,6 +268,12 @@ def _add_jobs(app: FastAPI, jobs: Jobs) -> None:
         if not job.rows.is_file():
             return Response(b"", media_type="application/jsonl")
         return FileResponse(job.rows, media_type="application/jsonl", filename="rows.jsonl")
+
+    @app.get("/v1/jobs/{id}/report", response_class=HTMLResponse, responses=unknown)
+    async def report(id: str) -> Response:
+        """Return the rows so far as a page that is complete in itself."""
+        text = await asyncio.to_thread(report_of, jobs.find(id), chain)
+        return HTMLResponse(text, headers={"content-security-policy": REPORT_POLICY})
 
 
 async def _folder_named(request: Request) -> str:

@@ -16,15 +16,19 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from d2f.api.errors import D2FError
-from d2f.api.rows import Row
+from d2f.api.rows import Row, encodable
+from d2f.chain.chain import Chain
+from d2f.chain.words import legend, sentence
 from d2f.images.files import find_images
 from d2f.images.read import Bounds, ImageError, read_bytes
 from d2f.images.walk import Listing
-from d2f.output.jsonl import json_line
+from d2f.output.jsonl import json_line, json_lines, row_of_line
+from d2f.report.page import document, listed
 from d2f.serve.batching import Batcher
 from d2f.serve.guard import Refused
 from d2f.serve.settings import Settings
@@ -44,6 +48,9 @@ SUFFIXES = (
     (257, b"ustar", ".tar"),
 )
 """First bytes of archives that are read, and the ending by which the image reader knows them."""
+
+MOST_SHOWN = 2000
+"""Pictures of a job's report."""
 
 ENDED = ("done", "failed", "cancelled")
 
@@ -290,6 +297,31 @@ class Jobs:
             else:
                 continue  # a link that leads out of the root
             yield _upload(path, name, limits.file_bytes)
+
+
+def report_of(job: Job, chain: Chain) -> str:
+    """Return a job's rows as a page that is complete in itself, the most probably generated first."""
+    shown: list[tuple[float, str, str]] = []
+    if job.rows.is_file():
+        with job.rows.open("rb") as file:
+            for row in map(row_of_line, json_lines(file)):
+                shown.append((-1.0 if row.probability is None else row.probability, row.path, sentence(row)))
+    shown.sort(key=lambda one: -one[0])
+    lines = [
+        f"<tr><td>{escape(encodable(path))}</td><td>{escape(words)}</td></tr>" for _, path, words in shown[:MOST_SHOWN]
+    ]
+    told = f"{job.done:,} of {job.found:,} pictures judged; {job.state}."
+    if len(shown) > MOST_SHOWN:
+        told += f" The first {MOST_SHOWN:,} are shown; all are in the rows."
+    table = f'<div class="wide changed"><table><tbody>{"".join(lines)}</tbody></table></div>'
+    body = [
+        f"<h1>{escape(job.name)}</h1>",
+        f"<p>{told}</p>",
+        table,
+        "<h2>How to read it</h2>",
+        listed([*legend(chain)]),
+    ]
+    return document(f"{job.name}: d2f", body)
 
 
 def _upload(path: str, name: str, most: int) -> Upload:

@@ -64,6 +64,9 @@ def test_a_folder_is_judged_as_chain_run_judges_it(running: Running, root: Path)
     local = {row.path: json.loads(json_line(row)) for row in load_chain("fast").run(root / "desk", workers=1)}
     for row in map(json.loads, rows):
         assert row == {**local[str(root / row["path"])], "path": row["path"]}
+    report = running.ask("GET", f"{job.headers['location']}/report").body.decode()
+    assert "4 of 4 pictures judged; done." in report
+    assert report.index("made.png") < report.index("cut.jpg")
 
 
 @pytest.mark.parametrize("name", ["..", "away", "/etc", "nothing", "desk/link.png", "\0"])

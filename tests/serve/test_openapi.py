@@ -42,6 +42,7 @@ def test_the_document_names_every_route(running: Running) -> None:
         "/v1/jobs/{id}",
         "/v1/jobs/{id}/events",
         "/v1/jobs/{id}/rows",
+        "/v1/jobs/{id}/report",
         "/healthz",
         "/readyz",
     }

@@ -134,6 +134,7 @@ function judged(picture, row, words) {
       .map(line => element("li", line)));
   part(picture, ".reasons").replaceChildren(...words.reasons.map(line => element("li", line)));
   part(picture, ".why").hidden = !words.reasons.length;
+  part(picture, ".map").hidden = part(picture, ".report").hidden = false;
   remember(picture.name, row, words.sentence);
   say(`${picture.name}: ${words.sentence}`);
 }
@@ -163,6 +164,8 @@ function makeCard(picture) {
     card.remove();
     (next?.querySelector(".remove") ?? $("files")).focus();
   });
+  card.querySelector(".map").addEventListener("click", () => showWhere(picture));
+  card.querySelector(".report").addEventListener("click", () => saveReport(picture));
   card.querySelector(".again").addEventListener("click", () => {
     Object.assign(picture, {state: "waiting", tries: 0});
     part(picture, ".again").hidden = true;
@@ -211,6 +214,81 @@ function rest(milliseconds) {
   return new Promise(resolve => setTimeout(resolve, milliseconds));
 }
 
+// ---- why: maps, views, the report
+
+async function explain(picture, maps = "auto") {
+  if (picture.explanation && maps === "auto") return picture.explanation;
+  const buttons = picture.card.querySelectorAll(".actions button");
+  buttons.forEach(one => { one.disabled = true; });
+  say(`${picture.name}: being explained, which takes some seconds`);
+  try {
+    const answer = await ask(`/v1/judge?explain=1&maps=${maps}&name=${encodeURIComponent(picture.name)}`, {
+      method: "POST",
+      body: picture.file,
+      headers: {"content-type": "application/octet-stream"},
+    });
+    const told = await answer.json();
+    const found = told.explanations?.[0];
+    if (!found || found.error) {
+      say(`${picture.name}: not explained, ${(found ?? told).error.message}`);
+      return null;
+    }
+    say(`${picture.name}: explained`);
+    picture.explanation = found;
+    return found;
+  } catch {
+    say("The server does not answer. Try again when it does.");
+    waitForServer();
+    return null;
+  } finally {
+    buttons.forEach(one => { one.disabled = false; });
+  }
+}
+
+async function showWhere(picture, maps = "auto") {
+  const found = await explain(picture, maps);
+  if (!found) return;
+  const shown = [
+    ...found.maps.map(one => ({title: `Map: ${one.title}`, image: one.image, lines: one.lines})),
+    ...found.views.map(one => ({title: `View ${one.name}: ${one.words}`, image: one.image, lines: []})),
+  ];
+  $("closer-name").textContent = picture.name;
+  $("below").src = picture.url;
+  $("which").replaceChildren(...shown.map(one => element("option", one.title)));
+  const draw = () => {
+    const one = shown[$("which").selectedIndex];
+    $("stack").hidden = !one;
+    $("above").src = one?.image ?? "";
+    const lines = found.maps.length ? one.lines : [found.no_map, ...one?.lines ?? []];
+    $("lines").replaceChildren(...lines.map(line => element("li", line)));
+  };
+  $("which").onchange = draw;
+  $("measure").hidden = found.maps.length > 0;
+  $("measure").onclick = async () => {
+    $("measure").disabled = true;
+    $("lines").replaceChildren(element("li", "The map is being measured …"));
+    await showWhere(picture, "both");
+    $("measure").disabled = false;
+  };
+  draw();
+  fade();
+  if (!$("closer").open) $("closer").showModal();
+}
+
+function fade() {
+  $("above").style.opacity = $("opacity").value / 100;
+}
+
+async function saveReport(picture) {
+  const found = await explain(picture);
+  if (!found) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([found.report], {type: "text/html"}));
+  link.download = `${picture.name}.report.html`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
 // ---- history, in this browser only
 
 function past() {
@@ -248,6 +326,7 @@ $("forget").addEventListener("click", () => {
   showPast();
   $("files").focus();
 });
+$("opacity").addEventListener("input", fade);
 document.addEventListener("dragover", event => {
   event.preventDefault();
   $("drop").classList.add("over");

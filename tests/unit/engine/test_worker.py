@@ -259,6 +259,14 @@ class TestDeaths:
             failure(other, "stage", "nasty", None, "die", 1)
         assert deaths.switched_off == {"nasty"}
 
+    def test_what_is_long_ago_does_not_count(self) -> None:
+        lasting, forgetful = Deaths(2), Deaths(2, forget_after=0.0)
+        for deaths in (lasting, forgetful):
+            deaths.add("nasty")
+            deaths.add("nasty")
+        assert lasting.switched_off == {"nasty"}
+        assert forgetful.switched_off == frozenset()
+
 
 class TestTime:
     def test_a_hang_ends_and_says_where(self) -> None:
