@@ -488,16 +488,22 @@ def worker_arguments(chain: Chain, time_limit: float | None) -> tuple[str, str, 
     return chain.origin, chain.text, chain.plan.allow_missing, chain.digest, time_limit
 
 
-def row_maker_of(arguments: tuple[str, str, bool, str, float | None]) -> Handler:
-    """Load a chain in a worker process of `Chain.run`; D2F209 where it has become another one meanwhile."""
+def chain_of_worker(arguments: tuple[str, str, bool, str, float | None]) -> Chain:
+    """Load a chain in a worker process by its `worker_arguments`."""
     from d2f.chain.yaml import Text
-    from d2f.engine.processes import row_maker
     from d2f.plugins.catalog import Catalog
 
-    origin, text, allow_missing, digest, time_limit = arguments
+    origin, text, allow_missing, digest, _ = arguments
     chain = chain_of(Text(origin, text), Catalog.discover(), allow_missing=allow_missing)
     check_digest(chain, digest)
-    return row_maker(chain.plan, time_limit)
+    return chain
+
+
+def row_maker_of(arguments: tuple[str, str, bool, str, float | None]) -> Handler:
+    """Load a chain in a worker process of `Chain.run`."""
+    from d2f.engine.processes import row_maker
+
+    return row_maker(chain_of_worker(arguments).plan, arguments[-1])
 
 
 def check_digest(chain: Chain, digest: str) -> None:

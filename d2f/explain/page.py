@@ -161,23 +161,22 @@ def _where(one: Explanation) -> Iterator[str]:
     for found in one.maps:
         drawn = embedded(overlay(found, one.image.pixels, PICTURE_SIDE), "heat map", "png")
         yield f'<div class="map"><figure>{drawn}{legend_of(found)}</figure><div>'
-        yield from _about_map(one.chain, found)
+        yield f"<h3>{MAP_TITLES[found.kind]}</h3>{_list(map_lines(one.chain, found))}"
         yield "</div></div>"
     if not one.maps:
-        yield f"<p>{escape(_no_map(one))}</p>"
+        yield f"<p>{escape(no_map(one))}</p>"
 
 
-def _about_map(chain: Chain, found: HeatMap) -> Iterator[str]:
-    """Yield what a map shows, how far it helps, what to look for and what to ignore."""
+def map_lines(chain: Chain, found: HeatMap) -> list[str]:
+    """Return what a map shows, how far it helps, what to look for and what to ignore."""
     masked = ", ".join(f"{MASK_WORDS[name]} {percent(share)}" for name, share in found.masked.items() if share)
-    lines = [
+    return [
         f"{MAP_MEANINGS[found.kind]} Tiles are {found.side} pixels a side and overlap.",
         _help(chain, found),
         f"Look for: {LOOK_FOR[found.kind]}",
         f"Ignore: {IGNORE[found.kind]}",
         f"Hatched, not to be relied on: {masked or 'nothing'}. The colours are scaled to this map's own maximum.",
     ]
-    yield f"<h3>{MAP_TITLES[found.kind]}</h3>{_list(lines)}"
 
 
 def _help(chain: Chain, found: HeatMap) -> str:
@@ -196,7 +195,7 @@ def _control(share: float) -> str:
     return f"For patches of other photographs: {percent(share)}."
 
 
-def _no_map(one: Explanation) -> str:
+def no_map(one: Explanation) -> str:
     measured = [splice_of(one.chain, kind) for kind in KINDS]
     if all(found is not None and not found.helps for found in measured):
         return (

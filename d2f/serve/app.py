@@ -26,8 +26,10 @@ from starlette.routing import Route
 from d2f.api.rows import Row
 from d2f.chain.chain import Chain
 from d2f.chain.words import legend, reasons, sentence, stage_titles
+from d2f.explain.explain import MapChoice
 from d2f.output.jsonl import json_line
 from d2f.serve.batching import Batcher
+from d2f.serve.explaining import Told
 from d2f.serve.guard import COOKIE, SESSION_SECONDS, Refused, error_body, is_token, session_cookie
 from d2f.serve.jobs import ENDED, Job, Jobs, report_of
 from d2f.serve.metrics import CONTENT_TYPE, Metrics
@@ -115,6 +117,10 @@ def make_app(batcher: Batcher, jobs: Jobs, settings: Settings, metrics: Metrics)
         request: Request,
         name: Annotated[str, Query(max_length=4096, description="Name of a picture that is sent as bytes.")] = "",
         words: Annotated[bool, Query(description="Whether each row is also put into words.")] = False,
+        explain: Annotated[bool, Query(description="Whether maps, views and the report are made too.")] = False,
+        maps: Annotated[
+            MapChoice, Query(description="Which maps; auto: those that were measured to help for this chain.")
+        ] = "auto",
     ) -> Response:
         """Judge one picture or several.
 
@@ -122,16 +128,18 @@ def make_app(batcher: Batcher, jobs: Jobs, settings: Settings, metrics: Metrics)
         """
         kind = request.headers.get("content-type", "")
         uploads = await read_uploads(kind, request.stream(), settings.limits, name)
-        futures: list[Future[Row]] = []
+        futures: list[Future[Any]] = []
         try:
             futures += (batcher.submit(upload) for upload in uploads)
-            rows = await _finished(futures, request, settings.limits.seconds)
+            futures += (batcher.explain(upload, maps) for upload in uploads if explain)
+            found = await _finished(futures, request, settings.limits.seconds)
         finally:
             for future in futures:
                 future.cancel()
+        rows, explanations = found[: len(uploads)], found[len(uploads) :]
         for row in rows:
             metrics.made(row)
-        return _answer(rows, titles if words else None)
+        return _answer(rows, titles if words else None, explanations)
 
     @app.get("/v1/chain", response_model=ChainAnswer, responses={code: REFUSALS[code] for code in (401, 403)})
     async def about() -> Response:
@@ -162,8 +170,8 @@ def make_app(batcher: Batcher, jobs: Jobs, settings: Settings, metrics: Metrics)
     return app
 
 
-async def _finished(futures: Sequence[Future[Row]], request: Request, seconds: float) -> list[Row]:
-    """Wait for rows, as long as somebody waits for them and the time allows."""
+async def _finished(futures: Sequence[Future[Any]], request: Request, seconds: float) -> list[Any]:
+    """Wait for rows and explanations, as long as somebody waits for them and the time allows."""
     rows = asyncio.gather(*map(asyncio.wrap_future, futures))
     rows.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # one that nobody waits for any more
     gone = asyncio.ensure_future(_gone(request))
@@ -187,12 +195,14 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _answer(rows: Sequence[Row], titles: Mapping[str, str] | None) -> Response:
+def _answer(rows: Sequence[Row], titles: Mapping[str, str] | None, explanations: Sequence[Told]) -> Response:
     """Return rows as they are written elsewhere; of a single one without a result, with the status that says why."""
     parts = [b'"rows": [' + b", ".join(json_line(row)[:-1] for row in rows) + b"]"]
     if titles is not None:
         said = [{"sentence": sentence(row), "reasons": list(reasons(row, titles))} for row in rows]
         parts.append(b'"words": ' + json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"))
+    if explanations:
+        parts.append(b'"explanations": ' + json.dumps(explanations, ensure_ascii=False).encode("utf-8", "replace"))
     status = 200
     if len(rows) == 1 and (failure := rows[0].error) is not None:
         status = STATUS_OF.get(failure.code, 422 if failure.code.startswith(("D2F3", "D2F41")) else 500)

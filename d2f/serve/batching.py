@@ -17,16 +17,17 @@ from typing import Any
 
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Bounds, ImageFile
-from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Failure, Row
-from d2f.chain.chain import Chain, row_maker_of, worker_arguments
+from d2f.chain.chain import Chain, chain_of_worker, worker_arguments
 from d2f.engine.judge import row
 from d2f.engine.plan import Scored
-from d2f.engine.processes import ProcessEngine, Request
+from d2f.engine.processes import ProcessEngine, Request, row_maker
 from d2f.engine.worker import Worker, WorkerFailure
 from d2f.engine.worker_child import Handler, running
+from d2f.explain.explain import MapChoice
 from d2f.images.memory import InMemory, load
 from d2f.images.read import Unread
+from d2f.serve.explaining import Explain, Told, explained, unexplained
 from d2f.serve.guard import Refused
 from d2f.serve.settings import Limits
 from d2f.serve.uploads import Upload
@@ -39,12 +40,16 @@ FORGOTTEN = 600.0
 """Seconds after which a stage that ended worker processes is tried again: one file must not switch it off for good."""
 
 
-def row_maker_of_uploads(arguments: tuple[Any, Bounds, float]) -> Handler:
-    """Load a chain in a worker process that decodes what it is given."""
-    of_chain, bounds, seconds = arguments
-    make_rows = row_maker_of(of_chain)
+def row_maker_of_uploads(arguments: tuple[Any, Bounds, float, float]) -> Handler:
+    """Load a chain in a worker process that decodes what it is given, and explains where it is asked to."""
+    of_chain, bounds, seconds, explain_seconds = arguments
+    chain = chain_of_worker(of_chain)
+    make_rows = row_maker(chain.plan, seconds)
 
-    def answer(request: Request) -> Any:
+    def answer(request: Request | Explain) -> Any:
+        if isinstance(request, Explain):
+            with running("the explanation", explain_seconds):
+                return explained(chain, request, bounds)
         images = [_decoded(one, request.lost, bounds, seconds) for one in request.images]  # type: ignore[arg-type]
         return make_rows(Request(images, request.lost))
 
@@ -62,10 +67,11 @@ def _decoded(upload: InMemory, lost: Mapping[str, Failure], bounds: Bounds, seco
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A picture in the queue, and where its row goes."""
+    """A picture in the queue, and where its row goes; where `maps` are chosen, why it has its verdict."""
 
     image: InMemory
-    row: Future[Row] = field(default_factory=Future)
+    maps: MapChoice | None = None
+    answer: Future[Any] = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
 
 
@@ -86,7 +92,12 @@ class Batcher:
         self, chain: Chain, limits: Limits, workers: int | None = None, observe: Observe = lambda name, value: None
     ) -> None:
         self.chain, self._limits, self._observe = chain, limits, observe
-        arguments = (worker_arguments(chain, limits.stage_seconds), limits.bounds, limits.stage_seconds)
+        arguments = (
+            worker_arguments(chain, limits.stage_seconds),
+            limits.bounds,
+            limits.stage_seconds,
+            limits.explain_seconds,
+        )
         self._engine = ProcessEngine(
             "d2f.serve.batching:row_maker_of_uploads",
             arguments,
@@ -98,6 +109,7 @@ class Batcher:
         )
         self._most = self._engine.images_a_request
         self._first: deque[Waiting] = deque()
+        self._explanations: deque[Waiting] = deque()
         self._later: deque[Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -114,7 +126,7 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """How many pictures wait."""
-        return len(self._first) + len(self._later)
+        return len(self._first) + len(self._explanations) + len(self._later)
 
     @property
     def replaced(self) -> int:
@@ -135,23 +147,33 @@ class Batcher:
             done: Future[Row] = Future()
             done.set_result(self._unscored(upload.name, upload.failure))
             return done
+        return self._wait(Waiting(InMemory(upload.name, upload.data)), self._later if later else self._first)
+
+    def explain(self, upload: Upload, maps: MapChoice) -> Future[Told]:
+        """Have an explanation made; it stands back behind rows that people wait for."""
+        if upload.failure is not None:
+            done: Future[Told] = Future()
+            done.set_result(unexplained(upload.failure))
+            return done
+        return self._wait(Waiting(InMemory(upload.name, upload.data), maps), self._explanations)
+
+    def _wait(self, one: Waiting, queue: deque[Waiting]) -> Future[Any]:
         with self._changed:
             if self._closed:
                 raise Refused(503, "D2F706", "the server is about to end", headers=[("retry-after", "5")])
-            if not later and len(self._first) >= self._limits.queue:
-                words = f"{len(self._first)} pictures wait already"
+            if queue is not self._later and len(queue) >= self._limits.queue:
+                words = f"{len(queue)} pictures wait already"
                 raise Refused(503, "D2F706", words, "ask again later", headers=[("retry-after", "5")])
-            one = Waiting(InMemory(upload.name, upload.data))
-            (self._later if later else self._first).append(one)
+            queue.append(one)
             self._changed.notify()
-        return one.row
+        return one.answer
 
     def close(self) -> None:
         """Give up what waits, and end the processes."""
         with self._changed:
             self._closed = True
-            for one in (*self._first, *self._later):
-                one.row.cancel()
+            for one in (*self._first, *self._explanations, *self._later):
+                one.answer.cancel()
             self._changed.notify_all()
         self._engine.close()
         for thread in self._threads:
@@ -167,40 +189,54 @@ class Batcher:
             self._observe("batch", len(batch))
             for one in batch:
                 self._observe("wait", time.monotonic() - one.since)
-            try:
-                rows, events = self._engine.answer(worker, [one.image for one in batch])
-            except Exception as error:  # the process cannot be started, or was closed
-                rows, events = [self._unscored(one.image.path, _failure(error)) for one in batch], []
-            for event in events:
-                self._notify(event)
-            for one, found in zip(batch, rows, strict=True):
-                one.row.set_result(found)
+            if batch[0].maps is not None:
+                batch[0].answer.set_result(self._explained(worker, batch[0].image, batch[0].maps))
+                continue
+            for one, made in zip(batch, self._rows(worker, [one.image for one in batch]), strict=True):
+                one.answer.set_result(made)
+
+    def _rows(self, worker: Worker, images: list[InMemory]) -> list[Row]:
+        try:
+            rows, events = self._engine.answer(worker, images)
+        except Exception as error:  # the process cannot be started, or was closed
+            return [self._unscored(image.path, _failure(error)) for image in images]
+        for event in events:
+            self.chain.catalog.notify(event)
+        return rows
+
+    def _explained(self, worker: Worker, image: InMemory, maps: MapChoice) -> Told:
+        try:
+            told: Told = worker.ask(Explain(image, maps), blame=False)
+        except Exception as error:
+            return unexplained(_failure(error))
+        return told
 
     def _next(self) -> list[Waiting]:
         """Wait for pictures that go together, for a while; empty where none came, and at the end."""
         with self._changed:
-            while self._changed.wait_for(lambda: self._closed or self._first or self._later, LONGEST_REST):
+            while self._changed.wait_for(lambda: self._closed or self.waiting, LONGEST_REST):
                 if self._closed:
                     return []
-                if self._most > 1 and self.waiting < self._most:
-                    self._changed.wait_for(lambda: self.waiting >= self._most, self._limits.window_ms / 1000)
-                batch = list[Waiting]()
-                for queue in (self._first, self._later):
-                    while queue and len(batch) < self._most:
-                        one = queue.popleft()
-                        if one.row.set_running_or_notify_cancel():
-                            batch.append(one)
-                if batch:
-                    return batch
+                if self._most > 1 and len(self._first) < self._most:
+                    self._changed.wait_for(lambda: len(self._first) >= self._most, self._limits.window_ms / 1000)
+                for queue in (self._first, self._explanations, self._later):
+                    if batch := self._taken(queue, 1 if queue is self._explanations else self._most):
+                        return batch
         return []
+
+    def _taken(self, queue: deque[Waiting], most: int) -> list[Waiting]:
+        """Take pictures that somebody still waits for out of a queue."""
+        batch: list[Waiting] = []
+        while queue and len(batch) < most:
+            one = queue.popleft()
+            if one.answer.set_running_or_notify_cancel():
+                batch.append(one)
+        return batch
 
     def _package(self, kind: str, name: str) -> str:
         """Return the distribution and version that a stage comes from."""
         origin = self.chain.catalog.owner(kind, name)
         return origin.package if origin is not None else ""
-
-    def _notify(self, event: StageFinished) -> None:
-        self.chain.catalog.notify(event)
 
     def _unscored(self, name: str, failure: Failure) -> Row:
         return row(self.chain.plan, Scored(name, None, None, None, None, failure=failure))

@@ -36,6 +36,9 @@ class Limits(BaseModel):
     stage_seconds: float = Field(
         default=30.0, gt=0.0, description="Seconds of one stage, or of decoding, for one picture; then it is ended."
     )
+    explain_seconds: float = Field(
+        default=90.0, gt=0.0, description="Seconds of one explanation; then it is ended, and the row stands."
+    )
     upload_seconds: float = Field(
         default=300.0, gt=0.0, description="Seconds in which a request's body arrives; more is status 408."
     )

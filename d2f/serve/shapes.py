@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from d2f.api.rows import Row
+from d2f.serve.explaining import Told
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ class Words(BaseModel):
 
 
 class JudgeAnswer(BaseModel):
-    """One row a picture, in the order that they were sent in; `words` where they were asked for."""
+    """One row a picture, in the order that they were sent in; `words` and `explanations` where they were asked for."""
 
     rows: list[WrittenRow]
     words: list[Words] | None = None
+    explanations: list[Told] | None = None
 
 
 class ErrorTold(BaseModel):
@@ -51,6 +53,7 @@ class RefusedRows(BaseModel):
     error: ErrorTold
     rows: list[WrittenRow] | None = None
     words: list[Words] | None = None
+    explanations: list[Told] | None = None
 
 
 class Health(BaseModel):

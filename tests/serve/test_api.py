@@ -149,6 +149,18 @@ def test_words_are_those_of_judge(running: Running) -> None:
     assert words["sentence"].startswith("inconclusive: no colour")
 
 
+def test_an_explanation_stands_beside_the_row(running: Running, local: dict[str, Any]) -> None:
+    kind = {"content-type": "image/jpeg"}
+    answer = running.ask("POST", "/v1/judge?explain=1&maps=tiles&name=camera.jpg", PICTURES["camera.jpg"], kind)
+    assert answer.rows == [local["camera.jpg"]]
+    (why,) = answer.json["explanations"]
+    assert [one["kind"] for one in why["maps"]] == ["tiles"]
+    assert why["maps"][0]["image"].startswith("data:image/png;base64,")
+    assert [one["name"] for one in why["views"]] == ["plain"]
+    assert "camera.jpg" in why["report"]
+    assert running.ask("POST", "/v1/judge?maps=all", b"x", kind).status == 422
+
+
 def test_the_chain_is_told(running: Running) -> None:
     chain, told = load_chain("fast"), running.ask("GET", "/v1/chain").json
     assert (told["name"], told["digest"]) == ("fast", chain.digest)

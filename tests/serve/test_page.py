@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +96,33 @@ def test_what_cannot_be_judged_says_why(page: Any) -> None:
     assert verdict(page, "large.jpg") == verdict(page, "words.jpg") == "not judged"
     assert "too large" in page.locator("#pictures > li", has_text="large.jpg").inner_text()
     assert "not an image that d2f reads" in page.locator("#pictures > li", has_text="words.jpg").inner_text()
+
+
+def test_a_map_is_opened_over_the_picture_and_the_report_is_saved(page: Any) -> None:
+    drop(page, "camera-like.jpg")
+    verdict(page, "camera-like.jpg")
+    page.get_by_role("button", name="Show where").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("No map is shown").wait_for()
+    dialog.get_by_role("button", name="Measure a map all the same").click()
+    dialog.locator("option", has_text="Map:").first.wait_for(state="attached")
+    assert dialog.get_by_text("Look for:").is_visible()
+    assert dialog.get_by_text("Ignore:").is_visible()
+    slider = dialog.get_by_label("How much of it")
+    before = page.locator("#above").evaluate("one => one.style.opacity")
+    slider.press("ArrowLeft")
+    assert float(page.locator("#above").evaluate("one => one.style.opacity")) < float(before)
+    boxes = [page.locator(name).bounding_box() for name in ("#below", "#above")]
+    assert boxes[0] == boxes[1]
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save the report").click()
+    assert saved.value.suggested_filename == "camera-like.jpg.report.html"
+    report = Path(saved.value.path()).read_text("utf-8")
+    assert "no sign of generation" in report
+    assert "<script" not in report
+    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*', report) == []
 
 
 def test_by_keyboard_alone(page: Any) -> None:
