@@ -202,7 +202,7 @@ def test_signing_in(chromium: Any) -> None:
         page.get_by_text("That is not the token.").wait_for()
         page.get_by_label("Token").fill("a token of this test")
         page.keyboard.press("Enter")
-        page.get_by_text("Chain fast").wait_for()
+        page.get_by_text("Chain fast:").wait_for()
         (cookie,) = context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         context.close()
