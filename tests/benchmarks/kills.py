@@ -19,12 +19,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from tests.cli.toy import PLUGIN, Toy
 from tests.distributions import Distributions
+from tests.ray_cluster import ray_cluster
 
 IMAGES = 200
 SECONDS = 0.01
@@ -97,23 +98,6 @@ def killed_and_resumed(toy: Toy, target: str, rows: int, dice: random.Random) ->
     return {"target": target, "rows": rows, "hit": hit, "runs": runs, "same": same}
 
 
-@contextmanager
-def cluster(toy: Toy) -> Iterator[None]:
-    """Run a Ray cluster of two cores that sees the toy plugin."""
-    import ray
-
-    os.environ["PYTHONPATH"] = toy.environment["PYTHONPATH"]
-    context = ray.init(
-        num_cpus=2, object_store_memory=80 * 2**20, include_dashboard=False, log_to_driver=False, logging_level=40
-    )
-    os.environ["RAY_ADDRESS"] = context.address_info["gcs_address"]
-    try:
-        yield
-    finally:
-        del os.environ["RAY_ADDRESS"]
-        ray.shutdown()
-
-
 def uninterrupted(toy: Toy, target: str) -> None:
     """Have the rows of a run that is left alone as the reference."""
     output = toy.folder / "alone.jsonl"
@@ -151,7 +135,7 @@ def main() -> None:
             before = sum(row["target"] == target for row in rows)
             if before >= given.moments:
                 continue
-            with cluster(toy) if target == "actor" else nullcontext():
+            with ray_cluster(toy.environment["PYTHONPATH"]) if target == "actor" else nullcontext():
                 for row in moments(toy, target, given.moments, given.seed, before):
                     rows.append(row)
                     with given.output.open("a", encoding="utf-8") as file:

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from PIL import Image, ImageOps
 
 from d2f.output.record import machine
 from tests.benchmarks.scale_page import page
+from tests.ray_cluster import ray_cluster
 
 D2F = [sys.executable, "-c", "import sys; from d2f.cli.main import main; sys.exit(main())"]
 IMAGES = {"fast": 400, "robust": 200, "deep": 40}
@@ -87,28 +88,9 @@ def rate(chain: str, engine: str, workers: int) -> Result:
     """Images a second, of one engine with so many processes."""
     with tempfile.TemporaryDirectory() as place:
         fill(Path(place) / "images", IMAGES[chain])
-        with ray_cluster() if engine == "ray" else no_cluster():
+        path = os.environ.get("PYTHONPATH", "")
+        with ray_cluster(path) if engine == "ray" else nullcontext():
             return run(Path(place), chain, "--engine", engine, "--workers", str(workers))
-
-
-@contextmanager
-def no_cluster() -> Iterator[None]:
-    """Nothing is needed."""
-    yield
-
-
-@contextmanager
-def ray_cluster() -> Iterator[None]:
-    """Run a cluster on this machine, so that its start is not measured."""
-    import ray
-
-    context = ray.init(include_dashboard=False, log_to_driver=False, logging_level=40)
-    os.environ["RAY_ADDRESS"] = context.address_info["gcs_address"]
-    try:
-        yield
-    finally:
-        del os.environ["RAY_ADDRESS"]
-        ray.shutdown()
 
 
 def memory(chain: str, count: int) -> Result:

@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.kills import cluster, made_toy, victims
+from tests.benchmarks.kills import made_toy, victims
+from tests.ray_cluster import ray_cluster
 from tests.stores import BUCKET, s3_server
 
 
@@ -45,7 +46,7 @@ def measured(images: int, rows_before_kill: int) -> dict[str, Any]:
         toy = made_toy(Path(folder), images=200)
         toy.slow(0.0)
         expected = filled(toy.folder, images)
-        with cluster(toy):
+        with ray_cluster(toy.environment["PYTHONPATH"]):
             begun = time.monotonic()
             more = ["--engine", "ray", "--workers", "2", "-o", "actor.jsonl", "-q"]
             command = toy.command("slow.yaml", f"s3://{BUCKET}/in", *more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -43,7 +44,7 @@ def run(toy: Toy, count: int, seed: int, chain: str) -> Counter[str]:
     rows = [json.loads(line) for line in (toy.folder / "rows.jsonl").read_text("utf-8").splitlines()]
     assert len(rows) == due
     assert len({(row["path"], row["path_bytes"]) for row in rows}) == due
-    memory = usage.ru_maxrss * 1024
+    memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     assert memory < MEMORY, f"{memory / 2**20:.0f} MiB"
     codes = Counter(row["error"]["code"] if row["error"] else "" for row in rows)
     assert set(codes) <= CODES

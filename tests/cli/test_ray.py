@@ -8,7 +8,6 @@ import random
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,13 @@ from d2f.images.memory import InMemory
 from d2f.images.walk import Listing
 from tests.cli.test_processes import PLUGIN as NASTY
 from tests.cli.toy import COLOURS, Toy, toy
+from tests.ray_cluster import ray_cluster
 from tests.stores import put, s3_server
 
 __all__ = ["toy"]
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")
-STORE = 80 * 2**20
 
 
 class EndsItsProcess:
@@ -43,19 +42,8 @@ class EndsItsProcess:
 def cluster(toy: Toy) -> Iterator[None]:
     """A cluster on this machine that sees the toy plugin."""
     toy.distributions.add_plugin("nasty", NASTY)
-    before = {name: os.environ.get(name) for name in ("PYTHONPATH", "RAY_ENABLE_UV_RUN_RUNTIME_ENV")}
-    os.environ.update(PYTHONPATH=str(toy.distributions.folder), RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
-    with s3_server(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ray.init(
-            num_cpus=2, object_store_memory=STORE, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
-        )
+    with s3_server(), ray_cluster(toy.environment["PYTHONPATH"]):
         yield
-        ray.shutdown()
-    for name, value in before.items():
-        os.environ.pop(name)
-        if value is not None:
-            os.environ[name] = value
 
 
 def actors() -> list[int]:
