@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 SECONDS = click.FloatRange(0.0, min_open=True)
 FORMATS = ("table", "jsonl", "csv", "parquet")
+NAMED = 20
+"""How many of the arguments that name images are recorded."""
 
 
 @click.command(cls=RememberingCommand)
@@ -214,7 +216,7 @@ class RunRows:
             chain, given = self._chain, self._request
             facts = {"chain": chain.name, "chain_digest": chain.digest, "plugins": dict(chain.plan.plugins)}
             record = RunRecord(self._destination.path, self._destination.mode)
-            record.begin({**facts, **given.processes, "images": list(given.images)})
+            record.begin({**facts, **given.processes, "images": list(given.images[:NAMED])})
             self._record = record
 
     def _end_record(self, how: str, seconds: float) -> None:
