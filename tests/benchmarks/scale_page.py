@@ -152,7 +152,7 @@ def _cost(results: Results) -> str:
     lines = [
         "## What many images cost",
         "",
-        "The second column is measured: processor time an image beyond the first 100 of a run in one process. The "
+        "The second column is measured: processor time an image beyond the first ones of a run in one process. The "
         "others are arithmetic: that time by the number of images, at an assumed "
         f"{CORE_HOUR:.2f} dollars for an hour of a core like this one. Images in a store cost two requests each "
         f"besides, at an assumed {REQUESTS} dollars a thousand: {2000 * REQUESTS:.2f} a million. Transfer "
@@ -162,12 +162,15 @@ def _cost(results: Results) -> str:
         "|---|---|---|---|---|",
     ]
     for chain in ("fast", "robust", "deep"):
-        few, many = results.get(f"memory {chain} 100"), results.get(f"memory {chain} 1000")
-        if few is None or many is None:
+        found = [one for count in (10, 100, 1000) if (one := results.get(f"memory {chain} {count}")) is not None]
+        if len(found) < 2:
             lines.append(f"| `{chain}` | {MISSING} | | | |")
             continue
+        few, many = found[0], found[-1]
         seconds = (many["cpu_seconds"] - few["cpu_seconds"]) / (many["images"] - few["images"])
         hours = 1e6 * seconds / 3600
         dollars = hours * CORE_HOUR
-        lines.append(f"| `{chain}` | {1000 * seconds:.0f} ms | {hours:,.0f} | {dollars:,.2f} | {1000 * dollars:,.0f} |")
+        lines.append(
+            f"| `{chain}` | {1000 * seconds:.0f} ms{_mark(many)} | {hours:,.0f} | {dollars:,.2f} | {1000 * dollars:,.0f} |"
+        )
     return "\n".join([*lines, ""])
