@@ -170,7 +170,6 @@ def _cost(results: Results) -> str:
         seconds = (many["cpu_seconds"] - few["cpu_seconds"]) / (many["images"] - few["images"])
         hours = 1e6 * seconds / 3600
         dollars = hours * CORE_HOUR
-        lines.append(
-            f"| `{chain}` | {1000 * seconds:.0f} ms{_mark(many)} | {hours:,.0f} | {dollars:,.2f} | {1000 * dollars:,.0f} |"
-        )
+        time = f"{1000 * seconds:.0f} ms{_mark(many)}"
+        lines.append(f"| `{chain}` | {time} | {hours:,.0f} | {dollars:,.2f} | {1000 * dollars:,.0f} |")
     return "\n".join([*lines, ""])
