@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from d2f import load_chain
+from d2f.chain.chain import shipped_names
 from d2f.data.dataset import load_dataset
 from d2f.data.fetch import read_sources
-from d2f.data.groups import digest
+from d2f.engine.findings import load_stages
+from d2f.evaluate.out_of_fold import trained_on
 from d2f.weights import WeightsFile, read_weights, short_digests
-from tests.chains.fitted_set import digests, fitted_set, need_edition_of, needs_data, seen_by
+from tests.chains.fitted_set import digests, needs_data
 
 CLIP_PROBE = Path(d2f_clip_probe.__file__).parent
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
 NAMES = ("single", "triad", "deep")
-OLDER = ("single", "triad")
-"""Fitted to fragments of the part `chains`; `deep` to whole pictures, out of fold."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,22 +35,13 @@ def test_it_is_fitted_with_the_weights_that_ship_or_are_fetched(name: str) -> No
     assert chain.file.fitted.weights == announced
 
 
-@pytest.mark.parametrize("name", OLDER)
+@pytest.mark.parametrize("name", [name for name in shipped_names() if name != "deep"])
 @needs_data
-def test_it_was_fitted_on_the_part_chains_without_the_older_small_crops(name: str) -> None:
-    need_edition_of(load_chain(name), fitted_set("chains"))
-    fitted = load_chain(name).file.fitted
-    assert fitted is not None
-    assert fitted.data == digest(fitted_set("chains"))
-
-
-@pytest.mark.parametrize("name", OLDER)
-@needs_data
-def test_oof_weights_are_named_of_the_detectors_that_saw_the_images_and_of_no_others(name: str) -> None:
+def test_its_weights_saw_nothing_of_the_validation_set(name: str) -> None:
     chain = load_chain(name)
-    assert chain.file.fitted is not None
-    need_edition_of(chain, fitted_set("chains"))
-    assert seen_by(chain, fitted_set("chains")) == set(chain.file.fitted.oof_weights or {})
+    load_stages(chain.plan)
+    val = digests(load_dataset(Path(os.environ["D2F_DATA"]) / "val"))
+    assert [each.id for each in chain.plan.detectors if np.isin(val, trained_on(each.stage)).any()] == []
 
 
 def head_of_deep() -> WeightsFile:
