@@ -78,13 +78,14 @@ class TrustList:
         }
 
 
+LIST_ADDRESS = "https://raw.githubusercontent.com/c2pa-org/conformance-public/main/trust-list/C2PA-TRUST-LIST.pem"
 FETCHED = Weights(
     name="c2pa-trust-list",
     sha256="",
     licence="CC-BY-4.0",
-    sources=("https://raw.githubusercontent.com/c2pa-org/conformance-public/main/trust-list/C2PA-TRUST-LIST.pem",),
+    sources=(LIST_ADDRESS,),
     description="The official C2PA trust list of the day of its fetch, in place of the one of 2026-08-05 that ships.",
-    size=2**20,
+    untested=(LIST_ADDRESS,),
 )
 """No weights, but fetched and pinned as they are."""
 

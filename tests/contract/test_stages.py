@@ -80,6 +80,7 @@ def test_stage_satisfies_its_protocol(kind: str, name: str) -> None:
 
 def test_optional_attributes_are_the_documented_ones() -> None:
     expected = {"requires", "load", "weights", "trained_on", "ablations", "needs", "time_limit", "thread_safe"}
+    expected |= {"title", "looks_at"}
     assert OPTIONAL.keys() == expected
 
 
@@ -89,3 +90,10 @@ def test_records_of_weights() -> None:
         assert re.fullmatch("[0-9a-f]{64}", record.sha256) or record.untested == record.sources, record.name
         assert record.sources, record.name
         assert record.licence, record.name
+
+
+def test_every_built_in_detector_says_what_it_looks_at() -> None:
+    for name in Catalog.discover().names("detector"):
+        stage: Any = stage_class("detector", name)
+        assert 3 < len(stage.title) < 60, name
+        assert stage.looks_at.endswith("."), name
