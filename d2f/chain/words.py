@@ -6,6 +6,7 @@ Strength is given by the verbal scale of the ENFSI guideline for evaluative repo
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -118,9 +119,23 @@ def looks_at(chain: Chain) -> dict[str, str]:
 
 
 def view_words(chain: Chain, view: str) -> str:
-    """Return what a view is: the steps that make it."""
+    """Return what a view is: the steps that make it, with what each was set to."""
     steps = chain.plan.views.get(view, ())
-    return ", then ".join(step.key for step in steps) if steps else "the picture as it is"
+    return ", then ".join(map(step_words, (step.key for step in steps))) if steps else "the picture as it is"
+
+
+def step_words(key: str) -> str:
+    """Return a step's key for a person.
+
+    >>> step_words('{"use":"resize","with":{"back":false,"factor":0.5,"longest":null}}')
+    'resize (factor 0.5)'
+    """
+    try:
+        held = json.loads(key)
+        options = [f"{name} {value}" for name, value in held["with"].items() if value not in (None, False)]
+        return f"{held['use']} ({', '.join(options)})" if options else str(held["use"])
+    except (ValueError, KeyError, TypeError, AttributeError):  # a key of another form
+        return key
 
 
 def answer(probability: float, chain: Chain) -> str:
@@ -217,6 +232,9 @@ MASK_WORDS = {
 
 PRIVATE = "Location, serial numbers, local paths and the raw fields of the file are left out of this report (--full)."
 NOT_PRIVATE = "This report was made with --full: it may hold location, serial numbers, local paths and raw fields."
+
+
+NATS = "A nat multiplies the odds by 2.7; words of strength are those of the ENFSI guideline of 2015."
 
 
 def evidence_of(chain: Chain) -> str:

@@ -14,6 +14,7 @@ from d2f.chain.words import (
     MAP_MEANINGS,
     MAP_TITLES,
     MASK_WORDS,
+    NATS,
     NEXT_STEPS,
     NOT_PRIVATE,
     PRIVATE,
@@ -128,6 +129,7 @@ def section(one: Explanation, number: int, mark: str, picture: str = "") -> Iter
         yield f"<p>The pixels give {escape(strength(row.llr))}.</p>"
     if row.probability is not None:
         yield scale(row, chain)
+        yield f"<p class=soft>{escape(_capital(list(legend(chain))[1]))}. {escape(evidence_of(chain))}</p>"
     notes = [note.message for note in row.notes] + [f"{lost.detector}: {lost.reason}" for lost in row.missing]
     if notes:
         yield f"<h3>Caveats of this result</h3>{_list(notes)}"
@@ -256,7 +258,7 @@ def _views(one: Explanation) -> Iterator[str]:
 def footer(chain: Chain, full: bool) -> Iterator[str]:
     """Yield what holds for the whole report."""
     lines = list(legend(chain))
-    yield "<h2>How to read this</h2>" + _list([_capital(line) + "." for line in lines[:2]] + [evidence_of(chain)])
+    yield "<h2>How to read this</h2>" + _list([_capital(line) + "." for line in lines[:2]] + [evidence_of(chain), NATS])
     yield f"<h2>Limits</h2>{_list(LIMITS)}"
     yield "<h2>The chain</h2>" + definitions(facts_of(chain))
     today = datetime.date.today().isoformat()
