@@ -186,14 +186,14 @@ def test_pixels_are_explained_and_verified_without_a_file(fast: d2f.Chain, tmp_p
 
 
 def test_contradictions_are_told_in_words() -> None:
-    from d2f.chain.words import disagreement_words
+    from d2f.chain.words import disagreement_words, stage_titles
 
     chain = d2f.load_chain("robust")
     (detector, first), (_, second), *_ = chain.plan.members
     row = Row("a", stages=(Member(detector, first, 1.0, 0.99, 1.0), Member(detector, second, -1.0, 0.01, -1.0)))
-    told = list(disagreement_words(row, chain))
-    assert told == [
-        f"sensor noise changes its answer with the view: AI-generated on the picture; no sign of generation on {second}"
+    title = stage_titles(chain)[detector]
+    assert list(disagreement_words(row, chain)) == [
+        f"{title} changes its answer with the view: AI-generated on the picture; no sign of generation on {second}"
     ]
     agreeing = Row("a", stages=(row.stages[0], Member(detector, second, 1.0, 0.98, 1.0)))
     assert list(disagreement_words(agreeing, chain)) == []
