@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+from d2f_towers.towers import TOWERS
 from pydantic import BaseModel
+from ruamel.yaml import YAML
 
-from d2f import CODES, Exit
+from d2f import CODES, Exit, Weights
 from d2f.chain.reference import chain_file_page, keys_table
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import KINDS
@@ -198,6 +201,37 @@ def testing_page() -> str:
     return TESTING.replace("CHECKS\n", "\n".join(lines))
 
 
+def stages_page() -> str:
+    """Return docs/reference/stages.md: detectors and towers with licence, source, digest, agreement, time, AUC."""
+    facts = YAML(typ="safe", pure=True).load((DOCS / "reference" / "stages.yaml").read_text("utf-8"))
+    catalog = Catalog.discover()
+    records, detectors = {record.name: record for record in catalog.weights}, catalog.names("detector")
+    parts = [facts["introduction"], "## Detectors", "", *HEAD]
+    for name, record in records.items():
+        if (owner := name.partition("/")[0]) in detectors:
+            parts.append(_row(record, facts["agreement"][owner], facts))
+    parts += ["", facts["others"], "## Towers", "", *HEAD]
+    parts += [_row(records[name], facts["agreement"][tower.layout], facts) for name, tower in TOWERS.items()]
+    return "\n".join(parts) + "\n"
+
+
+HEAD = (
+    "| weights | licence | source | digest | tried here | agrees with | seconds | measured |",
+    "|---|---|---|---|---|---|--:|---|",
+)
+
+
+def _row(record: Weights, agreement: str, facts: dict[str, Any]) -> str:
+    source = record.sources[0].partition("@")[0].removeprefix("https://").removesuffix("/model.safetensors")
+    source = "ships" if source.startswith("package:") else source if len(source) < 60 else f"{source[:57]}…"
+    tried = "no" if record.sources[0] in record.untested and record.name not in facts["tried"] else "yes"
+    digest = f"`{record.sha256[:12]}`" if record.sha256 else "first pull"
+    seconds, measured = str(facts["seconds"].get(record.name, "")), facts["measured"].get(record.name, "")
+    return (
+        f"| {' | '.join((f'`{record.name}`', record.licence, source, digest, tried, agreement, seconds, measured))} |"
+    )
+
+
 def _sentence(docstring: str | None) -> str:
     return " ".join((docstring or "").split("\n\n")[0].split())
 
@@ -218,6 +252,7 @@ PAGES = {
     "reference/recipes.md": recipes_page,
     "reference/testing.md": testing_page,
     "report.schema.json": report_schema_page,
+    "reference/stages.md": stages_page,
 }
 """Every generated page and what makes it."""
 

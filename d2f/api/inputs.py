@@ -232,6 +232,9 @@ class Weights:
         The file's bytes; a download that holds more is broken off.
     untested : tuple of str
         Those of `sources` that nobody could try out yet; `d2f weights list` marks them.
+    self_test : str
+        ``MODULE:FUNCTION``, from this record to a `d2f.weights.SelfTest`: what the weights make of a picture that
+        anybody can make again. `d2f weights verify` runs it.
     """
 
     name: str
@@ -241,3 +244,4 @@ class Weights:
     description: str = ""
     size: int | None = None
     untested: tuple[str, ...] = ()
+    self_test: str = ""

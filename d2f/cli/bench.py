@@ -131,23 +131,44 @@ def bench(chains: tuple[str, ...], data: str, options: BenchOptions) -> int:
     help="Figure to hold, such as auc, tpr_at_5, ece, evasion; may be repeated.",
 )
 @click.option("--all", "show_all", is_flag=True, help="Print what has not fallen too.")
-def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool) -> int:
+@click.option("--images", "page", metavar="FILE.html", help="By image too: what got better and worse, with thumbnails.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE.html.")
+def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool, page: str | None, overwrite: bool) -> int:
     """Compare two results of `d2f bench … -o DIR`, each a folder or its bench.json.
 
-    A figure has fallen where it is worse now than the bad end of its old interval. Exit code 1 if any has.
+    A figure has fallen where it is worse now than the bad end of its old interval. Exit code 1 if any has. FILE.html
+    shows the images themselves, those whose verdict got worse first.
     """
     from d2f.api.errors import Exit
     from d2f.evaluate.bench import read_result
-    from d2f.evaluate.compare import compare_results
+    from d2f.evaluate.compare import compare_results, paired
+    from d2f.files import require_new_file
 
-    found = compare_results(read_result(old), read_result(new), figures)
+    if page is not None:
+        require_new_file(page, overwrite)
+    before, after = read_result(old), read_result(new)
+    found = compare_results(before, after, figures)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     table = found.table(show_all)
     if table.rows:
         click.echo("\n".join(table.text()))
     click.echo(f"{len(found.fallen)} of {len(found.changes)} figures fell by more than their interval")
+    if page is not None:
+        _by_image(old, new, [(one["name"], other["name"]) for one, other in paired(before, after)], page)
     return Exit.SOME_FAILED if found.fallen else Exit.OK
+
+
+def _by_image(old: str, new: str, pairs: Sequence[tuple[str, str]], page: str) -> None:
+    """Print how many verdicts got better and worse, and write the page."""
+    from d2f.evaluate.compare_images import changes_page, compare_images
+    from d2f.files import write_whole
+
+    found = compare_images(old, new, pairs)
+    for one in found:
+        click.echo("\n".join(["", one.table().title, *one.table().text()]))
+    write_whole(page, changes_page(found))
+    click.echo(f"wrote {page}")
 
 
 def _run(ctx: click.Context, names: Sequence[str], data: str, options: BenchOptions) -> int:

@@ -26,6 +26,8 @@ COMMANDS: Table = {
     "check": ("d2f.cli.chain:check", "Find every problem of a chain file."),
     "show": ("d2f.cli.chain:show", "Draw a chain: stages, views, calibrations, weights."),
     "fit": ("d2f.cli.fit:fit", "Learn calibration, combination and thresholds from labelled images."),
+    "new": ("d2f.cli.build:new", "Write a chain file of named stages, to be fitted on images of one's own."),
+    "build": ("d2f.cli.build:build", "Put an image tower into a chain: head, fit, comparison, in one command."),
     "ablate": ("d2f.cli.fit:ablate", "See what each detector, view and member adds, and keep what does."),
     "schema": ("d2f.cli.chain:schema", "Print the JSON schema of chain files, for editors."),
 }

@@ -416,9 +416,11 @@ class RememberingCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-def called_with(ctx: click.Context, more: str, without: Collection[str] = ()) -> str:
+def called_with(ctx: click.Context, more: str = "", without: Collection[str] = ()) -> str:
     """Return the command line for a shell, with the flag `more` added and the flags `without` left out."""
     kept = [argument for argument in ctx.meta[KEY] if argument not in {more, *without}]
+    if not more:
+        return shlex.join([*ctx.command_path.split(), *kept])
     # After "--" a flag would be taken for an image.
     arguments = [more, *kept] if "--" in kept else [*kept, more]
     return shlex.join([*ctx.command_path.split(), *arguments])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": ("d2f.cli.weights:list_", "Every stage's weights: source, sha256, licence, whether they are here."),
     "pull": ("d2f.cli.weights:pull", "Fetch weights by name, or from a source of your own."),
+    "verify": ("d2f.cli.weights:verify", "Fetch weights, check their digest, try them on a test picture."),
+    "add": ("d2f.cli.weights:add", "Take a file that was brought by hand as weights of a name."),
     "convert": ("d2f.cli.weights:convert", "Turn a PyTorch checkpoint, .npz or safetensors into weights."),
 }
 
@@ -251,6 +254,78 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
             _copy(pulled, output)
     if problems:
         raise D2FError(problems, Exit.PLUGIN)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--pin/--no-pin", default=None, help="Keep the digest of a first pull.  [default: ask on a terminal]")
+def verify(names: tuple[str, ...], pin: bool | None) -> int:
+    """Fetch weights unless they are here, check their digest, and try them on a picture of arithmetic.
+
+    What they make of it is held to a recorded output where there is one, else to that of the first run on this machine.
+    Exit code 1 where it differs; then a digest that was pinned by this pull is taken back.
+    """
+    from d2f.api.errors import Exit
+    from d2f.plugins.catalog import Catalog
+    from d2f.weights.fetch import pull_weights, unpin
+
+    different = 0
+    for record in named(names, Catalog.discover().weights):
+        with Download(record.name) as download:
+            pulled = pull_weights(record, download)
+        failed = _tried(pulled)
+        different += failed
+        if pulled.first and (failed or not _wanted(pulled, pin)):
+            unpin(record)
+            click.echo("  not pinned: the next pull trusts what it is given")
+    return Exit.SOME_FAILED if different else Exit.OK
+
+
+def _tried(pulled: Pulled) -> bool:
+    """Print what is known of a file, and whether its self-test failed."""
+    from d2f.api.errors import D2FError
+    from d2f.cli.main import print_problems
+    from d2f.weights.verify import self_tested
+
+    click.echo(_described(pulled))
+    try:
+        found = self_tested(pulled.record)
+    except D2FError as error:
+        print_problems(error.problems)
+        return True
+    click.echo(f"  {found.line()}")
+    return found.outcome == "different"
+
+
+def _wanted(pulled: Pulled, pin: bool | None) -> bool:
+    """Return whether the digest of a first pull stays pinned."""
+    if pin is None and sys.stdin.isatty():
+        return click.confirm(f"  keep {pulled.record.sha256[:12]}… pinned for {pulled.record.name} here?", default=True)
+    return pin is not False
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--as", "name", required=True, metavar="NAME", help="Weights that `d2f weights list` shows.")
+def add(file: Path, name: str) -> int:
+    """Take FILE, brought on a stick or through another program, as the weights NAME; its digest is checked first.
+
+    Where no digest is known, that of FILE is pinned. Then it is tried as `d2f weights verify` does.
+    """
+    from d2f.api.errors import Exit
+    from d2f.plugins.catalog import Catalog
+    from d2f.weights.fetch import add_weights, unpin
+
+    records = named([name], Catalog.discover().weights)
+    if len(records) != 1:
+        raise click.UsageError(f"'{name}' stands for {len(records)} files: {', '.join(one.name for one in records)}")
+    added = add_weights(records[0], file)
+    if not _tried(added):
+        return Exit.OK
+    if added.first:
+        unpin(records[0])
+        click.echo("  not pinned, and so not taken")
+    return Exit.SOME_FAILED
 
 
 def _records(names: tuple[str, ...], every: bool, sha256: str | None) -> list[Weights]:

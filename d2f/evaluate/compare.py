@@ -66,13 +66,14 @@ def compare_results(old: Mapping[str, Any], new: Mapping[str, Any], chosen: Sequ
     for name in chosen:
         if name not in FIGURES:
             raise D2FError.of("D2F001", f"there is no figure '{name}'", f"there are {', '.join(FIGURES)}")
-    changes = tuple(change for one, other in _pairs(old, new) for change in _changes(one, other, chosen))
+    changes = tuple(change for one, other in paired(old, new) for change in _changes(one, other, chosen))
     if not changes:
         raise D2FError.of("D2F001", "the two results have no chain, attack and figure in common")
     return Compared(changes, tuple(_warnings(old, new, changes)))
 
 
-def _pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+def paired(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """Return the systems of two results that are compared: those of one name, or the only one of each."""
     before, after = old["systems"], new["systems"]
     if len(before) == len(after) == 1:
         return [(before[0], after[0])]

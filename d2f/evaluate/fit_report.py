@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,18 +88,40 @@ def _row_figures(fit: ThresholdFit, kept: NDArray[np.bool_]) -> dict[str, float 
     return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in found.items()}
 
 
-def threshold_lines(fit: ThresholdFit) -> Iterator[str]:
-    """Yield both thresholds and the error that each admits, with intervals over components."""
-    rule, rows, thresholds, probability = fit.rule, fit.rows, fit.thresholds, fit.probability
+class ThresholdIntervals(NamedTuple):
+    """Both thresholds, and the error that each admits: on these images, and within which bounds on as many others."""
+
+    above: Interval
+    below: Interval
+    alarms: Interval
+    missed: Interval
+
+
+def threshold_intervals(fit: ThresholdFit) -> ThresholdIntervals:
+    """Return both thresholds and the error that each admits, with intervals over components.
+
+    Errors are those of a draw at the thresholds that the draw before it gives, so that the bounds hold for others:
+    at thresholds that were fitted to the same images, the error is the one that was asked for.
+    """
+    rule, rows, probability = fit.rule, fit.rows, fit.probability
+    before = fit.thresholds
 
     def drawn(index: NDArray[np.int64]) -> Sequence[float]:
+        nonlocal before
         part = rows.take(index)
         again = fit_thresholds(part, probability[index], rule.false_positive_rate, rule.miss_rate)
-        known = np.nan_to_num(probability[index], nan=thresholds.generated_above)
-        held = rates(part.labels, known, thresholds.real_below, thresholds.generated_above, part.weights)
+        known = np.nan_to_num(probability[index], nan=fit.thresholds.generated_above)
+        held = rates(part.labels, known, before.real_below, before.generated_above, part.weights)
+        before = again
         return again.generated_above, again.real_below, held.false_positive, held.miss
 
-    above, below, alarms, missed = cluster_bootstraps(drawn, rows.components, rows.labels, DRAWS_OF_THRESHOLDS)
+    return ThresholdIntervals(*cluster_bootstraps(drawn, rows.components, rows.labels, DRAWS_OF_THRESHOLDS))
+
+
+def threshold_lines(fit: ThresholdFit) -> Iterator[str]:
+    """Yield both thresholds and the error that each admits, with intervals over components."""
+    rule, thresholds = fit.rule, fit.thresholds
+    above, below, alarms, missed = threshold_intervals(fit)
     yield f"generated above {_written(above)}: {_percent(alarms)} of photographs are called generated"
     yield f"real below      {_written(below)}: {_percent(missed)} of generated images are called real"
     if thresholds.crossed:

@@ -10,10 +10,12 @@ from d2f.weights.hdf5_file import read_hdf5
 from d2f.weights.onnx_file import OnnxFile, OnnxNode, check_onnx, read_onnx
 from d2f.weights.sources import as_record, cache_folder, resolve
 from d2f.weights.torch_file import read_torch
+from d2f.weights.verify import SelfTest
 
 __all__ = [
     "OnnxFile",
     "OnnxNode",
+    "SelfTest",
     "WeightsFile",
     "as_record",
     "cache_folder",

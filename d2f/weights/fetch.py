@@ -129,6 +129,46 @@ def pull_weights(record: Weights, watcher: Watcher | None = None, largest: int =
         raise D2FError.of("D2F004", message, note, exit=Exit.PLUGIN) from error
 
 
+def add_weights(record: Weights, file: Path) -> Pulled:
+    """Take a file that a person brought as that of a record; where its digest is not known, it is pinned.
+
+    Raises
+    ------
+    D2FError
+        D2F002: there is no such file. D2F503: it has another digest than the record's. D2F004: it cannot be kept.
+    """
+    known = pinned(record)
+    try:
+        sha256 = file_sha256(file)
+    except OSError as error:
+        raise D2FError.of("D2F002", f"'{file}' cannot be read: {error.strerror or error}") from error
+    if sha256 != (known.sha256 or sha256):
+        message = f"'{file}' is not the file of weights '{record.name}'"
+        raise D2FError(Problem("D2F503", message, notes=(f"pinned  {known.sha256}", f"found   {sha256}")), Exit.PLUGIN)
+    whole = replace(known, sha256=sha256)
+    kept = cached_paths(whole)[0]
+    part = kept.with_name(f"{kept.name}.part")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, part)
+        part.replace(kept)
+        if not known.sha256:
+            _write_pins({**pins(), record.name: sha256})
+    except OSError as error:
+        message = f"weights cannot be kept in '{kept.parent}': {error.strerror or error}"
+        raise D2FError.of("D2F004", message, exit=Exit.PLUGIN) from error
+    return Pulled(whole, Located(str(file), kept), True, not known.sha256)
+
+
+def unpin(record: Weights) -> None:
+    """Take back what the first pull of a record pinned."""
+    _write_pins({name: sha256 for name, sha256 in pins().items() if name != record.name})
+
+
+def _write_pins(held: dict[str, str]) -> None:
+    write_whole(weights_folder() / PINS, json.dumps(held, indent=2) + "\n")
+
+
 def _in_turn(record: Weights, sources: list[str], watcher: Watcher, largest: int) -> Pulled:
     # Another process may have brought it while this one waited.
     kept = cached_paths(record)[0]
@@ -147,7 +187,7 @@ def _in_turn(record: Weights, sources: list[str], watcher: Watcher, largest: int
             kept = cached_paths(whole)[0]
             part.replace(kept)
             if not record.sha256:
-                write_whole(weights_folder() / PINS, json.dumps({**pins(), record.name: sha256}, indent=2) + "\n")
+                _write_pins({**pins(), record.name: sha256})
             return Pulled(whole, Located(source, kept), True, not record.sha256)
     if other:
         message = f"weights '{record.name}' have not the pinned digest at their source; nothing was kept"

@@ -268,6 +268,9 @@ def safetensors_arrays(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, 
 
 
 SUFFIX = ".npy"
+UNPACKED, RATIO = 2**28, 20
+"""Bytes that an .npz file may unpack to at most, and how many times its own: weights are hardly packed at all."""
+
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip archive can name; the hour of writing is no part of weights."""
 
@@ -297,4 +300,7 @@ def npz_arrays(data: bytes) -> dict[str, NDArray[Any]]:
         strangers = [name for name in archive.namelist() if not name.endswith(SUFFIX)]
         if strangers:
             raise ValueError(f"it holds '{strangers[0]}', which is no array")
+        unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > max(UNPACKED, RATIO * len(data)):
+            raise ValueError(f"{len(data)} bytes unpack to {unpacked}")
         return {name: held[name] for name in held.files}

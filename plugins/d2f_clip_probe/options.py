@@ -17,6 +17,16 @@ TOWER = "clip-vit-b16"
 WHICH = "Image tower: one that `d2f weights list` shows, or NAME=PATH for a file of one's own of that tower's kind."
 
 
+def blocks_of(chosen: tuple[int, ...], depth: int) -> tuple[int, ...]:
+    """Return the chosen blocks, or the default ones of a tower of so many.
+
+    >>> blocks_of((), 12), blocks_of((), 24), blocks_of((3,), 12)
+    ((5, 6, 7, 8, 9, 10, 11, 12), (10, 12, 14, 16, 18, 20, 22, 24), (3,))
+    """
+    first = 5 * depth / 12
+    return chosen or tuple(sorted({max(1, round(first + (depth - first) * step / 7)) for step in range(8)}))
+
+
 class DetectorOptions(BaseModel):
     """What the detector is told."""
 
@@ -48,9 +58,9 @@ class TrainableOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(6, 8, 10, 11),
-        min_length=1,
-        description="After which blocks of the tower the class token is taken, rising.",
+        default=(),
+        description="After which blocks of the tower the class token is taken, rising; by default eight, evenly from "
+        "the fifth twelfth of the tower on.",
     )
     crops: tuple[Crop, ...] = Field(
         default=("whole", "native"),

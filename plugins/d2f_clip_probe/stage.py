@@ -10,7 +10,7 @@ from d2f_towers.records import RECORDS as TOWERS
 
 from d2f import D2FError, Exit, Floats, Input, Labels, Needs, Pixels, Problem, Score, Weights, WholeImage
 from d2f.weights import as_record, read_weights, resolve, strict
-from d2f_clip_probe.options import DetectorOptions, TrainableOptions
+from d2f_clip_probe.options import DetectorOptions, TrainableOptions, blocks_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,8 @@ class ClipProbe:
             message = f"weights '{self._head.name}' were fitted to tokens of the tower {fitted}, not of {here}"
             note = f"set the detector's option tower to {trained.tower}"
             raise D2FError(Problem("D2F504", message, notes=(note,)), Exit.PLUGIN)
-        shape = (len(trained.crops), TABLE[here].shape.width * len(trained.blocks))
+        tower = TABLE[here].shape
+        shape = (len(trained.crops), tower.width * len(blocks_of(trained.blocks, tower.depth)))
         linear = {**dict.fromkeys(NAMES, shape), "bias": ()}
         strict(held.arrays, shapes(*shape, trained.hidden) if trained.hidden else linear, self._head.name)
         self._arrays, self.trained_on = held.arrays, held.trained_on

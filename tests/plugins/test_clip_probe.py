@@ -101,7 +101,7 @@ def test_a_picture_s_score_does_not_depend_on_the_others() -> None:
     assert np.array_equal(alone, crop_scores(arrays, tokens))
 
 
-@pytest.mark.parametrize("blocks", [[], [0], [7, 5], [5, 5]])
+@pytest.mark.parametrize("blocks", [[0], [7, 5], [5, 5]])
 def test_blocks_are_named_once_rising(blocks: list[int]) -> None:
     with pytest.raises(ValidationError):
         TrainableOptions(blocks=tuple(blocks))
