@@ -29,7 +29,7 @@ MOST_IMAGES = 100
     type=click.Choice(["auto", "none", "tiles", "occlusion", "both"]),
     default="auto",
     show_default=True,
-    help="Heat maps to measure; auto: those that beat chance for this chain.",
+    help="Heat maps to measure; auto: those that were found to help.",
 )
 @click.option(
     "--prior",

@@ -51,8 +51,8 @@ class Splice:
 
     @property
     def helps(self) -> bool:
-        """Whether it beats chance, by its whole 95 % interval."""
-        return self.low > 0.5
+        """Whether its whole 95 % interval lies above chance, and above what it finds of pasted photographs."""
+        return self.low > max(0.5, self.control or 0.0)
 
 
 @cache

@@ -28,7 +28,7 @@ from d2f.chain.words import (
     strength,
     view_words,
 )
-from d2f.explain.explain import Explanation, splice_of
+from d2f.explain.explain import Explanation, Splice, splice_of
 from d2f.explain.figures import bars, definitions, legend_of, overlay, scale
 from d2f.explain.map import KINDS, HeatMap
 from d2f.explain.record import facts_of, identity_of, private_fields, quality_of, scrubbed
@@ -185,24 +185,31 @@ def _help(chain: Chain, found: HeatMap) -> str:
     measured = splice_of(chain, found.kind)
     if measured is None:
         return "Whether this map finds generated parts was not measured for this chain."
-    return (
-        f"On {measured.images} photographs with a generated patch, this map was higher inside the patch in "
-        f"{percent(measured.share)} (95 %: {percent(measured.low)} to {percent(measured.high)}; by chance 50 %); "
-        + ("it beats chance. " if measured.helps else "it does not beat chance. ")
-        + ("" if measured.control is None else _control(measured.control))
+    return splice_words(measured)
+
+
+def splice_words(measured: Splice) -> str:
+    """Return how far a map helps, as it was measured."""
+    words = f'"{MAP_TITLES[measured.kind]}": on'
+    found = (
+        f"{words} {measured.images} photographs with a generated patch, the map was higher inside the patch in "
+        f"{percent(measured.share)} (95 %: {percent(measured.low)} to {percent(measured.high)}; by chance 50 %)"
     )
-
-
-def _control(share: float) -> str:
-    return f"For patches of other photographs: {percent(share)}."
+    if measured.control is not None:
+        found += f", with a patch of another photograph in {percent(measured.control)}"
+    if measured.helps:
+        return f"{found}: it helps to find generated parts."
+    if measured.low > 0.5:
+        return f"{found}: it finds parts that were pasted or saved otherwise, generated or not."
+    return f"{found}: it does not beat chance."
 
 
 def no_map(one: Explanation) -> str:
     measured = [splice_of(one.chain, kind) for kind in KINDS]
     if all(found is not None and not found.helps for found in measured):
         return (
-            "No map is shown: on photographs with a generated patch this chain's maps do not beat chance. "
-            "They are measured on request (--map both)."
+            "No map is shown: of this chain's maps none was found to help with finding generated parts. "
+            f"{' '.join(splice_words(found) for found in measured if found)} They are measured on request (--map both)."
         )
     if not any(measured):
         return "No map is shown: whether this chain's maps help was not measured. On request: --map both."

@@ -28,4 +28,4 @@ def test_notebook_runs(tmp_path: Path) -> None:
         os.chdir(before)
     assert (tmp_path / "report.html").stat().st_size > 10_000
     assert "<iframe" in namespace["explanation"]._repr_html_()
-    assert "no sign of generation" in namespace["result"]._repr_html_()
+    assert "probability of being AI-generated" in namespace["result"]._repr_html_()
