@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
 
 from d2f.api.rows import Row
@@ -44,13 +45,13 @@ class Folder:
         self._root = Path(os.path.realpath(root))
 
     def path(self, name: str) -> str:
-        """Return the file of a name; ValueError where it does not lie in the folder, after links are followed."""
+        """Return the file of a name; ToolError where it does not lie in the folder, after links are followed."""
         try:
             found = Path(os.path.realpath(self._root / name))
         except (OSError, ValueError):
             found = Path()
         if not found.is_relative_to(self._root) or not found.is_file():
-            raise ValueError(f"there is no file '{name[:200]}' below {self._root}")
+            raise ToolError(f"there is no file '{name[:200]}' below {self._root}")
         return str(found)
 
 

@@ -104,11 +104,7 @@ def test_a_worker_that_is_killed_costs_nobody_anything(start: Callable[..., Runn
         rows = [one.result().rows[0] for one in asked]
     assert {row["verdict"] for row in rows} == {"generated"}
     assert running.server.batcher.replaced == 1
-
-
-def test_an_idle_worker_that_is_killed_is_replaced(start: Callable[..., Running]) -> None:
-    running = start()
-    os.kill(running.server.batcher.processes[0], signal.SIGKILL)
+    os.kill(running.server.batcher.processes[0], signal.SIGKILL)  # an idle one
     assert running.judge(GOOD).rows[0]["verdict"] == "generated"
     assert running.ask("GET", "/readyz").status == 200
 
@@ -168,15 +164,15 @@ def test_whoever_closes_its_half_is_taken_to_have_gone(start: Callable[..., Runn
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 400"),
     ],
 )
-def test_slow_and_broken_requests_are_ended(unfitted: Running, sent: bytes, status: bytes) -> None:
-    with unfitted.connected() as connection:
+def test_slow_and_broken_requests_are_ended(hasty: Running, sent: bytes, status: bytes) -> None:
+    with hasty.connected() as connection:
         connection.sendall(sent)
         assert everything(connection)[:12] == status
-    assert unfitted.ask("GET", "/healthz").status == 200
+    assert hasty.ask("GET", "/healthz").status == 200
 
 
 @pytest.fixture(scope="module")
-def unfitted() -> Iterator[Running]:
+def hasty() -> Iterator[Running]:
     with serving(limits={"idle_seconds": 0.3}) as running:
         yield running
 
