@@ -1,7 +1,7 @@
 """One row a result: what a chain says of one image, in the order and words of every output format.
 
-To add a column: a field of `Row`, its name in `BEFORE_MEMBERS` or `AFTER_MEMBERS` of d2f/output/columns.py, its value
-in `d2f.engine.judge.row` (which passes fields by position), and a page in docs/adr. JSON lines follow by themselves.
+To add a column: a field of `Row` and its value in `d2f.engine.judge.row`, and a page in docs/adr. The columns of every
+format follow by themselves: before those of the members where the field stands before `stages`, after them otherwise.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from d2f.api.hooks import API_VERSION
 from d2f.cli.main import LazyGroup, counted, painted, print_problems, wants_colour
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.describe import Diagnosis, diagnose, options_of
-from d2f.plugins.entries import KINDS, Origin
+from d2f.plugins.entries import KINDS, Origin, noun
 from d2f.plugins.registry import WEIGHTS
 from d2f.scaffold.new import SCAFFOLDS, Names, new_plugin, read_name
 from d2f.testing.report import MARKS, PLAIN_MARKS, Report, tally
@@ -159,7 +159,7 @@ def _meaning(path: str, names: Names, kind: str) -> str:
         return "its network, in MLX"
     if path.endswith(".safetensors"):
         return "weights to begin with, fitted to simulated pictures"
-    return f"the {kind} and its options" if path.endswith(".py") else "what is not committed"
+    return f"the {noun(kind)} and its options" if path.endswith(".py") else "what is not committed"
 
 
 Stage: TypeAlias = tuple[str, str, Origin]

@@ -47,27 +47,23 @@ def row(plan: Plan, scored: Scored, judged: Judged | None = None, problem: Probl
         notes += _notes(members, plan.decision, scored.refused, probability)
     from_evidence = evidence_llr(scored.evidence)
     prior = plan.decision.prior if plan.decision is not None else 0.5
+    of_file = {name: getattr(scored, name) for name in ("path", "sha256", "width", "height", "format", "frames")}
     return Row(
-        scored.path,
-        scored.sha256,
-        scored.width,
-        scored.height,
-        scored.format,
-        scored.frames,
-        probability,
-        verdict,
-        llr,
-        tuple(notes),
-        (*scored.missing, *lost),
-        disagreements,
-        scored.evidence,
-        from_evidence,
-        None if from_evidence is None else _with_evidence(judged, from_evidence, prior),
-        members,
-        plan.name,
-        plan.digest,
-        plan.plugins,
-        failure,
+        **of_file,
+        probability=probability,
+        verdict=verdict,
+        llr=llr,
+        notes=tuple(notes),
+        missing=(*scored.missing, *lost),
+        disagreements=disagreements,
+        evidence=scored.evidence,
+        llr_provenance=from_evidence,
+        probability_with_provenance=None if from_evidence is None else _with_evidence(judged, from_evidence, prior),
+        stages=members,
+        chain=plan.name,
+        chain_digest=plan.digest,
+        plugins=plan.plugins,
+        error=failure,
     )
 
 

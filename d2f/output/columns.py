@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from pathlib import PurePath
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args, get_type_hints
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Note
-from d2f.api.outcomes import Evidence
-from d2f.api.rows import Failure, Member, Missing, Row, encodable, path_of
+from d2f.api.rows import Failure, Member, Row, encodable, path_of
 
 
 def finite_or_none(value: float | None) -> float | None:
@@ -36,41 +35,35 @@ def printable(text: str) -> str:
 
 
 Value: TypeAlias = str | int | float | None
+
+
+def _column_type(hint: Any) -> type:
+    """Return the type of a field's column: a number's own, text for all else."""
+    kinds = get_args(hint) or (hint,)
+    return next((kind for kind in (int, float) if kind in kinds), str)
+
+
+ROW, MEMBER = get_type_hints(Row), get_type_hints(Member)
+ORDER = tuple(ROW)
+STAGES = ORDER.index("stages")
 BEFORE_MEMBERS: Mapping[str, type] = {
     "path": str,
     "path_bytes": str,
-    "sha256": str,
-    "width": int,
-    "height": int,
-    "format": str,
-    "frames": int,
-    "probability": float,
-    "verdict": str,
-    "llr": float,
-    "notes": str,
-    "missing": str,
-    "disagreements": str,
-    "evidence": str,
-    "llr_provenance": float,
-    "probability_with_provenance": float,
+    **{name: _column_type(ROW[name]) for name in ORDER[1:STAGES]},
 }
 OF_A_MEMBER: Mapping[str, type] = {
-    "score": float,
-    "probability": float,
-    "contribution": float,
-    "abstained": str,
-    "error": str,
-    "evidence": str,
-    "seen": float,
+    name: _column_type(hint) for name, hint in MEMBER.items() if name not in ("detector", "view", "tiles")
 }
 AFTER_MEMBERS: Mapping[str, type] = {
-    "chain": str,
-    "chain_digest": str,
-    "plugins": str,
+    **{name: _column_type(ROW[name]) for name in ORDER[STAGES + 1 :] if name != "error"},
     "error_code": str,
     "error_message": str,
 }
-AS_JSON: Mapping[str, type] = {"notes": Note, "missing": Missing, "evidence": Evidence}
+AS_JSON: Mapping[str, Any] = {
+    name: get_args(hint)[0]
+    for name, hint in ROW.items()
+    if name != "stages" and get_args(hint)[1:] == (...,) and is_dataclass(get_args(hint)[0])
+}
 """Columns that hold a JSON list of records, as `plugins` holds a JSON mapping; empty where there is none."""
 
 JOINED = "; "

@@ -126,7 +126,7 @@ def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversa
             yield path, entry
 
 
-SCAFFOLDS = ("detector", "preprocessor", "combiner", "calibrator")
+SCAFFOLDS = ("detector", "preprocessor", "precondition", "evidence", "combiner", "calibrator")
 """Kinds of stage that there is a template for."""
 
 LEARNED = "learned"

@@ -108,7 +108,7 @@ def test_a_path_through_a_file(tmp_path: Path) -> None:
         new_plugin(Names("grain"), "detector", False, tmp_path / "file")
 
 
-@pytest.mark.parametrize("kind", ["preprocessor", "combiner", "calibrator"])
+@pytest.mark.parametrize("kind", ["preprocessor", "evidence", "calibrator"])
 def test_only_detectors_are_learned(kind: str, tmp_path: Path) -> None:
     with pytest.raises(D2FError, match=f"--learned is for detectors, not for a {kind}"):
         new_plugin(Names("grain"), kind, True, tmp_path)
