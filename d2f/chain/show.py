@@ -1,11 +1,12 @@
-"""Lines of styled text, and tables of them: what a drawing for the terminal is made of."""
+"""A chain drawn for the terminal, in lines of styled text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, TypeAlias
+from typing import Any
+
+from rich.text import Text
 
 from d2f.chain.build import direction
 from d2f.chain.chain import Chain
@@ -38,42 +39,19 @@ def value(given: Any) -> str:
     return f"{{{len(given)}}}" if isinstance(given, dict) else str(given)
 
 
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """A piece of text in one style, such as ``bold`` or ``dim``; a drawing without colour leaves the style out."""
-
-    text: str
-    style: str = ""
+line = Text.assemble
+"""Make a line of pieces: a text, or a text and its style."""
 
 
-Line: TypeAlias = tuple[Ink, ...]
-
-
-def styled_line(*pieces: str | Ink) -> Line:
-    """Return a line of pieces, strings being without style."""
-    return tuple(Ink(piece) if isinstance(piece, str) else piece for piece in pieces)
-
-
-def plain_text(lines: Sequence[Line]) -> str:
-    """Return lines as text without style."""
-    return "\n".join("".join(ink.text for ink in one).rstrip() for one in lines)
-
-
-def width(one: Line) -> int:
-    """Return how many characters a line has."""
-    return sum(len(ink.text) for ink in one)
-
-
-def table(rows: Sequence[Sequence[Sequence[Line]]], indent: int = 2, gap: int = 3) -> list[Line]:
-    """Return a table whose members are lists of lines, its columns as wide as their widest line."""
-    columns = [max((width(one) for row in rows for one in row[index]), default=0) for index in range(len(rows[0]))]
+def table(rows: Sequence[Sequence[Sequence[Text]]], indent: int = 2, gap: int = 3) -> list[Text]:
+    """Return a table whose cells are lists of lines, its columns as wide as their widest line."""
+    columns = [max((one.cell_len for row in rows for one in row[index]), default=0) for index in range(len(rows[0]))]
     drawn = []
     for row in rows:
-        for pieces in zip_longest(*row, fillvalue=()):
-            inks: list[Ink] = [Ink(" " * indent)]
+        for pieces in zip_longest(*row, fillvalue=line()):
+            drawn.append(line(" " * indent))
             for piece, wide in zip(pieces, columns, strict=True):
-                inks += [*piece, Ink(" " * (wide - width(piece) + gap))]
-            drawn.append(tuple(inks))
+                drawn[-1].append_text(piece).append(" " * (wide - piece.cell_len + gap))
     return drawn
 
 
@@ -86,17 +64,15 @@ WORDS = {
 STYLES = {1: "green", -1: "magenta", 0: "yellow"}
 
 
-def detector_grid(chain: Chain) -> Iterator[Line]:
+def detector_grid(chain: Chain) -> Iterator[Text]:
     """Yield the lines of the grid and what its marks mean."""
     views = list(dict.fromkeys(view for detector in chain.plan.detectors for view in detector.views))
     tables = member_tables(chain)
-    rows = [[[styled_line("")], *([styled_line(Ink(view, "cyan"))] for view in views)]]
+    rows = [[[line("")], *([line((view, "cyan"))] for view in views)]]
     for use in chain.file.detectors:
-        members = (
-            _member(chain, f"{use.id}/{view}", tables) if view in use.views else [styled_line("·")] for view in views
-        )
+        members = (_member(chain, f"{use.id}/{view}", tables) if view in use.views else [line("·")] for view in views)
         rows.append([_name(use), *members])
-        rows.append([[()] for _ in rows[0]])
+        rows.append([[line()] for _ in rows[0]])
     yield from table(rows[:-1])
     yield from _legend(chain)
 
@@ -108,29 +84,29 @@ def member_tables(chain: Chain) -> dict[str, dict[str, Any]]:
     return {name: given for name, given in options if isinstance(given, dict) and given and set(given) <= members}
 
 
-def _name(use: DetectorUse) -> list[Line]:
-    name = [styled_line(Ink(use.id, "bold"))]
-    return [*name, styled_line(f"  {call(use)}")] if use.use != use.id or use.with_ else name
+def _name(use: DetectorUse) -> list[Text]:
+    name = [line((use.id, "bold"))]
+    return [*name, line(f"  {call(use)}")] if use.use != use.id or use.with_ else name
 
 
-def _member(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Line]:
+def _member(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Text]:
     use = chain.file.calibrate.get(name)
     if use is None:
-        lines = [styled_line(Ink("not calibrated", "yellow"))]
+        lines = [line(("not calibrated", "yellow"))]
     else:
         sign = _direction(chain, name)
-        lines = [styled_line(f"{use.use} ", Ink(MARKS[sign], STYLES[sign]))]
-        lines += [styled_line(f"{option} {value(given)}") for option, given in use.with_.items()]
+        lines = [line(f"{use.use} ", (MARKS[sign], STYLES[sign]))]
+        lines += [line(f"{option} {value(given)}") for option, given in use.with_.items()]
     # Of `weights`, a member has one weight.
     own = [(option.removesuffix("s"), values[name]) for option, values in tables.items() if name in values]
-    return [*lines, *(styled_line(f"{option} {value(given)}") for option, given in own)]
+    return [*lines, *(line(f"{option} {value(given)}") for option, given in own)]
 
 
-def _legend(chain: Chain) -> Iterator[Line]:
+def _legend(chain: Chain) -> Iterator[Text]:
     signs = {_direction(chain, name) for name in chain.plan.member_names if name in chain.file.calibrate}
     if signs:
         words = "   ".join(f"{mark} {WORDS[sign]}" for sign, mark in MARKS.items() if sign in signs)
-        yield from [(), styled_line(Ink(f"  {words}", "dim"))]
+        yield from [line(), line((f"  {words}", "dim"))]
 
 
 def _direction(chain: Chain, name: str) -> int:
@@ -142,88 +118,88 @@ SHORT = 12
 """Characters of a digest that are shown."""
 
 
-def draw(chain: Chain) -> list[Line]:
+def draw(chain: Chain) -> list[Text]:
     """Return the drawing of a chain, as lines of styled text."""
     lines = [*_head(chain), *_views(chain), *_grid(chain), *_decision(chain), *_weights(chain), *_fitted(chain)]
     return lines[:-1] if lines and not lines[-1] else lines
 
 
-def _head(chain: Chain) -> Iterator[Line]:
-    yield styled_line(Ink(chain.name, "bold"), *([f"  {chain.file.description}"] if chain.file.description else []))
-    yield styled_line(Ink(f"digest {chain.digest}", "dim"))
+def _head(chain: Chain) -> Iterator[Text]:
+    yield line((chain.name, "bold"), *([f"  {chain.file.description}"] if chain.file.description else []))
+    yield line((f"digest {chain.digest}", "dim"))
     if chain.images:
-        yield styled_line(f"images {', '.join(chain.images)}")
-    yield ()
+        yield line(f"images {', '.join(chain.images)}")
+    yield line()
 
 
-def _views(chain: Chain) -> Iterator[Line]:
-    yield styled_line(Ink("Views", "bold"))
+def _views(chain: Chain) -> Iterator[Text]:
+    yield line(("Views", "bold"))
     used = {view for detector in chain.plan.detectors for view in detector.views}
     for name, steps in {"plain": [], **chain.file.views}.items():
         path = "".join(f" ─ {call(step)}" for step in steps)
-        unused = () if name in used else (Ink("   no detector looks at it", "dim"),)
-        yield styled_line(f"  image{path} ─> ", Ink(name, "cyan"), *unused)
-    yield ()
+        unused = () if name in used else (("   no detector looks at it", "dim"),)
+        yield line(f"  image{path} ─> ", (name, "cyan"), *unused)
+    yield line()
 
 
-def _grid(chain: Chain) -> Iterator[Line]:
-    yield styled_line(Ink("Detectors", "bold"), " and the views that they look at")
+def _grid(chain: Chain) -> Iterator[Text]:
+    yield line(("Detectors", "bold"), " and the views that they look at")
     yield from detector_grid(chain)
-    yield ()
+    yield line()
 
 
-def _decision(chain: Chain) -> Iterator[Line]:
+def _decision(chain: Chain) -> Iterator[Text]:
     combine, verdict = chain.file.combine, chain.file.verdict
     tables = member_tables(chain)
     others = {name: value for name, value in combine.with_.items() if name not in tables}
     above = f" ─ {call(combine.calibrate)}" if combine.calibrate is not None else ""
-    yield styled_line(Ink("Verdict", "bold"))
-    yield styled_line(f"  members ─ {call_text(combine.use, others)}{above} ─ prior {verdict.prior:g} ─> probability")
-    yield styled_line(
+    yield line(("Verdict", "bold"))
+    yield line(f"  members ─ {call_text(combine.use, others)}{above} ─ prior {verdict.prior:g} ─> probability")
+    yield line(
         f"  below {verdict.real_below:g} ",
-        Ink("real", "green"),
+        ("real", "green"),
         f", above {verdict.generated_above:g} ",
-        Ink("generated", "red"),
+        ("generated", "red"),
         ", else ",
-        Ink("inconclusive", "yellow"),
+        ("inconclusive", "yellow"),
     )
     if verdict.stability:
         tried = " or ".join(call(step) for step in verdict.stability)
         near = "" if verdict.stable_within is None else f" within {verdict.stable_within:g} nats of a threshold"
-        yield styled_line(f"  turned by {tried}{near} ", Ink("inconclusive", "yellow"))
+        yield line(f"  turned by {tried}{near} ", ("inconclusive", "yellow"))
     if combine.need > 1:
-        yield styled_line(f"  with fewer than {combine.need} members ", Ink("inconclusive", "yellow"))
-    yield ()
+        yield line(f"  with fewer than {combine.need} members ", ("inconclusive", "yellow"))
+    yield line()
 
 
-def _weights(chain: Chain) -> Iterator[Line]:
+def _weights(chain: Chain) -> Iterator[Text]:
     steps = [step.stage for steps in chain.plan.views.values() for step in steps]
     stages = [*(detector.stage for detector in chain.plan.detectors), *steps]
     records = {record.name: record for stage in stages for record in getattr(stage, "weights", ())}
     if not records:
         return
-    yield styled_line(Ink("Weights", "bold"))
+    yield line(("Weights", "bold"))
     texts = [(one.name, f"sha256 {one.sha256[:SHORT]}…", one.licence, one.description) for one in records.values()]
-    yield from table([[[styled_line(text)] for text in row] for row in texts])
-    yield ()
+    yield from table([[[line(text)] for text in row] for row in texts])
+    yield line()
 
 
-def _fitted(chain: Chain) -> Iterator[Line]:
+def _fitted(chain: Chain) -> Iterator[Text]:
     fitted = chain.file.fitted
     if fitted is None:
         missing = [name for name in chain.plan.member_names if name not in chain.file.calibrate]
         if missing:
-            yield styled_line(Ink("Not fitted", "yellow"), ": every verdict is inconclusive; see d2f chain fit")
+            yield line(("Not fitted", "yellow"), ": every verdict is inconclusive; see d2f chain fit")
         return
     parts = {"real": fitted.real, "generated": fitted.generated, "collections": fitted.collections}
     counts = "".join(f", {count} {word}" for word, count in parts.items() if count)
-    yield styled_line(Ink("Fitted", "bold"), f" on {fitted.images} images{counts}")
-    yield styled_line(f"  {fitted.date} with d2f {fitted.d2f}, protocol {fitted.protocol}, data {fitted.data}")
+    yield line(("Fitted", "bold"), f" on {fitted.images} images{counts}")
+    yield line(f"  {fitted.date} with d2f {fitted.d2f}, protocol {fitted.protocol}, data {fitted.data}")
     if fitted.attacks:
-        yield styled_line(f"  with copies under {', '.join(fitted.attacks)}")
+        yield line(f"  with copies under {', '.join(fitted.attacks)}")
     later = (("Thresholds", "re-fitted", fitted.thresholds), ("Ratio", "shifted", fitted.shift))
     for what, how, again in later:
         if again is not None:
-            yield styled_line(Ink(what, "bold"), f" {how} on {again.images} other images")
-            yield styled_line(f"  {again.date}, protocol {again.protocol}, data {again.data}")
-    yield ()
+            yield line((what, "bold"), f" {how} on {again.images} other images")
+            yield line(f"  {again.date}, protocol {again.protocol}, data {again.data}")
+    yield line()

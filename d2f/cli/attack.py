@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from d2f.api.errors import D2FError, Exit, Problem
+from d2f.api.inputs import Pixels
 from d2f.cli.main import print_problems
 from d2f.files import cannot_write, explained, is_absent, require_new_file, write_whole
 from d2f.images.files import STANDARD_INPUT, find_images, is_manifest
 from d2f.images.walk import Listing
 
 if TYPE_CHECKING:
-    from d2f.api.inputs import Pixels
     from d2f.engine.plan import Step
 
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from d2f.api.errors import Exit
 from d2f.api.inputs import PROTOCOLS, ProtocolName
-from d2f.cli.main import RememberingCommand
-from d2f.cli.options import ALLOW_MISSING, collected, labels_option
+from d2f.cli.main import Interruption, RememberingCommand, called_with
+from d2f.cli.options import ALLOW_MISSING, collected, labels_option, read_set
+from d2f.cores import one_blas_thread
+from d2f.progress import Progress
 
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
@@ -110,8 +113,6 @@ def bench(chains: tuple[str, ...], data: str, options: BenchOptions) -> int:
 
     Exit code 1 where an image, a copy or a member failed.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
     if options.splice:
         return _spliced(chains, data, options)
@@ -139,7 +140,6 @@ def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool, page: 
     A figure has fallen where it is worse now than the bad end of its old interval. Exit code 1 if any has. FILE.html
     shows the images themselves, those whose verdict got worse first.
     """
-    from d2f.api.errors import Exit
     from d2f.evaluate.bench import read_result
     from d2f.evaluate.compare import compare_results, paired
     from d2f.files import require_new_file
@@ -175,10 +175,7 @@ def _run(ctx: click.Context, names: Sequence[str], data: str, options: BenchOpti
     """Run `d2f bench` with its options; return the exit code."""
     from contextlib import closing, nullcontext
 
-    from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
-    from d2f.cli.main import Interruption, called_with
-    from d2f.cli.options import read_set
     from d2f.evaluate.attacks import attack_set
     from d2f.evaluate.bench import BenchFolder, BenchSettings
 
@@ -245,7 +242,6 @@ def _scored(
     from d2f.cache import caching
     from d2f.data.dataset import limited
     from d2f.evaluate.bench import run_chains
-    from d2f.progress import Progress
 
     assert settings.whole is not None
     images = limited(settings.whole, settings.limit, settings.seed) if settings.limit else settings.whole

@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from d2f.api.errors import D2FError
-from d2f.cli.main import (
-    LazyGroup,
-    Table,
-    print_problems,
-)
+from d2f.cli.main import LazyGroup, Table, print_problems, wants_colour
 
 if TYPE_CHECKING:
-    from d2f.chain.show import Line
+    from rich.text import Text
 
 
 COMMANDS: Table = {
@@ -102,17 +98,12 @@ def show(chain: str) -> None:
     print_problems(problem for problem in loaded.warnings if problem.code != "D2F127")
 
 
-def print_drawing(lines: Sequence[Line]) -> None:
+def print_drawing(lines: Sequence[Text]) -> None:
     """Print a drawing, in colour where stdout is a terminal that wants it."""
-    from d2f.chain.show import plain_text
-    from d2f.cli.main import wants_colour
-
     if not wants_colour(sys.stdout):
-        click.echo(plain_text(lines))
+        click.echo("\n".join(one.plain.rstrip() for one in lines))
         return
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    for one in lines:
-        console.print(Text.assemble(*((ink.text, ink.style) for ink in one)))
+    Console(highlight=False, soft_wrap=True).print(Text("\n").join(lines))

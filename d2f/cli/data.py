@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from d2f.cli.main import LazyGroup, Table
-from d2f.cli.options import collected, labels_option
+from d2f.api.errors import Exit
+from d2f.cli.main import LazyGroup, Table, print_problems
+from d2f.cli.options import collected, labels_option, look_at, read_set
+from d2f.files import require_new_file, require_new_folder
+from d2f.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,9 +57,7 @@ def fetch(sources: str, folder: str, mirror: str | None, workers: int) -> int:
     goes on after an interruption. What is gone or differs is counted and listed in DIR/gone.csv; then the exit code
     is 1.
     """
-    from d2f.api.errors import Exit
     from d2f.data.fetch import GONE, fetch_images, read_sources
-    from d2f.progress import Progress
 
     listed = read_sources(sources)
     with Progress("fetching", total=len(listed)) as progress:
@@ -126,10 +127,7 @@ def audit(data: str, as_json: bool, options: AuditOptions) -> int:
     detector could do without the pictures. Duplicates across labels and parts are named. Exit code 1 where a
     file cannot be read.
     """
-    from d2f.api.errors import Exit
-    from d2f.cli.options import look_at, read_set
     from d2f.data.audit import audit_lines
-    from d2f.files import require_new_folder
 
     for folder in (options.repair, options.review):
         if folder:
@@ -156,10 +154,8 @@ def _audited(seen: Inspection, options: AuditOptions) -> Audit:
 
 def _repair(seen: Inspection, folder: str, silent: bool, options: AuditOptions) -> dict[str, Any]:
     """Write the images anew, audit them, and return what was found."""
-    from d2f.cli.options import look_at
     from d2f.data.audit import audit_lines
     from d2f.data.review import repair
-    from d2f.progress import Progress
 
     with Progress("repairing", total=len(seen.images)) as progress:
         made = repair(seen, Path(folder), options.window, options.seed, progress.advance)
@@ -177,11 +173,9 @@ def _repair(seen: Inspection, folder: str, silent: bool, options: AuditOptions) 
 
 def _review(found: Audit, folder: str, options: AuditOptions) -> None:
     """Write the gallery."""
-    from d2f.cli.main import print_problems
     from d2f.data.review import review, write_gallery
     from d2f.plugins.build import build
     from d2f.plugins.catalog import Catalog
-    from d2f.progress import Progress
 
     trainable = build(Catalog.discover(), "trainable", options.trainable, {})
     with Progress("reviewing", total=len(found.images)) as progress:
@@ -228,8 +222,6 @@ def split(
     hashes that differ in at most 6 bits. Each part has its share of both labels and of every generator, as far as
     whole collections allow. One FILE.csv gets a column `part` (or `fold`); a FOLDER gets a manifest for each.
     """
-    from d2f.api.errors import Exit
-    from d2f.cli.options import look_at, read_set
     from d2f.data.groups import components, duplicates, with_groups
     from d2f.data.split import PARTS, split_parts
 
@@ -257,8 +249,6 @@ def _shares(text: str) -> list[float]:
 
 
 def _targets(output: str, names: list[str], overwrite: bool) -> list[Path]:
-    from d2f.files import require_new_file
-
     if output.lower().endswith(".csv"):
         return [require_new_file(output, overwrite)]
     return [require_new_file(Path(output, f"{name}.csv"), overwrite, writable=False) for name in names]
@@ -311,8 +301,6 @@ def stats(
     Only headers are read. The quality of a JPEG is that of the nearest standard quantisation tables. Exit code 1
     where a file cannot be read.
     """
-    from d2f.api.errors import Exit
-    from d2f.cli.options import look_at, read_set
     from d2f.data.stats import stats as count
     from d2f.data.stats import stats_lines
 
@@ -360,13 +348,8 @@ def tile(data: str, labels: Mapping[str, str], output: str, limit: int | None, s
     All tiles of a picture share a group there, so that no split of d2f parts them. Exit code 1 where a picture
     cannot be read; the others are cut.
     """
-    from d2f.api.errors import Exit
-    from d2f.cli.main import print_problems
-    from d2f.cli.options import read_set
     from d2f.data.tiles import Cut
     from d2f.data.tiles import tile as cut_tiles
-    from d2f.files import require_new_folder
-    from d2f.progress import Progress
 
     folder = require_new_folder(output)
     images = read_set(data, limit, seed, labels)

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from d2f.api.errors import Exit
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -17,7 +19,6 @@ def doctor(as_json: bool, measure: bool) -> int:
     """
     from dataclasses import asdict
 
-    from d2f.api.errors import Exit
     from d2f.doctor import examine, report_lines
 
     findings = list(examine(measure=measure))

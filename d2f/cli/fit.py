@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import click
 
-from d2f.cli.options import FittingOptions, fitting_options
+from d2f.api.errors import Exit
+from d2f.cli.options import FittingOptions, fitting_options, resumable_cache
+from d2f.cores import one_blas_thread
+from d2f.files import require_new_file, write_whole
+from d2f.progress import Progress
 
 
 @click.command()
@@ -23,18 +30,11 @@ def fit(
     Every image counts clean and under each attack. Folds never cut through a collection. Exit code 1
     where an image, a copy or a member failed; the chain is fitted to the others.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
-    from pathlib import Path
 
-    from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
-    from d2f.cli.options import resumable_cache
     from d2f.evaluate.fit import Fit, chain_name, fit_chain, fit_thresholds_only
     from d2f.evaluate.fit_report import fit_lines, threshold_fit_lines
-    from d2f.files import require_new_file, write_whole
-    from d2f.progress import Progress
 
     require_new_file(output, overwrite)
     loaded = load_chain(chain, refit=not thresholds_only, allow_missing=options.allow_missing)
@@ -68,18 +68,11 @@ def ablate(chain: str, data: str, output: str | None, overwrite: bool, draws: in
     What adds nothing clean or at the worst attack costs time and buys nothing. Folds never cut through a collection.
     Exit code 1 where an image, a copy or a member failed.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
-    import json
 
-    from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
-    from d2f.cli.options import resumable_cache
     from d2f.evaluate.ablate import ablate as ablated
     from d2f.evaluate.ablate import ablation_lines, ablation_markdown, ablation_result
-    from d2f.files import require_new_file, write_whole
-    from d2f.progress import Progress
 
     if output is not None:
         if not output.endswith(SUFFIXES):

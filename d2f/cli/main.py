@@ -15,17 +15,13 @@ from importlib import import_module
 from shutil import get_terminal_size
 from textwrap import wrap
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import IO, Any, TextIO, TypeAlias
 
 import click
 
 from d2f.api.errors import D2FError, Exit, Place, Problem
 from d2f.mlx_cpu.hook import claim_process
 from d2f.version import __version__
-
-if TYPE_CHECKING:
-    pass
-
 
 Table: TypeAlias = Mapping[str, tuple[str, str]]
 """Of each command its ``module:object`` and one line of help."""

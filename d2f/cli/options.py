@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from d2f.api.errors import D2FError, Exit
 from d2f.api.inputs import PROTOCOLS, ProtocolName
+from d2f.api.rows import Row
+from d2f.cli.main import print_problems
+from d2f.cores import usable_cores
 from d2f.output import Format, Head, Mode, Writer, choose_format, open_writer
 from d2f.output.append import NAME
 from d2f.output.columns import RESUMABLE
+from d2f.progress import Progress
 from d2f.stores import is_url
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from d2f.api.rows import Row
     from d2f.cache import Cache
     from d2f.data.dataset import Dataset
     from d2f.data.facts import Inspection
@@ -97,8 +101,6 @@ PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20,
 def bytes_in_words(size: int) -> str:
     """Return a number of bytes for a person, in decimal units.
 
-    Examples
-    --------
     >>> [bytes_in_words(size) for size in (12, 1234, 102530333)]
     ['12 B', '1.2 kB', '102.5 MB']
     """
@@ -117,8 +119,6 @@ class Quantity(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number.
 
-        Examples
-        --------
         >>> [Quantity().convert(text, None, None) for text in ("7", "1.5k", "2Mi")]
         [7, 1500, 2097152]
         """
@@ -158,10 +158,7 @@ def read_set(data: str, limit: int | None = None, seed: int = 0, labels: Mapping
 
 def look_at(images: Dataset, decode: bool = False, workers: int | None = None) -> Inspection:
     """Look at every file with a progress bar; print the problems of those that cannot be read."""
-    from d2f.api.errors import D2FError, Exit
-    from d2f.cli.main import print_problems
     from d2f.data.facts import inspect
-    from d2f.progress import Progress
 
     with Progress("reading", total=len(images)) as progress:
         seen = inspect(images, decode, workers or _workers(), progress.advance)
@@ -172,8 +169,6 @@ def look_at(images: Dataset, decode: bool = False, workers: int | None = None) -
 
 
 def _workers() -> int:
-    from d2f.cores import usable_cores
-
     return usable_cores()
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -21,8 +21,10 @@ from d2f.plugins.describe import Diagnosis, diagnose, options_of
 from d2f.plugins.entries import KINDS, Origin, noun
 from d2f.plugins.registry import WEIGHTS
 from d2f.scaffold.new import SCAFFOLDS, Names, new_plugin, read_name
-from d2f.testing.report import MARKS, PLAIN_MARKS, Report, tally
 from d2f.version import __version__
+
+if TYPE_CHECKING:
+    from d2f.testing import Report
 
 COMMANDS = {
     "list": ("d2f.cli.plugin:list_", "Every stage, where it comes from and its options."),
@@ -194,11 +196,11 @@ def read_given(stages: Sequence[Stage], texts: Iterable[str]) -> Mapping[str, An
 
 def print_reports(stages: Sequence[Stage], catalog: Catalog, options: Mapping[str, Any]) -> list[Report]:
     """Check each stage and print what was found, as it is found."""
+    from d2f.testing.kit import run_checks
+
     reports = []
     for kind, name, origin in stages:
         stage = next(stage for stage in catalog.stages(kind) if stage.name == name)
-        from d2f.testing.kit import run_checks
-
         report = run_checks(stage, options, kind=kind)
         colour = wants_colour(sys.stdout)
         click.echo("\n" + "\n".join(_lines(report, colour)))
@@ -226,6 +228,8 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
 
 def _marks() -> dict[str, str]:
     """Return marks that the terminal can print."""
+    from d2f.testing.report import MARKS, PLAIN_MARKS
+
     try:
         "".join(MARKS.values()).encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -257,7 +261,11 @@ def check(name: str | None, load_only: bool, options: Sequence[str]) -> Exit:
     notices = [problem for problem in catalog.problems if problem.place is None] if name is None else []
     click.echo("".join(f"\n{problem}\n" for problem in notices), nl=False)
     reports = print_reports(stages, catalog, given)
-    total = f"{_total(wanted, reports)}; {tally(reports)}" if reports else _total(wanted, reports)
+    total = _total(wanted, reports)
+    if reports:
+        from d2f.testing.report import tally
+
+        total = f"{total}; {tally(reports)}"
     click.echo("\n" + total)
     broken = any(one.broken for one in wanted) or any(report.failed for report in reports)
     return Exit.PLUGIN if broken else Exit.OK

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from d2f.api.errors import D2FError, Exit
 from d2f.cli.main import LazyGroup, Table
 from d2f.progress import Progress
 
@@ -223,7 +224,6 @@ def ablate(recipe: str, data: str | None, output: Path, workers: int) -> int:
 def _run(
     recipe: str, data: str | None, output: Path, workers: int, trials: Callable[[NetworkRecipe, Catalog], list[Trial]]
 ) -> int:
-    from d2f.api.errors import D2FError, Exit
     from d2f.plugins.catalog import Catalog
     from d2f.train.read import read_recipe
     from d2f.train.recipe import NetworkRecipe

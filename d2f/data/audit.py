@@ -44,8 +44,6 @@ NEARLY_ALL, MUCH, SOME = 0.9, 0.75, 0.6
 def verdict(found: Shortcut) -> str:
     """Return one sentence on one property.
 
-    Examples
-    --------
     >>> from d2f.metrics import Interval
     >>> verdict(Shortcut("format", Interval(1.0, 1.0, 1.0), 96))
     'format alone: AUC 1.000 [1.000, 1.000]: this set measures file formats'

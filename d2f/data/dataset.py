@@ -99,10 +99,7 @@ def load_dataset(path: str | Path, labels: Mapping[str, str] | None = None) -> D
     `labels` adds words for labels, such as ``{"human": "real"}``; ``ignore`` takes a word's meaning away.
     An image that is named twice counts once. Notes say what was assumed.
 
-    Raises
-    ------
-    D2FError
-        D2F002, D2F601, D2F602 (unknown or contradictory labels), D2F605.
+    Raises D2FError: D2F002, D2F601, D2F602 (unknown or contradictory labels), D2F605.
     """
     place, words = Path(path), _label_words(labels or {})
     if is_absent(place):

@@ -26,8 +26,6 @@ _NAMES = {(1, 1): "4:4:4", (2, 1): "4:2:2", (1, 2): "4:4:0", (2, 2): "4:2:0", (4
 def chroma_subsampling(factors: Sequence[tuple[int, int]]) -> str:
     """Return the name of a JPEG's sampling factors.
 
-    Examples
-    --------
     >>> chroma_subsampling([(2, 2), (1, 1), (1, 1)]), chroma_subsampling([(1, 1)])
     ('4:2:0', 'grey')
     """
@@ -73,8 +71,6 @@ def jpeg_quality(tables: Mapping[int, Sequence[int]]) -> Quality:
     The distance is the sum of absolute differences over the 64 entries of the first table (luminance) and, where
     there is one, of the second (chrominance); of two equally near qualities, the lower.
 
-    Examples
-    --------
     >>> jpeg_quality({0: standard_tables()[91, 0], 1: standard_tables()[91, 1]})
     Quality(quality=92, exact=True)
     """
@@ -93,9 +89,7 @@ def standard_tables() -> NDArray[np.int64]:
     A quality q scales the tables of ITU-T T.81, Annex K, by s = 5000 / q per cent below 50 and by 200 - 2 q from there
     on (integer division): clip((entry * s + 50) // 100, 1, 255).
 
-    References
-    ----------
-    Independent JPEG Group, libjpeg 6b, jcparam.c: jpeg_quality_scaling and jpeg_add_quant_table, baseline.
+    Source: Independent JPEG Group, libjpeg 6b, jcparam.c: jpeg_quality_scaling and jpeg_add_quant_table, baseline.
     """
     base = np.array([_LUMINANCE, _CHROMINANCE], dtype=np.int64).reshape(1, 2, 64)
     quality = np.arange(1, 101)
@@ -219,13 +213,9 @@ def perceptual_hash(pixels: Pixels) -> int | None:
 
     `pixels` shape (height, width, 3), uint8.
 
-    References
-    ----------
-    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", Upper Austria University of
+    Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", Upper Austria University of
     Applied Sciences, 2010, section 3.2.1.
 
-    Examples
-    --------
     >>> from d2f.testing import camera_picture
     >>> picture = camera_picture(128, 128)
     >>> bin(perceptual_hash(picture) ^ perceptual_hash(picture[::2, ::2])).count("1") <= 6

@@ -96,11 +96,8 @@ class Fetched:
 def read_sources(path: str) -> tuple[Source, ...]:
     """Read a source list.
 
-    Raises
-    ------
-    D2FError
-        D2F002 where there is no such file; D2F605 for a missing column or a value of the wrong form, D2F602 for an
-        unknown label, each with its line.
+    Raises D2FError: D2F002 where there is no such file; D2F605 for a missing column or a value of the wrong form,
+    D2F602 for an unknown label, each with its line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -138,24 +135,11 @@ def fetch_images(
 ) -> Fetched:
     """Bring the images of a source list into a folder and write its manifest.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-    folder : Path
-        Gets ``real/SOURCE/…``, ``generated/GENERATOR/SOURCE/…``, ``manifest.csv`` of what is there, and ``gone.csv`` of
-        what is not. A file that is there with its digest is not fetched again.
-    mirror : Path, optional
-        A folder of git directories ``OWNER+NAME/repo``; with it nothing is fetched over the network. Where the commit
-        is not there, ``HEAD`` is asked.
-    workers : int, default 8
-        Files under way at once.
-    tick : callable, optional
-        Called after each row.
-
-    Raises
-    ------
-    D2FError
-        D2F002 where `mirror` is no folder; D2F004 where `folder` cannot be written.
+    `folder` gets ``real/SOURCE/…``, ``generated/GENERATOR/SOURCE/…``, ``manifest.csv`` of what is there, and
+    ``gone.csv`` of what is not; a file that is there with its digest is not fetched again. `mirror` is a folder of git
+    directories ``OWNER+NAME/repo``; with it nothing is fetched over the network, and where the commit is not there,
+    ``HEAD`` is asked. `workers` files are under way at once; `tick` is called after each row. Raises D2FError: D2F002
+    where `mirror` is no folder, D2F004 where `folder` cannot be written.
     """
     if mirror is not None and not mirror.is_dir():
         raise D2FError.of("D2F002", f"there is no folder '{mirror}'")

@@ -63,12 +63,9 @@ def near_pairs(hashes: Sequence[int] | NDArray[np.uint64], radius: int = RADIUS)
 
     `hashes` sequence of int, or of uint64, shape (n,); returns shape (m, 2), int64.
 
-    References
-    ----------
-    Norouzi, Punjani and Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012, arXiv:1307.2982.
+    Source: Norouzi, Punjani and Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012,
+    arXiv:1307.2982.
 
-    Examples
-    --------
     >>> near_pairs([0b0000, 0b0111, 2**64 - 1], radius=3).tolist()
     [[0, 1]]
     """

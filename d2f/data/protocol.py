@@ -85,16 +85,9 @@ def as_found(image: ImageFile) -> ImageFile:
 def whole(image: ImageFile, seed: int = 0) -> ImageFile:
     """Return the whole picture, its short side brought to a drawn length and encoded at a drawn quality.
 
-    Short side and quality are drawn from `seed` and the file's bytes. The short side, not the long one: generated
-    pictures are squarer, so that a common long side would leave them a longer short side, and every later resampling to
-    a square would tell the label. A picture whose short side is no longer keeps its size.
-
-    Parameters
-    ----------
-    image : ImageFile
-        As read.
-    seed : int, default 0
-        At least 0; 0 is the copy that is judged.
+    Both are drawn from `seed` (0 for the copy that is judged) and the file's bytes. The short side, not the long one:
+    generated pictures are squarer, so that a common long side would leave them a longer short side, and every later
+    resampling to a square would tell the label. A picture whose short side is no longer keeps its size.
     """
     random = np.random.default_rng((seed, image.seed))
     short = int(random.integers(SHORT_SIDES[0], SHORT_SIDES[1], endpoint=True))

@@ -27,8 +27,6 @@ def ordered_pairs(labels: Labels, values: Floats, fold: Index) -> Callable[[Inde
     greater, and half of it where they tie. Scores of different folds come from different models: to compare them
     would measure the models' offsets. Without any pair the share is NaN.
 
-    Examples
-    --------
     >>> share = ordered_pairs(np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1]))
     >>> share(np.arange(4))
     1.0

@@ -27,8 +27,6 @@ Corner: TypeAlias = tuple[int, int]
 def corners(width: int, height: int, size: int, pick: Pick, count: int, seed: int) -> list[Corner]:
     """Return where tiles are cut.
 
-    Examples
-    --------
     >>> corners(500, 300, 224, "grid", 9, seed=0)
     [(26, 38), (250, 38)]
     """

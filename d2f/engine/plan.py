@@ -146,8 +146,6 @@ def step_seed(image_seed: int, place: int, key: str) -> int:
 
     The first 8 bytes, big-endian, of BLAKE2b over ``"<image seed>/<place>/<key>"`` in UTF-8.
 
-    Examples
-    --------
     >>> step_seed(7, 0, "noise sigma=2") == step_seed(7, 1, "noise sigma=2")
     False
     """

@@ -111,8 +111,6 @@ class SpecText:
 def parts(text: str, separator: str) -> list[tuple[int, int]]:
     """Return where the parts of a text begin and end that a separator outside brackets and quotes parts.
 
-    Examples
-    --------
     >>> text = "a=[1,2],b='x,y'"
     >>> [text[first:last] for first, last in parts(text, ",")]
     ['a=[1,2]', "b='x,y'"]
@@ -158,8 +156,6 @@ PLAIN = re.compile(r"[^\s\"'\[\]{},+=#&*!|>%@`][^\s\"'\[\]{},+]*")
 def read_value(text: str) -> Any:
     """Return the value that a text stands for.
 
-    Examples
-    --------
     >>> [read_value(text) for text in ("7", "1e-4", "4:2:0", "5x7", "[1, null]", "'7'")]
     [7, 0.0001, '4:2:0', [5, 7], [1, None], '7']
     """
@@ -180,8 +176,6 @@ def read_value(text: str) -> Any:
 def write_value(value: Any) -> str:
     """Return the text that `read_value` reads as `value`.
 
-    Examples
-    --------
     >>> [write_value(value) for value in (7, 2.0, [5, 7], [0.5], "4:2:0", "7", None)]
     ['7', '2', '5x7', '[0.5]', '4:2:0', '"7"', 'null']
     """
@@ -241,8 +235,6 @@ def parse_spec(text: str, catalog: Catalog, origin: str = "SPEC") -> tuple[Step,
 def format_spec(steps: Iterable[Step]) -> str:
     """Return the SPEC of steps: their first options, and the others where they differ from the default.
 
-    Examples
-    --------
     >>> from d2f.plugins.catalog import Catalog
     >>> format_spec(parse_spec("wiener:7 + jpeg:subsampling='4:4:4' + noise:2.0", Catalog.discover()))
     'wiener:window=7+jpeg:quality=90,subsampling=4:4:4+noise:sigma=2'

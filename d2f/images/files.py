@@ -69,10 +69,7 @@ def read_table(
     Values are stripped. Headings are taken without blanks around them, and those of `required` in any case. `columns`
     limits what is read.
 
-    Raises
-    ------
-    D2FError
-        D2F605, with the line, where the table cannot be read whole or lacks a required column.
+    Raises D2FError: D2F605, with the line, where the table cannot be read whole or lacks a required column.
     """
     try:
         if _is_parquet(path):
@@ -207,21 +204,11 @@ STANDARD_INPUT = "-"
 
 
 def find_images(paths: Sequence[str], listing: Listing | None = None) -> Iterator[str]:
-    """Find images in files, folders, globs and manifests, each once.
+    """Find images in files, folders, globs and manifests (``-``: paths on standard input), each once.
 
-    Parameters
-    ----------
-    paths : sequence of str
-        What a user names; ``-``: paths on standard input.
-    listing : Listing, optional
-        Is filled with what was passed over and repeated, while the images are taken. Calls that share one
-        (``shared=True``) never give the same image twice.
-
-    Raises
-    ------
-    D2FError
-        At the call: D2F002 for each path that does not exist, D2F605 for each manifest that cannot be read, D2F003
-        where no image is found.
+    `listing` is filled with what was passed over and repeated, while the images are taken; calls that share one
+    (``shared=True``) never give the same image twice. Raises D2FError at the call: D2F002 for each path that does not
+    exist, D2F605 for each manifest that cannot be read, D2F003 where no image is found.
     """
     listing = listing if listing is not None else Listing()
     if len(paths) == 1 and not listing.shared and os.path.isdir(paths[0]):

@@ -1,4 +1,9 @@
-"""Figures of merit: ranking, rates at thresholds, calibration, intervals; `figures.py` computes them all."""
+"""Figures of merit: ranking, rates at thresholds, calibration, intervals; `figures.py` computes them all.
+
+All take `labels`, shape (n,), 0 real and 1 generated; one finite value an image, greater meaning more generated; and
+`weights`, shape (n,) or (rows, n), at least 0. A figure is a float, or an array of shape (rows,); it is NaN where a
+class has no weight.
+"""
 
 from __future__ import annotations
 

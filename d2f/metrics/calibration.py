@@ -21,32 +21,10 @@ def expected_calibration_error(
 ) -> Any:
     """Mean over bins, by weight, of the distance between mean probability and share of generated images.
 
-    Parameters
-    ----------
-    labels : array_like, shape (n,)
-        0 real, 1 generated.
-    probabilities : array_like, shape (n,)
-        In [0, 1].
-    weights : array_like, shape (n,) or (rows, n), optional
-        At least 0.
-    bins : int
-        At least 1.
-    by : {'mass', 'width'}
-        ``mass``: bins of equal weight, images of one probability kept together; ``width``: bins of equal width,
-        [0, 1/bins), …, the last one closed.
+    `by`: ``mass``: bins of equal weight, images of one probability kept together; ``width``: bins of equal width, [0,
+    1/bins), …, the last one closed. Source: Naeini, Cooper and Hauskrecht, AAAI 2015, PMC4410090 (equal width). Nixon
+    et al., CVPR Workshops 2019, arXiv:1904.01685 (equal mass).
 
-    Returns
-    -------
-    float, or numpy.ndarray of shape (rows,)
-        In [0, 1]; NaN without weight.
-
-    References
-    ----------
-    Naeini, Cooper and Hauskrecht, AAAI 2015, PMC4410090 (equal width).
-    Nixon et al., CVPR Workshops 2019, arXiv:1904.01685 (equal mass).
-
-    Examples
-    --------
     >>> round(expected_calibration_error([0, 1, 1, 1], [0.1, 0.2, 0.8, 0.9], bins=2, by="width"), 4)
     0.25
     """
@@ -70,12 +48,8 @@ def expected_calibration_error(
 def brier(labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None) -> Any:
     """Mean squared distance between probability and label, in [0, 1].
 
-    References
-    ----------
-    Brier, Monthly Weather Review 78 (1950), doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
+    Source: Brier, Monthly Weather Review 78 (1950), doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
 
-    Examples
-    --------
     >>> brier([0, 1], [0.5, 1.0])
     0.125
     """
@@ -91,26 +65,9 @@ def log_likelihood_ratio_cost(labels: ArrayLike, llrs: ArrayLike, weights: Array
     Half the mean over generated images of log2(1 + exp(-llr)), plus half the mean over photographs of
     log2(1 + exp(llr)). 0 is perfect, 1 is what ``llr = 0`` everywhere costs, and there is no upper bound.
 
-    Parameters
-    ----------
-    labels : array_like, shape (n,)
-        0 real, 1 generated.
-    llrs : array_like, shape (n,)
-        Natural log-likelihood ratios of generated over real, before any prior.
-    weights : array_like, shape (n,) or (rows, n), optional
-        At least 0.
+    `llrs`: natural, of generated over real, before any prior. Source: Brümmer and du Preez, Computer Speech & Language
+    20 (2006), doi:10.1016/j.csl.2005.08.001.
 
-    Returns
-    -------
-    float, or numpy.ndarray of shape (rows,)
-        At least 0; NaN where a class has no weight.
-
-    References
-    ----------
-    Brümmer and du Preez, Computer Speech & Language 20 (2006), doi:10.1016/j.csl.2005.08.001.
-
-    Examples
-    --------
     >>> log_likelihood_ratio_cost([0, 1], [0.0, 0.0])
     1.0
     """

@@ -73,23 +73,10 @@ def figures(
 ) -> dict[str, Floats]:
     """Return every figure of `FIGURES` on each row of weights; NaN where a figure is not defined.
 
-    Parameters
-    ----------
-    labels : numpy.ndarray, shape (n,)
-        0 real, 1 generated.
-    values : numpy.ndarray, shape (n,), float64
-        Log-likelihood ratios in nats, where NaN (no answer, or a precondition failed) counts as 0; or, not
-        `calibrated`, scores of any scale, where images without one are left out.
-    verdicts : numpy.ndarray, shape (n,), int8, optional
-        `GENERATED`, `INCONCLUSIVE` or `REAL`.
-    weights : numpy.ndarray, shape (rows, n), float64
-        At least 0.
-    clean : numpy.ndarray, shape (n,), int8, optional
-        The verdicts on the clean images, where these are under an attack.
-    calibrated : bool
-        Whether `values` are log-likelihood ratios.
-    aspect : numpy.ndarray, shape (n,), float64, optional
-        Width over height of each picture as it was found.
+    `values` are log-likelihood ratios in nats, where NaN (no answer, or a precondition failed) counts as 0; or, not
+    `calibrated`, scores of any scale, where images without one are left out. `verdicts` and `clean`, shape (n,), int8,
+    are `GENERATED`, `INCONCLUSIVE` or `REAL`; `clean` those of the clean images, where these are under an attack.
+    `weights` have shape (rows, n); `aspect`, shape (n,), is width over height of each picture as it was found.
     """
     given = weights if calibrated else weights * np.isfinite(values)
     values = np.nan_to_num(values, nan=0.0)

@@ -27,10 +27,8 @@ class Samples(NamedTuple):
 def samples(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> Samples:
     """Check shapes, labels, values and weights; weights of shape (n,), or none, become one row.
 
-    Raises
-    ------
-    ValueError
-        Where shapes differ, a label is neither 0 nor 1, a value is not finite, or a weight is negative or not finite.
+    Raises ValueError: Where shapes differ, a label is neither 0 nor 1, a value is not finite, or a weight is negative
+    or not finite.
     """
     generated = np.asarray(labels)
     found = np.asarray(values, dtype=np.float64)
@@ -78,29 +76,9 @@ def cluster_bootstrap(
     draw loses a label that the sample has; a draw on which the figure is NaN is left out. A component that is
     alone in its stratum is in every draw.
 
-    Parameters
-    ----------
-    figure : callable
-        From indices into the sample, shape (m,), with repetition, to a number.
-    components : numpy.ndarray, shape (n,), int64
-        As `d2f.data.groups` numbers them.
-    labels : numpy.ndarray, shape (n,)
-        0 real, 1 generated.
-    draws : int
-        At least 1.
-    level : float
-        In (0, 1).
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    Interval
-        With one component only, there is nothing to draw: the bounds are NaN.
-
-    References
-    ----------
-    Field and Welsh, JRSS B 69 (2007), doi:10.1111/j.1467-9868.2007.00593.x.
+    `figure`: from indices into the sample, shape (m,), with repetition, to a number. `components`: as `d2f.data.groups`
+    numbers them. With one component only there is nothing to draw: the bounds are NaN. Source: Field and Welsh, JRSS B
+    69 (2007), doi:10.1111/j.1467-9868.2007.00593.x.
     """
     (interval,) = cluster_bootstraps(lambda index: [figure(index)], components, labels, draws, level, seed)
     return interval
@@ -130,10 +108,7 @@ def cluster_counts(components: Index, labels: Labels, draws: int = 1000, seed: i
 
     Figures that take weights can so be computed on all draws at once, and several figures or chains on the same.
 
-    Returns
-    -------
-    numpy.ndarray, shape (draws, n), float64
-        Whole numbers.
+    Returns shape (draws, n), float64, whole numbers.
     """
     strata = _strata(components, labels)
     random = np.random.default_rng(seed)
@@ -174,9 +149,8 @@ def p_value(difference: Floats) -> float:
 
     `difference` shape (1 + draws,), float64.
 
-    References
-    ----------
-    Davison and Hinkley, Bootstrap Methods and their Application, 1997, ISBN 0-521-57471-4, section 4.2 (the added one).
+    Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997, ISBN 0-521-57471-4, section 4.2 (the
+    added one).
     """
     defined = difference[1:][~np.isnan(difference[1:])]
     if not len(defined):
@@ -188,14 +162,10 @@ def p_value(difference: Floats) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected for their number by Holm's step-down method; NaN stays and is not counted.
 
-    Examples
-    --------
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979), 65-70.
+
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
-
-    References
-    ----------
-    Holm, Scandinavian Journal of Statistics 6 (1979), 65-70.
     """
     order = sorted((p, place) for place, p in enumerate(p_values) if p == p)
     corrected, highest = list(p_values), 0.0

@@ -15,17 +15,7 @@ Mask = NDArray[np.bool_]
 
 
 class Ranked:
-    """Figures that only the order of the values decides, for each row of weights; ties enter together.
-
-    Parameters
-    ----------
-    labels : array_like, shape (n,)
-        0 real, 1 generated.
-    values : array_like, shape (n,)
-        Finite; greater means more generated.
-    weights : array_like, shape (n,) or (rows, n), optional
-        At least 0.
-    """
+    """Figures that only the order of the values decides, for each row of weights; ties enter together."""
 
     def __init__(self, labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> None:
         given = self._given = samples(labels, values, weights)
@@ -60,26 +50,8 @@ def roc_auc(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = No
 
     Ties count one half; the Mann-Whitney U over the product of the two classes' weights.
 
-    Parameters
-    ----------
-    labels : array_like, shape (n,)
-        0 real, 1 generated.
-    values : array_like, shape (n,)
-        Finite; greater means more generated.
-    weights : array_like, shape (n,) or (rows, n), optional
-        At least 0.
+    Source: Hanley and McNeil, Radiology 143 (1982), doi:10.1148/radiology.143.1.7063747.
 
-    Returns
-    -------
-    float, or numpy.ndarray of shape (rows,)
-        In [0, 1]; NaN where a class has no weight.
-
-    References
-    ----------
-    Hanley and McNeil, Radiology 143 (1982), doi:10.1148/radiology.143.1.7063747.
-
-    Examples
-    --------
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
@@ -97,26 +69,8 @@ def like_roc_auc(
 
     What the trait alone tells of the label then counts for nothing.
 
-    Parameters
-    ----------
-    labels : array_like, shape (n,)
-        0 real, 1 generated.
-    values : array_like, shape (n,)
-        Finite; greater means more generated.
-    trait : array_like, shape (n,)
-        Above 0.
-    weights : array_like, shape (n,) or (rows, n), optional
-        At least 0.
-    within : float, default 0.05
-        A pair's larger trait is at most 1 + `within` times the smaller one.
+    `trait` is above 0; the larger of a pair is at most 1 + `within` times the smaller one.
 
-    Returns
-    -------
-    float, or numpy.ndarray of shape (rows,)
-        In [0, 1]; NaN where no pair is alike.
-
-    Examples
-    --------
     >>> like_roc_auc([0, 0, 1], [0.1, 0.9, 0.5], [1.5, 1.0, 1.02])
     0.0
     """
@@ -140,13 +94,6 @@ def average_precision(labels: ArrayLike, values: ArrayLike, weights: ArrayLike |
 
     Parameters and ties are those of `roc_auc`: images of one value enter together.
 
-    Returns
-    -------
-    float, or numpy.ndarray of shape (rows,)
-        In [0, 1]; NaN where no generated image has weight.
-
-    Examples
-    --------
     >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
     0.8333
     """
@@ -160,18 +107,6 @@ def true_positive_rate_at(
 
     An image is called generated where its value is at or above the threshold; thresholds are the values
     themselves, without interpolation.
-
-    Parameters
-    ----------
-    labels, values, weights
-        As for `roc_auc`.
-    false_positive_rate : float
-        In [0, 1].
-
-    Returns
-    -------
-    float, or numpy.ndarray of shape (rows,)
-        In [0, 1]; NaN where a class has no weight.
     """
     return Ranked(labels, values, weights).true_positive_rate_at(false_positive_rate)
 
@@ -180,20 +115,7 @@ def true_positive_rate_at(
 class Rates:
     """Weighted shares, each in [0, 1]; NaN where the class has no weight.
 
-    Parameters
-    ----------
-    true_positive : float
-        Of generated images, those called `generated`.
-    false_positive : float
-        Of photographs, those called `generated`.
-    true_negative : float
-        Of photographs, those called `real`.
-    miss : float
-        Of generated images, those called `real`.
-    inconclusive : float
-        Of all images, those called neither.
-    inconclusive_real, inconclusive_generated : float
-        The same within one class.
+    `miss` is the share of generated images called `real`; `inconclusive` are called neither.
     """
 
     true_positive: float
@@ -214,21 +136,8 @@ def rates(
 ) -> Rates:
     """Rates of verdicts: `generated` above one threshold, `real` below the other, both strictly.
 
-    Parameters
-    ----------
-    labels : array_like, shape (n,)
-        0 real, 1 generated.
-    probabilities : array_like, shape (n,)
-        As compared with the thresholds: rounded already, where verdicts round.
-    real_below, generated_above : float
-        `real_below` at most `generated_above`.
-    weights : array_like, shape (n,), optional
-        At least 0.
-
-    Raises
-    ------
-    ValueError
-        Where the thresholds cross.
+    `probabilities` as compared with the thresholds: rounded already, where verdicts round. Raises ValueError: Where the
+    thresholds cross.
     """
     if real_below > generated_above:
         raise ValueError(f"real_below {real_below} must be at most generated_above {generated_above}")
@@ -246,13 +155,6 @@ def balanced_accuracy(
 ) -> Any:
     """Mean of the shares of generated images at or above a threshold and of photographs below it.
 
-    Returns
-    -------
-    float, or numpy.ndarray of shape (rows,)
-        In [0, 1]; NaN where a class has no weight.
-
-    Examples
-    --------
     >>> balanced_accuracy([0, 0, 0, 1], [0.2, 0.3, 0.9, 0.5])
     0.8333333333333333
     """

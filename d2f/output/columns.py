@@ -23,8 +23,6 @@ def finite_or_none(value: float | None) -> float | None:
 def printable(text: str) -> str:
     r"""Return `text` on one line and harmless on a terminal: control characters are escaped, U+FFFD is what is no text.
 
-    Examples
-    --------
     >>> printable("two\nlines\x1b[31m")
     'two\\nlines\\x1b[31m'
     """

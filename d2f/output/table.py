@@ -101,8 +101,6 @@ def column_widths(width: int) -> tuple[int, int, int]:
 def shortened(path: str, width: int) -> str:
     """Return `path` in `width` terminal cells; the middle of a longer one gives way to an ellipsis.
 
-    Examples
-    --------
     >>> shortened("holidays/2019/island/IMG_0001.jpg", 24)
     'holidays/2…/IMG_0001.jpg'
     """

@@ -1,28 +1,25 @@
-"""Seeded scores of two classes, for what is fitted to scores."""
+"""What stages are given and how they are asked: batches as the engine makes them, seeded scores of two classes."""
 
 from __future__ import annotations
 
-import gc
+import math
 import os
 import random
 import threading
-import time
-import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from d2f.api.inputs import FileBytes, Needs, Tiles
+import numpy as np
+from numpy.typing import NDArray
+
+from d2f.api.inputs import FileBytes, Floats, ImageFile, Labels, Needs, Pixels, Tiles
 from d2f.api.outcomes import Abstention, Score
+from d2f.engine.findings import checked_outcome
+from d2f.engine.views import read_only
 from d2f.testing.pictures import SIDE, flat_pictures, hard_pictures, image_file, ordinary_pictures, with_size
 from d2f.testing.subject import Failed, Subject
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from d2f.api.inputs import Floats, Labels, Pixels
-
 
 Given = dict[str, Any]
 """Elements of a batch by the picture's name: pixels, a tile or an `ImageFile`."""
@@ -110,10 +107,6 @@ def _score_met(subject: Subject, stage: Any, elements: list[Any], names: Sequenc
 
 def _batch(wants: object, elements: list[Any]) -> Any:
     """Return elements as the engine hands them over: lists, or one array of fixed shape that zeros fill up."""
-    import numpy as np
-
-    from d2f.engine.views import read_only
-
     if isinstance(wants, FileBytes):
         return elements
     if isinstance(wants, Tiles):
@@ -124,8 +117,6 @@ def _batch(wants: object, elements: list[Any]) -> Any:
 
 
 def _outcome(outcome: Any, name: str) -> Score | Abstention:
-    from d2f.engine.findings import checked_outcome
-
     found = checked_outcome(outcome)
     # The stage's own words are judged, not what the engine mends of them.
     if isinstance(outcome, Abstention):
@@ -156,8 +147,6 @@ def differences(one: Outcomes, other: Outcomes, allowed: float, words: tuple[str
 
 def alike(one: Score | Abstention, other: Score | Abstention, allowed: float) -> bool:
     """Whether two outcomes are the same, scores within `allowed`, absolute or relative."""
-    import math
-
     if isinstance(one, Score) and isinstance(other, Score):
         return math.isclose(one.value, other.value, rel_tol=allowed, abs_tol=allowed)
     return one == other
@@ -168,87 +157,9 @@ def outcome_text(outcome: Score | Abstention) -> str:
     return repr(outcome.value) if isinstance(outcome, Score) else f"an abstention ({outcome.reason})"
 
 
-SECONDS = 60.0
-"""An image of 512 x 512 that takes longer than this on one machine is out of reach of any batch."""
-
-BYTES = 4 * 2**30
-"""Memory that one image of 512 x 512 may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one call took.
-
-    Parameters
-    ----------
-    seconds : float
-        Wall time.
-    size : int
-        The most bytes that Python and NumPy held at once; what other libraries allocate is not seen.
-    """
-
-    seconds: float
-    size: int
-
-    def __str__(self) -> str:
-        return f"{in_seconds(self.seconds)} and {in_bytes(self.size)} an image of 512x512"
-
-    def excess(self) -> list[str]:
-        """Return what is out of bounds, in words."""
-        found = [f"{self.seconds:.0f} s an image of 512x512; bound {SECONDS:.0f} s"] if self.seconds > SECONDS else []
-        return found + ([f"{in_bytes(self.size)} an image; bound {in_bytes(BYTES)}"] if self.size > BYTES else [])
-
-
-def measured(call: Callable[[], object]) -> Cost:
-    """Return what a call costs: its time first, then, in another call, its memory."""
-    begun = time.perf_counter()
-    call()
-    seconds = time.perf_counter() - begun
-    with traced():
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        call()
-        return Cost(seconds, tracemalloc.get_traced_memory()[1] - before)
-
-
-def left_behind(call: Callable[[], object]) -> int:
-    """Return how many bytes more Python and NumPy hold after a call than before it."""
-    with traced():
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        call()
-        gc.collect()
-        return tracemalloc.get_traced_memory()[0] - before
-
-
-@contextmanager
-def traced() -> Iterator[None]:
-    """Trace allocations while the block runs, and go on tracing if somebody already did."""
-    already = tracemalloc.is_tracing()
-    if not already:
-        tracemalloc.start()
-    try:
-        yield
-    finally:
-        if not already:
-            tracemalloc.stop()
-
-
-def in_seconds(seconds: float) -> str:
-    """Return a duration: ``12 ms``, ``3.4 s``."""
-    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-
-
-def in_bytes(size: int) -> str:
-    """Return a size: ``31 MB``."""
-    return f"{size / 1e6:.2g} MB" if size < 1e8 else f"{size / 1e9:.2g} GB"
-
-
 @contextmanager
 def random_state(seed: int) -> Iterator[None]:
     """Seed the generators of Python and NumPy that all code of the process shares, and put them back afterwards."""
-    import numpy as np
-
     kept, kept_by_numpy = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -269,8 +180,6 @@ def process_state() -> Iterator[list[str]]:
 
 
 def _state() -> dict[str, Any]:
-    import numpy as np
-
     of_numpy = np.random.get_state(legacy=False)
     key = of_numpy["state"]
     return {
@@ -283,11 +192,11 @@ def _state() -> dict[str, Any]:
 
 
 def fingerprint(value: Any) -> Any:
-    """Return what tells whether a picture or a file in memory has been changed."""
-    import numpy as np
-
+    """Return what tells whether a picture, a file in memory or an answer has been changed."""
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str, value.tobytes()
+    if not isinstance(value, ImageFile):
+        return value
     return fingerprint(value.pixels), value.data, sorted(map(str, value.info))
 
 
@@ -335,8 +244,6 @@ def scores_of_two_classes(count: int = 400, direction: float = 1.0, seed: int = 
     >>> labels.tolist(), weights.round(3).tolist()
     ([0, 0, 1, 1, 1, 1, 1, 1], [0.25, 0.25, 0.083, 0.083, 0.083, 0.083, 0.083, 0.083])
     """
-    import numpy as np
-
     labels = (np.arange(count) >= count // 4).astype(np.int8)
     scores = np.random.default_rng(seed).normal(SEPARATION * (labels - 0.5), 1.0)
     return direction * scores, labels, even_weights(labels)
@@ -347,8 +254,6 @@ def members_of_scores(members: int, count: int = 300, seed: int = 4) -> tuple[Fl
 
     Members are independent, and each row keeps its first member.
     """
-    import numpy as np
-
     rng = np.random.default_rng(seed)
     labels = (rng.random(count) < 0.6).astype(np.int8)
     scores = rng.normal(SEPARATION * (labels[:, None] - 0.5), 1.0, (count, members))
@@ -360,7 +265,5 @@ def members_of_scores(members: int, count: int = 300, seed: int = 4) -> tuple[Fl
 
 def even_weights(labels: NDArray[Any]) -> Floats:
     """Return weights (n,), sum 1, under which both labels weigh alike."""
-    import numpy as np
-
     counts = np.bincount(labels, minlength=2)
     return np.asarray(0.5 / counts[labels], dtype=np.float64)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Any
 
-from d2f.testing.batches import in_threads, scores_of_two_classes
-from d2f.testing.subject import Failed, NotMeant, Subject, check, fail_if
+import numpy as np
 
-if TYPE_CHECKING:
-    from d2f.api.inputs import Floats, Labels
-
+from d2f.api.inputs import Floats, Labels
+from d2f.testing.batches import scores_of_two_classes
+from d2f.testing.subject import Failed, Subject, check, fail_if
 
 CLOSE = 0.03
 """Nats by which a fit may miss the best cross-entropy there is, on 4,000 scores."""
@@ -20,10 +19,8 @@ CHANCE = 0.02
 
 
 @check("it fits whatever scores come", gate=True)
-def calibrator_fits(subject: Subject) -> str:
+def fits(subject: Subject) -> str:
     """Both directions, few images, all scores equal, far from 0: an options model comes back, and works."""
-    import numpy as np
-
     found = []
     for name, (scores, labels, weights) in _sets().items():
         try:
@@ -43,8 +40,6 @@ def calibrator_fits(subject: Subject) -> str:
 @check("probabilities rise or fall with the score")
 def monotone(subject: Subject) -> str:
     """Over the fitted range and far beyond, they stay in [0, 1] and turn nowhere."""
-    import numpy as np
-
     grid = np.concatenate([[-1e9, -1e3], np.linspace(-6.0, 6.0, 501), [1e3, 1e9]])
     for direction in (1.0, -1.0):
         fitted = subject.stage(subject.stage.fit(*scores_of_two_classes(direction=direction)))
@@ -62,10 +57,13 @@ def monotone(subject: Subject) -> str:
 
 
 @check("a fit finds what is there")
-def calibrator_recovers(subject: Subject) -> str:
+def recovers(subject: Subject) -> str:
     """On 4,000 scores whose log-likelihood ratio is known, it comes close; on reversed ones it does no harm."""
-    scores, labels, weights = _known(1.0)
-    excess = _cross_entropy(subject, scores, labels, weights) - _best(scores, labels, weights)
+    scores, labels, weights = scores_of_two_classes(4000, seed=5)
+    # Twice the score is the log-likelihood ratio.
+    scores = 2.0 * scores
+    best = _nats(1.0 / (1.0 + np.exp(-scores)), labels, weights)
+    excess = _cross_entropy(subject, scores, labels, weights) - best
     if excess > CLOSE:
         raise Failed(
             f"its cross-entropy is {excess:.3f} nats above the best on scores that are log-likelihood ratios",
@@ -81,10 +79,8 @@ def calibrator_recovers(subject: Subject) -> str:
 
 
 @check("the same scores give the same fit")
-def calibrator_deterministic(subject: Subject) -> str:
+def deterministic(subject: Subject) -> str:
     """Fitted twice, asked twice, one at a time or together."""
-    import numpy as np
-
     given: tuple[Any, ...] = scores_of_two_classes()
     kept = [np.array(array) for array in given]
     first, second = subject.stage.fit(*given), subject.stage.fit(*given)
@@ -103,10 +99,6 @@ def calibrator_deterministic(subject: Subject) -> str:
 @check("a fit survives a chain file")
 def plain_fit(subject: Subject) -> str:
     """Options written as plain data and read again give the same probabilities."""
-    import json
-
-    import numpy as np
-
     scores, labels, weights = scores_of_two_classes()
     options = subject.stage.fit(scores, labels, weights)
     again = subject.stage.Options.model_validate(json.loads(json.dumps(options.model_dump(mode="json"))))
@@ -116,31 +108,7 @@ def plain_fit(subject: Subject) -> str:
     return ""
 
 
-@check("it may be called from threads, as it says")
-def calibrator_thread_safe(subject: Subject) -> str:
-    """Four threads at once, on one instance: the same probabilities."""
-    import numpy as np
-
-    if not getattr(subject.instance, "thread_safe", False):
-        raise NotMeant
-    scores = scores_of_two_classes()[0]
-    once: Floats = np.asarray(subject.instance.probability(scores))
-    found: list[str] = []
-    lock = threading.Lock()
-
-    def work(number: int) -> None:
-        made = [np.asarray(subject.instance.probability(scores)) for _ in range(20)]
-        with lock:
-            found.extend("other probabilities among four threads" for one in made if not np.array_equal(one, once))
-
-    in_threads(work, found, subject)
-    fail_if(found, "keep nothing of a call on self, or leave thread_safe out")
-    return "four at once"
-
-
 def _sets() -> dict[str, tuple[Floats, Labels, Floats]]:
-    import numpy as np
-
     scores, labels, weights = scores_of_two_classes()
     few = scores_of_two_classes(8)
     return {
@@ -154,33 +122,17 @@ def _sets() -> dict[str, tuple[Floats, Labels, Floats]]:
     }
 
 
-def _known(direction: float) -> tuple[Floats, Labels, Floats]:
-    """Return scores that are log-likelihood ratios."""
-    scores, labels, weights = scores_of_two_classes(4000, direction, seed=5)
-    return 2.0 * scores, labels, weights
-
-
 def _cross_entropy(subject: Subject, scores: Floats, labels: Labels, weights: Floats) -> float:
     fitted: Any = subject.stage(subject.stage.fit(scores, labels, weights))
     return _nats(fitted.probability(scores), labels, weights)
 
 
-def _best(scores: Floats, labels: Labels, weights: Floats) -> float:
-    import numpy as np
-
-    return _nats(1.0 / (1.0 + np.exp(-scores)), labels, weights)
-
-
 def _nats(probabilities: Floats, labels: Labels, weights: Floats) -> float:
-    import numpy as np
-
     held = np.clip(probabilities, 1e-6, 1 - 1e-6)
     return float(-np.average(np.log(np.where(labels == 1, held, 1 - held)), weights=weights))
 
 
 def _no_probabilities(found: Floats, scores: Floats) -> str:
-    import numpy as np
-
     if found.shape != scores.shape:
         return f"shape {found.shape} for scores of shape {scores.shape}"
     if not np.isfinite(found).all():

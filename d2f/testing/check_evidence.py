@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from d2f.api.outcomes import Evidence
 from d2f.testing.pictures import camera_picture
 from d2f.testing.report import watched
@@ -38,8 +40,6 @@ def stated(subject: Subject) -> str:
 @check("damaged files raise nothing")
 def damaged(subject: Subject) -> str:
     """Empty, cut off, or with bytes changed: fewer findings, no exception."""
-    import numpy as np
-
     random = np.random.default_rng(0)
     for name, data in (("an empty file", b""), ("noise", random.bytes(4096))):
         _read(subject, name, data, None)

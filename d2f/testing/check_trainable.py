@@ -7,15 +7,17 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from d2f.api.errors import D2FError
+from d2f.api.inputs import Floats, Labels, Weights
+from d2f.metrics import roc_auc
 from d2f.testing.batches import even_weights, fingerprint, random_state
 from d2f.testing.pictures import hard_pictures, ordinary_pictures
 from d2f.testing.subject import Failed, NotMeant, Skipped, Subject, check, fail_if
-
-if TYPE_CHECKING:
-    from d2f.api.inputs import Floats, Labels, Weights
-
+from d2f.weights import read_hdf5, read_torch, read_weights, write_weights
 
 SIDE = 256
 ROWS = 80
@@ -26,8 +28,6 @@ LEAST_AUC = 0.9
 @check("features are finite, one row a picture", gate=True)
 def trainable_features(subject: Subject) -> str:
     """float64 (d,), the same d for every picture; None where its detector would abstain."""
-    import numpy as np
-
     _need(subject, "features")
     found, lengths = [], set()
     for name, picture in {**ordinary_pictures(SIDE, SIDE), **hard_pictures()}.items():
@@ -56,8 +56,6 @@ def trainable_features(subject: Subject) -> str:
 @check("the same picture gives the same features")
 def deterministic_features(subject: Subject) -> str:
     """Again, on a fresh instance, whatever the shared random generators hold."""
-    import numpy as np
-
     _need(subject, "features")
     given = ordinary_pictures(SIDE, SIDE)
     with random_state(1):
@@ -72,10 +70,6 @@ def deterministic_features(subject: Subject) -> str:
 @check("a fit tells the classes apart", gate=True)
 def trainable_fits(subject: Subject) -> str:
     """On rows that differ by their label it ranks new rows well; the same seed gives the same arrays."""
-    import numpy as np
-
-    from d2f.metrics import roc_auc
-
     _need(subject, "features")
     arrays = _fit(subject)
     again = _fit(subject)
@@ -98,10 +92,6 @@ def trainable_fits(subject: Subject) -> str:
 @check("what is fitted fits into a weights file")
 def written(subject: Subject) -> str:
     """Plain arrays, no pickle: written as safetensors and read again, they predict the same."""
-    import numpy as np
-
-    from d2f.weights import read_weights, write_weights
-
     _need(subject, "features")
     arrays, (rows, _, _) = _fit(subject), _table(subject, seed=2)
     with tempfile.TemporaryDirectory(prefix="d2f-check-") as folder:
@@ -124,7 +114,6 @@ def network(subject: Subject) -> str:
     """float32 (n, height, width, 3) in [0, 1] to finite logits (n,) or (n, 2); nothing is shared between two."""
     _need(subject, "build")
     import mlx.core as mx
-    import numpy as np
 
     one, other = subject.instance.build(), subject.instance.build()
     if one is other:
@@ -144,8 +133,6 @@ def _need(subject: Subject, method: str) -> None:
 
 def _table(subject: Subject, seed: int) -> tuple[Floats, Labels, Floats]:
     """Return seeded rows as wide as its features, in which the label shifts every column."""
-    import numpy as np
-
     row = subject.instance.features(ordinary_pictures(SIDE, SIDE)["camera"])
     width = len(row) if row is not None else 1
     rng = np.random.default_rng(seed)
@@ -178,8 +165,6 @@ OPTION = "weights"
 @check("its weights are recorded")
 def recorded(subject: Subject) -> str:
     """Each record has a digest, a licence and sources that run nothing when they are read."""
-    from d2f.api.inputs import Weights
-
     records = getattr(subject.instance, "weights", None)
     if not records:
         raise NotMeant
@@ -202,9 +187,6 @@ def recorded(subject: Subject) -> str:
 
 def _tensors_alone(record: Weights) -> bool:
     """Return whether a record's file holds arrays that d2f reads without running anything: PyTorch's or HDF5's."""
-    from d2f.api.errors import D2FError
-    from d2f.weights import read_hdf5, read_torch
-
     for read in (read_torch, read_hdf5):
         with suppress(D2FError):
             read(record)
@@ -225,10 +207,8 @@ def strict_weights(subject: Subject) -> str:
 
 
 @check("it says what its weights were trained on")
-def trainable_trained_on(subject: Subject) -> str:
+def trained_on(subject: Subject) -> str:
     """`trained_on`, after load: uint64, so that no chain is fitted on the same images."""
-    import numpy as np
-
     stated = getattr(subject.instance, "trained_on", None)
     if stated is None:
         if getattr(subject.instance, "weights", ()):
@@ -240,8 +220,6 @@ def trainable_trained_on(subject: Subject) -> str:
 
 
 def _arrays(subject: Subject) -> Mapping[str, Any]:
-    from d2f.weights import read_weights
-
     records = getattr(subject.instance, "weights", ())
     if not records:
         raise NotMeant
@@ -254,8 +232,6 @@ def _arrays(subject: Subject) -> Mapping[str, Any]:
 
 
 def _changes(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    import numpy as np
-
     first = next(iter(arrays))
     rest = {name: value for name, value in arrays.items() if name != first}
     return {
@@ -266,8 +242,6 @@ def _changes(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _accepts(subject: Subject, arrays: Mapping[str, Any]) -> bool:
-    from d2f.weights import write_weights
-
     with tempfile.TemporaryDirectory(prefix="d2f-check-") as folder:
         path = Path(folder) / "changed.safetensors"
         write_weights(path, arrays)

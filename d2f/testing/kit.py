@@ -7,99 +7,96 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from d2f.plugins.entries import KINDS, kind_of
-from d2f.testing import check_calibrator as calibrator
-from d2f.testing import check_common as construction
-from d2f.testing import check_common as listing
-from d2f.testing import check_common as resources
-from d2f.testing import check_detector as detector
-from d2f.testing import check_detector as quiet
-from d2f.testing import check_detector as shape
-from d2f.testing import check_evidence as evidence
-from d2f.testing import check_precondition as precondition
-from d2f.testing import check_stages as combiner
-from d2f.testing import check_stages as preprocessor
-from d2f.testing import check_trainable as trainable
-from d2f.testing import check_trainable as weights
+from d2f.testing import (
+    check_answers,
+    check_calibrator,
+    check_combiner,
+    check_common,
+    check_detector,
+    check_evidence,
+    check_trainable,
+)
 from d2f.testing.report import Report, Result
 from d2f.testing.subject import Check, Subject
 
 OF_ALL: tuple[Check, ...] = (
-    shape.complete,
-    shape.summary,
-    shape.documented_options,
-    listing.light,
-    shape.requirements,
-    shape.valid_options,
+    check_common.complete,
+    check_common.summary,
+    check_common.documented_options,
+    check_common.light,
+    check_common.requirements,
+    check_common.valid_options,
 )
-BUILT: tuple[Check, ...] = (shape.plain_options, construction.cheap_construction, construction.loads)
-WEIGHED: tuple[Check, ...] = (weights.recorded, weights.strict_weights, weights.trainable_trained_on)
+BUILT: tuple[Check, ...] = (check_common.plain_options, check_common.cheap_construction, check_common.loads)
+WEIGHED: tuple[Check, ...] = (check_trainable.recorded, check_trainable.strict_weights, check_trainable.trained_on)
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "detector": (
         *OF_ALL,
         *BUILT,
         *WEIGHED,
-        detector.wants,
-        detector.hard_images,
-        quiet.quiet,
-        detector.finite,
-        detector.pure,
-        detector.deterministic,
-        detector.independent,
-        detector.thread_safe,
-        resources.cost,
-        resources.retention,
+        check_detector.wants,
+        check_detector.hard_images,
+        check_common.quiet,
+        check_detector.finite,
+        check_answers.pure,
+        check_answers.deterministic,
+        check_detector.independent,
+        check_answers.thread_safe,
+        check_common.cost,
+        check_common.retention,
     ),
     "preprocessor": (
         *OF_ALL,
         *BUILT,
         *WEIGHED,
-        preprocessor.views,
-        quiet.quiet,
-        preprocessor.preprocessor_pure,
-        preprocessor.seeded,
-        preprocessor.preprocessor_thread_safe,
-        resources.cost,
-        resources.retention,
+        check_answers.views,
+        check_common.quiet,
+        check_answers.pure,
+        check_answers.seeded,
+        check_answers.thread_safe,
+        check_common.cost,
+        check_common.retention,
     ),
     "calibrator": (
         *OF_ALL,
-        calibrator.calibrator_fits,
+        check_calibrator.fits,
         *BUILT,
-        calibrator.monotone,
-        calibrator.calibrator_recovers,
-        calibrator.calibrator_deterministic,
-        calibrator.plain_fit,
-        calibrator.calibrator_thread_safe,
+        check_calibrator.monotone,
+        check_calibrator.recovers,
+        check_calibrator.deterministic,
+        check_calibrator.plain_fit,
+        check_answers.thread_safe,
     ),
     "combiner": (
         *OF_ALL,
         *BUILT,
-        combiner.combiner_finite,
-        combiner.combiner_independent,
-        combiner.contributions,
-        combiner.order,
-        combiner.combiner_recovers,
-        combiner.single,
+        check_combiner.finite,
+        check_combiner.independent,
+        check_combiner.contributions,
+        check_combiner.order,
+        check_combiner.recovers,
+        check_combiner.single,
     ),
     "precondition": (
         *OF_ALL,
         *BUILT,
-        precondition.answered,
-        quiet.quiet,
-        precondition.repeated,
-        precondition.thread_safe,
-        resources.cost,
-        resources.retention,
+        check_answers.answered,
+        check_common.quiet,
+        check_answers.pure,
+        check_answers.same_answer,
+        check_answers.thread_safe,
+        check_common.cost,
+        check_common.retention,
     ),
-    "evidence": (*OF_ALL, *BUILT, evidence.stated, evidence.damaged, evidence.repeated),
+    "evidence": (*OF_ALL, *BUILT, check_evidence.stated, check_evidence.damaged, check_evidence.repeated),
     "trainable": (
         *OF_ALL,
         *BUILT,
-        trainable.trainable_features,
-        trainable.deterministic_features,
-        trainable.trainable_fits,
-        trainable.written,
-        trainable.network,
+        check_trainable.trainable_features,
+        check_trainable.deterministic_features,
+        check_trainable.trainable_fits,
+        check_trainable.written,
+        check_trainable.network,
     ),
 }
 """What is held of each kind, in the order in which it is checked."""
@@ -197,13 +194,13 @@ def check_stage(
 def _unmet(report: Report, without_weights: bool) -> str:
     """Return why nearly nothing could be checked, empty where it could or where that is allowed."""
     stopped = next((one for one in report.skipped if one.check in GATES), None)
-    if stopped is None or (without_weights and stopped.check == construction.loads.name):
+    if stopped is None or (without_weights and stopped.check == check_common.loads.name):
         return ""
-    more = "; to let it pass: check_stage(…, without_weights=True)" if stopped.check == construction.loads.name else ""
+    more = "; to let it pass: check_stage(…, without_weights=True)" if stopped.check == check_common.loads.name else ""
     return f"{report.kind} '{report.name}' could not be checked: {stopped.said}{more}"
 
 
-GATES = (shape.requirements.name, shape.valid_options.name, construction.loads.name)
+GATES = (check_common.requirements.name, check_common.valid_options.name, check_common.loads.name)
 """Checks that are left out where something is missing without which there is nothing to check."""
 
 

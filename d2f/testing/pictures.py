@@ -9,16 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from d2f.api.inputs import ImageFile
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from d2f.api.inputs import Pixels
-
+from d2f.api.inputs import ImageFile, Pixels
 
 WHITE = 2000.0
 """Electrons at white."""
@@ -42,8 +37,6 @@ def camera_picture(height: int = 256, width: int = 256, seed: int = 0) -> Pixels
     >>> picture.shape, picture.dtype.name, bool((picture == camera_picture(64, 96, seed=1)).all())
     ((64, 96, 3), 'uint8', True)
     """
-    import numpy as np
-
     rng = np.random.default_rng((seed, 1))
     light = scene(height, width, rng)
     electrons = rng.poisson(light * WHITE) + rng.normal(0.0, READ_NOISE, light.shape)
@@ -61,8 +54,6 @@ def upsampled_picture(height: int = 256, width: int = 256, seed: int = 0) -> Pix
     >>> upsampled_picture(64, 96, seed=1).shape
     (64, 96, 3)
     """
-    import numpy as np
-
     rng = np.random.default_rng((seed, 2))
     picture = scene(-(-height // ENLARGED), -(-width // ENLARGED), rng)
     for _ in range(2):
@@ -78,8 +69,6 @@ def scene(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float
 
     Photographs' spectra fall by about 1 / frequency (Field 1987, doi:10.1364/JOSAA.4.002379).
     """
-    import numpy as np
-
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     radius[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.standard_normal((height, width))) / np.maximum(radius, 1 / max(height, width))
@@ -96,8 +85,6 @@ def scene(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float
 
 def _demosaicked(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Keep one colour a pixel (RGGB) and fill in the others from their neighbours, bilinearly."""
-    import numpy as np
-
     kept = np.zeros_like(values)
     for channel, row, column in ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1)):
         kept[row::2, column::2, channel] = 1.0
@@ -106,8 +93,6 @@ def _demosaicked(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convolve each channel with (1 2 1; 2 4 2; 1 2 1), mirrored at the edges."""
-    import numpy as np
-
     for axis in (0, 1):
         edges = [(1, 1) if axis == other else (0, 0) for other in range(3)]
         padded = np.moveaxis(np.pad(values, edges, mode="symmetric"), axis, 0)
@@ -117,8 +102,6 @@ def _spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _twice(picture: NDArray[np.float64], kernel: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Enlarge twice along an axis: each new pixel is a sum of two old ones, by turns under two pairs of weights."""
-    import numpy as np
-
     edges = [(1, 1) if axis == other else (0, 0) for other in range(3)]
     old = np.moveaxis(np.pad(picture, edges, mode="edge"), axis, 0)
     new = np.empty((2 * (len(old) - 2), *old.shape[1:]))
@@ -128,8 +111,6 @@ def _twice(picture: NDArray[np.float64], kernel: NDArray[np.float64], axis: int)
 
 
 def _as_bytes(light: NDArray[np.float64]) -> Pixels:
-    import numpy as np
-
     return np.rint(255.0 * np.clip(light, 0.0, 1.0) ** GAMMA).astype(np.uint8)
 
 
@@ -179,8 +160,6 @@ def ordinary_pictures(height: int, width: int) -> Mapping[str, Pixels]:
 @cache
 def flat_pictures(height: int, width: int) -> Mapping[str, Pixels]:
     """Return pictures of one size without any content, by name: where a variance or a spectrum is zero."""
-    import numpy as np
-
     levels = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128), "one colour": (200, 30, 90)}
     flat = {name: _kept(np.full((height, width, 3), level, dtype=np.uint8)) for name, level in levels.items()}
     return MappingProxyType(flat)
@@ -198,14 +177,10 @@ def with_size(name: str, picture: Pixels) -> str:
 
 
 def _noise(height: int, width: int) -> Pixels:
-    import numpy as np
-
     return np.random.default_rng(11).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def _gradient(height: int, width: int) -> Pixels:
-    import numpy as np
-
     y, x = np.mgrid[:height, :width]
     parts = np.stack([x / max(width - 1, 1), y / max(height - 1, 1), (x + y) / max(width + height - 2, 1)], axis=-1)
     shades: Pixels = np.rint(255 * parts).astype(np.uint8)
@@ -214,8 +189,6 @@ def _gradient(height: int, width: int) -> Pixels:
 
 def _text(height: int, width: int) -> Pixels:
     """Black marks on white in lines, as a screenshot of a page has them: hard edges, two levels."""
-    import numpy as np
-
     marks = np.random.default_rng(12).random((-(-height // 2), -(-width // 2))) < 0.45
     marks[np.arange(len(marks)) % 8 >= 5] = False
     marks[:, np.arange(marks.shape[1]) % 5 == 4] = False
@@ -255,7 +228,6 @@ def image_file(pixels: Pixels, name: str = "picture", format: str = "PNG", **sav
     >>> image_file(camera_picture(64, 64), "photo", "JPEG", quality=90).path
     'photo.jpg'
     """
-    import numpy as np
     from PIL import Image
 
     written = io.BytesIO()

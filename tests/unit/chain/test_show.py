@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.text import Text
 
 from d2f.chain.build import direction
 from d2f.chain.chain import load_chain
-from d2f.chain.show import Ink, draw, plain_text, styled_line, table, width
+from d2f.chain.show import draw, line, table
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 
 GOOD = Path(__file__).parents[2] / "chains" / "good"
+
+
+def plain_text(lines: Sequence[Text]) -> str:
+    return "\n".join(one.plain.rstrip() for one in lines)
 
 
 def drawn(text: str, folder: Path, catalog: Catalog) -> str:
@@ -139,14 +145,13 @@ class TestDirection:
 
 def test_tables_align() -> None:
     rows = [
-        [[styled_line("a")], [styled_line("b", Ink("c", "bold"))]],
-        [[styled_line("long"), styled_line("x")], [styled_line("d")]],
+        [[line("a")], [line("b", ("c", "bold"))]],
+        [[line("long"), line("x")], [line("d")]],
     ]
     assert plain_text(table(rows, indent=1, gap=2)) == " a     bc\n long  d\n x"
-    assert width(styled_line("ab", Ink("c", "red"))) == 3
 
 
 def test_style_is_kept_apart_from_text(catalog: Catalog) -> None:
     lines = draw(load_chain(GOOD / "triad.yaml", catalog=catalog))
-    assert {ink.style for one in lines for ink in one} >= {"bold", "cyan", "green", "magenta", "red", "yellow"}
+    assert {span.style for one in lines for span in one.spans} >= {"bold", "cyan", "green", "magenta", "red", "yellow"}
     assert "\x1b" not in plain_text(lines)

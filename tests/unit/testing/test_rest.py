@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from d2f import D2FError
 from d2f.plugins.catalog import Catalog
-from d2f.testing import batches as cost
-from d2f.testing import run_checks
+from d2f.testing import check_common, run_checks
 from tests.distributions import Distributions, installed, stage_module
 from tests.unit.testing.stages import Contrast, Line, NoOptions
 
@@ -23,26 +22,19 @@ distributions = pytest.fixture(installed)
 
 
 class TestCost:
-    def test_measured(self) -> None:
-        held = cost.measured(lambda: np.ones(10**6, np.uint8).sum())
-        assert 10**6 <= held.size < 1.1 * 10**6
-        assert 0 < held.seconds < 5
-        assert held.excess() == []
-
-    def test_out_of_bounds(self) -> None:
-        assert cost.Cost(61.0, 5 * 2**30).excess() == [
-            "61 s an image of 512x512; bound 60 s",
-            "5.4 GB an image; bound 4.3 GB",
-        ]
-
-    def test_what_stays(self) -> None:
+    def test_what_is_held_at_most_and_afterwards(self) -> None:
         kept: list[Any] = []
-        assert cost.left_behind(lambda: np.ones(10**6, np.uint8).sum()) < 10**4
-        assert cost.left_behind(lambda: kept.append(np.ones(10**6, np.uint8))) >= 10**6
+        most, after = check_common.allocated(lambda: np.ones(10**6, np.uint8).sum())
+        assert 10**6 <= most < 1.1 * 10**6
+        assert after < 10**4
+        assert check_common.allocated(lambda: kept.append(np.ones(10**6, np.uint8)))[1] >= 10**6
 
     def test_a_stage_out_of_bounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cost, "SECONDS", 0.0)
-        assert run_checks(Contrast)["an image's cost is bounded"].state == "failed"
+        monkeypatch.setattr(check_common, "MOST_SECONDS", 0.0)
+        monkeypatch.setattr(check_common, "MOST_BYTES", 0)
+        slow, large = run_checks(Contrast)["an image's cost is bounded"].found
+        assert slow.endswith("s an image of 512x512; bound 0 s")
+        assert large.endswith("an image; bound 0 MB")
 
 
 class TestListing:
