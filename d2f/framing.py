@@ -66,14 +66,14 @@ class Framing:
     def frame(self, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return what the network is shown of a view (height, width, 3), shape (*size, 3), uint8."""
         if self.fit == "squash":
-            return _resized(view, self.size, self.interpolation)
+            return _resized_view(view, self.size, self.interpolation)
         if self.fit == "short-side":
             short = min(view.shape[:2])
             view = centre(view, (min(view.shape[0], LONGEST * short), min(view.shape[1], LONGEST * short)))
             height, width = view.shape[:2]
             target = self.resize or min(self.size)
             scaled = (self._scaled(height, target, short), self._scaled(width, target, short))
-            view = _resized(view, scaled, self.interpolation)
+            view = _resized_view(view, scaled, self.interpolation)
         return centre(view, self.size, self.offset)
 
     def _scaled(self, side: int, target: int, short: int) -> int:
@@ -111,7 +111,7 @@ def centre(view: NDArray[np.uint8], size: tuple[int, int], offset: Offset = "eve
     return view[top : top + size[0], left : left + size[1]]
 
 
-def _resized(view: NDArray[np.uint8], size: tuple[int, int], interpolation: str) -> NDArray[np.uint8]:
+def _resized_view(view: NDArray[np.uint8], size: tuple[int, int], interpolation: str) -> NDArray[np.uint8]:
     import numpy as np
     from PIL import Image
 

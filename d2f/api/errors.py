@@ -42,7 +42,7 @@ def excerpt(source: str, column: int, width: int) -> tuple[str, str]:
         start = start - first + len(head)
         width = min(width, len(source) - len(tail) - start)
     token = source[start : start + width]
-    return source, " " * _columns(source[:start]) + "^" * max(1, _columns(token))
+    return source, " " * _cells(source[:start]) + "^" * max(1, _cells(token))
 
 
 def _printable(character: str) -> str:
@@ -52,7 +52,7 @@ def _printable(character: str) -> str:
     return character if character.isprintable() else "\ufffd"
 
 
-def _columns(text: str) -> int:
+def _cells(text: str) -> int:
     """Return how many columns of a terminal `text` fills: wide letters two, combining marks none."""
     return sum(
         0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")

@@ -56,28 +56,30 @@ def check_text(text: Text, catalog: Catalog, *, refit: bool = False, allow_missi
     """
     source, refused = parse(text)
     if source is None:
-        return Checked(None, None, _ordered(refused, []))
+        return Checked(None, None, _in_file_order(refused, []))
     source = source.without(*WRITTEN) if refit else source
     wrong_version = _check_version(source)
     if wrong_version is not None:
-        return Checked(None, None, _ordered([*refused, wrong_version], []))
+        return Checked(None, None, _in_file_order([*refused, wrong_version], []))
     check = _Check(source, catalog, allow_missing)
     file = check.run(refit)
-    found = _ordered([*refused, *_check_numbers(source)], check.problems)
+    found = _in_file_order([*refused, *_check_numbers(source)], check.problems)
     if file is None or any(problem.severity == "error" for problem in found):
         return Checked(None, None, found)
     plan = assemble(file, lambda _, path, __: check.built[path], decision=not refit)
     return Checked(file, plan, found)
 
 
-def _ordered(refused: Sequence[Problem], problems: Sequence[Problem]) -> tuple[Problem, ...]:
+def _in_file_order(refused: Sequence[Problem], problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """Return all problems by line; of a token that was refused outright nothing more is said."""
-    silenced = {_where(problem) for problem in refused if problem.code != "D2F101"}
-    kept = [problem for problem in problems if _where(problem) not in silenced or not _where(problem)[0]]
-    return tuple(sorted(dict.fromkeys([*refused, *kept]), key=_where))
+    silenced = {_line_and_column(problem) for problem in refused if problem.code != "D2F101"}
+    kept = [
+        problem for problem in problems if _line_and_column(problem) not in silenced or not _line_and_column(problem)[0]
+    ]
+    return tuple(sorted(dict.fromkeys([*refused, *kept]), key=_line_and_column))
 
 
-def _where(problem: Problem) -> tuple[int, int]:
+def _line_and_column(problem: Problem) -> tuple[int, int]:
     place = problem.place or Place("")
     return place.line, place.column
 
@@ -126,12 +128,12 @@ class _Check:
         self.built: dict[KeyPath, Built] = {}
         self.detectors = _list(source.data.get("detectors"))
         self.views = list(_dict(source.data.get("views")))
-        self.members = [f"{name}/{view}" for one in self.detectors if (name := _id(one)) for view in _views(one)]
+        self.members = [f"{name}/{view}" for one in self.detectors if (name := _id(one)) for view in _views_of(one)]
         self.complete = bool(self.detectors) and all(map(_is_complete, self.detectors))
 
     def run(self, refit: bool) -> ChainFile | None:
         """Check everything; return the file where its keys and types are right."""
-        for part in _parts(self.source.data):
+        for part in _stages_written(self.source.data):
             self._construct(*part)
         combiner = True
         if self.complete:
@@ -305,7 +307,7 @@ class _Check:
             self._add("D2F125", message, self.source.value((*COMBINE, "need")), "every verdict would be inconclusive")
 
     def _unused_views(self) -> None:
-        used = {view for detector in self.detectors for view in _views(detector)}
+        used = {view for detector in self.detectors for view in _views_of(detector)}
         for view in self.views:
             if view not in used and view != PLAIN:
                 note = "name it in a detector's `views`, or leave it out"
@@ -345,7 +347,7 @@ class _Check:
             self._add("D2F506", f"the chain was fitted with other weights '{name}'", place, in_use, step)
 
 
-def _parts(data: Mapping[str, Any]) -> Iterator[Part]:
+def _stages_written(data: Mapping[str, Any]) -> Iterator[Part]:
     """Yield every stage as it is written, but the combiner, which is constructed for the members."""
     for name, steps in _dict(data.get("views")).items():
         yield from (("preprocessor", ("views", name, place), step) for place, step in enumerate(_list(steps)))
@@ -365,14 +367,14 @@ def _id(detector: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _views(detector: Any) -> list[str]:
+def _views_of(detector: Any) -> list[str]:
     return [view for view in _list(_dict(detector).get("views", [PLAIN])) if isinstance(view, str)]
 
 
 def _is_complete(detector: Any) -> bool:
     """Whether a detector's members are all known."""
     listed = _list(_dict(detector).get("views", [PLAIN]))
-    return _id(detector) is not None and 0 < len(listed) == len(_views(detector))
+    return _id(detector) is not None and 0 < len(listed) == len(_views_of(detector))
 
 
 def _member_keys(combine: Any) -> list[tuple[str, str]]:

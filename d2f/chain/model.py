@@ -232,7 +232,7 @@ def _stage(kind: str, model: Mapping[str, Any], catalog: Catalog, definitions: S
     use = model["properties"]["use"]
     rules = []
     for stage in stages:
-        options, inner = _options(kind, stage)
+        options, inner = _options_schema(kind, stage)
         definitions |= inner
         needs = ["with"] if options.get("required") else []
         chosen: Schema = {"properties": {"use": {"const": stage.name}}}
@@ -244,7 +244,7 @@ def _stage(kind: str, model: Mapping[str, Any], catalog: Catalog, definitions: S
     return {**model, "properties": properties, "allOf": rules} if rules else {**model, "properties": properties}
 
 
-def _options(kind: str, stage: Any) -> tuple[Schema, Schema]:
+def _options_schema(kind: str, stage: Any) -> tuple[Schema, Schema]:
     """Return the schema of a stage's options, and the definitions that it refers to."""
     from pydantic.errors import PydanticUserError
 

@@ -70,7 +70,9 @@ def detector_grid(chain: Chain) -> Iterator[Text]:
     tables = member_tables(chain)
     rows = [[[line("")], *([line((view, "cyan"))] for view in views)]]
     for use in chain.file.detectors:
-        members = (_member(chain, f"{use.id}/{view}", tables) if view in use.views else [line("·")] for view in views)
+        members = (
+            _member_lines(chain, f"{use.id}/{view}", tables) if view in use.views else [line("·")] for view in views
+        )
         rows.append([_name(use), *members])
         rows.append([[line()] for _ in rows[0]])
     yield from table(rows[:-1])
@@ -89,7 +91,7 @@ def _name(use: DetectorUse) -> list[Text]:
     return [*name, line(f"  {call(use)}")] if use.use != use.id or use.with_ else name
 
 
-def _member(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Text]:
+def _member_lines(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Text]:
     use = chain.file.calibrate.get(name)
     if use is None:
         lines = [line(("not calibrated", "yellow"))]
@@ -120,11 +122,18 @@ SHORT = 12
 
 def draw(chain: Chain) -> list[Text]:
     """Return the drawing of a chain, as lines of styled text."""
-    lines = [*_head(chain), *_views(chain), *_grid(chain), *_decision(chain), *_weights(chain), *_fitted(chain)]
+    lines = [
+        *_head_lines(chain),
+        *_view_lines(chain),
+        *_grid_lines(chain),
+        *_verdict_lines(chain),
+        *_weight_lines(chain),
+        *_fitted_lines(chain),
+    ]
     return lines[:-1] if lines and not lines[-1] else lines
 
 
-def _head(chain: Chain) -> Iterator[Text]:
+def _head_lines(chain: Chain) -> Iterator[Text]:
     yield line((chain.name, "bold"), *([f"  {chain.file.description}"] if chain.file.description else []))
     yield line((f"digest {chain.digest}", "dim"))
     if chain.images:
@@ -132,7 +141,7 @@ def _head(chain: Chain) -> Iterator[Text]:
     yield line()
 
 
-def _views(chain: Chain) -> Iterator[Text]:
+def _view_lines(chain: Chain) -> Iterator[Text]:
     yield line(("Views", "bold"))
     used = {view for detector in chain.plan.detectors for view in detector.views}
     for name, steps in {"plain": [], **chain.file.views}.items():
@@ -142,13 +151,13 @@ def _views(chain: Chain) -> Iterator[Text]:
     yield line()
 
 
-def _grid(chain: Chain) -> Iterator[Text]:
+def _grid_lines(chain: Chain) -> Iterator[Text]:
     yield line(("Detectors", "bold"), " and the views that they look at")
     yield from detector_grid(chain)
     yield line()
 
 
-def _decision(chain: Chain) -> Iterator[Text]:
+def _verdict_lines(chain: Chain) -> Iterator[Text]:
     combine, verdict = chain.file.combine, chain.file.verdict
     tables = member_tables(chain)
     others = {name: value for name, value in combine.with_.items() if name not in tables}
@@ -172,7 +181,7 @@ def _decision(chain: Chain) -> Iterator[Text]:
     yield line()
 
 
-def _weights(chain: Chain) -> Iterator[Text]:
+def _weight_lines(chain: Chain) -> Iterator[Text]:
     steps = [step.stage for steps in chain.plan.views.values() for step in steps]
     stages = [*(detector.stage for detector in chain.plan.detectors), *steps]
     records = {record.name: record for stage in stages for record in getattr(stage, "weights", ())}
@@ -184,7 +193,7 @@ def _weights(chain: Chain) -> Iterator[Text]:
     yield line()
 
 
-def _fitted(chain: Chain) -> Iterator[Text]:
+def _fitted_lines(chain: Chain) -> Iterator[Text]:
     fitted = chain.file.fitted
     if fitted is None:
         missing = [name for name in chain.plan.member_names if name not in chain.file.calibrate]

@@ -128,10 +128,10 @@ def _round_trip(text: str, key: str, value: Any) -> str:
     _merge(document, key, value, indent=0)
     stream = io.StringIO()
     yaml.dump(document, stream)
-    return "\n".join(_broken(line) for line in stream.getvalue().split("\n"))
+    return "\n".join(_wrapped(line) for line in stream.getvalue().split("\n"))
 
 
-def _broken(line: str) -> str:
+def _wrapped(line: str) -> str:
     """Return a line, one that is a long list of numbers broken into several."""
     numbers = NUMBERS.fullmatch(line)
     if len(line) <= WIDTH or numbers is None:
@@ -146,33 +146,35 @@ def _merge(mapping: CommentedMap, key: str, value: Any, indent: int) -> None:
 
     old = mapping.get(key)
     if not (value and isinstance(old, CommentedMap) and isinstance(value, Mapping)):
-        mapping[key] = _node(value, indent + len(key) + 2)
+        mapping[key] = _ruamel_node(value, indent + len(key) + 2)
         return
     for name in [name for name in old if name not in value]:
         del old[name]
     for name, inner in value.items():
         _merge(old, name, inner, indent + 2)
-    if old.fa.flow_style() and not _fits(value, indent + len(key) + 2):
+    if old.fa.flow_style() and not _fits_line(value, indent + len(key) + 2):
         old.fa.set_block_style()
 
 
-def _node(value: Any, column: int) -> Any:
+def _ruamel_node(value: Any, column: int) -> Any:
     """Return a value as ruamel's own, in one line where it fits."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
     node: CommentedMap | CommentedSeq
     if isinstance(value, Mapping):
-        node = CommentedMap({key: _node(inner, column + len(key) + 2) for key, inner in value.items()})
+        node = CommentedMap({key: _ruamel_node(inner, column + len(key) + 2) for key, inner in value.items()})
     elif isinstance(value, list):
-        node = CommentedSeq(_node(inner, column + 2) for inner in value)
+        node = CommentedSeq(_ruamel_node(inner, column + 2) for inner in value)
     else:
-        return _text(value) if isinstance(value, str) else value
-    if _fits(value, column) or (isinstance(value, list) and not any(isinstance(one, Mapping | list) for one in value)):
+        return _scalar(value) if isinstance(value, str) else value
+    if _fits_line(value, column) or (
+        isinstance(value, list) and not any(isinstance(one, Mapping | list) for one in value)
+    ):
         node.fa.set_flow_style()
     return node
 
 
-def _text(value: str) -> Any:
+def _scalar(value: str) -> Any:
     """Return a text as what ruamel writes without quotes where it may stand without, in quotes otherwise."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
@@ -181,7 +183,7 @@ def _text(value: str) -> Any:
     return value if PLAIN.fullmatch(value) and scalar_value(value) == value else DoubleQuotedScalarString(value)
 
 
-def _fits(value: Any, column: int) -> bool:
+def _fits_line(value: Any, column: int) -> bool:
     return column + _length(value) <= WIDTH
 
 

@@ -121,7 +121,7 @@ def read_text(path: str | Path) -> Text:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise _cannot_read(path, error) from error
     if len(data) > MAX_BYTES:
         raise D2FError.of("D2F108", f"'{path}' holds more than {MAX_BYTES:,} bytes: it is no chain file")
     try:
@@ -140,7 +140,7 @@ def text_of(file: str, text: str) -> Text:
     return Text(file, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _unreadable(path: str | Path, error: OSError | ValueError) -> D2FError:
+def _cannot_read(path: str | Path, error: OSError | ValueError) -> D2FError:
     if isinstance(error, FileNotFoundError):
         return D2FError.of("D2F108", f"there is no chain file '{path}'", *_neighbours(Path(path)))
     if os.path.isdir(path):
@@ -193,7 +193,7 @@ def syntax_problem(text: Text, error: Exception) -> Problem:
         message, note = f"the character U+{code:04X} cannot stand in a chain file", "delete it"
     else:
         message, note = next(((plain, step) for part, plain, step in SENTENCES if part in said), (said, ""))
-    index, opened = _where(error, message)
+    index, opened = _caret(error, message)
     if opened is not None and index is not None and not text.text[index:].strip():
         index = opened
     place = text.place(Span(index, index + 1)) if index is not None else None
@@ -203,7 +203,7 @@ def syntax_problem(text: Text, error: Exception) -> Problem:
     return Problem("D2F100", message, place, notes=tuple(notes))
 
 
-def _where(error: Any, message: str) -> tuple[int | None, int | None]:
+def _caret(error: Any, message: str) -> tuple[int | None, int | None]:
     """Return where to put the caret, and where what it ends was begun if that is worth a word."""
     stopped = _index(getattr(error, "problem_mark", None))
     begun = _index(getattr(error, "context_mark", None))

@@ -71,8 +71,8 @@ def attack(spec: str, paths: tuple[str, ...], name: str, all_files: bool, overwr
     steps = parse_spec(spec, Catalog.discover())
     listing = Listing(all_files, shared=True)
     one = _is_one_file(sources, out)
-    pairs = [(sources[0], out)] if one else _targets(sources, out, FORMATS[name].suffixes[0], listing)
-    _load(steps)
+    pairs = [(sources[0], out)] if one else _pair_with_targets(sources, out, FORMATS[name].suffixes[0], listing)
+    _load_steps(steps)
     _warn_of_loss((_by_suffix(out) if one else None) or FORMATS[name])
     written, problems = _apply(steps, pairs, overwrite)
     print_problems(problems)
@@ -120,7 +120,7 @@ def _write_image(pixels: Pixels, path: str, overwrite: bool) -> None:
     write_whole(path, stream.getvalue())
 
 
-def _load(steps: Sequence[Step]) -> None:
+def _load_steps(steps: Sequence[Step]) -> None:
     from d2f.engine.findings import load_stages
     from d2f.engine.plan import Plan
 
@@ -161,7 +161,7 @@ def _is_one_file(sources: Sequence[str], out: str) -> bool:
     return False
 
 
-def _targets(sources: Sequence[str], out: str, suffix: str, listing: Listing) -> list[tuple[str, str]]:
+def _pair_with_targets(sources: Sequence[str], out: str, suffix: str, listing: Listing) -> list[tuple[str, str]]:
     """Pair each image with the file that it becomes below a folder."""
     problems: list[Problem] = []
     found: list[tuple[str, Iterator[str]]] = []
@@ -171,12 +171,12 @@ def _targets(sources: Sequence[str], out: str, suffix: str, listing: Listing) ->
             problems.append(Problem("D2F001", f"'{out}' is the folder that is read", notes=(note,)))
             continue
         try:
-            found.append((_root(source), find_images([source], listing)))
+            found.append((_root_of_source(source), find_images([source], listing)))
         except D2FError as error:
             problems += error.problems
     if problems:
         raise D2FError(problems)
-    named = list(_named(found, out))
+    named = list(_names_below(found, out))
     endings: dict[str, set[str]] = defaultdict(set)
     for _, name in named:
         endings[_stem(name).casefold()].add(name)
@@ -192,7 +192,7 @@ def _stem(name: str) -> str:
     return os.path.splitext(name)[0]
 
 
-def _named(found: Sequence[tuple[str, Iterator[str]]], out: str) -> Iterator[tuple[str, str]]:
+def _names_below(found: Sequence[tuple[str, Iterator[str]]], out: str) -> Iterator[tuple[str, str]]:
     """Yield each image and its name below the folder that it was named by; what lies in `out` is no source."""
     for root, paths in found:
         inside = _below(out, root) is not None and not _same(out, root)
@@ -201,7 +201,7 @@ def _named(found: Sequence[tuple[str, Iterator[str]]], out: str) -> Iterator[tup
                 yield path, _below(path, root) or os.path.basename(path)
 
 
-def _root(source: str) -> str:
+def _root_of_source(source: str) -> str:
     """Return the folder below which what `source` names keeps its place."""
     if source == STANDARD_INPUT:
         return os.curdir

@@ -147,9 +147,9 @@ def audit(data: str, as_json: bool, options: AuditOptions) -> int:
 
 
 def _audited(seen: Inspection, options: AuditOptions) -> Audit:
-    from d2f.data.audit import audit
+    from d2f.data.audit import audit_set
 
-    return audit(seen, options.folds, options.seed, options.columns)
+    return audit_set(seen, options.folds, options.seed, options.columns)
 
 
 def _repair(seen: Inspection, folder: str, silent: bool, options: AuditOptions) -> dict[str, Any]:
@@ -227,13 +227,13 @@ def split(
 
     wanted = [1.0] * folds if folds else _shares(shares)
     names = [str(i) for i in range(folds)] if folds else list(PARTS[: len(wanted)])
-    targets = _targets(output, [f"fold-{name}" for name in names] if folds else names, overwrite)
+    targets = _manifests(output, [f"fold-{name}" for name in names] if folds else names, overwrite)
     seen = look_at(read_set(data, labels=labels), near, workers)
     images = with_groups(seen.images, duplicates(seen).groups)
     numbers = components(images)
     parts = split_parts(images, numbers, wanted, seed)
-    _write(targets, images, parts, "fold" if folds else "part", names)
-    click.echo("\n".join(_lines(images, numbers, parts, names, "fold" if folds else "part")))
+    _write_manifests(targets, images, parts, "fold" if folds else "part", names)
+    click.echo("\n".join(_split_lines(images, numbers, parts, names, "fold" if folds else "part")))
     click.echo(f"wrote {', '.join(str(target) for target in targets)}")
     return Exit.SOME_FAILED if seen.problems else Exit.OK
 
@@ -248,13 +248,13 @@ def _shares(text: str) -> list[float]:
     return shares
 
 
-def _targets(output: str, names: list[str], overwrite: bool) -> list[Path]:
+def _manifests(output: str, names: list[str], overwrite: bool) -> list[Path]:
     if output.lower().endswith(".csv"):
         return [require_new_file(output, overwrite)]
     return [require_new_file(Path(output, f"{name}.csv"), overwrite, writable=False) for name in names]
 
 
-def _write(targets: list[Path], images: Dataset, parts: Numbers, column: str, names: list[str]) -> None:
+def _write_manifests(targets: list[Path], images: Dataset, parts: Numbers, column: str, names: list[str]) -> None:
     from d2f.data.dataset import write_manifest
 
     if len(targets) == 1:
@@ -265,16 +265,15 @@ def _write(targets: list[Path], images: Dataset, parts: Numbers, column: str, na
         write_manifest(target, chosen, {column: [names[number]] * len(chosen)})
 
 
-def _lines(images: Dataset, components: Numbers, parts: Numbers, names: list[str], column: str) -> list[str]:
+def _split_lines(images: Dataset, components: Numbers, parts: Numbers, names: list[str], column: str) -> list[str]:
     from d2f.report.tables import text_table
 
     rows = []
     for number, name in enumerate(names):
         chosen = images.select(parts == number)
-        generated = int(chosen.labels.sum())
         generators = len({image.generator for image in chosen if image.label} - {""})
         independent = len(set(components[parts == number].tolist()))
-        counts = (len(chosen), len(chosen) - generated, generated, independent, generators)
+        counts = (len(chosen), *chosen.label_counts, independent, generators)
         rows.append([name, *map(str, counts), f"{100 * len(chosen) / len(images):.1f}"])
     return text_table([column, "images", "real", "generated", "components", "generators", "%"], rows)
 
@@ -301,11 +300,10 @@ def stats(
     Only headers are read. The quality of a JPEG is that of the nearest standard quantisation tables. Exit code 1
     where a file cannot be read.
     """
-    from d2f.data.stats import stats as count
-    from d2f.data.stats import stats_lines
+    from d2f.data.stats import set_stats, stats_lines
 
     seen = look_at(read_set(data, labels=labels), workers=workers)
-    found = count(seen, balance, seed)  # type: ignore[arg-type]
+    found = set_stats(seen, balance, seed)  # type: ignore[arg-type]
     if as_json:
         click.echo(json.dumps(found.plain(), ensure_ascii=False, indent=1))
     else:
@@ -348,8 +346,7 @@ def tile(data: str, labels: Mapping[str, str], output: str, limit: int | None, s
     All tiles of a picture share a group there, so that no split of d2f parts them. Exit code 1 where a picture
     cannot be read; the others are cut.
     """
-    from d2f.data.tiles import Cut
-    from d2f.data.tiles import tile as cut_tiles
+    from d2f.data.tiles import Cut, cut_tiles
 
     folder = require_new_folder(output)
     images = read_set(data, limit, seed, labels)
@@ -362,14 +359,14 @@ def tile(data: str, labels: Mapping[str, str], output: str, limit: int | None, s
 
 
 def _lines_of_data_tile(made: Tiled, pictures: int, balance: str) -> list[str]:
-    from d2f.data.stats import bar
+    from d2f.data.stats import text_bar
 
     most = max(*made.before, *made.after)
     lines = [f"{pictures} pictures: {made.small} too small, {made.flat} tiles too flat"]
     stages = [("as cut", made.before)] + [(f"balance {balance}", made.after)] * (balance in ("smallest", "oversample"))
     for title, (real, generated) in stages:
         lines += [
-            f"{title:<18}  real       {real:>7}  {bar(real, 0, most)}".rstrip(),
-            f"{'':<18}  generated  {generated:>7}  {bar(0, generated, most)}".rstrip(),
+            f"{title:<18}  real       {real:>7}  {text_bar(real, 0, most)}".rstrip(),
+            f"{'':<18}  generated  {generated:>7}  {text_bar(0, generated, most)}".rstrip(),
         ]
     return lines

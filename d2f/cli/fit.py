@@ -71,8 +71,7 @@ def ablate(chain: str, data: str, output: str | None, overwrite: bool, draws: in
     one_blas_thread()
 
     from d2f.chain.chain import load_chain
-    from d2f.evaluate.ablate import ablate as ablated
-    from d2f.evaluate.ablate import ablation_lines, ablation_markdown, ablation_result
+    from d2f.evaluate.ablate import ablate_chain, ablation_lines, ablation_markdown, ablation_result
 
     if output is not None:
         if not output.endswith(SUFFIXES):
@@ -81,7 +80,7 @@ def ablate(chain: str, data: str, output: str | None, overwrite: bool, draws: in
     loaded = load_chain(chain, refit=True, allow_missing=options.allow_missing)
     images = options.images(data)
     with resumable_cache(options.cache) as cache, Progress("scoring", total=len(images)) as progress:
-        found = ablated(loaded, images, options.request(cache, progress.advance), draws)
+        found = ablate_chain(loaded, images, options.request(cache, progress.advance), draws)
     for line in ablation_lines(found):
         click.echo(line)
     if output is not None:

@@ -83,7 +83,7 @@ def print_problems(problems: Iterable[Problem], stream: TextIO | None = None) ->
         return
     colour = wants_colour(stream or sys.stderr)
     texts = [painted(problem) if colour else str(problem) for problem in ordered]
-    click.echo("\n\n".join([*texts, counted(ordered)]), file=stream, err=stream is None, color=colour)
+    click.echo("\n\n".join([*texts, problem_counts(ordered)]), file=stream, err=stream is None, color=colour)
 
 
 def in_order(problems: Sequence[Problem]) -> list[Problem]:
@@ -92,7 +92,7 @@ def in_order(problems: Sequence[Problem]) -> list[Problem]:
     return sorted(problems, key=lambda problem: _place(problem, files))
 
 
-def counted(problems: Sequence[Problem]) -> str:
+def problem_counts(problems: Sequence[Problem]) -> str:
     """Return ``2 errors, 1 warning``."""
     counts = [(sum(problem.severity == word for problem in problems), word) for word in COLOURS]
     return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts if count)

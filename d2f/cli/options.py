@@ -187,7 +187,9 @@ def _folders(context: click.Context, parameter: click.Parameter, given: tuple[st
     return found
 
 
-def _columns(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _column_values(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
     pairs = [each.partition("=") for each in given]
     if wrong := [each for each, (column, sign, _) in zip(given, pairs, strict=True) if not (column and sign)]:
         raise click.UsageError(f"--exclude expects COLUMN=VALUE, not '{wrong[0]}'")
@@ -213,7 +215,7 @@ OPTIONS = (
         "--exclude",
         multiple=True,
         metavar="COLUMN=VALUE",
-        callback=_columns,
+        callback=_column_values,
         help="Leave out images with a value in a column of the manifest; repeatable.",
     ),
     click.option("--protocol", type=click.Choice(PROTOCOLS), help="What both labels go through first."),

@@ -15,7 +15,7 @@ import click
 
 from d2f.api.errors import D2FError, Exit, Problem, did_you_mean
 from d2f.api.hooks import API_VERSION
-from d2f.cli.main import LazyGroup, counted, painted, print_problems, wants_colour
+from d2f.cli.main import LazyGroup, painted, print_problems, problem_counts, wants_colour
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.describe import Diagnosis, diagnose, options_of
 from d2f.plugins.entries import KINDS, Origin, noun
@@ -115,7 +115,7 @@ MEANINGS = {
     "recipe.yaml": "how `d2f train` makes its weights",
     ".github/workflows/test.yml": "the same tests on GitHub",
 }
-"""What the files are for, by path; those with the plugin's name in them: `_meaning`."""
+"""What the files are for, by path; those with the plugin's name in them: `_file_meaning`."""
 
 
 @click.command()
@@ -134,7 +134,7 @@ def new(name: str, kind: str, learned: bool, into: str) -> None:
     click.echo(f"wrote {folder}{os.sep}")
     formatter = click.HelpFormatter(width=100)
     with formatter.indentation():
-        formatter.write_dl([(path, _meaning(path, names, kind)) for path in files], col_max=60)
+        formatter.write_dl([(path, _file_meaning(path, names, kind)) for path in files], col_max=60)
     click.echo(formatter.getvalue())
     click.echo("next:")
     for command in commands(names, kind, folder):
@@ -150,7 +150,7 @@ def commands(names: Names, kind: str, folder: Path) -> list[str]:
     return [f"pip install -e {tested}", f"python -m pytest {where}", f"d2f plugin check {names.stage}", last]
 
 
-def _meaning(path: str, names: Names, kind: str) -> str:
+def _file_meaning(path: str, names: Names, kind: str) -> str:
     if path in MEANINGS:
         return MEANINGS[path]
     if path == f"{names.stage}.yaml":
@@ -203,7 +203,7 @@ def print_reports(stages: Sequence[Stage], catalog: Catalog, options: Mapping[st
         stage = next(stage for stage in catalog.stages(kind) if stage.name == name)
         report = run_checks(stage, options, kind=kind)
         colour = wants_colour(sys.stdout)
-        click.echo("\n" + "\n".join(_lines(report, colour)))
+        click.echo("\n" + "\n".join(_report_lines(report, colour)))
         if report.failed:
             problem = failure(report, origin)
             click.echo("\n" + (painted(problem) if colour else str(problem)))
@@ -219,7 +219,7 @@ def failure(report: Report, origin: Origin | None) -> Problem:
     return Problem("D2F210", message, origin.place if origin else None, notes=notes)
 
 
-def _lines(report: Report, colour: bool) -> Iterator[str]:
+def _report_lines(report: Report, colour: bool) -> Iterator[str]:
     yield f"{report.kind} '{report.name}'"
     for line in report.lines(_marks()):
         mark = line.strip()[:1]
@@ -261,7 +261,7 @@ def check(name: str | None, load_only: bool, options: Sequence[str]) -> Exit:
     notices = [problem for problem in catalog.problems if problem.place is None] if name is None else []
     click.echo("".join(f"\n{problem}\n" for problem in notices), nl=False)
     reports = print_reports(stages, catalog, given)
-    total = _total(wanted, reports)
+    total = _total_line(wanted, reports)
     if reports:
         from d2f.testing.report import tally
 
@@ -292,8 +292,8 @@ def _offer(catalog: Catalog, kind: str, name: str) -> str:
     return f"{name}: {', '.join(stage.Options.model_fields)}".removesuffix(": ")
 
 
-def _total(wanted: Sequence[Diagnosis], reports: Sequence[Report]) -> str:
+def _total_line(wanted: Sequence[Diagnosis], reports: Sequence[Report]) -> str:
     problems = [problem for one in wanted for problem, _ in one.problems]
     problems += [failure(report, None) for report in reports if report.failed]
     plugins = f"{len(wanted)} plugin{'s' if len(wanted) != 1 else ''} checked"
-    return f"{plugins}: {counted(problems) or 'no problem'}"
+    return f"{plugins}: {problem_counts(problems) or 'no problem'}"

@@ -88,8 +88,7 @@ def run(recipe: str, exclude: tuple[str, ...], resume: bool, overwrite: bool, **
     from d2f.train.figures import figures_table
     from d2f.train.read import read_recipe
     from d2f.train.recipe import EstimatorRecipe
-    from d2f.train.run import TrainRequest
-    from d2f.train.run import train as train_model
+    from d2f.train.run import TrainRequest, train_model
 
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")

@@ -150,7 +150,7 @@ class Audit:
         }
 
 
-def audit(seen: Inspection, folds: int = 5, seed: int = 0, columns: Sequence[str] = ()) -> Audit:
+def audit_set(seen: Inspection, folds: int = 5, seed: int = 0, columns: Sequence[str] = ()) -> Audit:
     """Audit a set."""
     found = duplicates(seen)
     images = with_groups(seen.images, found.groups)

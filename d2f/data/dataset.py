@@ -61,6 +61,12 @@ class Dataset(Sequence[Labelled]):
         return np.array([image.label for image in self.images], dtype=np.int8)
 
     @property
+    def label_counts(self) -> tuple[int, int]:
+        """How many images are real, and how many generated."""
+        generated = int(self.labels.sum())
+        return len(self) - generated, generated
+
+    @property
     def collections(self) -> tuple[str, ...]:
         """Names of the collections, sorted; the empty name is left out."""
         return tuple(sorted({image.collection for image in self.images} - {""}))
@@ -74,11 +80,8 @@ class Dataset(Sequence[Labelled]):
 
     def describe(self) -> str:
         """One line for a person: how many of what."""
-        counts = Counter(image.label for image in self.images)
-        return (
-            f"{len(self)} images: {counts[REAL]} real, {counts[GENERATED]} generated, "
-            f"{len(self.collections)} collections"
-        )
+        real, generated = self.label_counts
+        return f"{len(self)} images: {real} real, {generated} generated, {len(self.collections)} collections"
 
 
 KNOWN = ("path", "label", "generator", "source", "collection", "group")
@@ -177,7 +180,7 @@ def read_manifest(path: Path, words: Mapping[str, int] = LABEL_WORDS) -> tuple[t
     others are stored in `Labelled.more`. A missing collection is the image's own.
     """
     rows = list(read_table(str(path), KNOWN[:2]))
-    problems = [problem for line, row in rows for problem in _problems(path, line, row, words)]
+    problems = [problem for line, row in rows for problem in _row_problems(path, line, row, words)]
     if problems:
         raise D2FError(problems)
     digits = sorted({row["label"] for _, row in rows} & {"0", "1"})
@@ -192,7 +195,7 @@ def _labelled(folder: Path, row: Mapping[str, str], words: Mapping[str, int]) ->
     return Labelled(path, words[row["label"].lower()], generator, source, collection, group, MappingProxyType(more))
 
 
-def _problems(manifest: Path, line: int, row: Mapping[str, str], words: Mapping[str, int]) -> Iterable[Problem]:
+def _row_problems(manifest: Path, line: int, row: Mapping[str, str], words: Mapping[str, int]) -> Iterable[Problem]:
     place = Place(str(manifest), line, 1 if line else 0)
     if row["label"].lower() not in words:
         what = f"unknown label '{row['label']}'" if row["label"] else "no label"
@@ -277,12 +280,12 @@ def _left_out(unlabelled: Sequence[str], unread: Sequence[str]) -> Iterator[str]
 
 def _labelled_by_folder(path: str, parts: Sequence[str], at: int, label: int) -> Labelled:
     above = [part for part in parts[:at] if part.lower() not in SPLITS]
-    generator, source = _names(label, above, parts[at + 1 : -1])
+    generator, source = _generator_and_source(label, above, parts[at + 1 : -1])
     collection = above[0] if above else source
     return Labelled(path, label, generator, source or generator, collection)
 
 
-def _names(label: int, above: Sequence[str], below: Sequence[str]) -> tuple[str, str]:
+def _generator_and_source(label: int, above: Sequence[str], below: Sequence[str]) -> tuple[str, str]:
     if label == REAL:
         return "", below[0] if below else (above[0] if above else "")
     generator = below[0] if below else (above[0] if above else "")
@@ -301,10 +304,10 @@ def labelled_path(image: Labelled, name: str) -> PurePath:
     'generated/FLUX.1 _dev_/_web/7.png'
     """
     above = ["generated", image.generator or UNNAMED] if image.label == GENERATED else ["real"]
-    return PurePath(*map(_file_name, [*above, image.source or UNNAMED, name]))
+    return PurePath(*map(_safe_name, [*above, image.source or UNNAMED, name]))
 
 
-def _file_name(name: str) -> str:
+def _safe_name(name: str) -> str:
     safe = "".join(letter if letter.isalnum() or letter in " ._-+()" else "_" for letter in name).strip(" .")
     return safe[:100] or UNNAMED
 
@@ -321,12 +324,12 @@ def limited(dataset: Dataset, count: int, seed: int = 0) -> Dataset:
     places = np.empty(len(dataset))
     for label in (0, 1):
         members = np.flatnonzero(dataset.labels == label)
-        order = np.argsort(_spread([dataset[i].collection for i in members], random), kind="stable")
+        order = np.argsort(_evenly_placed([dataset[i].collection for i in members], random), kind="stable")
         places[members[order]] = (np.arange(len(members)) + 0.5) / max(len(members), 1)
     return dataset.select(np.argsort(places, kind="stable")[:count])
 
 
-def _spread(names: list[str], random: np.random.Generator) -> NDArray[np.float64]:
+def _evenly_placed(names: list[str], random: np.random.Generator) -> NDArray[np.float64]:
     """A place in [0, 1) for each image, even within each name."""
     places = np.empty(len(names))
     of_name: dict[str, list[int]] = {}

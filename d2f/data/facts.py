@@ -153,7 +153,7 @@ class FileFacts:
         return self.bytes / max(1, self.width * self.height)
 
 
-def read_facts(path: str) -> FileFacts:
+def read_facts_of(path: str) -> FileFacts:
     """Return the facts of a file; its header is read, the picture is not decoded."""
     return facts_of(read_bytes(path, Bounds()), path)
 
@@ -165,22 +165,22 @@ def facts_of(data: bytes, path: str = "") -> FileFacts:
         raise ImageError(Unread(path, Failure("D2F303", "not an image in a format that d2f reads"), sha256))
     try:
         with quiet_pillow():
-            return _facts(name, sha256, data, path)
+            return _facts_of(name, sha256, data, path)
     except Exception as error:  # Pillow's decoders raise many kinds for a damaged header
         failure = Failure("D2F304", f"{name} is damaged or truncated: {type(error).__name__}: {error}")
         raise ImageError(Unread(path, failure, sha256, format=name)) from None
 
 
-def _facts(name: str, sha256: str, data: bytes, path: str) -> FileFacts:
+def _facts_of(name: str, sha256: str, data: bytes, path: str) -> FileFacts:
     image = open_as(name, data)
-    quality, chroma = _compression(image)
+    quality, chroma = _quality_and_chroma(image)
     kinds = metadata_kinds(data, image)
     if name == "WEBP" and _is_lossless(data):
         name = "WEBP lossless"
     return FileFacts(path, sha256, len(data), image.width, image.height, name, quality, chroma, kinds)
 
 
-def _compression(image: Image.Image) -> tuple[int | None, str]:
+def _quality_and_chroma(image: Image.Image) -> tuple[int | None, str]:
     tables, layers = getattr(image, "quantization", None), getattr(image, "layer", None)
     if not tables or not layers:
         return None, ""
@@ -289,7 +289,7 @@ def _each(
 
 
 def _glance(path: str) -> FileReport:
-    return FileReport(read_facts(path))
+    return FileReport(read_facts_of(path))
 
 
 def _look(path: str) -> FileReport:

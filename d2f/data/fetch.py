@@ -41,7 +41,7 @@ MANIFEST, GONE = "manifest.csv", "gone.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ListedImage:
     """One row of a source list."""
 
     row: Mapping[str, str]
@@ -72,7 +72,7 @@ class Source:
 class Outcome:
     """What came of one row: fresh, there already, or gone with a reason."""
 
-    source: Source
+    source: ListedImage
     image: Labelled
     fresh: bool = False
     gone: str = ""
@@ -93,7 +93,7 @@ class Fetched:
         return {reason: said.count(reason) for reason in sorted(set(said))}
 
 
-def read_sources(path: str) -> tuple[Source, ...]:
+def read_sources(path: str) -> tuple[ListedImage, ...]:
     """Read a source list.
 
     Raises D2FError: D2F002 where there is no such file; D2F605 for a missing column or a value of the wrong form,
@@ -111,12 +111,12 @@ def read_sources(path: str) -> tuple[Source, ...]:
         note = f"a source list has the columns {', '.join(NEEDED)} and those of a manifest"
         raise D2FError.of("D2F605", f"'{path}' has no column {', '.join(missing)}", note)
     rows = [(reader.line_num, {key: value or "" for key, value in row.items() if key}) for row in reader]
-    if problems := [problem for line, row in rows for problem in _problems(path, line, row)]:
+    if problems := [problem for line, row in rows for problem in _source_problems(path, line, row)]:
         raise D2FError(problems)
-    return tuple(Source(MappingProxyType(row)) for _, row in rows)
+    return tuple(ListedImage(MappingProxyType(row)) for _, row in rows)
 
 
-def _problems(path: str, line: int, row: Mapping[str, str]) -> Iterator[Problem]:
+def _source_problems(path: str, line: int, row: Mapping[str, str]) -> Iterator[Problem]:
     place = Place(path, line, 1)
     for column, shape in SHAPES.items():
         if not shape.fullmatch(row[column]):
@@ -126,7 +126,7 @@ def _problems(path: str, line: int, row: Mapping[str, str]) -> Iterator[Problem]
 
 
 def fetch_images(
-    sources: Sequence[Source],
+    sources: Sequence[ListedImage],
     folder: Path,
     mirror: Path | None = None,
     *,
@@ -144,7 +144,7 @@ def fetch_images(
     if mirror is not None and not mirror.is_dir():
         raise D2FError.of("D2F002", f"there is no folder '{mirror}'")
 
-    def one(source: Source) -> Outcome:
+    def one(source: ListedImage) -> Outcome:
         outcome = _one(source, folder, mirror)
         if tick is not None:
             tick()
@@ -161,7 +161,7 @@ def fetch_images(
     return Fetched(images, sum(outcome.fresh for outcome in outcomes), gone)
 
 
-def _one(source: Source, folder: Path, mirror: Path | None) -> Outcome:
+def _one(source: ListedImage, folder: Path, mirror: Path | None) -> Outcome:
     image = source.labelled(folder)
     place = Path(image.path)
     if place.is_file() and hashlib.sha256(place.read_bytes()).hexdigest() == source.row["sha256"]:
@@ -175,7 +175,7 @@ def _one(source: Source, folder: Path, mirror: Path | None) -> Outcome:
     return Outcome(source, image, fresh=True)
 
 
-def _over_https(source: Source, place: Path) -> bytes:
+def _over_https(source: ListedImage, place: Path) -> bytes:
     address = "/".join((ADDRESS, source.row["repo"], source.row["commit"], quote(source.row["path"])))
     part = place.with_name(f"{place.name}.part")
     try:
@@ -188,7 +188,7 @@ def _over_https(source: Source, place: Path) -> bytes:
     return data
 
 
-def _from_mirror(source: Source, mirror: Path) -> bytes:
+def _from_mirror(source: ListedImage, mirror: Path) -> bytes:
     directory = mirror / source.row["repo"].replace("/", "+") / "repo"
     if not directory.is_dir():
         raise Unfetched("its repository is not in the mirror")

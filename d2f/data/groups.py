@@ -27,7 +27,7 @@ def components(images: Iterable[Labelled], sha256: Sequence[str] = ()) -> NDArra
     parents: dict[Hashable, Hashable] = {}
     keys = [_join(parents, image, i, sha256[i] if sha256 else "") for i, image in enumerate(images)]
     numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(_root(parents, key), len(numbers)) for key in keys], dtype=np.int64)
+    return np.array([numbers.setdefault(_root_key(parents, key), len(numbers)) for key in keys], dtype=np.int64)
 
 
 def _join(parents: dict[Hashable, Hashable], image: Labelled, i: int, sha256: str) -> Hashable:
@@ -36,11 +36,11 @@ def _join(parents: dict[Hashable, Hashable], image: Labelled, i: int, sha256: st
     for key in keys:
         parents.setdefault(key, key)
     for key in keys[1:]:
-        parents[_root(parents, key)] = _root(parents, keys[0])
+        parents[_root_key(parents, key)] = _root_key(parents, keys[0])
     return keys[0]
 
 
-def _root(parents: dict[Hashable, Hashable], key: Hashable) -> Hashable:
+def _root_key(parents: dict[Hashable, Hashable], key: Hashable) -> Hashable:
     while parents[key] != key:
         parents[key] = parents[parents[key]]
         key = parents[key]

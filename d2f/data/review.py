@@ -78,7 +78,7 @@ def review(
     known = dataset.select(there)
     features = np.stack([row for row in rows if row is not None])
     fold = folds(components[there], known.labels, k, seed)
-    scores = _out_of_fold(trainable, features, known, fold, seed)
+    scores = _out_of_fold_scores(trainable, features, known, fold, seed)
     probabilities = _calibrated(scores, known, fold)
     kept = [digest for digest, has in zip(digests, there, strict=True) if has]
     doubts = map(LabelDoubt, known, kept, scores.tolist(), probabilities.tolist())
@@ -106,7 +106,7 @@ def _features(
     return digests, rows, problems
 
 
-def _out_of_fold(trainable: Any, features: Floats, known: Dataset, fold: NDArray[np.int64], seed: int) -> Floats:
+def _out_of_fold_scores(trainable: Any, features: Floats, known: Dataset, fold: NDArray[np.int64], seed: int) -> Floats:
     scores = np.zeros(len(known))
     for number in np.unique(fold):
         held = fold == number
@@ -152,15 +152,17 @@ def write_gallery(folder: Path, doubts: Sequence[LabelDoubt]) -> None:
     for doubt in doubts:
         write_whole(folder / "thumbnails" / thumbnail_name(doubt), thumbnail(doubt.image.path, SIDE, 85) or b"")
     introduction = INTRODUCTION.format(len(doubts))
-    write_whole(folder / "index.html", gallery("Labels to look at again", introduction, list(map(_figure, doubts))))
+    write_whole(
+        folder / "index.html", gallery("Labels to look at again", introduction, list(map(_doubt_figure, doubts)))
+    )
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, "reviewed_label"])
-    writer.writerows([*_row(doubt), ""] for doubt in doubts)
+    writer.writerows([*_doubt_row(doubt), ""] for doubt in doubts)
     write_whole(folder / "review.csv", text.getvalue())
 
 
-def _figure(doubt: LabelDoubt) -> str:
+def _doubt_figure(doubt: LabelDoubt) -> str:
     image = doubt.image
     facts = [f"labelled <b>{LABEL_NAMES[image.label]}</b>, generated with probability {doubt.probability:.3f}"]
     facts += [escape(value) for value in (image.generator, image.collection, image.path) if value]
@@ -168,7 +170,7 @@ def _figure(doubt: LabelDoubt) -> str:
     return figure(shown, "<br>".join(facts))
 
 
-def _row(doubt: LabelDoubt) -> list[object]:
+def _doubt_row(doubt: LabelDoubt) -> list[object]:
     image = doubt.image
     numbers = [round(value, 6) for value in (doubt.disagreement, doubt.probability, doubt.score)]
     names = (image.generator, image.source, image.collection, doubt.sha256)
@@ -212,7 +214,7 @@ def repair(
             else:
                 small[image.label] += made is None
                 if made is not None:
-                    written.append(_written(folder, image, made, original_facts(image, seen.facts[i])))
+                    written.append(_write_repaired(folder, image, made, original_facts(image, seen.facts[i])))
         if tick is not None:
             tick()
     if not written:
@@ -230,7 +232,7 @@ def _windowed(image: Labelled, window: int, seed: int) -> ImageFile | None:
     return fitting(picture, seed, (window, window), FITTING_QUALITIES)
 
 
-def _written(folder: Path, image: Labelled, made: ImageFile, original: dict[str, str]) -> Labelled:
+def _write_repaired(folder: Path, image: Labelled, made: ImageFile, original: dict[str, str]) -> Labelled:
     path = folder / labelled_path(image, f"{made.sha256[:24]}.jpg")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)

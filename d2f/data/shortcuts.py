@@ -84,7 +84,7 @@ class Property:
         numbers = zip(self.numbers, other.numbers, strict=True)
         words = zip(self.words, other.words, strict=True)
         return all(np.array_equal(a, b, equal_nan=True) for a, b in numbers) and all(
-            np.array_equal(_order(a), _order(b)) for a, b in words
+            np.array_equal(_by_first_appearance(a), _by_first_appearance(b)) for a, b in words
         )
 
     def select(self, rows: NDArray[np.bool_]) -> Property:
@@ -96,14 +96,14 @@ class Property:
 def file_properties(seen: Inspection) -> tuple[Property, ...]:
     """Return what the files themselves show: size, format, quality, chroma subsampling, metadata, bytes per pixel."""
     facts = seen.facts
-    kinds = _words("+".join(each.metadata) or "none" for each in facts)
+    kinds = _strings("+".join(each.metadata) or "none" for each in facts)
     return (
-        _size("size", [each.width for each in facts], [each.height for each in facts]),
-        Property("format", words=(_words(each.format for each in facts),)),
-        Property("JPEG quality", (_numbers(each.quality for each in facts),)),
-        Property("chroma subsampling", words=(_words(each.chroma for each in facts),)),
+        _size_property("size", [each.width for each in facts], [each.height for each in facts]),
+        Property("format", words=(_strings(each.format for each in facts),)),
+        Property("JPEG quality", (_floats_of(each.quality for each in facts),)),
+        Property("chroma subsampling", words=(_strings(each.chroma for each in facts),)),
         Property("metadata", words=(kinds,)),
-        Property("bytes per pixel", (_numbers(each.bytes_per_pixel for each in facts),)),
+        Property("bytes per pixel", (_floats_of(each.bytes_per_pixel for each in facts),)),
     )
 
 
@@ -111,7 +111,7 @@ def stated_properties(images: Dataset, columns: Sequence[str] = ()) -> tuple[Pro
     """Return what a manifest states of the files as they were first found, and any further columns of it."""
     found = list(_stated(images))
     for column in columns:
-        found.append(Property(f"column {column}", words=(_words(image.more.get(column, "") for image in images),)))
+        found.append(Property(f"column {column}", words=(_strings(image.more.get(column, "") for image in images),)))
     return tuple(each for each in found if each.present.any())
 
 
@@ -126,52 +126,52 @@ def original_facts(image: Labelled, facts: FileFacts) -> dict[str, str]:
         "metadata": "+".join(facts.metadata) or "none",
         "bytes": facts.bytes,
     }
-    return {columns[0]: _said(image, name) or str(now[name]) for name, columns in STATED.items()}
+    return {columns[0]: _stated_value(image, name) or str(now[name]) for name, columns in STATED.items()}
 
 
-def _order(column: NDArray[np.str_]) -> NDArray[np.int64]:
+def _by_first_appearance(column: NDArray[np.str_]) -> NDArray[np.int64]:
     """Number values by first appearance, shape (n,)."""
     _, first, at = np.unique(column, return_index=True, return_inverse=True)
     return first[at].astype(np.int64)
 
 
 def _stated(images: Dataset) -> Iterator[Property]:
-    said = {name: [_said(image, name) for image in images] for name in STATED}
+    said = {name: [_stated_value(image, name) for image in images] for name in STATED}
     width, height, size = (_parsed(said[name]) for name in ("width", "height", "bytes"))
-    yield _size(f"{ORIGINAL}size", width, height)
+    yield _size_property(f"{ORIGINAL}size", width, height)
     for name in ("format", "chroma subsampling", "metadata"):
-        yield Property(f"{ORIGINAL}{name}", words=(_words(said[name]),))
+        yield Property(f"{ORIGINAL}{name}", words=(_strings(said[name]),))
     yield Property(f"{ORIGINAL}JPEG quality", (_parsed(said["JPEG quality"]),))
     pixels = width * height
     yield Property(f"{ORIGINAL}bytes per pixel", (np.divide(size, pixels, where=pixels > 0, out=pixels * np.nan),))
 
 
-def _said(image: Labelled, name: str) -> str:
+def _stated_value(image: Labelled, name: str) -> str:
     return next((image.more[column] for column in STATED[name] if image.more.get(column)), "")
 
 
-def _size(name: str, width: Sequence[float] | Floats, height: Sequence[float] | Floats) -> Property:
+def _size_property(name: str, width: Sequence[float] | Floats, height: Sequence[float] | Floats) -> Property:
     wide, high = np.asarray(width, dtype=np.float64), np.asarray(height, dtype=np.float64)
-    exact = _words("" if np.isnan(w + h) else f"{w:.0f}x{h:.0f}" for w, h in zip(wide, high, strict=True))
+    exact = _strings("" if np.isnan(w + h) else f"{w:.0f}x{h:.0f}" for w, h in zip(wide, high, strict=True))
     # Generators like whole multiples: 1024 = 16 * 64.
-    multiple = _words("" if np.isnan(w + h) else str(not (w % 64 or h % 64)) for w, h in zip(wide, high, strict=True))
+    multiple = _strings("" if np.isnan(w + h) else str(not (w % 64 or h % 64)) for w, h in zip(wide, high, strict=True))
     with np.errstate(divide="ignore", invalid="ignore"):
         return Property(name, (np.maximum(wide, high), wide * high, wide / high), (exact, multiple))
 
 
-def _words(values: Iterator[str] | Sequence[str]) -> NDArray[np.str_]:
+def _strings(values: Iterator[str] | Sequence[str]) -> NDArray[np.str_]:
     return np.array(list(values), dtype=np.str_)
 
 
-def _numbers(values: Iterator[float | int | None]) -> Floats:
+def _floats_of(values: Iterator[float | int | None]) -> Floats:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _parsed(texts: Sequence[str]) -> Floats:
-    return np.array([_number(text) for text in texts], dtype=np.float64)
+    return np.array([_number_or_nan(text) for text in texts], dtype=np.float64)
 
 
-def _number(text: str) -> float:
+def _number_or_nan(text: str) -> float:
     try:
         return float(text)
     except ValueError:
@@ -267,19 +267,21 @@ class ShortcutTrial:
 
 def measure_shortcuts(properties: Sequence[Property], trial: ShortcutTrial) -> tuple[Shortcut, ...]:
     """Measure each property on the images that have it."""
-    return tuple(_measured(each.name, [each], each.present, trial) for each in properties)
+    return tuple(_measured_shortcut(each.name, [each], each.present, trial) for each in properties)
 
 
 def all_together(properties: Sequence[Property], trial: ShortcutTrial) -> Shortcut:
     """Measure all properties at once on all images."""
-    return _measured(ALL, properties, np.ones(len(trial.labels), dtype=bool), trial)
+    return _measured_shortcut(ALL, properties, np.ones(len(trial.labels), dtype=bool), trial)
 
 
 FEWEST = 5
 """Of a property that one label alone has, fewer images than this prove nothing."""
 
 
-def _measured(name: str, properties: Sequence[Property], present: NDArray[np.bool_], trial: ShortcutTrial) -> Shortcut:
+def _measured_shortcut(
+    name: str, properties: Sequence[Property], present: NDArray[np.bool_], trial: ShortcutTrial
+) -> Shortcut:
     count, labels, components = int(present.sum()), trial.labels[present], trial.components[present]
     if len(set(labels.tolist())) < 2:
         if not count:
@@ -294,7 +296,7 @@ def _measured(name: str, properties: Sequence[Property], present: NDArray[np.boo
         fold = folds(components, labels, trial.folds, trial.seed)
     except D2FError as error:
         return Shortcut(name, None, count, error.problems[0].message)
-    found = _out_of_fold([each.select(present) for each in properties], labels, fold)
+    found = _property_scores([each.select(present) for each in properties], labels, fold)
     share_of = ordered_pairs(labels, found, fold)
     auc = cluster_bootstrap(share_of, components, labels, draws=DRAWS, seed=trial.seed)
     if np.isnan(auc.value):
@@ -302,7 +304,7 @@ def _measured(name: str, properties: Sequence[Property], present: NDArray[np.boo
     return Shortcut(name, auc, count)
 
 
-def _out_of_fold(properties: Sequence[Property], labels: Labels, fold: NDArray[np.int64]) -> Floats:
+def _property_scores(properties: Sequence[Property], labels: Labels, fold: NDArray[np.int64]) -> Floats:
     found = np.zeros(len(labels))
     for number in np.unique(fold):
         held = fold == number

@@ -41,7 +41,7 @@ def shipped_split(dataset: Dataset) -> Split:
     members: dict[int, set[str]] = {}
     numbers = components(dataset).tolist()
     for number, image in zip(numbers, dataset, strict=True):
-        members.setdefault(number, set()).add(image.collection or image.group or _file_name(image.path))
+        members.setdefault(number, set()).add(image.collection or image.group or _last_part(image.path))
     for number, names in members.items():
         first = next((name for name in sorted(names) if name in listed), None)
         parts[number] = listed[first] if first else _hashed(min(names))
@@ -61,7 +61,7 @@ def listed_parts() -> Mapping[str, Part]:
     return {name: part for part, names in lists.items() for name in names}
 
 
-def _file_name(path: str) -> str:
+def _last_part(path: str) -> str:
     return path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
@@ -92,7 +92,7 @@ def split_parts(
     wanted = np.asarray(shares, dtype=np.float64) / sum(shares)
     holds = np.stack([np.bincount(index[dataset.labels == label], minlength=len(names)) > 0 for label in (0, 1)], 1)
     _require_components(holds, len(wanted))
-    counts = _strata(dataset, index, len(names), len(wanted))
+    counts = _component_shares(dataset, index, len(names), len(wanted))
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-np.bincount(index)[order], kind="stable")]
     parts = _assigned(counts, order, wanted)
@@ -102,7 +102,7 @@ def split_parts(
     raise D2FError.of("D2F603", "no split leaves both labels in every part", "ask for fewer parts or folds")
 
 
-def _strata(dataset: Dataset, index: NDArray[np.int64], size: int, parts: int) -> Floats:
+def _component_shares(dataset: Dataset, index: NDArray[np.int64], size: int, parts: int) -> Floats:
     """Of each component, its share of each label and generator, times the root of the stratum's weight.
 
     A generator in fewer components than there are parts cannot be in all of them: it is left out, or it would

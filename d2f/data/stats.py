@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from d2f.data.dataset import Dataset, Labelled
+from d2f.data.dataset import Labelled
 from d2f.data.facts import FileFacts, Inspection
 from d2f.data.weights import Balance, balanced
 
@@ -46,14 +46,17 @@ class Stats:
     def plain(self) -> dict[str, Any]:
         """Return the counts as plain data."""
         return {
-            "labels": _named(self.labels),
-            "by": {axis: _plain(counts) for axis, counts in self.counts.items()},
-            "balanced": {"labels": _named(self.balanced), "generator": _plain(self.balanced_generators)},
+            "labels": _by_label_name(self.labels),
+            "by": {axis: _by_value(counts) for axis, counts in self.counts.items()},
+            "balanced": {
+                "labels": _by_label_name(self.balanced),
+                "generator": _by_value(self.balanced_generators),
+            },
             "unread": self.unread,
         }
 
 
-def stats(seen: Inspection, balance: Balance = "smallest", seed: int = 0) -> Stats:
+def set_stats(seen: Inspection, balance: Balance = "smallest", seed: int = 0) -> Stats:
     """Count a set."""
     images = seen.images
     after = balanced(images, balance, seed) if len(set(images.labels.tolist())) == 2 else images
@@ -61,7 +64,7 @@ def stats(seen: Inspection, balance: Balance = "smallest", seed: int = 0) -> Sta
     for axis, of_file in _OF_FILE.items():
         counts[axis] = _count((of_file(facts), image.label) for facts, image in zip(seen.facts, images, strict=True))
     generators = _count((_OF_IMAGE["generator"](image), image.label) for image in after)
-    return Stats(_labels(images), counts, _labels(after), generators, len(seen.problems))
+    return Stats(images.label_counts, counts, after.label_counts, generators, len(seen.problems))
 
 
 def size_class(width: int, height: int) -> str:
@@ -91,11 +94,6 @@ def quality_class(quality: int | None) -> str:
     return f"{bounds[at]}-{bounds[at + 1] - 1}"
 
 
-def _labels(images: Dataset) -> tuple[int, int]:
-    generated = int(images.labels.sum())
-    return len(images) - generated, generated
-
-
 def _count(values: Iterable[tuple[str, int]]) -> Counts:
     """Count values by label, the most frequent first."""
     counts: dict[str, list[int]] = {}
@@ -106,12 +104,12 @@ def _count(values: Iterable[tuple[str, int]]) -> Counts:
     return {value: (real, generated) for value, (real, generated) in ordered}
 
 
-def _named(pair: tuple[int, int]) -> dict[str, int]:
+def _by_label_name(pair: tuple[int, int]) -> dict[str, int]:
     return {"real": pair[0], "generated": pair[1]}
 
 
-def _plain(counts: Counts) -> dict[str, dict[str, int]]:
-    return {value: _named(pair) for value, pair in counts.items()}
+def _by_value(counts: Counts) -> dict[str, dict[str, int]]:
+    return {value: _by_label_name(pair) for value, pair in counts.items()}
 
 
 WIDTH = 40
@@ -129,10 +127,10 @@ def stats_lines(found: Stats, top: int = 10) -> Iterator[str]:
             yield from _axis("generator, after balancing", found.balanced_generators, top)
 
 
-def bar(real: int, generated: int, most: int, width: int = WIDTH) -> str:
+def text_bar(real: int, generated: int, most: int, width: int = WIDTH) -> str:
     """Return a bar of at most `width` characters, `most` images being that long.
 
-    >>> bar(2, 4, most=12, width=12)
+    >>> text_bar(2, 4, most=12, width=12)
     '==####'
     """
     whole = round(width * (real + generated) / most)
@@ -153,7 +151,7 @@ def _axis(title: str, counts: Counts, top: int) -> Iterator[str]:
     yield ""
     yield f"{title:<{wide}}    real  generated"
     for value, (real, generated) in shown:
-        yield f"{value:<{wide}}  {real:>6}  {generated:>9}  {bar(real, generated, most)}".rstrip()
+        yield f"{value:<{wide}}  {real:>6}  {generated:>9}  {text_bar(real, generated, most)}".rstrip()
     if rest:
         real, generated = (sum(pair[i] for pair in rest) for i in (0, 1))
         yield f"{_others(rest):<{wide}}  {real:>6}  {generated:>9}"

@@ -60,13 +60,10 @@ def _grid(width: int, height: int, size: int) -> list[Corner]:
 def _apart(across: int, down: int, size: int, count: int, random: np.random.Generator) -> list[Corner]:
     found: list[Corner] = []
     for x, y in random.integers(0, (across + 1, down + 1), size=(20 * count, 2)).tolist():
-        if len(found) < count and all(4 * _shared(x - a, y - b, size) < size**2 for a, b in found):
+        shared = (max(0, size - abs(x - a)) * max(0, size - abs(y - b)) for a, b in found)
+        if len(found) < count and all(4 * pixels < size**2 for pixels in shared):
             found.append((x, y))
     return found
-
-
-def _shared(x: int, y: int, size: int) -> int:
-    return max(0, size - abs(x)) * max(0, size - abs(y))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ class Tiled:
     problems: tuple[Problem, ...]
 
 
-def tile(dataset: Dataset, folder: Path, cut: Cut, tick: Callable[[], None] | None = None) -> Tiled:
+def cut_tiles(dataset: Dataset, folder: Path, cut: Cut, tick: Callable[[], None] | None = None) -> Tiled:
     """Cut every picture of a set and write PNG tiles and ``manifest.csv``.
 
     All tiles of a picture share a group (the picture's own, or one made of its digest), so no split parts them; its
@@ -108,7 +105,7 @@ def tile(dataset: Dataset, folder: Path, cut: Cut, tick: Callable[[], None] | No
     _remove(tiles, kept)
     more = {"weight": label_weights(kept.labels).round(6).tolist()} if cut.balance == "weights" else {}
     write_manifest(folder / "manifest.csv", kept, more)
-    return Tiled(kept, _labels(tiles), _labels(kept), work.small, work.flat, tuple(work.problems))
+    return Tiled(kept, tiles.label_counts, kept.label_counts, work.small, work.flat, tuple(work.problems))
 
 
 class _Work:
@@ -163,8 +160,3 @@ def _more(image: Labelled, folder: Path, x: int, y: int) -> Mapping[str, str]:
 def _remove(tiles: Dataset, kept: Dataset) -> None:
     for path in {image.path for image in tiles} - {image.path for image in kept}:
         Path(path).unlink(missing_ok=True)
-
-
-def _labels(tiles: Dataset) -> tuple[int, int]:
-    generated = int(tiles.labels.sum())
-    return len(tiles) - generated, generated

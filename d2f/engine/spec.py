@@ -188,11 +188,11 @@ def write_value(value: Any) -> str:
         plain = PLAIN.fullmatch(value) and not PAIR.fullmatch(value) and scalar_value(value) == value
         return value if plain else json.dumps(value)
     if isinstance(value, float):
-        return _number(value)
+        return _number_text(value)
     return json.dumps(value, separators=(",", ":"))
 
 
-def _number(value: float) -> str:
+def _number_text(value: float) -> str:
     if math.isfinite(value):
         return repr(value).removesuffix(".0")
     return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
@@ -223,7 +223,7 @@ def parse_spec(text: str, catalog: Catalog, origin: str = "SPEC") -> tuple[Step,
     exits: set[Exit] = set()
     for piece in spec.steps():
         try:
-            steps.append(_step(spec, spec.step(piece), catalog))
+            steps.append(_built_step(spec, spec.step(piece), catalog))
         except D2FError as error:
             problems += error.problems
             exits.add(error.exit)
@@ -239,10 +239,10 @@ def format_spec(steps: Iterable[Step]) -> str:
     >>> format_spec(parse_spec("wiener:7 + jpeg:subsampling='4:4:4' + noise:2.0", Catalog.discover()))
     'wiener:window=7+jpeg:quality=90,subsampling=4:4:4+noise:sigma=2'
     """
-    return "+".join(_written(step) for step in steps)
+    return "+".join(_step_text(step) for step in steps)
 
 
-def _written(step: Step) -> str:
+def _step_text(step: Step) -> str:
     facts = json.loads(step.key)
     model = type(step.stage).Options
     options = model.model_validate(facts["with"]).model_dump(mode="json", by_alias=True)
@@ -256,16 +256,16 @@ def _written(step: Step) -> str:
     return ":".join([facts["use"], ",".join(shown)] if shown else [facts["use"]])
 
 
-def _step(spec: SpecText, step: StepText, catalog: Catalog) -> Step:
+def _built_step(spec: SpecText, step: StepText, catalog: Catalog) -> Step:
     stage = catalog.find(KIND, step.name.text, spec.place(step.name))
-    options, keys = _options(spec, step, stage)
+    options, keys = _given_options(spec, step, stage)
     wrong = option_findings(stage.Options, options)
     if wrong:
-        raise D2FError([_located(spec, step, stage, keys, one) for one in wrong])
+        raise D2FError([_located_finding(spec, step, stage, keys, one) for one in wrong])
     return make_step(catalog, step.name.text, options)
 
 
-def _options(spec: SpecText, step: StepText, stage: Any) -> tuple[dict[str, Any], Mapping[str, OptionText]]:
+def _given_options(spec: SpecText, step: StepText, stage: Any) -> tuple[dict[str, Any], Mapping[str, OptionText]]:
     """Return the options as plain data, and by name as they are written."""
     values: dict[str, Any] = {}
     written: dict[str, OptionText] = {}
@@ -273,7 +273,7 @@ def _options(spec: SpecText, step: StepText, stage: Any) -> tuple[dict[str, Any]
         key = option.key.text if option.key else _first_option(spec, option.value, step, stage)
         if key in values:
             raise spec.error(option.key or option.value, f"option '{key}' is given twice", "", "keep one")
-        values[key], written[key] = _value(spec, option.value), option
+        values[key], written[key] = _option_value(spec, option.value), option
     return values, written
 
 
@@ -286,14 +286,14 @@ def _first_option(spec: SpecText, piece: Piece, step: StepText, stage: Any) -> s
     return names[0]
 
 
-def _value(spec: SpecText, piece: Piece) -> Any:
+def _option_value(spec: SpecText, piece: Piece) -> Any:
     try:
         return read_value(piece.text)
     except ValueError as error:
         raise spec.error(piece, f"'{piece.text}' is not a value", "", str(error)) from error
 
 
-def _located(
+def _located_finding(
     spec: SpecText, step: StepText, stage: Any, written: Mapping[str, OptionText], finding: OptionFinding
 ) -> Problem:
     """Return a finding as a problem at the key or the value that it is about, else at the step's name."""

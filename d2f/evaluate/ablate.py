@@ -85,7 +85,7 @@ class Ablation:
     notes: tuple[str, ...] = ()
 
 
-def ablate(chain: Chain, images: Dataset, request: FitRequest, draws: int = DRAWS) -> Ablation:
+def ablate_chain(chain: Chain, images: Dataset, request: FitRequest, draws: int = DRAWS) -> Ablation:
     """Judge a chain with everything, without each detector, each view and each member.
 
     Each is fitted as `d2f.evaluate.fit.fit_chain` fits, and judged on folds over whole collections. Differences are

@@ -170,12 +170,12 @@ def read_external(path: str, table: ScoreTable, every: Dataset) -> System:
             continue
         copy = table.copies.index(attack)
         if present[number, copy]:
-            raise _unreadable(path, f"two rows name '{image}' under attack '{attack}'", line)
+            raise _unreadable_scores(path, f"two rows name '{image}' under attack '{attack}'", line)
         present[number, copy] = True
-        values[number, copy] = _number(path, line, row["probability" if calibrated else "score"], calibrated)
+        values[number, copy] = _score_number(path, line, row["probability" if calibrated else "score"], calibrated)
         verdicts[number, copy] = _verdict(row.get("verdict", ""))
     if np.isfinite(values[:, 0]).mean() < FEWEST_NAMED:
-        raise _unreadable(path, f"it names {int(np.isfinite(values[:, 0]).sum())} of the {shape[0]} images")
+        raise _unreadable_scores(path, f"it names {int(np.isfinite(values[:, 0]).sum())} of the {shape[0]} images")
     own = _judged(values, verdicts, calibrated, "verdict" in columns)
     return System(Path(path).stem, "external", *own, calibrated=calibrated, present=present)
 
@@ -219,21 +219,21 @@ def _external_rows(path: str) -> tuple[list[tuple[int, Mapping[str, str]]], set[
             reader = csv.DictReader(file, restval="", restkey="", strict=True)
             columns = set(reader.fieldnames or ())
             if "path" not in columns or not columns & {"score", "probability"}:
-                raise _unreadable(path, "it needs the columns path and score, or path and probability", 1)
+                raise _unreadable_scores(path, "it needs the columns path and score, or path and probability", 1)
             return [(reader.line_num, row) for row in reader], columns
     except FileNotFoundError:
         raise D2FError.of("D2F002", f"there is no file '{path}'") from None
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise _unreadable(path, str(error)) from error
+        raise _unreadable_scores(path, str(error)) from error
 
 
-def _number(path: str, line: int, text: str, probability: bool) -> float:
+def _score_number(path: str, line: int, text: str, probability: bool) -> float:
     try:
         value = float(text) if text.strip() else math.nan
     except ValueError:
-        raise _unreadable(path, f"'{text}' is not a number", line) from None
+        raise _unreadable_scores(path, f"'{text}' is not a number", line) from None
     if math.isinf(value) or (probability and not math.isnan(value) and not 0 <= value <= 1):
-        raise _unreadable(path, f"{text} is out of range", line)
+        raise _unreadable_scores(path, f"{text} is out of range", line)
     return value
 
 
@@ -242,7 +242,7 @@ def _verdict(word: str) -> int:
     return INCONCLUSIVE if label is None else 2 * label - 1
 
 
-def _unreadable(path: str, why: str, line: int = 0) -> D2FError:
+def _unreadable_scores(path: str, why: str, line: int = 0) -> D2FError:
     note = "scores are a CSV table with the columns path, score and, where it holds more than clean images, attack"
     return D2FError(
         Problem("D2F605", f"the scores cannot be read: {why}", Place(path, line, 1 if line else 0), notes=(note,))

@@ -74,7 +74,7 @@ def srgb_from_16_bits(high: Image.Image, low: Image.Image, encoding: Encoding | 
     if encoding is not None:
         pixels = to_srgb_light(colours, encoding)
     else:
-        pixels = _array(to_srgb(Image.fromarray(from_16_bits(colours)), high.info.get("icc_profile")))
+        pixels = _rgb_array(to_srgb(Image.fromarray(from_16_bits(colours)), high.info.get("icc_profile")))
     return pixels if alpha is None else over_grey(pixels, alpha)
 
 
@@ -148,7 +148,7 @@ def srgb_pixels(image: Image.Image, encoding: Encoding | None = None, swapped: b
     if encoding is not None:
         pixels = to_srgb_light(np.asarray(colours.convert("RGB")), encoding)
     else:
-        pixels = _array(to_srgb(colours, image.info.get("icc_profile")))
+        pixels = _rgb_array(to_srgb(colours, image.info.get("icc_profile")))
     return pixels if alpha is None else over_grey(pixels, np.asarray(alpha))
 
 
@@ -157,7 +157,7 @@ def _grey_pixels(image: Image.Image, encoding: Encoding | None, swapped: bool) -
     if encoding is not None:
         pixels = to_srgb_light(grey[..., None].repeat(3, axis=2), encoding)
     else:
-        pixels = _array(to_srgb(Image.fromarray(from_16_bits(grey)), image.info.get("icc_profile")))
+        pixels = _rgb_array(to_srgb(Image.fromarray(from_16_bits(grey)), image.info.get("icc_profile")))
     clear = image.info.get("transparency")
     if not isinstance(clear, int):
         return pixels
@@ -180,7 +180,7 @@ def over_grey(pixels: Pixels, alpha: Pixels) -> Pixels:
     return out
 
 
-def _array(image: Image.Image) -> Pixels:
+def _rgb_array(image: Image.Image) -> Pixels:
     """Return an image of mode ``RGB`` as an array; a large one is copied in stripes.
 
     At one stroke Pillow makes a second copy on the way. Stripes are cut by `resize`, since `crop`

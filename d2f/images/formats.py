@@ -112,14 +112,14 @@ def what_it_is(data: bytes) -> str:
         named = BOXES.get(brand) or (("a film (MP4)", "take a frame from it") if brand in FILM_BRANDS else None)
     if named is None and data[:4] == b"RIFF":
         named = ("a film (AVI)", "take a frame from it") if data[8:12] == b"AVI " else ("a RIFF file", "")
-    named = named or _text(data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower())
+    named = named or _text_format(data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower())
     if named is None:
         return "not an image in a format that d2f reads"
     what, todo = named
     return f"{what}, not an image in a format that d2f reads" + (f"; {todo}" if todo else "")
 
 
-def _text(start: bytes) -> tuple[str, str] | None:
+def _text_format(start: bytes) -> tuple[str, str] | None:
     if start.startswith((b"<!doctype html", b"<html", b"<head")):
         return "an HTML page", "save the picture itself, not the page"
     if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):

@@ -312,7 +312,7 @@ def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Res
     try:
         number, frames, said = select_frame(image, name)
     except Exception as error:
-        raise _damaged(unread, error) from None
+        raise _damaged_image(unread, error) from None
     unread = replace(unread, width=image.width, height=image.height)
     _check_size(image, unread, bounds)
     notes += said
@@ -329,7 +329,7 @@ def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Res
     except ImageError:
         raise
     except Exception as error:
-        raise _damaged(unread, error) from None
+        raise _damaged_image(unread, error) from None
     pixels.flags.writeable = False
     return _Picture(pixels, info | {str(key): value for key, value in image.info.items()}, frames, notes)
 
@@ -343,7 +343,7 @@ def _open(name: str, data: bytes, unread: Unread) -> Image.Image | None:
     except Exception as error:
         if name == "TIFF" and isinstance(error, SyntaxError):
             return None
-        raise _damaged(unread, error) from None
+        raise _damaged_image(unread, error) from None
 
 
 def _check_size(image: Image.Image, unread: Unread, bounds: Bounds) -> None:
@@ -422,7 +422,7 @@ def _deep_tiff(data: bytes, number: int, unread: Unread, bounds: Bounds) -> Pixe
     except UnsupportedTiff as error:
         raise _error(unread, "D2F303", str(error)) from None
     except Exception as error:
-        raise _damaged(unread, error) from None
+        raise _damaged_image(unread, error) from None
     pixels = from_16_bits(colours if colours.shape[2] == 3 else colours.repeat(3, axis=2))
     pixels = pixels if alpha is None else over_grey(pixels, from_16_bits(alpha))
     pixels.flags.writeable = False
@@ -433,7 +433,7 @@ KINDS_NOT_READ = ("cannot handle", "unknown pixel mode", "not supported", "unsup
 """Words by which Pillow refuses a sound file of a kind that it does not read."""
 
 
-def _damaged(unread: Unread, error: Exception) -> ImageError:
+def _damaged_image(unread: Unread, error: Exception) -> ImageError:
     from PIL.Image import DecompressionBombError
 
     if isinstance(error, DecompressionBombError):

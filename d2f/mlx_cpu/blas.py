@@ -82,7 +82,7 @@ def loaded_library(file_name: str) -> Library | None:
 def needed(library: Library) -> tuple[str, ...]:
     """Return the file names of the libraries that this one asks for."""
     tags = _tags(library)
-    return tuple(_text(library, tags, offset) for offset in tags[DT_NEEDED])
+    return tuple(_string_at(library, tags, offset) for offset in tags[DT_NEEDED])
 
 
 def import_slots(library: Library, machine: str) -> dict[str, tuple[int, ...]]:
@@ -94,7 +94,7 @@ def import_slots(library: Library, machine: str) -> dict[str, tuple[int, ...]]:
         if information & 0xFFFFFFFF not in SLOT_RELOCATIONS[machine]:
             continue
         symbol = symbols + SYMBOL_BYTES * (information >> 32)
-        name = _text(library, tags, ctypes.c_uint32.from_address(symbol).value)
+        name = _string_at(library, tags, ctypes.c_uint32.from_address(symbol).value)
         slots[name] += (library.base + offset,)
     return dict(slots)
 
@@ -113,7 +113,7 @@ def _address(library: Library, value: int) -> int:
     return value if value >= library.base else library.base + value
 
 
-def _text(library: Library, tags: Mapping[int, list[int]], offset: int) -> str:
+def _string_at(library: Library, tags: Mapping[int, list[int]], offset: int) -> str:
     return ctypes.string_at(_address(library, tags[DT_STRTAB][0]) + offset).decode()
 
 
@@ -205,7 +205,7 @@ class OpenBLAS:
         """Its version, and the kernels that it has chosen for this processor, such as ``0.3.34 (Haswell)``."""
         return f"{self._text('openblas_get_config').split()[1]} ({self._text('openblas_get_corename')})"
 
-    def _text(self, name: str) -> str:
+    def _string_at(self, name: str) -> str:
         function = self._library[PREFIX + name]
         function.restype = ctypes.c_char_p
         text: bytes = function()
@@ -372,9 +372,9 @@ def _product_is_right(address: int, dtype: str) -> bool:
         None, whole, whole, whole, whole, whole, whole, number, pointer, whole, pointer, whole, number, pointer, whole
     )(address)
     for flip_left, flip_right in ((False, False), (True, False), (False, True), (True, True)):
-        left = _numbers((INNER, ROWS) if flip_left else (ROWS, INNER), dtype)
-        right = _numbers((COLUMNS, INNER) if flip_right else (INNER, COLUMNS), dtype)
-        out = _numbers((ROWS, COLUMNS), dtype)
+        left = _patternless((INNER, ROWS) if flip_left else (ROWS, INNER), dtype)
+        right = _patternless((COLUMNS, INNER) if flip_right else (INNER, COLUMNS), dtype)
+        out = _patternless((ROWS, COLUMNS), dtype)
         expected = 0.5 * (left.T if flip_left else left) @ (right.T if flip_right else right) + 2.0 * out
         orders = (TRANSPOSE if flip_left else NO_TRANSPOSE, TRANSPOSE if flip_right else NO_TRANSPOSE)
         operands = (0.5, left.ctypes.data, left.shape[1], right.ctypes.data, right.shape[1])
@@ -385,8 +385,8 @@ def _product_is_right(address: int, dtype: str) -> bool:
 
 
 def _solution_is_right(factorise_address: int, invert_address: int, dtype: str) -> bool:
-    matrix = _numbers((ROWS, ROWS), dtype) + ROWS * np.eye(ROWS, dtype=dtype)
-    right = _numbers((ROWS,), dtype)
+    matrix = _patternless((ROWS, ROWS), dtype) + ROWS * np.eye(ROWS, dtype=dtype)
+    right = _patternless((ROWS,), dtype)
     inverse, pivots, work = matrix.T.copy(), np.zeros(ROWS, np.int32), np.zeros(64 * ROWS, dtype)
     size, length, status = ctypes.c_int(ROWS), ctypes.c_int(work.size), ctypes.c_int(-1)
     factorise = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6)(factorise_address)
@@ -399,7 +399,7 @@ def _solution_is_right(factorise_address: int, invert_address: int, dtype: str) 
     return status.value == 0 and _close(inverse.T @ right, np.linalg.solve(matrix, right))
 
 
-def _numbers(shape: tuple[int, ...], dtype: str) -> Any:
+def _patternless(shape: tuple[int, ...], dtype: str) -> Any:
     """Return numbers in [-1, 1] without a pattern; numpy.random would cost more to import than all the rest."""
     count = int(np.prod(shape))
     return np.sin(np.arange(1, count + 1, dtype=np.float64) ** 2).astype(dtype).reshape(shape)

@@ -122,7 +122,7 @@ def _patches(x: mx.array, window: Window) -> mx.array:
     return (mx.as_strided(whole, shape, strides) + 0.0).reshape(images * places[0] * places[1], -1)
 
 
-def _windows(x: mx.array, window: Window) -> mx.array:
+def _unrolled(x: mx.array, window: Window) -> mx.array:
     """Return the windows (n * places, kh * kw * in)."""
     images, rows, columns, channels = x.shape
     (kernel_down, kernel_across), (step_down, step_across) = window.kernel, window.stride
@@ -134,7 +134,7 @@ def _windows(x: mx.array, window: Window) -> mx.array:
     return mx.as_strided(padded, shape, strides).reshape(images * places[0] * places[1], -1)
 
 
-PATCHES, UNFOLDED = Unfolded(_patches), Unfolded(_windows)
+PATCHES, UNFOLDED = Unfolded(_patches), Unfolded(_unrolled)
 """Windows that do not overlap (1x1 of any stride, kernels no larger than the stride), and any windows."""
 
 
@@ -281,10 +281,10 @@ def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _transforms(inputs: np.ndarray, taps: np.ndarray, outputs: np.ndarray) -> FilterTransforms:
-    return FilterTransforms(*map(_array, (inputs, taps, outputs, taps.T, outputs.T)))
+    return FilterTransforms(*map(_mx_array, (inputs, taps, outputs, taps.T, outputs.T)))
 
 
-def _array(matrix: np.ndarray) -> mx.array:
+def _mx_array(matrix: np.ndarray) -> mx.array:
     return mx.array(np.ascontiguousarray(matrix, np.float32))
 
 
@@ -371,7 +371,7 @@ class TileFilter:
         images, out = x.shape[0], prepared[0].shape[-1]
         height, width = window.places(*x.shape[1:3])
         down, across = _tile_counts(height, width)
-        products = _squares(x, window) @ prepared[0]
+        products = _transformed_tiles(x, window) @ prepared[0]
         tiles = two_axes().outputs @ products.reshape(POINTS * POINTS, -1)
         tile, place = down * across * out, images * down * across * out
         shape = (images, down, OUTPUTS, across, OUTPUTS, out)
@@ -385,7 +385,7 @@ class TileFilter:
         """Return the gradient (out, 3, 3, in) of the weights, given that of the output."""
         images, height, width, out = gradient.shape
         down, across = _tile_counts(height, width)
-        inputs = _squares(x, window)
+        inputs = _transformed_tiles(x, window)
         whole = Window((1, 1)).pad(gradient, OUTPUTS * down - height, OUTPUTS * across - width)
         whole = whole.reshape(images, down, OUTPUTS, across, OUTPUTS, out).transpose(2, 4, 0, 1, 3, 5)
         outputs = (two_axes().outputs_back @ whole.reshape(OUTPUTS * OUTPUTS, -1)).reshape(POINTS * POINTS, -1, out)
@@ -397,7 +397,7 @@ def _tile_counts(height: int, width: int) -> tuple[int, int]:
     return -(-height // OUTPUTS), -(-width // OUTPUTS)
 
 
-def _squares(x: mx.array, window: Window) -> mx.array:
+def _transformed_tiles(x: mx.array, window: Window) -> mx.array:
     """Return the transformed tiles (36 points, n * tiles, in)."""
     images, rows, columns, channels = x.shape
     down, across = _tile_counts(*window.places(rows, columns))

@@ -19,7 +19,7 @@ Layout: TypeAlias = Literal["openai", "clip", "siglip", "dinov2", "dinov3", "tim
 KINDS = r"(weight|bias)"
 
 
-def _blocks(prefix: str, **parts: str) -> tuple[tuple[str, str], ...]:
+def _block_rules(prefix: str, **parts: str) -> tuple[tuple[str, str], ...]:
     """Return rules for a block's parts: d2f's names, and theirs behind ``prefix`` and the block's number."""
     return tuple((rf"{prefix}(\d+)\.{theirs}\.{KINDS}", rf"blocks.\1.{ours}.\2") for ours, theirs in parts.items())
 
@@ -50,7 +50,7 @@ RULES: Mapping[Layout, tuple[tuple[str, str], ...]] = {
         (rf"ln_post\.{KINDS}", r"norm.\1"),
         ("proj", "projection"),
         (rf"transformer\.resblocks\.(\d+)\.attn\.in_proj_{KINDS}", r"blocks.\1.qkv.\2"),
-        *_blocks(
+        *_block_rules(
             r"transformer\.resblocks\.",
             out=r"attn\.out_proj",
             norm1="ln_1",
@@ -67,7 +67,7 @@ RULES: Mapping[Layout, tuple[tuple[str, str], ...]] = {
         (rf"(?:vision_model\.)?pre_layrnorm\.{KINDS}", r"norm_before.\1"),
         (rf"(?:vision_model\.)?post_layernorm\.{KINDS}", r"norm.\1"),
         (r"visual_projection\.weight", "head.weight"),
-        *_blocks(r"(?:vision_model\.)?encoder\.layers\.", **HUGGING, **SHARED),
+        *_block_rules(r"(?:vision_model\.)?encoder\.layers\.", **HUGGING, **SHARED),
     ),
     "siglip": (
         (r"(?:vision_model\.)?embeddings\.position_embedding\.weight", "places"),
@@ -78,7 +78,7 @@ RULES: Mapping[Layout, tuple[tuple[str, str], ...]] = {
         (rf"(?:vision_model\.)?head\.attention\.out_proj\.{KINDS}", r"pool.out.\1"),
         (rf"(?:vision_model\.)?head\.layernorm\.{KINDS}", r"pool.norm.\1"),
         (rf"(?:vision_model\.)?head\.mlp\.(fc\d)\.{KINDS}", r"pool.\1.\2"),
-        *_blocks(r"(?:vision_model\.)?encoder\.layers\.", **HUGGING, **SHARED),
+        *_block_rules(r"(?:vision_model\.)?encoder\.layers\.", **HUGGING, **SHARED),
     ),
     "dinov2": (
         (r"embeddings\.cls_token", "prefix"),
@@ -87,7 +87,7 @@ RULES: Mapping[Layout, tuple[tuple[str, str], ...]] = {
         (rf"embeddings\.patch_embeddings\.projection\.{KINDS}", r"patches.\1"),
         (rf"layernorm\.{KINDS}", r"norm.\1"),
         (r"encoder\.layer\.(\d+)\.layer_scale(\d)\.lambda1", r"blocks.\1.scale\2"),
-        *_blocks(
+        *_block_rules(
             r"encoder\.layer\.",
             q=r"attention\.attention\.query",
             k=r"attention\.attention\.key",
@@ -105,7 +105,7 @@ RULES: Mapping[Layout, tuple[tuple[str, str], ...]] = {
         (rf"embeddings\.patch_embeddings\.{KINDS}", r"patches.\1"),
         (rf"norm\.{KINDS}", r"norm.\1"),
         (r"(?:model\.)?layer\.(\d+)\.layer_scale(\d)\.lambda1", r"blocks.\1.scale\2"),
-        *_blocks(
+        *_block_rules(
             r"(?:model\.)?layer\.",
             q=r"attention\.q_proj",
             k=r"attention\.k_proj",
@@ -127,7 +127,7 @@ RULES: Mapping[Layout, tuple[tuple[str, str], ...]] = {
         (rf"attn_pool\.(q|kv|norm)\.{KINDS}", r"pool.\1.\2"),
         (rf"attn_pool\.proj\.{KINDS}", r"pool.out.\1"),
         (rf"attn_pool\.mlp\.(fc\d)\.{KINDS}", r"pool.\1.\2"),
-        *_blocks(r"blocks\.", **TIMM),
+        *_block_rules(r"blocks\.", **TIMM),
     ),
 }
 """How a published name is written, and d2f's; `q`, `k`, `v`, `registers` and `projection` are put together then."""
@@ -167,13 +167,13 @@ def vit_arrays(state: Mapping[str, NDArray[Any]], layout: Layout, shape: ViTShap
         D2F504: an array that has to be put together has another shape, or lacks a part.
     """
     try:
-        return _translated(state, layout, shape)
+        return _renamed_arrays(state, layout, shape)
     except (KeyError, ValueError, IndexError) as error:
         message = f"these are not the arrays of such a vision transformer in the words of {layout}"
         raise D2FError.of("D2F504", message, str(error), exit=Exit.PLUGIN) from error
 
 
-def _translated(state: Mapping[str, NDArray[Any]], layout: Layout, shape: ViTShape) -> Arrays:
+def _renamed_arrays(state: Mapping[str, NDArray[Any]], layout: Layout, shape: ViTShape) -> Arrays:
     import numpy as np
 
     made: Arrays = {}
@@ -192,7 +192,7 @@ def _translated(state: Mapping[str, NDArray[Any]], layout: Layout, shape: ViTSha
         made["patches.weight"] = made["patches.weight"].transpose(0, 2, 3, 1).reshape(shape.width, -1)
     if "places" in made:
         made["places"] = _resampled(made["places"], shape)
-    _join(made, shape)
+    _joined(made, shape)
     if layout == "timm" and shape.rotary:
         _half_by_half(made, shape)
     absent = {"patches": shape.width, **({"head": shape.out} if shape.out else {})}
@@ -209,7 +209,7 @@ def _renamed(name: str, layout: Layout) -> str:
     return name
 
 
-def _join(made: Arrays, shape: ViTShape) -> None:
+def _joined(made: Arrays, shape: ViTShape) -> None:
     """Put q, k and v of each block together, zeros for a bias that one of them lacks; cut those of a pool apart."""
     import numpy as np
 

@@ -73,7 +73,7 @@ class ResNet(Classifier):
         self.stem = Conv2d(3, stem.width, stem.kernel, stem.stride, margin, bias=False)
         self.stem_norm = BatchNorm(stem.width)
         self.pool = MaxPool2d(3, 2, 1) if stem.pool else None
-        self.stages, width = _stages(shape)
+        self.stages, width = _residual_stages(shape)
         self.head = nn.Linear(width, shape.logits)
         for module in self.modules():
             start_convolution(module)
@@ -161,7 +161,7 @@ class Padding(nn.Module):
         return mx.pad(x[:, :: self.stride, :: self.stride], ((0, 0), (0, 0), (0, 0), (0, self.more)))
 
 
-def _stages(shape: ResNetShape) -> tuple[list[list[nn.Module]], int]:
+def _residual_stages(shape: ResNetShape) -> tuple[list[list[nn.Module]], int]:
     block = BasicBlock if shape.block == "basic" else BottleneckBlock
     expansion = 1 if shape.block == "basic" else BOTTLENECK_EXPANSION
     stages, channels = [], shape.stem.width

@@ -126,7 +126,7 @@ class AppendFile:
     def __init__(self, path: str, mode: Mode) -> None:
         self.path = path
         try:
-            self._file = _open(path)
+            self._file = _open_unbuffered(path)
         except OSError as error:
             raise cannot_write(path, error) from error
         status = os.fstat(self._file.fileno())
@@ -216,7 +216,7 @@ class AppendFile:
             return
 
 
-def _open(path: str) -> BinaryIO:
+def _open_unbuffered(path: str) -> BinaryIO:
     """Open without a buffer, so that a killed run loses no row that was written."""
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)

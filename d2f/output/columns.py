@@ -99,7 +99,7 @@ def flatten(row: Row) -> dict[str, Value]:
 
 def unflatten(flat: Mapping[str, Any], members: Iterable[tuple[str, str]]) -> Row:
     """Return the row that `flatten` made flat; a member without any value is left out."""
-    found = (_member(flat, detector, view) for detector, view in members)
+    found = (_member_of_columns(flat, detector, view) for detector, view in members)
     code, message = flat["error_code"], flat["error_message"]
     lists = {name: tuple(record(**one) for one in json.loads(flat[name] or "[]")) for name, record in AS_JSON.items()}
     disagreements = tuple(flat["disagreements"].split(JOINED)) if flat["disagreements"] else ()
@@ -123,7 +123,7 @@ def _clean(value: Value) -> Value:
     return value
 
 
-def _member(flat: Mapping[str, Any], detector: str, view: str) -> Member | None:
+def _member_of_columns(flat: Mapping[str, Any], detector: str, view: str) -> Member | None:
     values = {key: flat[f"{detector}/{view}:{key}"] for key in OF_A_MEMBER}
     if all(value is None for value in values.values()):
         return None

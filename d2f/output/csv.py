@@ -77,7 +77,7 @@ def read(records: Iterator[bytes]) -> Iterator[tuple[Row | None, int]]:
         raise ValueError("it does not begin with the columns of a result")
     yield None, len(header)
     for record in records:
-        yield _row(dict(zip(names, csv_fields(record), strict=True)), kinds, members), len(record)
+        yield _row_of_fields(dict(zip(names, csv_fields(record), strict=True)), kinds, members), len(record)
 
 
 def resume_csv(file: AppendFile, head: Head) -> Iterator[Row]:
@@ -101,5 +101,5 @@ def resume_csv(file: AppendFile, head: Head) -> Iterator[Row]:
     file.cut_torn(end)
 
 
-def _row(fields: Mapping[str, str], kinds: Mapping[str, type], members: Sequence[tuple[str, str]]) -> Row:
+def _row_of_fields(fields: Mapping[str, str], kinds: Mapping[str, type], members: Sequence[tuple[str, str]]) -> Row:
     return unflatten({name: kinds[name](text) if text else None for name, text in fields.items()}, members)

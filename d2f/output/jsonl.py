@@ -46,7 +46,7 @@ def row_of_line(line: bytes) -> Row:
     plain = json.loads(line.decode())
     try:
         records = {name: tuple(record(**one) for one in plain[name]) for name, record in AS_JSON.items()}
-        members, disagreements = tuple(map(_member, plain["stages"])), tuple(plain["disagreements"])
+        members, disagreements = tuple(map(_member_of_json, plain["stages"])), tuple(plain["disagreements"])
         parts = {"stages": members, "disagreements": disagreements, "error": _failure(plain["error"])}
         path = path_of(plain["path"], plain.pop("path_bytes"))
         return Row(**{**plain, "path": path, **records, **parts})
@@ -84,7 +84,7 @@ def _all_finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _member(plain: Mapping[str, Any]) -> Member:
+def _member_of_json(plain: Mapping[str, Any]) -> Member:
     return Member(**{**plain, "error": _failure(plain["error"])})
 
 

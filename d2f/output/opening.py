@@ -46,13 +46,13 @@ class Done:
     def add(self, path: str) -> None:
         """Put in a path."""
         assert not self._high, "it is filled first, then asked"
-        self._pending += _digest(path)
+        self._pending += _path_key(path)
         self._count += 1
 
     def __contains__(self, path: str) -> bool:
         if self._pending:
             self._sort()
-        digest = _digest(path)
+        digest = _path_key(path)
         high, low = int.from_bytes(digest[:8]), int.from_bytes(digest[8:])
         at = bisect_left(self._high, high)
         while at < len(self._high) and self._high[at] == high:
@@ -70,7 +70,7 @@ class Done:
         self._high, self._low = (array("Q", half.tobytes()) for half in pairs.T)
 
 
-def _digest(path: str) -> bytes:
+def _path_key(path: str) -> bytes:
     return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=KEY_BYTES).digest()
 
 
@@ -93,13 +93,13 @@ def open_writer(
     if path is not None and is_url(path):
         require_parquet(path, format)
     if format == "table":
-        return _table(path, mode, console, stream)
+        return _open_table(path, mode, console, stream)
     if format == "parquet":
-        return _parquet(str(path), head, mode, seen)
-    return _lines(StandardOutput(stream) if path is None else AppendFile(path, mode), format, head, mode, seen)
+        return _open_parquet(str(path), head, mode, seen)
+    return _open_lines(StandardOutput(stream) if path is None else AppendFile(path, mode), format, head, mode, seen)
 
 
-def _table(path: str | None, mode: Mode, console: Console | None, stream: TextIO | None) -> Writer:
+def _open_table(path: str | None, mode: Mode, console: Console | None, stream: TextIO | None) -> Writer:
     from d2f.output.table import TableWriter, plain_console
 
     if path is None:
@@ -109,20 +109,20 @@ def _table(path: str | None, mode: Mode, console: Console | None, stream: TextIO
     return TableWriter(plain_console(file), file, path)
 
 
-def _parquet(path: str, head: Head, mode: Mode, seen: Seen | None) -> Writer:
+def _open_parquet(path: str, head: Head, mode: Mode, seen: Seen | None) -> Writer:
     folder = StoreFolder(path, mode) if is_url(path) else parquet_parts.PartsFolder(path, mode)
     try:
-        _read(parquet_parts.resume_parquet(folder, head), path, head, seen)
+        _resume(parquet_parts.resume_parquet(folder, head), path, head, seen)
     except D2FError:
         folder.close()
         raise
     return parquet_parts.ParquetWriter(folder, head)
 
 
-def _lines(file: AppendFile | StandardOutput, format: Format, head: Head, mode: Mode, seen: Seen | None) -> Writer:
+def _open_lines(file: AppendFile | StandardOutput, format: Format, head: Head, mode: Mode, seen: Seen | None) -> Writer:
     if isinstance(file, AppendFile) and mode == "resume":
         try:
-            _read(
+            _resume(
                 jsonl_file.resume_jsonl(file) if format == "jsonl" else csv_file.resume_csv(file, head),
                 file.path,
                 head,
@@ -136,7 +136,7 @@ def _lines(file: AppendFile | StandardOutput, format: Format, head: Head, mode: 
     return csv_file.CsvWriter(file, head, with_header=isinstance(file, StandardOutput) or not file.end)
 
 
-def _read(rows: Iterator[Row], path: str, head: Head, seen: Seen | None) -> None:
+def _resume(rows: Iterator[Row], path: str, head: Head, seen: Seen | None) -> None:
     for row in rows:
         if row.chain_digest != head.digest:
             raise refusals.other_chain(path, row.chain_digest, head.digest)

@@ -171,12 +171,12 @@ def resume_parquet(folder: Folder, head: Head) -> Iterator[Row]:
             ours = file.schema_arrow.metadata or {}
             if (theirs := ours.get(b"d2f.chain_digest", b"").decode()) != head.digest:
                 raise refusals.other_chain(folder.path, theirs, head.digest)
-            yield from _rows(file)
+            yield from _rows_of_part(file)
         except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
             raise refusals.cannot_resume(folder.path, f"{getattr(part, 'name', part)}: {error}") from error
 
 
-def _rows(file: Any) -> Iterator[Row]:
+def _rows_of_part(file: Any) -> Iterator[Row]:
     members = members_of(file.schema_arrow.names)
     for batch in file.iter_batches():
         yield from (unflatten(flat, members) for flat in batch.to_pylist())

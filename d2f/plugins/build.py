@@ -117,11 +117,15 @@ def _wrong_value(error: ErrorDetails, path: Path, schema: Schema, here: Schema, 
         # A validator that speaks of several options at once says all there is to say.
         return OptionFinding("value", path, f": {said}" if path else said, description=description)
     return OptionFinding(
-        "value", path, f"{said}, not {spelled_value(value)}", suggestion=_near(value, here), description=description
+        "value",
+        path,
+        f"{said}, not {spelled_value(value)}",
+        suggestion=_nearest_choice(value, here),
+        description=description,
     )
 
 
-def _near(value: object, here: Schema) -> str:
+def _nearest_choice(value: object, here: Schema) -> str:
     choices = [one for one in here.get("enum", ()) if isinstance(one, str)]
     return (nearest(value, choices) or "") if isinstance(value, str) else ""
 

@@ -79,12 +79,12 @@ CODE = (".py", ".so", ".pyd")
 
 def code_digest(stage: object) -> str | None:
     """Return a sha256 over the code of the top-level package that a stage, its class or a function comes from."""
-    return _digest(stage.__module__.partition(".")[0])
+    return _package_digest(stage.__module__.partition(".")[0])
 
 
 @cache
-def _digest(package: str) -> str | None:
-    files = list(_files(package))
+def _package_digest(package: str) -> str | None:
+    files = list(_code_files(package))
     if not files:
         return None
     digest = hashlib.sha256()
@@ -93,7 +93,7 @@ def _digest(package: str) -> str | None:
     return digest.hexdigest()
 
 
-def _files(package: str) -> Iterator[tuple[str, Path]]:
+def _code_files(package: str) -> Iterator[tuple[str, Path]]:
     """Yield the package's files of code, each with its path inside the package."""
     module = sys.modules.get(package)
     folders = list(getattr(module, "__path__", ()))

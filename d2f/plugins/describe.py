@@ -128,11 +128,11 @@ def scalar_value(text: str) -> Value:
         return None
     if text in BOOL:
         return BOOL[text]
-    number = _number(text)
+    number = _number_of(text)
     return text if number is None else number
 
 
-def _number(text: str) -> int | float | None:
+def _number_of(text: str) -> int | float | None:
     if INT.fullmatch(text):
         return int(text) if len(text) <= DIGITS else float(text)
     if OCTAL.fullmatch(text):

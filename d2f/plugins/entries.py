@@ -116,10 +116,10 @@ def found(group: str = GROUP) -> list[tuple[Origin, EntryPoint]]:
     from importlib.metadata import entry_points
 
     pairs = [(origin(entry_point), entry_point) for entry_point in entry_points(group=group)]
-    return sorted(pairs, key=lambda pair: _order(pair[0]))
+    return sorted(pairs, key=lambda pair: _listing_order(pair[0]))
 
 
-def _order(origin: Origin) -> tuple[bool, str, str]:
+def _listing_order(origin: Origin) -> tuple[bool, str, str]:
     return not origin.built_in, normal(origin.distribution), origin.entry_point
 
 

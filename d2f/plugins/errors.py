@@ -47,7 +47,7 @@ def at(root: Schema, path: Sequence[str | int]) -> Schema | None:
     """Return the schema of what stands at `path`, None where the schema does not say."""
     here: Schema | None = root
     for part in path:
-        here = _step(root, here, part) if here is not None else None
+        here = _one_level_down(root, here, part) if here is not None else None
     return resolved(root, here) if here is not None else None
 
 
@@ -77,9 +77,9 @@ def expected(root: Schema, schema: Schema) -> str:
     if schema.get("format") in FORMATS:
         return FORMATS[schema["format"]]
     if schema.get("type") == "array":
-        return "a list" + _count(schema, _plural(root, schema))
+        return "a list" + _how_many(schema, _plural(root, schema))
     noun = NOUNS.get(schema.get("type", ""), ("something else", ""))[0]
-    return noun + _values(root, schema) + _bounds(schema) + _length(schema) + _pattern(schema)
+    return noun + _values(root, schema) + _bounds(schema) + _characters(schema) + _pattern(schema)
 
 
 def spelled_value(value: object) -> str:
@@ -99,10 +99,10 @@ def spelled_value(value: object) -> str:
     return text if len(text) <= 40 else text[:38] + "…" + text[-1]
 
 
-def _step(root: Schema, schema: Schema, part: str | int) -> Schema | None:
+def _one_level_down(root: Schema, schema: Schema, part: str | int) -> Schema | None:
     schema = resolved(root, schema)
     for branch in schema.get("anyOf") or schema.get("oneOf") or ():
-        found = _step(root, branch, part)
+        found = _one_level_down(root, branch, part)
         if found is not None:
             return found
     inside = schema.get("properties", {}).get(part, schema.get("additionalProperties"))
@@ -115,11 +115,11 @@ def _step(root: Schema, schema: Schema, part: str | int) -> Schema | None:
 def _plural(root: Schema, schema: Schema) -> str:
     """Return what a list holds, in the plural, where it is all of one kind."""
     inner = [schema["items"]] if isinstance(schema.get("items"), Mapping) else schema.get("prefixItems", [])
-    texts = {_named(root, one) for one in inner}
+    texts = {_plural_of(root, one) for one in inner}
     return texts.pop() if len(texts) == 1 else "items"
 
 
-def _named(root: Schema, schema: Schema) -> str:
+def _plural_of(root: Schema, schema: Schema) -> str:
     schema = resolved(root, schema)
     plural = NOUNS.get(schema.get("type", ""), ("", "items"))[1]
     return plural + _bounds(schema)
@@ -129,10 +129,10 @@ def _values(root: Schema, schema: Schema) -> str:
     inner = schema.get("additionalProperties")
     if not isinstance(inner, Mapping) or resolved(root, inner).get("type") in (None, "object"):
         return ""
-    return f" to {_named(root, inner)}"
+    return f" to {_plural_of(root, inner)}"
 
 
-def _count(schema: Schema, plural: str) -> str:
+def _how_many(schema: Schema, plural: str) -> str:
     least, most = schema.get("minItems"), schema.get("maxItems")
     if least is not None and least == most:
         return f" of {least} {plural}"
@@ -147,20 +147,20 @@ def _bounds(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
-        text = f" from {_plain(low)} to {_plain(high)}"
+        text = f" from {_in_digits(low)} to {_in_digits(high)}"
     else:
         limits = (("at least", low), ("above", above), ("at most", high), ("below", below))
-        text = " and".join(f" {word} {_plain(limit)}" for word, limit in limits if limit is not None)
+        text = " and".join(f" {word} {_in_digits(limit)}" for word, limit in limits if limit is not None)
         text = f" of{text}" if text.startswith(" at") else text
     step = schema.get("multipleOf")
-    return text + (f" in steps of {_plain(step)}" if step is not None else "")
+    return text + (f" in steps of {_in_digits(step)}" if step is not None else "")
 
 
-def _plain(number: float) -> str:
+def _in_digits(number: float) -> str:
     return f"{number:g}" if isinstance(number, float) else str(number)
 
 
-def _length(schema: Schema) -> str:
+def _characters(schema: Schema) -> str:
     least, most = schema.get("minLength"), schema.get("maxLength")
     if least is not None and most is not None:
         return f" of {least} to {most} characters"

@@ -132,7 +132,7 @@ def stage_faults(kind: str, stage: Any) -> tuple[str, ...]:
     """Return everything that keeps `stage` from being a stage of this kind; empty where it is one."""
     if not isinstance(stage, type):
         return (f"hooks return classes; this is {_an(type(stage).__name__)}",)
-    return (*_identity(stage), *_methods(kind, stage), *_options(stage), *_requires(stage))
+    return (*_identity(stage), *_methods(kind, stage), *_option_faults(stage), *_requires(stage))
 
 
 def stage_label(kind: str, stage: Any) -> str:
@@ -167,7 +167,7 @@ def _methods(kind: str, stage: type) -> list[str]:
     return [f"{name}(): a method of every {noun(kind)}" for name in meant]
 
 
-def _options(stage: type) -> list[str]:
+def _option_faults(stage: type) -> list[str]:
     from pydantic import BaseModel
 
     options = getattr(stage, "Options", None)
@@ -277,7 +277,7 @@ def load_plugins(names: frozenset[str] | None) -> Registry:
         try:
             # What a module prints when it is imported would stand among a command's own output.
             with redirect_stdout(sys.stderr):
-                _load(origin, entry_point, manager, registry)
+                _load_plugin(origin, entry_point, manager, registry)
         except (Exception, SystemExit) as error:
             registry.faults.append(raised("D2F201", f"plugin '{origin.entry_point}' failed to load", origin, error))
     return registry
@@ -289,7 +289,7 @@ def _unknown(names: Iterable[str] | None, known: list[str]) -> Iterable[Problem]
         yield Problem("D2F208", f"D2F_PLUGINS names '{name}', which is no plugin", notes=notes, severity="warning")
 
 
-def _load(origin: Origin, entry_point: EntryPoint, manager: HookManager, registry: Registry) -> None:
+def _load_plugin(origin: Origin, entry_point: EntryPoint, manager: HookManager, registry: Registry) -> None:
     plugin = entry_point.load()
     other_version = outside(plugin, origin)
     if other_version is not None:

@@ -54,7 +54,7 @@ def read_name(name: str, catalog: Catalog) -> Names:
         if origin.entry_point == name or normal(origin.distribution) == names.distribution:
             raise _taken(name, f"there is a plugin '{origin.entry_point}'", origin.package)
     if find_spec(names.module) is not None:
-        raise _taken(name, f"there is a module {names.module}", _distribution(names.module))
+        raise _taken(name, f"there is a module {names.module}", _distribution_of_module(names.module))
     return names
 
 
@@ -62,13 +62,13 @@ def _need_shape(name: str) -> None:
     if NAME.fullmatch(name) and name[0].isalpha() and len(name) <= LONGEST and not name.startswith(PREFIX):
         return
     rule = f"a name is lower-case letters, digits and hyphens, a letter first, at most {LONGEST}: noise-level"
-    notes = [f"did you mean '{suggestion}'?"] if (suggestion := _mended(name)) else []
+    notes = [f"did you mean '{suggestion}'?"] if (suggestion := _suggested(name)) else []
     if name.startswith(PREFIX):
         notes.append(f"the distribution is called {PREFIX}NAME by itself")
     raise D2FError.of("D2F211", f"'{name}' cannot be a plugin's name", *notes, rule)
 
 
-def _mended(name: str) -> str:
+def _suggested(name: str) -> str:
     """Return the name that was probably meant, empty where there is none."""
     parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
     mended = re.sub(r"[^a-z0-9]+", "-", parts).strip("-").removeprefix(PREFIX)[:LONGEST].strip("-")
@@ -79,7 +79,7 @@ def _taken(name: str, what: str, owner: str) -> D2FError:
     return D2FError.of("D2F211", f"the name '{name}' is taken: {what} ({owner})", "choose another name")
 
 
-def _distribution(module: str) -> str:
+def _distribution_of_module(module: str) -> str:
     from importlib.metadata import packages_distributions
 
     return next(iter(packages_distributions().get(module, [])), "no distribution")
@@ -102,17 +102,17 @@ def filled(kinds: tuple[str, ...], names: Names) -> dict[str, bytes]:
         for path, file in _walk(files("d2f.scaffold") / "templates" / kind):
             data = file.read_bytes()
             if path.endswith(SUFFIX):
-                data = _named(data.decode("utf-8"), names).encode("utf-8")
+                data = _with_names(data.decode("utf-8"), names).encode("utf-8")
             found[_target(path, names)] = data
     return dict(sorted(found.items()))
 
 
 def _target(path: str, names: Names) -> str:
-    parts = _named(path.removesuffix(SUFFIX), names).split("/")
+    parts = _with_names(path.removesuffix(SUFFIX), names).split("/")
     return "/".join(f".{part.removeprefix(DOT)}" if part.startswith(DOT) else part for part in parts)
 
 
-def _named(text: str, names: Names) -> str:
+def _with_names(text: str, names: Names) -> str:
     module = names.module.removeprefix("d2f_")
     return text.replace("my-stage", names.stage).replace("my_stage", module).replace("MyStage", names.stage_class)
 
@@ -142,13 +142,13 @@ def new_plugin(names: Names, kind: str, learned: bool, into: Path) -> tuple[Path
     made = filled((LEARNED,) if learned else (kind,), names)
     try:
         for path, data in made.items():
-            _write(folder / path, data)
+            _write_new(folder / path, data)
     except OSError as error:
         raise D2FError.of("D2F004", f"'{folder}' cannot be written: {error.strerror}") from error
     return folder, tuple(made)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write_new(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
         file.write(data)

@@ -173,13 +173,13 @@ def random_state(seed: int) -> Iterator[None]:
 @contextmanager
 def process_state() -> Iterator[list[str]]:
     """Yield a list that afterwards holds what the block has changed in the process, in words."""
-    before, changed = _state(), []  # type: tuple[dict[str, Any], list[str]]
+    before, changed = _process_facts(), []  # type: tuple[dict[str, Any], list[str]]
     yield changed
-    after = _state()
+    after = _process_facts()
     changed += [name for name in before if before[name] != after[name]]
 
 
-def _state() -> dict[str, Any]:
+def _process_facts() -> dict[str, Any]:
     of_numpy = np.random.get_state(legacy=False)
     key = of_numpy["state"]
     return {

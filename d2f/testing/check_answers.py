@@ -100,7 +100,7 @@ def _scores_unlike(subject: Subject, one: Answers, other: Answers, words: tuple[
     return differences(dict(one), dict(other), subject.allowed_difference, words)
 
 
-def _views(subject: Subject, stage: Any, given: Given, seed: int = 1) -> Answers:
+def _apply_all(subject: Subject, stage: Any, given: Given, seed: int = 1) -> Answers:
     return {name: stage.apply(picture, seed) for name, picture in given.items()}
 
 
@@ -121,12 +121,12 @@ def _passed(subject: Subject, stage: Any, given: Given) -> Answers:
     return found
 
 
-def _copies(subject: Subject) -> dict[str, Pixels]:
+def _fresh_pictures(subject: Subject) -> dict[str, Pixels]:
     return {with_size(name, picture): picture.copy() for name, picture in pictures().items()}
 
 
 @cache
-def _files() -> Mapping[str, ImageFile]:
+def _picture_files() -> Mapping[str, ImageFile]:
     return {name: image_file(picture, name) for name, picture in pictures().items()}
 
 
@@ -138,13 +138,13 @@ ASKED: Mapping[str, _Asked] = {
         "draw nothing at random, or from a generator seeded by the pixels; keep nothing between images",
     ),
     "preprocessor": _Asked(
-        _copies,
-        _views,
+        _fresh_pictures,
+        _apply_all,
         _unlike("view"),
         "draw from numpy.random.default_rng(seed) and from nothing else; keep nothing between pictures",
     ),
     "precondition": _Asked(
-        lambda subject: _files(),
+        lambda subject: _picture_files(),
         _passed,
         _unlike("answer"),
         "measure the picture alone; draw nothing at random, keep nothing between images",
@@ -209,7 +209,7 @@ same_answer = check("its answer depends on the image alone")(_same_again)
 def seeded(subject: Subject) -> str:
     """The same picture and seed give the same view: again, on a fresh instance, in any order."""
     _same_again(subject)
-    other = _views(subject, subject.instance, _copies(subject), seed=2)
+    other = _apply_all(subject, subject.instance, _fresh_pictures(subject), seed=2)
     drawn = ASKED[subject.kind].unlike(subject, reference(subject), other, ("", ""))
     return "the seed matters" if drawn else "nothing is drawn"
 

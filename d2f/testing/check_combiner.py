@@ -17,9 +17,9 @@ LEAST_AUC = 0.8
 
 
 @check("ratios are finite, whatever members are missing", gate=True)
-def finite(subject: Subject) -> str:
+def finite_ratios(subject: Subject) -> str:
     """Every row with at least one probability gets a ratio; a member without one contributes 0."""
-    for name, probabilities in _tables().items():
+    for name, probabilities in _tables_by_name().items():
         try:
             made = subject.instance.combine(probabilities.copy())
         except Exception as error:
@@ -31,11 +31,11 @@ def finite(subject: Subject) -> str:
         absent = np.asarray(made.contributions)[np.isnan(probabilities)]
         if absent.size and np.abs(np.nan_to_num(absent)).max() > 0:
             raise Failed(f"on {name}: a member without a probability contributes", "contribute 0 for it")
-    return f"{len(_tables())} tables"
+    return f"{len(_tables_by_name())} tables"
 
 
 @check("a row does not depend on the others")
-def independent(subject: Subject) -> str:
+def independent_rows(subject: Subject) -> str:
     """Alone, together, in reverse: the same image has the same ratio, and the table is not written to."""
     table = members_of_scores(len(MEMBERS))[0]
     kept = table.copy()
@@ -60,7 +60,7 @@ def contributions(subject: Subject) -> str:
     """Where the ratio is linear in the members' logits, contributions and one bias make it."""
     if not _is_linear(subject):
         raise Skipped("the ratio is not linear in the members' logits")
-    made = subject.instance.combine(_rows(40))
+    made = subject.instance.combine(_seeded_rows(40))
     rest = np.asarray(made.llr) - np.asarray(made.contributions).sum(axis=1)
     if np.ptp(rest) > 1e-6:
         raise Failed(
@@ -86,7 +86,7 @@ def order(subject: Subject) -> str:
 
 
 @check("a fit tells the classes apart")
-def recovers(subject: Subject) -> str:
+def separates(subject: Subject) -> str:
     """Fitted to three members that know something, it ranks generated images above real ones, twice the same."""
     given = members_of_scores(len(MEMBERS), count=600, seed=6)
     first = subject.stage.fit(subject.checked_options, MEMBERS, *given)
@@ -114,25 +114,26 @@ def single(subject: Subject) -> str:
     except Exception as error:
         raise subject.raised("fitted to one member", error, "allow for it: chains grow from one member") from error
     fail_if(
-        ["a ratio is not finite"] if not np.isfinite(ratio).all() else [], "allow for it: chains grow from one member"
+        ["a ratio is not finite"] if not np.isfinite(ratio).all() else [],
+        "allow for it: chains grow from one member",
     )
     return ""
 
 
-def _tables() -> dict[str, Floats]:
+def _tables_by_name() -> dict[str, Floats]:
     count = len(MEMBERS)
     ends = np.array([[1e-6] * count, [1 - 1e-6] * count, [0.5] * count, [1e-6, 1 - 1e-6, 0.5]])
     one = np.full((count, count), np.nan)
     np.fill_diagonal(one, 0.9)
     return {
-        "complete rows": _rows(20),
+        "complete rows": _seeded_rows(20),
         "rows with members missing": members_of_scores(count)[0],
         "one member only": one,
         "probabilities near 0 and 1": ends,
     }
 
 
-def _rows(count: int) -> Floats:
+def _seeded_rows(count: int) -> Floats:
     return np.random.default_rng(8).uniform(0.02, 0.98, (count, len(MEMBERS)))
 
 

@@ -22,9 +22,9 @@ DAMAGED = 60
 def stated(subject: Subject) -> str:
     """On ordinary files, with and without pixels: only Evidence, with finite ratios and texts that say something."""
     count = 0
-    for name, data in _files():
+    for name, data in _tagged_files():
         for given in (None, camera_picture(64, 64)):
-            for item in _read(subject, f"{name} {'without' if given is None else 'with'} pixels", data, given):
+            for item in _read_by(subject, f"{name} {'without' if given is None else 'with'} pixels", data, given):
                 count += 1
                 if not isinstance(item, Evidence):
                     raise Failed(f"on {name}: {item!r:.60} is no finding", "return d2f.Evidence(…) objects")
@@ -34,7 +34,7 @@ def stated(subject: Subject) -> str:
                         f"on {name}: {item!r:.200}",
                         "give kind, statement, source and trust one line each, and a finite llr",
                     )
-    return f"{count} findings in {len(list(_files()))} files"
+    return f"{count} findings in {len(list(_tagged_files()))} files"
 
 
 @check("damaged files raise nothing")
@@ -42,14 +42,14 @@ def damaged(subject: Subject) -> str:
     """Empty, cut off, or with bytes changed: fewer findings, no exception."""
     random = np.random.default_rng(0)
     for name, data in (("an empty file", b""), ("noise", random.bytes(4096))):
-        _read(subject, name, data, None)
-    for name, data in _files():
+        _read_by(subject, name, data, None)
+    for name, data in _tagged_files():
         for _ in range(DAMAGED):
             copy = bytearray(data)
             for at in random.integers(0, min(len(data), 2048), 3):
                 copy[at] = random.integers(0, 256)
-            _read(subject, f"a damaged {name}", bytes(copy[: int(random.integers(1, len(copy)))]), None)
-    return f"{DAMAGED * len(list(_files()))} damaged files"
+            _read_by(subject, f"a damaged {name}", bytes(copy[: int(random.integers(1, len(copy)))]), None)
+    return f"{DAMAGED * len(list(_tagged_files()))} damaged files"
 
 
 @check("the same file has the same findings, without a network")
@@ -58,14 +58,14 @@ def repeated(subject: Subject) -> str:
     given = camera_picture(64, 64)
     given.flags.writeable = False
     with watched() as seen:
-        for name, data in _files():
-            if list(_read(subject, name, data, given)) != list(_read(subject, name, data, given)):
+        for name, data in _tagged_files():
+            if list(_read_by(subject, name, data, given)) != list(_read_by(subject, name, data, given)):
                 raise Failed(f"on {name}: another answer the second time", "depend on the bytes and pixels alone")
     fail_if([f"it called {host}" for host in dict.fromkeys(seen.called)], "work from the file alone")
     return ""
 
 
-def _files() -> Iterator[tuple[str, bytes]]:
+def _tagged_files() -> Iterator[tuple[str, bytes]]:
     """Yield small files with EXIF in three formats."""
     from PIL import Image
 
@@ -77,7 +77,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
         yield f"{name} file", file.getvalue()
 
 
-def _read(subject: Subject, name: str, data: bytes, pixels: Any) -> Any:
+def _read_by(subject: Subject, name: str, data: bytes, pixels: Any) -> Any:
     try:
         return subject.instance.read(data, pixels)
     except Exception as error:

@@ -75,7 +75,7 @@ def trainable_fits(subject: Subject) -> str:
     again = _fit(subject)
     if arrays.keys() != again.keys() or any(not np.array_equal(arrays[name], again[name]) for name in arrays):
         raise Failed("a second fit with the same seed differs", "pass `seed` on to what draws at random")
-    rows, labels, _ = _table(subject, seed=2)
+    rows, labels, _ = _labelled_rows(subject, seed=2)
     scores = np.asarray(subject.instance.predict(arrays, rows))
     if scores.shape != (len(rows),) or not np.isfinite(scores).all():
         raise Failed(
@@ -93,7 +93,7 @@ def trainable_fits(subject: Subject) -> str:
 def written(subject: Subject) -> str:
     """Plain arrays, no pickle: written as safetensors and read again, they predict the same."""
     _need(subject, "features")
-    arrays, (rows, _, _) = _fit(subject), _table(subject, seed=2)
+    arrays, (rows, _, _) = _fit(subject), _labelled_rows(subject, seed=2)
     with tempfile.TemporaryDirectory(prefix="d2f-check-") as folder:
         path = Path(folder) / "fitted.safetensors"
         try:
@@ -131,7 +131,7 @@ def _need(subject: Subject, method: str) -> None:
         raise NotMeant
 
 
-def _table(subject: Subject, seed: int) -> tuple[Floats, Labels, Floats]:
+def _labelled_rows(subject: Subject, seed: int) -> tuple[Floats, Labels, Floats]:
     """Return seeded rows as wide as its features, in which the label shifts every column."""
     row = subject.instance.features(ordinary_pictures(SIDE, SIDE)["camera"])
     width = len(row) if row is not None else 1
@@ -142,7 +142,7 @@ def _table(subject: Subject, seed: int) -> tuple[Floats, Labels, Floats]:
 
 
 def _fit(subject: Subject) -> Mapping[str, Any]:
-    rows, labels, weights = _table(subject, seed=1)
+    rows, labels, weights = _labelled_rows(subject, seed=1)
     try:
         arrays = subject.instance.fit(rows, labels, weights * len(rows), 1)
     except Exception as error:
@@ -198,7 +198,7 @@ def _tensors_alone(record: Weights) -> bool:
 def strict_weights(subject: Subject) -> str:
     """A file with an array missing, one too many, or one of another shape must not load."""
     arrays = _arrays(subject)
-    accepted = [what for what, changed in _changes(arrays).items() if _accepts(subject, changed)]
+    accepted = [what for what, changed in _misfits(arrays).items() if _accepts(subject, changed)]
     fail_if(
         [f"it loaded a file {what}" for what in accepted],
         "after read_weights, call d2f.weights.strict(arrays, {name: shape, …})",
@@ -207,7 +207,7 @@ def strict_weights(subject: Subject) -> str:
 
 
 @check("it says what its weights were trained on")
-def trained_on(subject: Subject) -> str:
+def states_trained_on(subject: Subject) -> str:
     """`trained_on`, after load: uint64, so that no chain is fitted on the same images."""
     stated = getattr(subject.instance, "trained_on", None)
     if stated is None:
@@ -231,7 +231,7 @@ def _arrays(subject: Subject) -> Mapping[str, Any]:
         raise Skipped(f"d2f.weights.read_weights does not read them: {subject.said(error)}") from error
 
 
-def _changes(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _misfits(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     first = next(iter(arrays))
     rest = {name: value for name, value in arrays.items() if name != first}
     return {

@@ -28,7 +28,11 @@ OF_ALL: tuple[Check, ...] = (
     check_common.valid_options,
 )
 BUILT: tuple[Check, ...] = (check_common.plain_options, check_common.cheap_construction, check_common.loads)
-WEIGHED: tuple[Check, ...] = (check_trainable.recorded, check_trainable.strict_weights, check_trainable.trained_on)
+WEIGHED: tuple[Check, ...] = (
+    check_trainable.recorded,
+    check_trainable.strict_weights,
+    check_trainable.states_trained_on,
+)
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "detector": (
         *OF_ALL,
@@ -70,11 +74,11 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "combiner": (
         *OF_ALL,
         *BUILT,
-        check_combiner.finite,
-        check_combiner.independent,
+        check_combiner.finite_ratios,
+        check_combiner.independent_rows,
         check_combiner.contributions,
         check_combiner.order,
-        check_combiner.recovers,
+        check_combiner.separates,
         check_combiner.single,
     ),
     "precondition": (
@@ -138,7 +142,7 @@ def run_checks(
 def _results(subject: Subject) -> Iterator[Result]:
     checks = CHECKS[subject.kind]
     for number, check in enumerate(checks, 1):
-        result = _made(check, subject)
+        result = _result_of(check, subject)
         if result is not None:
             yield result
         if check.gate and result is not None and result.state != "passed":
@@ -204,7 +208,7 @@ GATES = (check_common.requirements.name, check_common.valid_options.name, check_
 """Checks that are left out where something is missing without which there is nothing to check."""
 
 
-def _made(check: Check, subject: Subject) -> Result | None:
+def _result_of(check: Check, subject: Subject) -> Result | None:
     """Return a check's result; what it did not foresee is a failure too, with the stage's own line."""
     try:
         return check(subject)

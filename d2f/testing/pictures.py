@@ -88,10 +88,10 @@ def _demosaicked(values: NDArray[np.float64]) -> NDArray[np.float64]:
     kept = np.zeros_like(values)
     for channel, row, column in ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1)):
         kept[row::2, column::2, channel] = 1.0
-    return _spread(values * kept) / np.maximum(_spread(kept), 1e-9)
+    return _smoothed(values * kept) / np.maximum(_smoothed(kept), 1e-9)
 
 
-def _spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convolve each channel with (1 2 1; 2 4 2; 1 2 1), mirrored at the edges."""
     for axis in (0, 1):
         edges = [(1, 1) if axis == other else (0, 0) for other in range(3)]
@@ -151,7 +151,7 @@ def ordinary_pictures(height: int, width: int) -> Mapping[str, Pixels]:
         ("camera", camera_picture),
         ("upsampled", upsampled_picture),
         ("noise", _noise),
-        ("text", _text),
+        ("text", _page),
         ("gradient", _gradient),
     )
     return MappingProxyType({name: _kept(make(height, width)) for name, make in made})
@@ -187,7 +187,7 @@ def _gradient(height: int, width: int) -> Pixels:
     return shades
 
 
-def _text(height: int, width: int) -> Pixels:
+def _page(height: int, width: int) -> Pixels:
     """Black marks on white in lines, as a screenshot of a page has them: hard edges, two levels."""
     marks = np.random.default_rng(12).random((-(-height // 2), -(-width // 2))) < 0.45
     marks[np.arange(len(marks)) % 8 >= 5] = False

@@ -15,6 +15,9 @@ from d2f.data.dataset import Dataset
 from d2f.metrics import balanced_accuracy, roc_auc
 from d2f.report.tables import markdown_table
 
+WATCHED = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
+"""Figures of validation that a log, a study and TensorBoard hold."""
+
 HEAD = ("under", "images", "loss", "accuracy", "balanced accuracy", "F1", "AUC", "AUC within two-class collections")
 
 

@@ -118,7 +118,9 @@ class RunFolder:
             notes = ("to go on with it: --resume", "else choose another -o, or remove the folder")
             raise D2FError.of("D2F623", f"a run is in '{self.path}' already", *notes)
         if held is not None and held["recipe"] != recipe_digest(recipe):
-            raise D2FError.of("D2F623", f"the run in '{self.path}' is of another recipe", *_changed(self.path, recipe))
+            raise D2FError.of(
+                "D2F623", f"the run in '{self.path}' is of another recipe", *_changed_keys(self.path, recipe)
+            )
         if held is None and not self.rank:
             require_free(outputs, overwrite)
         make_folder(self.path)
@@ -183,7 +185,7 @@ def run_environment() -> dict[str, str]:
     return found
 
 
-def _changed(path: Path, recipe: Recipe) -> tuple[str, ...]:
+def _changed_keys(path: Path, recipe: Recipe) -> tuple[str, ...]:
     """Name the keys that a recipe has changed since the run began."""
     held, now = json.loads((path / RECIPE).read_text(encoding="utf-8")), recipe.plain()
     names = sorted(key for key in held.keys() | now.keys() if held.get(key) != now.get(key))

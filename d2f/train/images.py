@@ -185,10 +185,10 @@ def _met(training: Part, validation: Part, test: Part | None) -> Iterator[tuple[
 def require_separate_groups(training: Dataset, validation: Dataset, test: Dataset | None = None) -> None:
     """Refuse groups, which are of one picture, that are in two parts; before an image is read."""
     for what, _, part, others in _met(training, validation, test):
-        seen = {name for name in _names(others, "group") if not NUMBERED.fullmatch(name)}
+        seen = {name for name in _values_of(others, "group") if not NUMBERED.fullmatch(name)}
         shared = [image.group for image in part if image.group in seen]
         if shared:
-            message = f"{len(shared)} of the {what} share a group with images that {_others(others)}: {_listed(shared)}"
+            message = f"{len(shared)} of the {what} share a group with images that {_use_of(others)}: {_few(shared)}"
             raise D2FError.of("D2F604", message, "a group is of one picture, such as its tiles", NEXT_STEP)
 
 
@@ -196,11 +196,11 @@ def shared_names(training: Dataset, validation: Dataset, test: Dataset | None = 
     """Yield a warning for each part whose collections, or groups that an audit has numbered, are in another too."""
     for what, _, part, others in _met(training, validation, test):
         for name in ("collection", "group"):
-            seen = _names(others, name)
+            seen = _values_of(others, name)
             shared = [getattr(image, name) for image in part if getattr(image, name) in seen]
             if shared:
                 yield _warning(
-                    f"{len(shared)} of the {what} share a {name} with images that {_others(others)}: {_listed(shared)}",
+                    f"{len(shared)} of the {what} share a {name} with images that {_use_of(others)}: {_few(shared)}",
                     "figures may be optimistic" if name == "collection" else "see that they are not one picture",
                 )
 
@@ -217,18 +217,18 @@ def require_separate_files(training: TileSet, validation: TileSet, test: TileSet
 def look_alike(training: TileSet, validation: TileSet, test: TileSet | None = None) -> Iterator[Problem]:
     """Yield a warning for each part with pictures whose perceptual hash is near that of a picture in another part."""
     for what, _, part, others in _met(training, validation, test):
-        pairs = [pair for other in others for pair in _near(part, other)]
+        pairs = [pair for other in others for pair in _near_images(part, other)]
         if pairs:
             images = len({path for path, _ in pairs})
             shown = tuple(f"{path}  {other}" for path, other in pairs[:SHOWN])
             yield _warning(
-                f"{images} of the {what} look like images that {_others(others)}",
+                f"{images} of the {what} look like images that {_use_of(others)}",
                 *shown,
                 "if they are one picture, figures are optimistic: `d2f data audit` finds and joins them",
             )
 
 
-def _near(part: TileSet, other: TileSet) -> list[tuple[str, str]]:
+def _near_images(part: TileSet, other: TileSet) -> list[tuple[str, str]]:
     """Return pairs of paths whose pictures look alike; of pictures of one hash the first stands for all."""
     (mine, places), (theirs, other_places) = _distinct(part.hashes), _distinct(other.hashes)
     pairs = near_pairs(np.concatenate([mine, theirs]))
@@ -244,15 +244,15 @@ def _distinct(hashes: Sequence[int | None]) -> tuple[NDArray[np.uint64], list[in
     return np.array(list(first), dtype=np.uint64), list(first.values())
 
 
-def _names(parts: Iterable[Dataset], name: str) -> set[str]:
+def _values_of(parts: Iterable[Dataset], name: str) -> set[str]:
     return {getattr(image, name) for part in parts for image in part} - {""}
 
 
-def _others(parts: Sequence[object]) -> str:
+def _use_of(parts: Sequence[object]) -> str:
     return "train" if len(parts) == 1 else "train or validate"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _few(names: Sequence[str]) -> str:
     distinct = list(dict.fromkeys(names))
     rest = f" and {len(distinct) - SHOWN} more" if len(distinct) > SHOWN else ""
     return ", ".join(f"'{name}'" for name in distinct[:SHOWN]) + rest

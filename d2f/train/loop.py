@@ -73,7 +73,7 @@ class Trainer:
         reduce = processes.sum_tree if processes.count > 1 else None
         smoothing, clip = recipe.loss.smoothing, recipe.optimiser.clip
         self.stepper = Stepper(network, optimiser, smoothing, clip, wants_compiling(recipe), reduce)
-        self.drawing_weights, self.loss_weights = _weights(recipe, training)
+        self.drawing_weights, self.loss_weights = _draw_and_loss_weights(recipe, training)
         self.augmenter = Augmenter.of(recipe.augment, recipe.tiles.size, recipe.seed, run.catalog)
         self.feeder = Feeder(run.request.workers)
         if not self.feeder.native:
@@ -204,7 +204,7 @@ class Trainer:
         }
 
 
-def _weights(recipe: Any, tiles: TileSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _draw_and_loss_weights(recipe: Any, tiles: TileSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return with which weights tiles are drawn, and which they have in the loss, (tiles,) each."""
     weights, even = tile_weights(tiles, recipe.balance.sources), np.ones(len(tiles))
     drawing, loss = (even, weights) if recipe.balance.by == "weights" else (weights, even)

@@ -78,7 +78,7 @@ class NetworkFitter:
             trainer.train()
             figures = {"clean": trainer.measure(validation)}
             for name, dataset, steps in _further(divided, attacks):
-                if (found := _measured(run, trainer, name, dataset, steps)) is not None:
+                if (found := _measured_under(run, trainer, name, dataset, steps)) is not None:
                     figures[name] = found
         facts["epoch"] = str(trainer.position.best_epoch + 1)
         trained_on = _trained_on(training, started)
@@ -93,7 +93,7 @@ def start(run: Run) -> StartedNetwork:
     if recipe.start is not None:
         held = read_weights(resolve(recipe.start.weights, run.catalog.weights))
         started = StartedNetwork(started.network, held)
-        _load(started.network, held, recipe.start)
+        _load_start(started.network, held, recipe.start)
         for line in _differences(run, started.network, held, recipe.start):
             run.watcher.say(line)
     started.network.eval()
@@ -102,7 +102,7 @@ def start(run: Run) -> StartedNetwork:
     return started
 
 
-def _load(network: Any, held: WeightsFile, settings: StartSettings) -> None:
+def _load_start(network: Any, held: WeightsFile, settings: StartSettings) -> None:
     arrays: dict[str, Any] = held.arrays
     if settings.publisher != "d2f":
         arrays = from_published(arrays, settings.publisher, drop_head=True).arrays
@@ -162,7 +162,7 @@ def _cut_parts(run: Run, divided: DividedSet, held: ExitStack) -> tuple[TileSet,
         run.watcher.say(str(problem))
     drawn = label_counts(training.labels, run.recipe.balance)
     run.watcher.say(f"each epoch draws {drawn[0]} real and {drawn[1]} generated tiles")
-    digests = {"validation": _digest(validation)} | ({} if test is None else {"test": _digest(test)})
+    digests = {"validation": _tiles_digest(validation)} | ({} if test is None else {"test": _tiles_digest(test)})
     return training, validation, digests
 
 
@@ -185,7 +185,7 @@ def _tiles(run: Run, dataset: Dataset, cutter: TileCutter, name: str, keep: bool
     return make_tiles(dataset, cutter, run.folder.tile_file(name), run.request.workers, progress, keep)
 
 
-def _digest(tiles: TileSet) -> str:
+def _tiles_digest(tiles: TileSet) -> str:
     return digest_of(zip(tiles.digests, tiles.dataset.labels.tolist(), strict=True))
 
 
@@ -199,7 +199,7 @@ def _further(
         yield "test", divided.test, ()
 
 
-def _measured(
+def _measured_under(
     run: Run, trainer: Trainer, name: str, dataset: Dataset, steps: Sequence[Step]
 ) -> ValidationFigures | None:
     """Return the figures under an attack; None, with a note, where it leaves a label no tile."""

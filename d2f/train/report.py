@@ -21,7 +21,7 @@ from d2f.data.dataset import Dataset, Labelled
 from d2f.report.page import figure, gallery
 from d2f.report.tables import markdown_table
 from d2f.report.thumbnails import inline
-from d2f.train.figures import ValidationFigures, figures_table
+from d2f.train.figures import WATCHED, ValidationFigures, figures_table
 from d2f.train.folder import LOG, read_log, write_output
 from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
 
@@ -33,7 +33,6 @@ WORST = 48
 
 NO_PLOTS = "no plots: matplotlib is not installed (pip install 'd2f[train]')"
 NO_SCALARS = "no TensorBoard scalars: tensorboardX is not installed (pip install 'd2f[train]')"
-SCALARS = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
 
 
 def write_report(
@@ -56,7 +55,7 @@ def write_report(
     else:
         if epochs:
             write_output(folder / "curves.png", png(learning_curves(epochs)))
-        write_output(folder / "confusion.png", png(_confusion(clean)))
+        write_output(folder / "confusion.png", png(_confusion_plot(clean)))
     yield f"{len(worst)} mistakes are shown in {folder / 'mistakes.html'}"
 
 
@@ -85,10 +84,10 @@ def mistakes(dataset: Dataset, figures: ValidationFigures) -> list[Mistake]:
 
 def mistakes_page(worst: list[Mistake]) -> str:
     """Return a page of mistakes, complete in itself."""
-    return gallery("Worst mistakes", "", [_figure(one) for one in worst])
+    return gallery("Worst mistakes", "", [_mistake_figure(one) for one in worst])
 
 
-def _figure(mistake: Mistake) -> str:
+def _mistake_figure(mistake: Mistake) -> str:
     row = mistake.row()
     words = [
         f"{row['label']}, score {row['score']:+.2f}",
@@ -180,7 +179,7 @@ def learning_curves(epochs: list[dict[str, Any]]) -> Any:
     return figure
 
 
-def _confusion(clean: ValidationFigures) -> Any:
+def _confusion_plot(clean: ValidationFigures) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure((3.6, 3.2), layout="constrained")
@@ -210,7 +209,7 @@ def write_scalars(folder: Path, epoch: int, loss: float, rate: float, figures: V
     from tensorboardX.record_writer import RecordWriter
 
     values = {"training/loss": loss, "training/rate": rate}
-    values |= {f"validation/{name}": getattr(figures, name) for name in SCALARS}
+    values |= {f"validation/{name}": getattr(figures, name) for name in WATCHED}
     values |= {f"called right/{name}": share for name, share in figures.generators.items()}
     summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
     now = time.time()

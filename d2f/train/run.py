@@ -115,7 +115,7 @@ class TrainedModel:
     folder: Path
 
 
-def train(
+def train_model(
     recipe: EstimatorRecipe | NetworkRecipe, catalog: Catalog, request: TrainRequest, watcher: TrainWatcher
 ) -> TrainedModel:
     """Fit the model that a recipe describes, measure it, and leave its weights and a run folder.
@@ -141,7 +141,7 @@ def train(
     )
     run.folder.claim(recipe, request.resume, (output, output.with_suffix(".npz")), request.overwrite)
     fitted = fitter.fit(run)
-    sha256 = "" if fitter.rank else _write(run, fitted)
+    sha256 = "" if fitter.rank else _write_outputs(run, fitted)
     return TrainedModel(output, sha256, fitted.figures, run.folder.path)
 
 
@@ -163,7 +163,7 @@ def _trainable(recipe: EstimatorRecipe | NetworkRecipe, catalog: Catalog) -> Any
     return trainable
 
 
-def _write(run: Run, fitted: FittedModel) -> str:
+def _write_outputs(run: Run, fitted: FittedModel) -> str:
     """Write the weights, their copy as .npz, the end of the log and the report; return the weights' sha256."""
     from d2f.train.report import write_report
 

@@ -25,14 +25,14 @@ from d2f.plugins.build import OptionFinding, build, option_findings, read_option
 from d2f.plugins.catalog import Catalog
 from d2f.report.tables import markdown_table, plain
 from d2f.train.augment import OPERATIONS, augmentation_errors, loaded_steps
+from d2f.train.figures import WATCHED
 from d2f.train.folder import RUN, make_folder, require_place, write_output
 from d2f.train.images import divide
 from d2f.train.recipe import NetworkRecipe, recipe_digest, with_values
 from d2f.train.report import png
-from d2f.train.run import TrainRequest, TrainWatcher, train
+from d2f.train.run import TrainRequest, TrainWatcher, train_model
 from d2f.weights import read_weights, resolve
 
-FIGURES = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
 ROWS = "rows.jsonl"
 ENDS = ("D2F004", "D2F620")
 """A full disk and broken images end a study; what is wrong with one trial does not."""
@@ -66,7 +66,7 @@ def grid_trials(recipe: NetworkRecipe, catalog: Catalog, sets: Sequence[str]) ->
         if any(isinstance(value, ValueRange) for value in values):
             raise D2FError.of("D2F001", f"'{key}' has a range, from which only a random search draws", "add --random N")
     combinations = itertools.product(*keys.values())
-    return [_changed(recipe, catalog, dict(zip(keys, values, strict=True))) for values in combinations]
+    return [_changed_trial(recipe, catalog, dict(zip(keys, values, strict=True))) for values in combinations]
 
 
 def random_trials(
@@ -77,7 +77,7 @@ def random_trials(
     trials: dict[str, Trial] = {}
     for number in range(count):
         random = np.random.default_rng((seed, number))
-        trial = _changed(recipe, catalog, {key: _drawn(values, random) for key, values in keys.items()})
+        trial = _changed_trial(recipe, catalog, {key: _drawn(values, random) for key, values in keys.items()})
         trials.setdefault(trial.name, trial)
     return list(trials.values())
 
@@ -150,12 +150,12 @@ def read_values(text: str) -> tuple[str, list[Any]]:
             "D2F001", f"'{text}' is not understood", "write KEY=VALUE,VALUE, such as optimiser.rate=0.1,0.01"
         )
     try:
-        return key, [_value(values[first:last].strip()) for first, last in parts(values, ",")]
+        return key, [_one_value(values[first:last].strip()) for first, last in parts(values, ",")]
     except ValueError as error:
         raise D2FError.of("D2F001", f"'{text}' is not understood: {error}") from error
 
 
-def _value(text: str) -> Any:
+def _one_value(text: str) -> Any:
     found = RANGE.fullmatch(text)
     if found is None:
         return read_value(text)
@@ -173,7 +173,7 @@ def _drawn(values: list[Any], random: np.random.Generator) -> Any:
     return drawn.draw(random) if isinstance(drawn, ValueRange) else drawn
 
 
-def _changed(recipe: NetworkRecipe, catalog: Catalog, changes: dict[str, Any]) -> Trial:
+def _changed_trial(recipe: NetworkRecipe, catalog: Catalog, changes: dict[str, Any]) -> Trial:
     """Return the trial of a changed recipe; what is wrong with it is raised before any trial begins."""
     plain_recipe = recipe.plain()
     for key, value in changes.items():
@@ -183,7 +183,7 @@ def _changed(recipe: NetworkRecipe, catalog: Catalog, changes: dict[str, Any]) -
             raise D2FError.of("D2F606", f"the recipe has no key '{key}'") from None
     wrong = list(option_findings(NetworkRecipe, plain_recipe))
     if wrong:
-        raise D2FError(list(_problems(wrong)))
+        raise D2FError(list(_recipe_problems(wrong)))
     made = NetworkRecipe.model_validate(plain_recipe)
     read_options("trainable", catalog.find("trainable", made.train), made.with_)
     if unbuilt := [*_unbuilt(made, catalog, changes)]:
@@ -204,7 +204,7 @@ def _unbuilt(recipe: NetworkRecipe, catalog: Catalog, changes: Mapping[str, Any]
             yield from error.problems
 
 
-def _problems(wrong: Sequence[OptionFinding]) -> Iterator[Problem]:
+def _recipe_problems(wrong: Sequence[OptionFinding]) -> Iterator[Problem]:
     for finding in wrong:
         messages = {
             "unknown": f"unknown key '{finding.name}'",
@@ -228,7 +228,7 @@ class TrialKeys:
         images = [self._images(part) for part in (divided.training, divided.validation, divided.test) if part]
         start = "" if recipe.start is None else self._weights(recipe.start.weights)
         facts = [recipe_digest(recipe), trial.fold, images, start]
-        key = key_of("trial", *facts, code=_stages(recipe, self.catalog))
+        key = key_of("trial", *facts, code=_stages_of_recipe(recipe, self.catalog))
         # A stage made in an interpreter has no code to name it by: such trials are known by their recipe alone.
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16] if key is None else key.hex()[:16]
 
@@ -251,7 +251,7 @@ class TrialKeys:
         return self._known[name]
 
 
-def _stages(recipe: NetworkRecipe, catalog: Catalog) -> Iterator[object]:
+def _stages_of_recipe(recipe: NetworkRecipe, catalog: Catalog) -> Iterator[object]:
     """Yield the trainable and every preprocessor of a recipe."""
     yield catalog.find("trainable", recipe.train)
     for spec in recipe.measure:
@@ -314,12 +314,12 @@ class Study:
         request = TrainRequest(output, self.data, self.workers, under_way, fold=trial.fold)
         row: dict[str, Any] = {"key": key, "trial": trial.name, "values": trial.values}
         try:
-            made = train(trial.recipe, self.catalog, request, self.watcher)
+            made = train_model(trial.recipe, self.catalog, request, self.watcher)
         except D2FError as error:
             if any(problem.code in ENDS for problem in error.problems):
                 raise
             return self._failed(row, error)
-        figures = {name: {one: getattr(found, one) for one in FIGURES} for name, found in made.figures.items()}
+        figures = {name: {one: getattr(found, one) for one in WATCHED} for name, found in made.figures.items()}
         row |= {"weights": output.name, "sha256": made.sha256, "figures": figures}
         before = self._rows_file.read_text(encoding="utf-8") if self._rows_file.is_file() else ""
         write_output(self._rows_file, before + json.dumps(plain(row), ensure_ascii=False) + "\n")

@@ -198,9 +198,9 @@ def make_tiles(
     digests, hashes, counts = [], [], []
     problems: list[Problem] = []
     try:
-        for image, made in zip(dataset, _made(dataset, cutter, workers), strict=True):
+        for image, made in zip(dataset, _make_each(dataset, cutter, workers), strict=True):
             if isinstance(made, Unread):
-                problems.append(_broken(image, made))
+                problems.append(_cannot_train(image, made))
             else:
                 digests.append(made.sha256)
                 hashes.append(made.hash)
@@ -225,7 +225,7 @@ class _Made(NamedTuple):
     tiles: Pixels
 
 
-def _made(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[_Made | Unread]:
+def _make_each(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[_Made | Unread]:
     """Yield what is made of each image in order, a few images ahead of what is asked for."""
 
     def one(image: Labelled) -> _Made | Unread:
@@ -242,7 +242,7 @@ def _made(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[_Made 
             waiting += [pool.submit(one, image) for image in islice(images, 1)]
 
 
-def _broken(image: Labelled, unread: Unread) -> Problem:
+def _cannot_train(image: Labelled, unread: Unread) -> Problem:
     failure = unread.failure
     note = "take it out of the set, or of its manifest"
     return Problem("D2F620", f"'{image.path}' cannot be trained on: {failure.message}", notes=(note,))

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,7 +116,7 @@ def pull_weights(record: Weights, watcher: Watcher | None = None, largest: int =
         return Pulled(record, here, False)
     sources = [source for source in record.sources if source.startswith(REMOTE)]
     if not sources:
-        raise _damaged(record, here) if here is not None else WeightsMissing(missing_weights(record), Exit.PLUGIN)
+        raise _wrong_digest(record, here) if here is not None else WeightsMissing(missing_weights(record), Exit.PLUGIN)
     folder = weights_folder()
     watcher = watcher or Silent()
     try:
@@ -225,7 +225,7 @@ def _fetched(record: Weights, source: str, watcher: Watcher, largest: int) -> tu
     raise _Other(f"it gave a file of sha256 {found}")
 
 
-def _damaged(record: Weights, here: Located) -> D2FError:
+def _wrong_digest(record: Weights, here: Located) -> D2FError:
     message = f"weights '{record.name}' have not the pinned digest"
     notes = (f"at {here.source}", f"pinned  {record.sha256}", f"found   {here.sha256}")
     return D2FError(Problem("D2F503", message, notes=notes), Exit.PLUGIN)
@@ -264,7 +264,7 @@ def fetch_https(source: str, attempt: Attempt) -> None:
             _go_on(opener, source, attempt)
         except (_Broken, URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             if not left or (isinstance(error, HTTPError) and error.code < OVERLOADED):
-                raise Unfetched(_words(error)) from error
+                raise Unfetched(_why(error)) from error
         else:
             return
 
@@ -287,18 +287,13 @@ def _go_on(opener: OpenerDirector, source: str, attempt: Attempt) -> None:
         length = answer.headers.get("Content-Length", "")
         total = attempt.bounded(done + int(length)) if length.isdecimal() else None
         with attempt.part.open("ab" if done else "wb") as file:
-            for block in _blocks(answer):
+            # read1 hands out what has come, so that a connection that breaks costs nothing that came before.
+            while block := answer.read1(BLOCK):
                 done = attempt.bounded(done + len(block))
                 file.write(block)
                 attempt.watch(done, total)
     if total is not None and done < total:
         raise _Broken(f"the connection broke after {done} of {total} bytes")
-
-
-def _blocks(answer: Any) -> Iterator[bytes]:
-    # read1 hands out what has come, so that a connection that breaks costs nothing that came before.
-    while block := answer.read1(BLOCK):
-        yield block
 
 
 def _continues(answer: Any, done: int) -> bool:
@@ -318,7 +313,7 @@ def _opener(source: str) -> OpenerDirector:
     return build_opener(_Careful, ProxyHandler({})) if own else build_opener(_Careful)
 
 
-def _words(error: Exception) -> str:
+def _why(error: Exception) -> str:
     if isinstance(error, HTTPError):
         return f"the server answers {error.code} {error.reason}"
     reason = error.reason if isinstance(error, URLError) else error

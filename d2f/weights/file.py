@@ -58,7 +58,7 @@ def strict(arrays: Mapping[str, Any], expected: Mapping[str, Shape], name: str =
     shapes = [
         f"shape of {key}: {_spelled(arrays[key].shape)}, not {_spelled(shape)}"
         for key, shape in sorted(expected.items())
-        if key in arrays and not _fits(arrays[key].shape, shape)
+        if key in arrays and not _shape_fits(arrays[key].shape, shape)
     ]
     notes = (*missing, *unknown, *shapes)
     if notes:
@@ -66,7 +66,7 @@ def strict(arrays: Mapping[str, Any], expected: Mapping[str, Shape], name: str =
         raise D2FError(Problem("D2F504", f"{called} do not fit the model", notes=notes), Exit.PLUGIN)
 
 
-def _fits(shape: Sequence[int], wanted: Shape) -> bool:
+def _shape_fits(shape: Sequence[int], wanted: Shape) -> bool:
     return len(shape) == len(wanted) and all(
         size == want for size, want in zip(shape, wanted, strict=True) if want is not None
     )

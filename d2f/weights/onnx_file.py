@@ -142,7 +142,7 @@ class _Message:
 
     def __init__(self, data: Value, kind: str) -> None:
         self._held: dict[str, list[Value]] = {}
-        for number, value in _fields(_bytes(data)):
+        for number, value in _fields(_as_message(data)):
             if name := FIELDS[kind].get(number):
                 self._held.setdefault(name, []).append(value)
 
@@ -153,7 +153,7 @@ class _Message:
         return [_Message(value, name) for value in self.values(name)]
 
     def texts(self, name: str) -> list[str]:
-        return [str(_bytes(value), "utf-8") for value in self.values(name)]
+        return [str(_as_message(value), "utf-8") for value in self.values(name)]
 
     def text(self, name: str) -> str:
         """Return the last value, as protobuf does; empty where there is none."""
@@ -207,7 +207,7 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
             raise ValueError(f"byte {place} goes on with a number of more than 64 bits")
 
 
-def _bytes(value: Value) -> memoryview:
+def _as_message(value: Value) -> memoryview:
     if isinstance(value, int):
         raise ValueError("a number stands where a message should")
     return value
@@ -230,9 +230,9 @@ def _array(tensor: _Message) -> NDArray[Any]:
     if kind not in DTYPES:
         raise ValueError(f"tensor '{name}' is of data type {kind}, which is not read")
     if raw := tensor.values("raw"):
-        flat = np.frombuffer(b"".join(map(_bytes, raw)), DTYPES[kind])
+        flat = np.frombuffer(b"".join(map(_as_message, raw)), DTYPES[kind])
     elif floats := tensor.values("floats"):
-        flat = np.frombuffer(b"".join(map(_bytes, floats)), "<f4")
+        flat = np.frombuffer(b"".join(map(_as_message, floats)), "<f4")
     else:
         flat = np.array(tensor.integers("int32s", "int64s"), np.int64).astype(DTYPES[kind])
     if flat.size != math.prod(shape):
@@ -281,7 +281,7 @@ class _Look:
             where = next((entry.text("value") for entry in external if entry.text("key") == "location"), "")
             raise Refused(f"tensor '{name[:80]}' lies in another file" + (f" ('{where[:80]}')" if where else ""))
         whole = tensor.integers("int64s", longest=RANK * 10)
-        for raw in map(_bytes, tensor.values("raw")):
+        for raw in map(_as_message, tensor.values("raw")):
             if len(raw) <= RANK * 8 and not len(raw) % 8:
                 whole += memoryview(bytes(raw)).cast("q").tolist()
         self.sizes[name] = size = math.prod(max(1, number) for number in whole) if 0 < len(whole) <= RANK else 0

@@ -164,7 +164,7 @@ class _Unpickler(_InPython):  # type: ignore[misc]
         if not any(function is made for made in MADE.values()):
             raise CheckpointRefused(f"it would call {_kind(function)}, and tensors do without")
         if not isinstance(arguments, tuple):
-            _damaged()
+            _refuse_damaged()
         self.stack.append(function(*arguments))
 
     def _drop_state(self) -> None:
@@ -184,7 +184,7 @@ class _Unpickler(_InPython):  # type: ignore[misc]
         """Put keys and values, in turn, into the dict on the stack."""
         target = self.stack[-1]
         if not isinstance(target, dict) or len(values) % 2:
-            _damaged()
+            _refuse_damaged()
         for key, value in zip(values[::2], values[1::2], strict=True):
             if not isinstance(key, KEYS):
                 raise CheckpointRefused(f"a key is no word or number but {_kind(key)}")
@@ -203,7 +203,7 @@ def _storage(identity: Any) -> Storage:
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
     if not isinstance(storage, Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
-        _damaged()
+        _refuse_damaged()
     if len(size) != len(stride) or len(size) > DIMENSIONS:
         raise CheckpointRefused("a tensor's size and strides do not fit together")
     sizes, strides = tuple(map(_pickled_count, size)), tuple(map(_pickled_count, stride))
@@ -218,18 +218,18 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
 
 def _parameter(tensor: Any, *_: Any) -> Tensor:
     if not isinstance(tensor, Tensor):
-        _damaged()
+        _refuse_damaged()
     return tensor
 
 
-def _ordered(*items: Any) -> dict[Any, Any]:
+def _ordered_dict(*items: Any) -> dict[Any, Any]:
     if items:
         raise CheckpointRefused("an ordered dict is made of something")
     return {}
 
 
 MADE: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": _ordered,
+    "collections.OrderedDict": _ordered_dict,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
 }
@@ -246,7 +246,7 @@ def _kind(value: Any) -> str:
     return f"torch.{value.name}" if isinstance(value, StorageType) else f"a {type(value).__name__}"
 
 
-def _damaged() -> NoReturn:
+def _refuse_damaged() -> NoReturn:
     raise CheckpointRefused("its pickle is damaged")
 
 
@@ -274,12 +274,12 @@ LONGEST_PICKLE = 64 * 2**20
 """Bytes; that of a network of a thousand layers has less than one."""
 
 
-def opened(data: bytes) -> tuple[Any, Storages]:
+def described_by(data: bytes) -> tuple[Any, Storages]:
     """Return what a checkpoint describes, and the numbers of its storages by key; raises any of `UNREADABLE`."""
     if data.startswith(ZIP):
         return _archive(data)
     if data.startswith(PICKLE):
-        return _row(data)
+        return _legacy_file(data)
     if data[257:262] == TAR:
         raise CheckpointRefused(
             "it is a tar archive of PyTorch 0.1: load it with a PyTorch before 2.6 and save it again"
@@ -290,7 +290,7 @@ def opened(data: bytes) -> tuple[Any, Storages]:
 def _archive(data: bytes) -> tuple[Any, Storages]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {info.filename: info for info in archive.infolist()}
-        root = _root(members)
+        root = _archive_root(members)
         held = interpret(io.BytesIO(archive.read(members[f"{root}data.pkl"])))
         order = f"{root}byteorder"
         big = order in members and members[order].file_size < 10 and archive.read(order) == b"big"
@@ -300,11 +300,11 @@ def _archive(data: bytes) -> tuple[Any, Storages]:
             if info is None or info.compress_type != zipfile.ZIP_STORED or info.file_size > left:
                 raise CheckpointRefused(f"storage '{key[:20]}' is missing, compressed or too long")
             left -= info.file_size
-            storages[key] = _numbers(storage, archive.read(info), ">" if big else "<")
+            storages[key] = _storage_numbers(storage, archive.read(info), ">" if big else "<")
     return held.value, storages
 
 
-def _root(members: dict[str, zipfile.ZipInfo]) -> str:
+def _archive_root(members: dict[str, zipfile.ZipInfo]) -> str:
     pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CheckpointRefused("the archive holds no data.pkl")
@@ -316,7 +316,7 @@ def _root(members: dict[str, zipfile.ZipInfo]) -> str:
     return root
 
 
-def _row(data: bytes) -> tuple[Any, Storages]:
+def _legacy_file(data: bytes) -> tuple[Any, Storages]:
     stream = io.BytesIO(data)
     if interpret(stream).value != MAGIC:
         raise CheckpointRefused("it is a pickle, but none of PyTorch's")
@@ -330,7 +330,7 @@ def _row(data: bytes) -> tuple[Any, Storages]:
         length = int.from_bytes(stream.read(8), "big" if big else "little")
         if length != storage.length:
             raise CheckpointRefused(f"storage '{key[:20]}' has another length than named")
-        storages[key] = _numbers(storage, stream.read(length * _itemsize(storage)), ">" if big else "<")
+        storages[key] = _storage_numbers(storage, stream.read(length * _itemsize(storage)), ">" if big else "<")
     if storages.keys() != held.storages.keys():
         raise CheckpointRefused("a storage is missing")
     return held.value, storages
@@ -342,7 +342,7 @@ def _itemsize(storage: Storage) -> int:
     return int(DTYPES[storage.type][1])
 
 
-def _numbers(storage: Storage, data: bytes, order: str) -> NDArray[Any]:
+def _storage_numbers(storage: Storage, data: bytes, order: str) -> NDArray[Any]:
     import numpy as np
 
     if len(data) != storage.length * _itemsize(storage):
@@ -386,7 +386,7 @@ def read_torch(what: Weights | str | Path, key: str | None = None) -> dict[str, 
     """
     data = checked_bytes(what) if isinstance(what, Weights) else user_file_bytes(Path(what))
     try:
-        held, storages = opened(data)
+        held, storages = described_by(data)
         state = chosen(held, key)
         total = sum(tensor.count * storages[tensor.storage.key].itemsize for tensor in state.values())
         if total > SHARED * len(data):
@@ -395,7 +395,7 @@ def read_torch(what: Weights | str | Path, key: str | None = None) -> dict[str, 
         name = what.name if isinstance(what, Weights) else what
         message = f"'{name}' is no PyTorch checkpoint of tensors and plain values alone"
         raise D2FError.of("D2F505", message, str(error) or type(error).__name__, "nothing in it was run") from error
-    return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in state.items()}
+    return {name: _view_of(tensor, storages[tensor.storage.key]) for name, tensor in state.items()}
 
 
 def chosen(held: Any, key: str | None) -> dict[str, Tensor]:
@@ -406,9 +406,9 @@ def chosen(held: Any, key: str | None) -> dict[str, Tensor]:
         raise CheckpointRefused("it holds no dict of tensors")
     where = key if key is not None else next((name for name in STATES if name in held), None)
     if where is None:
-        raise CheckpointRefused(f"it holds {_listed(held)}: name the one with the weights by --key")
+        raise CheckpointRefused(f"it holds {_keys_in_words(held)}: name the one with the weights by --key")
     if where not in held:
-        raise CheckpointRefused(f"it has no '{where}'; it holds {_listed(held)}")
+        raise CheckpointRefused(f"it has no '{where}'; it holds {_keys_in_words(held)}")
     if not _is_state(held[where]):
         raise CheckpointRefused(f"its '{where}' is no dict of tensors alone")
     return dict(held[where])
@@ -420,12 +420,12 @@ def _is_state(held: Any) -> bool:
     )
 
 
-def _listed(held: Mapping[Any, Any]) -> str:
+def _keys_in_words(held: Mapping[Any, Any]) -> str:
     names = [str(name)[:40] for name in list(held)[:8]]
     return ", ".join(names) + (f" and {len(held) - 8} more" if len(held) > 8 else "")
 
 
-def _array(tensor: Tensor, numbers: NDArray[Any]) -> NDArray[Any]:
+def _view_of(tensor: Tensor, numbers: NDArray[Any]) -> NDArray[Any]:
     """Return a tensor; the interpreter has seen that it lies inside its storage."""
     import numpy as np
 

@@ -4,7 +4,7 @@ from PIL import Image
 
 from d2f.data.dataset import load_dataset
 from d2f.data.facts import inspect
-from d2f.data.stats import stats, stats_lines
+from d2f.data.stats import set_stats, stats_lines
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path):
 def test_everything_is_counted_by_label(folder):
     (folder / "real/phone/broken.jpg").write_bytes(b"\xff\xd8\xff")
     seen = inspect(load_dataset(folder))
-    found = stats(seen)
+    found = set_stats(seen)
     assert found.labels == (6, 4)
     assert found.balanced == (4, 4)
     assert found.unread == 1
@@ -39,7 +39,7 @@ def test_everything_is_counted_by_label(folder):
 
 
 def test_lines_name_the_most_frequent_and_sum_up_the_others(folder):
-    lines = [line.split() for line in stats_lines(stats(inspect(load_dataset(folder))), top=1)]
+    lines = [line.split() for line in stats_lines(set_stats(inspect(load_dataset(folder))), top=1)]
     assert ["real", "6", "0", "=" * 40] in lines
     assert ["generated", "0", "4", "#" * 27] in lines
     assert ["…", "1", "others", "0", "2"] in lines

@@ -14,7 +14,7 @@ from d2f.evaluate.ablate import (
     MEAN,
     WORST,
     _shown,
-    ablate,
+    ablate_chain,
     ablate_table,
     ablation_lines,
     ablation_markdown,
@@ -226,6 +226,6 @@ def test_without_attacks_there_is_no_worst(chain):
 
 def test_a_set_is_scored_and_every_part_measured(tmp_path):
     write_set(tmp_path / "set", 15, collections=5)
-    found = ablate(toy_chain(tmp_path, CHAIN), load_dataset(tmp_path / "set"), REQUEST, 20)
+    found = ablate_chain(toy_chain(tmp_path, CHAIN), load_dataset(tmp_path / "set"), REQUEST, 20)
     assert found.whole.members == MEMBERS
     assert [one.name for one in found.without] == ["informed", "guessing", "guard", "plain", "again", *MEMBERS]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from d2f.plugins.catalog import Catalog
 from d2f.train.recipe import EstimatorRecipe
-from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest, train
+from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest, train_model
 
 COLLECTIONS = 6
 EACH = 4
@@ -137,7 +137,7 @@ def fitted(
 ) -> TrainedModel:
     """Train an estimator of `CATALOG`, or of the catalog that is given."""
     request = TrainRequest(output, None if images is None else str(images), **more)
-    return train(recipe, CATALOG, request, watcher or SilentWatcher())
+    return train_model(recipe, CATALOG, request, watcher or SilentWatcher())
 
 
 RECIPE = """

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from d2f.plugins.catalog import Catalog
 from d2f.train.recipe import NetworkRecipe
-from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest, train
+from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest, train_model
 
 SIZE = 16
 RECIPE: dict[str, Any] = {
@@ -109,4 +109,4 @@ def trained(folder: Path, name: str, wanted: NetworkRecipe, watcher: Any = None,
     if not data.exists():
         write_pictures(data)
     request = TrainRequest(folder / f"{name}.safetensors", str(data), **more)
-    return train(wanted, catalog(), request, watcher or SilentWatcher())
+    return train_model(wanted, catalog(), request, watcher or SilentWatcher())

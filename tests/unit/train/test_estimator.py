@@ -23,7 +23,7 @@ from d2f.train.figures import validation_figures
 from d2f.train.folder import LOG, read_log
 from d2f.train.read import read_recipe
 from d2f.train.recipe import recipe_digest
-from d2f.train.run import SilentWatcher, TrainRequest, train
+from d2f.train.run import SilentWatcher, TrainRequest, train_model
 from d2f.train.table import FeatureTable, VariantMaker
 from d2f.weights import read_weights, short_digests
 from tests.full_disk import full_disk
@@ -194,7 +194,7 @@ def test_a_run_that_was_ended_finds_the_costly_features_again(tmp_path, images, 
 
     def run(name, cache=None):
         request = TrainRequest(tmp_path / name, str(images), cache=cache)
-        return train(recipe, catalog, request, SilentWatcher())
+        return train_model(recipe, catalog, request, SilentWatcher())
 
     whole = run("whole.safetensors")
     monkeypatch.setattr(Costly, "computed", 0)

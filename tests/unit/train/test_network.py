@@ -21,8 +21,7 @@ from d2f.models import ResNet, from_published, load_arrays, resnet_shape
 from d2f.plugins.catalog import Catalog
 from d2f.train.folder import BEST, RUN, read_log
 from d2f.train.recipe import NetworkRecipe
-from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest
-from d2f.train.run import train as train_model
+from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest, train_model
 from d2f.train.stepping import step_peak
 from d2f.weights import read_weights, short_digests, write_weights
 from tests.unit.models import state_dicts

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d2f import D2FError, Weights, WeightsMissing
-from d2f.weights.torch_file import CheckpointRefused, interpret, opened, read_torch
+from d2f.weights.torch_file import CheckpointRefused, described_by, interpret, read_torch
 from tests.unit.weights.pickle_writer import (
     END,
     START,
@@ -230,7 +230,7 @@ def test_any_damage_is_a_refusal(data: st.DataObject) -> None:
         whole[place] = data.draw(st.integers(0, 255))
     cut = data.draw(st.one_of(st.none(), st.integers(0, len(whole))))
     with suppress(CheckpointRefused, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError):
-        opened(bytes(whole[:cut]))
+        described_by(bytes(whole[:cut]))
 
 
 @settings(max_examples=200, deadline=None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from d2f import D2FError
-from d2f.data.audit import audit, audit_lines, source_audit
+from d2f.data.audit import audit_lines, audit_set, source_audit
 from d2f.data.dataset import load_dataset
 from d2f.data.facts import inspect
 from d2f.data.review import repair
@@ -17,7 +17,7 @@ def given_away(tmp_path_factory):
 
 
 def audited(folder):
-    found = audit(inspect(load_dataset(folder), decode=True))
+    found = audit_set(inspect(load_dataset(folder), decode=True))
     return found, {each.name: each for each in (*found.shortcuts, *found.history)}
 
 
@@ -66,7 +66,7 @@ def test_planted_duplicates_are_found_across_labels_and_parts(tmp_path):
     (tmp_path / "val/real/other").mkdir(parents=True)
     shutil.copy(folder / "real/hands-1-0/2.jpg", tmp_path / "val/real/other/again.jpg")
     seen = inspect(load_dataset(tmp_path), decode=True)
-    found = audit(seen)
+    found = audit_set(seen)
     assert found.duplicates.exact == 2
     ((first, second, kind),) = found.duplicates.across_labels
     assert {first.rsplit("/", 1)[1], second.rsplit("/", 1)[1], kind} == {"0.jpg", "copy.jpg", "exact"}
@@ -102,4 +102,4 @@ def test_one_collection_a_label_is_audited_image_by_image_and_says_so(tmp_path):
 def test_without_a_label_there_is_nothing_to_audit(given_away):
     seen = inspect(load_dataset(given_away).select(np.arange(5)), decode=True)
     with pytest.raises(D2FError, match="there are no photographs"):
-        audit(seen)
+        audit_set(seen)

@@ -5,7 +5,7 @@ from PIL import Image
 from d2f import D2FError
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import components
-from d2f.data.tiles import Cut, tile
+from d2f.data.tiles import Cut, cut_tiles
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path):
 
 
 def test_tiles_are_the_pictures_pixels_and_know_where_they_are_from(folder):
-    made = tile(load_dataset(folder / "set"), folder / "out", Cut(size=32))
+    made = cut_tiles(load_dataset(folder / "set"), folder / "out", Cut(size=32))
     assert (made.before, made.after, made.small, made.flat) == ((27, 8), (27, 8), 0, 0)
     found = load_dataset(folder / "out")
     assert len(found) == 35
@@ -39,7 +39,7 @@ def test_no_split_can_part_a_pictures_tiles(folder):
     (folder / "set/manifest.csv").write_text(
         "path,label\nreal/phone/0.png,real\nreal/phone/1.png,real\ngenerated/a toy/lab/0.png,generated\n"
     )
-    made = tile(load_dataset(folder / "set"), folder / "out", Cut(size=32))
+    made = cut_tiles(load_dataset(folder / "set"), folder / "out", Cut(size=32))
     of = {}
     for image, number in zip(made.tiles, components(made.tiles).tolist(), strict=True):
         of.setdefault(image.more["from"], set()).add(number)
@@ -49,7 +49,7 @@ def test_no_split_can_part_a_pictures_tiles(folder):
 
 @pytest.mark.parametrize(("balance", "after"), [("smallest", (8, 8)), ("oversample", (27, 27)), ("weights", (27, 8))])
 def test_labels_are_balanced_in_the_manifest_and_on_disk(folder, balance, after):
-    made = tile(load_dataset(folder / "set"), folder / "out", Cut(size=32, balance=balance))
+    made = cut_tiles(load_dataset(folder / "set"), folder / "out", Cut(size=32, balance=balance))
     assert made.after == after
     found = load_dataset(folder / "out")
     assert {image.path for image in found} == {str(path) for path in (folder / "out").rglob("*.png")}
@@ -59,9 +59,9 @@ def test_labels_are_balanced_in_the_manifest_and_on_disk(folder, balance, after)
 
 
 def test_flat_tiles_and_small_pictures_are_left_out_and_counted(folder):
-    made = tile(load_dataset(folder / "set"), folder / "out", Cut(size=35, flat=5.0))
+    made = cut_tiles(load_dataset(folder / "set"), folder / "out", Cut(size=35, flat=5.0))
     assert made.flat == 2
-    made = tile(load_dataset(folder / "set"), folder / "more", Cut(size=80))
+    made = cut_tiles(load_dataset(folder / "set"), folder / "more", Cut(size=80))
     assert (made.small, made.before) == (2, (3, 0))
     with pytest.raises(D2FError, match="5 pictures are smaller than 200 pixels"):
-        tile(load_dataset(folder / "set"), folder / "none", Cut(size=200))
+        cut_tiles(load_dataset(folder / "set"), folder / "none", Cut(size=200))
