@@ -261,10 +261,7 @@ def _options_schema(kind: str, stage: Any) -> tuple[Schema, Schema]:
 def _without_titles(value: Any) -> Any:
     """Return a schema without the titles that pydantic makes of the fields' names."""
     if isinstance(value, Mapping):
-        return {key: _without_titles(inner) for key, inner in value.items() if not _is_title(key, inner)}
+        # An option may be called title; its schema is no text.
+        kept = ((key, inner) for key, inner in value.items() if key != "title" or not isinstance(inner, str))
+        return {key: _without_titles(inner) for key, inner in kept}
     return [_without_titles(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _is_title(key: str, value: object) -> bool:
-    # An option may be called title; its schema is no text.
-    return key == "title" and isinstance(value, str)

@@ -107,7 +107,8 @@ def load_dataset(path: str | Path, labels: Mapping[str, str] | None = None) -> D
     place, words = Path(path), _label_words(labels or {})
     if is_absent(place):
         raise D2FError.of("D2F002", f"there is no folder or manifest '{path}'")
-    manifest = _manifest_in(place) if os.path.isdir(place) else place
+    listed = (place / f"manifest{suffix}" for suffix in TABLES)
+    manifest = next(filter(os.path.isfile, listed), None) if os.path.isdir(place) else place
     images, notes = read_manifest(manifest, words) if manifest else read_layout(place, words)
     if not images:
         raise D2FError.of("D2F601", f"no labelled image under '{path}'", *_seen_folders(place), LAYOUTS)
@@ -126,11 +127,6 @@ def _label_words(more: Mapping[str, str]) -> dict[str, int]:
             note = f"--labels takes WORD=real, WORD=generated or WORD={IGNORED}"
             raise D2FError.of("D2F001", f"'{word}' cannot mean '{label}'", note)
     return words
-
-
-def _manifest_in(folder: Path) -> Path | None:
-    found = (folder / f"manifest{suffix}" for suffix in TABLES)
-    return next((path for path in found if os.path.isfile(path)), None)
 
 
 def _seen_folders(place: Path) -> Iterator[str]:

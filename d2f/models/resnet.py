@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
 from d2f.layers import BatchNorm, Conv2d, MaxPool2d, join, piecewise, relu, split
-from d2f.models.config import Normalisation, ResNetShape, Stage
+from d2f.models.config import Normalisation, ResNetShape
 
 BOTTLENECK_EXPANSION = 4
 
@@ -167,15 +166,11 @@ def _residual_stages(shape: ResNetShape) -> tuple[list[list[nn.Module]], int]:
     stages, channels = [], shape.stem.width
     for stage in shape.stages:
         blocks: list[nn.Module] = []
-        for stride in _strides(stage):
+        for stride in (stage.stride, *[1] * (stage.blocks - 1)):
             blocks.append(block(channels, stage.width, stride, shape))
             channels = stage.width * expansion
         stages.append(blocks)
     return stages, channels
-
-
-def _strides(stage: Stage) -> Sequence[int]:
-    return (stage.stride, *[1] * (stage.blocks - 1))
 
 
 def _shortcut(channels: int, out: int, stride: int, shape: ResNetShape) -> nn.Module | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from d2f.api.rows import Row
@@ -77,7 +77,9 @@ def read(records: Iterator[bytes]) -> Iterator[tuple[Row | None, int]]:
         raise ValueError("it does not begin with the columns of a result")
     yield None, len(header)
     for record in records:
-        yield _row_of_fields(dict(zip(names, csv_fields(record), strict=True)), kinds, members), len(record)
+        fields = zip(names, csv_fields(record), strict=True)
+        flat = {name: kinds[name](text) if text else None for name, text in fields}
+        yield unflatten(flat, members), len(record)
 
 
 def resume_csv(file: AppendFile, head: Head) -> Iterator[Row]:
@@ -99,7 +101,3 @@ def resume_csv(file: AppendFile, head: Head) -> Iterator[Row]:
         # A torn record ends the file; here another record follows, taken up by a quote that is not closed.
         raise refusals.cannot_resume(file.path, f"at byte {end}: a quote is not closed")
     file.cut_torn(end)
-
-
-def _row_of_fields(fields: Mapping[str, str], kinds: Mapping[str, type], members: Sequence[tuple[str, str]]) -> Row:
-    return unflatten({name: kinds[name](text) if text else None for name, text in fields.items()}, members)

@@ -46,7 +46,8 @@ def row_of_line(line: bytes) -> Row:
     plain = json.loads(line.decode())
     try:
         records = {name: tuple(record(**one) for one in plain[name]) for name, record in AS_JSON.items()}
-        members, disagreements = tuple(map(_member_of_json, plain["stages"])), tuple(plain["disagreements"])
+        members = tuple(Member(**{**one, "error": _failure(one["error"])}) for one in plain["stages"])
+        disagreements = tuple(plain["disagreements"])
         parts = {"stages": members, "disagreements": disagreements, "error": _failure(plain["error"])}
         path = path_of(plain["path"], plain.pop("path_bytes"))
         return Row(**{**plain, "path": path, **records, **parts})
@@ -82,10 +83,6 @@ def _all_finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_all_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _member_of_json(plain: Mapping[str, Any]) -> Member:
-    return Member(**{**plain, "error": _failure(plain["error"])})
 
 
 def _failure(plain: Mapping[str, str] | None) -> Failure | None:

@@ -78,16 +78,9 @@ def evidence_lines(row: Row) -> list[str]:
 
 def _strongest(row: Row) -> list[str]:
     """Return the members that moved the verdict most; a + speaks for generated, a - for real."""
-    moved = sorted((member for member in row.stages if _strength(member) >= WEAKEST), key=_strength, reverse=True)
-    return [_in_words(member) for member in moved[:STRONGEST]]
-
-
-def _strength(member: Member) -> float:
-    return abs(member.contribution or 0.0)
-
-
-def _in_words(member: Member) -> str:
-    return f"{member.contribution:+.1f} {member.name}{_evidence(member)}"
+    strengths = [(abs(member.contribution or 0.0), member) for member in row.stages]
+    moved = sorted((one for one in strengths if one[0] >= WEAKEST), key=lambda one: -one[0])
+    return [f"{member.contribution:+.1f} {member.name}{_evidence(member)}" for _, member in moved[:STRONGEST]]
 
 
 def _evidence(member: Member) -> str:

@@ -116,11 +116,7 @@ def found(group: str = GROUP) -> list[tuple[Origin, EntryPoint]]:
     from importlib.metadata import entry_points
 
     pairs = [(origin(entry_point), entry_point) for entry_point in entry_points(group=group)]
-    return sorted(pairs, key=lambda pair: _listing_order(pair[0]))
-
-
-def _listing_order(origin: Origin) -> tuple[bool, str, str]:
-    return not origin.built_in, normal(origin.distribution), origin.entry_point
+    return sorted(pairs, key=lambda pair: (not pair[0].built_in, normal(pair[0].distribution), pair[0].entry_point))
 
 
 def allowed(setting: str | None) -> frozenset[str] | None:

@@ -79,7 +79,8 @@ def expected(root: Schema, schema: Schema) -> str:
     if schema.get("type") == "array":
         return "a list" + _how_many(schema, _plural(root, schema))
     noun = NOUNS.get(schema.get("type", ""), ("something else", ""))[0]
-    return noun + _values(root, schema) + _bounds(schema) + _characters(schema) + _pattern(schema)
+    pattern = f" that matches {schema['pattern']}" if schema.get("pattern") else ""
+    return noun + _values(root, schema) + _bounds(schema) + _characters(schema) + pattern
 
 
 def spelled_value(value: object) -> str:
@@ -167,11 +168,6 @@ def _characters(schema: Schema) -> str:
     if least is not None:
         return f" of at least {least} character{'s' if least != 1 else ''}"
     return f" of at most {most} characters" if most is not None else ""
-
-
-def _pattern(schema: Schema) -> str:
-    pattern = schema.get("pattern")
-    return f" that matches {pattern}" if pattern else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 def stage_faults(kind: str, stage: Any) -> tuple[str, ...]:
     """Return everything that keeps `stage` from being a stage of this kind; empty where it is one."""
     if not isinstance(stage, type):
-        return (f"hooks return classes; this is {_an(type(stage).__name__)}",)
+        return (f"hooks return classes; this is an instance of {type(stage).__name__}",)
     return (*_identity(stage), *_methods(kind, stage), *_option_faults(stage), *_requires(stage))
 
 
@@ -197,10 +197,6 @@ def _requires(stage: type) -> list[str]:
         except InvalidRequirement:
             found.append(f"requires: '{text}' is not a requirement such as 'torch>=2'")
     return found
-
-
-def _an(noun: str) -> str:
-    return f"an instance of {noun}" if noun else "nothing"
 
 
 WEIGHTS = "weights"

@@ -142,13 +142,10 @@ def new_plugin(names: Names, kind: str, learned: bool, into: Path) -> tuple[Path
     made = filled((LEARNED,) if learned else (kind,), names)
     try:
         for path, data in made.items():
-            _write_new(folder / path, data)
+            place = folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("xb") as file:
+                file.write(data)
     except OSError as error:
         raise D2FError.of("D2F004", f"'{folder}' cannot be written: {error.strerror}") from error
     return folder, tuple(made)
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(data)

@@ -15,18 +15,10 @@ import numpy as np
 
 from d2f.api.inputs import ImageFile, Pixels
 from d2f.api.outcomes import Abstention
-from d2f.testing.batches import (
-    ask,
-    differences,
-    fingerprint,
-    in_threads,
-    ordinary,
-    process_state,
-    random_state,
-    scores_of_two_classes,
-)
+from d2f.testing.batches import ask, differences, fingerprint, in_threads, ordinary, process_state, random_state
 from d2f.testing.pictures import image_file, pictures, with_size
 from d2f.testing.report import watched
+from d2f.testing.scores import scores_of_two_classes
 from d2f.testing.subject import Failed, NotMeant, Skipped, Subject, check, fail_if
 
 SEEDS = (0, 1, 2**64 - 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from d2f.api.inputs import Floats, Labels
-from d2f.testing.batches import scores_of_two_classes
+from d2f.testing.scores import scores_of_two_classes
 from d2f.testing.subject import Failed, Subject, check, fail_if
 
 CLOSE = 0.03

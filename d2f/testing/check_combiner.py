@@ -9,7 +9,7 @@ import numpy as np
 from d2f.api.inputs import Floats
 from d2f.api.outcomes import Combination
 from d2f.metrics import roc_auc
-from d2f.testing.batches import members_of_scores
+from d2f.testing.scores import members_of_scores
 from d2f.testing.subject import MEMBERS, Failed, Skipped, Subject, check, fail_if
 
 LEAST_AUC = 0.8

@@ -67,7 +67,8 @@ def independent(subject: Subject) -> str:
         "score each image by itself: no statistics over the batch, networks in inference mode. Where only rounding "
         "differs, as in a network, allow for it: check_stage(…, tolerance=1e-4)",
     )
-    return _batch_words(subject)
+    wanted = subject.instance.wants
+    return f"batches of {wanted.batch}" if isinstance(wanted, Tiles) else "alone, together, in reverse"
 
 
 def _untold(outcomes: Outcomes) -> list[str]:
@@ -80,8 +81,3 @@ def _untold(outcomes: Outcomes) -> list[str]:
         elif isinstance(outcome, Abstention) and not text.strip():
             found.append(f"on {name}: an abstention without a reason")
     return found
-
-
-def _batch_words(subject: Subject) -> str:
-    stated = subject.instance.wants
-    return f"batches of {stated.batch}" if isinstance(stated, Tiles) else "alone, together, in reverse"

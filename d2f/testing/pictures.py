@@ -167,7 +167,7 @@ def flat_pictures(height: int, width: int) -> Mapping[str, Pixels]:
 
 def hard_pictures() -> Mapping[str, Pixels]:
     """Return the tiny pictures of `pictures`, and the flat ones."""
-    return {name: picture for name, picture in pictures().items() if name.startswith("tiny") or _is_flat(picture)}
+    return {name: one for name, one in pictures().items() if name.startswith("tiny") or (one == one[0, 0]).all()}
 
 
 def with_size(name: str, picture: Pixels) -> str:
@@ -196,10 +196,6 @@ def _page(height: int, width: int) -> Pixels:
     page: Pixels = np.zeros((height, width, 3), dtype=np.uint8)
     page[~enlarged] = 255
     return page
-
-
-def _is_flat(picture: Pixels) -> bool:
-    return bool((picture == picture[0, 0]).all())
 
 
 def _kept(picture: Pixels) -> Pixels:

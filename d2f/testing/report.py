@@ -110,7 +110,7 @@ class Report:
 
     def complaint(self) -> str:
         """Return all that failed, then what passed and what was left out, in one text."""
-        count = f"{len(self.failed)} of {_checks(self.results)}"
+        count = f"{len(self.failed)} of {len(self.results)} check{'s' if len(self.results) != 1 else ''}"
         lines = [f"{self.kind} '{self.name}' ({self.origin}) fails {count}:", ""]
         for result in self.failed:
             lines += [*(f"  {line}" for line in result.lines()), ""]
@@ -127,10 +127,6 @@ def tally(reports: Sequence[Report]) -> str:
     parts += [f"{counts['failed']} failed"] if counts["failed"] else []
     parts += [f"{counts['skipped']} left out"] if counts["skipped"] else []
     return ", ".join(parts)
-
-
-def _checks(results: Sequence[Result]) -> str:
-    return f"{len(results)} check{'s' if len(results) != 1 else ''}"
 
 
 OWN = __name__.rpartition(".")[0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2f.plugins.errors import blame
 from d2f.testing.report import Result
+from d2f.testing.scores import members_of_scores, scores_of_two_classes
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -159,8 +160,6 @@ class Subject:
     @cached_property
     def fitted(self) -> BaseModel:
         """The options that it is constructed with: those given, fitted to seeded scores where the kind is fitted."""
-        from d2f.testing.batches import members_of_scores, scores_of_two_classes
-
         found: Any = self.checked_options
         if self.kind == "calibrator" and not self.options:
             found = self.stage.fit(*scores_of_two_classes())

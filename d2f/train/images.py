@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 from d2f.api.errors import D2FError, Problem
 from d2f.api.inputs import Floats, Labels
 from d2f.data.dataset import Dataset, Labelled, column_value, columns_of, limited, load_dataset
-from d2f.data.groups import components, near_pairs
+from d2f.data.groups import components
 from d2f.data.split import folds, shipped_split
 from d2f.train.recipe import Emphasis, EstimatorRecipe, Having, NetworkRecipe
-
-if TYPE_CHECKING:
-    from d2f.train.tiles import TileSet
 
 LABEL_NAMES = ("real", "generated")
 SHOWN = 3
@@ -172,10 +169,10 @@ def telling_fold(numbers: NDArray[np.int64], together: NDArray[np.int64], labels
     return max(range(int(numbers.max()) + 1), key=worth)
 
 
-Part = TypeVar("Part", Dataset, "TileSet")
+Part = TypeVar("Part")
 
 
-def _met(training: Part, validation: Part, test: Part | None) -> Iterator[tuple[str, str, Part, list[Part]]]:
+def unknown_parts(training: Part, validation: Part, test: Part | None) -> Iterator[tuple[str, str, Part, list[Part]]]:
     """Yield each part that has to be unknown: what it is, what may not hold of it, and what it is compared with."""
     yield "images that validate", "are also trained on", validation, [training]
     if test is not None:
@@ -184,71 +181,33 @@ def _met(training: Part, validation: Part, test: Part | None) -> Iterator[tuple[
 
 def require_separate_groups(training: Dataset, validation: Dataset, test: Dataset | None = None) -> None:
     """Refuse groups, which are of one picture, that are in two parts; before an image is read."""
-    for what, _, part, others in _met(training, validation, test):
+    for what, _, part, others in unknown_parts(training, validation, test):
         seen = {name for name in _values_of(others, "group") if not NUMBERED.fullmatch(name)}
         shared = [image.group for image in part if image.group in seen]
         if shared:
-            message = f"{len(shared)} of the {what} share a group with images that {_use_of(others)}: {_few(shared)}"
+            message = f"{len(shared)} of the {what} share a group with images that {use_of(others)}: {_few(shared)}"
             raise D2FError.of("D2F604", message, "a group is of one picture, such as its tiles", NEXT_STEP)
 
 
 def shared_names(training: Dataset, validation: Dataset, test: Dataset | None = None) -> Iterator[Problem]:
     """Yield a warning for each part whose collections, or groups that an audit has numbered, are in another too."""
-    for what, _, part, others in _met(training, validation, test):
+    for what, _, part, others in unknown_parts(training, validation, test):
         for name in ("collection", "group"):
             seen = _values_of(others, name)
             shared = [getattr(image, name) for image in part if getattr(image, name) in seen]
             if shared:
-                yield _warning(
-                    f"{len(shared)} of the {what} share a {name} with images that {_use_of(others)}: {_few(shared)}",
+                yield overlap_warning(
+                    f"{len(shared)} of the {what} share a {name} with images that {use_of(others)}: {_few(shared)}",
                     "figures may be optimistic" if name == "collection" else "see that they are not one picture",
                 )
-
-
-def require_separate_files(training: TileSet, validation: TileSet, test: TileSet | None = None) -> None:
-    """Refuse files, by digest, that are in two parts."""
-    for what, said, part, others in _met(training, validation, test):
-        seen = {digest for other in others for digest in other.digests}
-        shared = sum(digest in seen for digest in part.digests)
-        if shared:
-            raise D2FError.of("D2F604", f"{shared} of the {what} {said}", NEXT_STEP)
-
-
-def look_alike(training: TileSet, validation: TileSet, test: TileSet | None = None) -> Iterator[Problem]:
-    """Yield a warning for each part with pictures whose perceptual hash is near that of a picture in another part."""
-    for what, _, part, others in _met(training, validation, test):
-        pairs = [pair for other in others for pair in _near_images(part, other)]
-        if pairs:
-            images = len({path for path, _ in pairs})
-            shown = tuple(f"{path}  {other}" for path, other in pairs[:SHOWN])
-            yield _warning(
-                f"{images} of the {what} look like images that {_use_of(others)}",
-                *shown,
-                "if they are one picture, figures are optimistic: `d2f data audit` finds and joins them",
-            )
-
-
-def _near_images(part: TileSet, other: TileSet) -> list[tuple[str, str]]:
-    """Return pairs of paths whose pictures look alike; of pictures of one hash the first stands for all."""
-    (mine, places), (theirs, other_places) = _distinct(part.hashes), _distinct(other.hashes)
-    pairs = near_pairs(np.concatenate([mine, theirs]))
-    across = pairs[(pairs[:, 0] < len(mine)) & (pairs[:, 1] >= len(mine))]
-    return [(part.dataset[places[i]].path, other.dataset[other_places[j - len(mine)]].path) for i, j in across.tolist()]
-
-
-def _distinct(hashes: Sequence[int | None]) -> tuple[NDArray[np.uint64], list[int]]:
-    first: dict[int, int] = {}
-    for place, value in enumerate(hashes):
-        if value is not None:
-            first.setdefault(value, place)
-    return np.array(list(first), dtype=np.uint64), list(first.values())
 
 
 def _values_of(parts: Iterable[Dataset], name: str) -> set[str]:
     return {getattr(image, name) for part in parts for image in part} - {""}
 
 
-def _use_of(parts: Sequence[object]) -> str:
+def use_of(parts: Sequence[object]) -> str:
+    """Return what the images of some parts do, for a sentence."""
     return "train" if len(parts) == 1 else "train or validate"
 
 
@@ -258,5 +217,6 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in distinct[:SHOWN]) + rest
 
 
-def _warning(message: str, *notes: str) -> Problem:
+def overlap_warning(message: str, *notes: str) -> Problem:
+    """Return a warning that parts of a set may hold one picture."""
     return Problem("D2F604", message, notes=notes, severity="warning")

@@ -12,9 +12,9 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f.api.errors import D2FError
+from d2f.api.errors import D2FError, Problem
 from d2f.data.dataset import Dataset
-from d2f.data.groups import digest_of
+from d2f.data.groups import digest_of, near_pairs
 from d2f.engine.plan import Step
 from d2f.models import arrays_of, freeze, from_published, load_arrays
 from d2f.plugins.build import read_options
@@ -22,12 +22,15 @@ from d2f.train.augment import loaded_steps
 from d2f.train.figures import ValidationFigures
 from d2f.train.folder import run_facts
 from d2f.train.images import (
+    NEXT_STEP,
+    SHOWN,
     DividedSet,
     divide,
-    look_alike,
+    overlap_warning,
     require_labels,
-    require_separate_files,
     shared_names,
+    unknown_parts,
+    use_of,
 )
 from d2f.train.loop import Trainer
 from d2f.train.recipe import StartSettings
@@ -220,3 +223,42 @@ def _trained_on(training: TileSet, started: StartedNetwork) -> NDArray[np.uint64
     digests = short_digests(training.digests)
     before = None if started.weights is None else started.weights.trained_on
     return digests if before is None else np.union1d(digests, before)
+
+
+def require_separate_files(training: TileSet, validation: TileSet, test: TileSet | None = None) -> None:
+    """Refuse files, by digest, that are in two parts."""
+    for what, said, part, others in unknown_parts(training, validation, test):
+        seen = {digest for other in others for digest in other.digests}
+        shared = sum(digest in seen for digest in part.digests)
+        if shared:
+            raise D2FError.of("D2F604", f"{shared} of the {what} {said}", NEXT_STEP)
+
+
+def look_alike(training: TileSet, validation: TileSet, test: TileSet | None = None) -> Iterator[Problem]:
+    """Yield a warning for each part with pictures whose perceptual hash is near that of a picture in another part."""
+    for what, _, part, others in unknown_parts(training, validation, test):
+        pairs = [pair for other in others for pair in _near_images(part, other)]
+        if pairs:
+            images = len({path for path, _ in pairs})
+            shown = tuple(f"{path}  {other}" for path, other in pairs[:SHOWN])
+            yield overlap_warning(
+                f"{images} of the {what} look like images that {use_of(others)}",
+                *shown,
+                "if they are one picture, figures are optimistic: `d2f data audit` finds and joins them",
+            )
+
+
+def _near_images(part: TileSet, other: TileSet) -> list[tuple[str, str]]:
+    """Return pairs of paths whose pictures look alike; of pictures of one hash the first stands for all."""
+    (mine, places), (theirs, other_places) = _distinct_hashes(part.hashes), _distinct_hashes(other.hashes)
+    pairs = near_pairs(np.concatenate([mine, theirs]))
+    across = pairs[(pairs[:, 0] < len(mine)) & (pairs[:, 1] >= len(mine))]
+    return [(part.dataset[places[i]].path, other.dataset[other_places[j - len(mine)]].path) for i, j in across.tolist()]
+
+
+def _distinct_hashes(hashes: Sequence[int | None]) -> tuple[NDArray[np.uint64], list[int]]:
+    first: dict[int, int] = {}
+    for place, value in enumerate(hashes):
+        if value is not None:
+            first.setdefault(value, place)
+    return np.array(list(first), dtype=np.uint64), list(first.values())

@@ -258,7 +258,9 @@ class _Careful(HTTPRedirectHandler):
 def fetch_https(source: str, attempt: Attempt) -> None:
     """Bring the file of an address; goes on where an earlier attempt stopped, if the server can."""
     _require_https(source)
-    opener = _opener(source)
+    # The machine itself is never asked through a proxy.
+    direct = [ProxyHandler({})] if urlsplit(source).hostname in LOOPBACK else []
+    opener = build_opener(_Careful, *direct)
     for left in reversed(range(TRIES)):
         try:
             _go_on(opener, source, attempt)
@@ -305,12 +307,6 @@ def _require_https(source: str) -> None:
     parts = urlsplit(source)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise Unfetched(f"{parts.scheme}://{parts.hostname or ''} is not https")
-
-
-def _opener(source: str) -> OpenerDirector:
-    # The machine itself is never asked through a proxy.
-    own = urlsplit(source).hostname in LOOPBACK
-    return build_opener(_Careful, ProxyHandler({})) if own else build_opener(_Careful)
 
 
 def _why(error: Exception) -> str:
