@@ -201,7 +201,7 @@ def plugins(catalog: Catalog) -> Iterator[Finding]:
     """Yield how many stages of each kind there are, and every problem of a plugin."""
     counts = ", ".join(f"{count} {kind.plural}" for kind in KINDS.values() if (count := len(catalog.names(kind.name))))
     yield Finding("plugins", "stages", counts or "none")
-    for origin in catalog.plugins:
+    for origin in catalog.registry.plugins:
         if not origin.built_in:
             yield Finding("plugins", origin.entry_point, origin.package)
     for problem in catalog.problems:

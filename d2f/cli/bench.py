@@ -11,7 +11,7 @@ import click
 from d2f.api.errors import Exit
 from d2f.api.inputs import PROTOCOLS, ProtocolName
 from d2f.cli.main import Interruption, RememberingCommand, called_with
-from d2f.cli.options import ALLOW_MISSING, collected, labels_option, read_set
+from d2f.cli.options import ALLOW_MISSING, CACHE, DATA, DRAWS, LIMIT, collected, labels_option, read_set
 from d2f.cores import one_blas_thread
 from d2f.progress import Progress
 
@@ -68,7 +68,7 @@ class BenchOptions:
 
 @click.command(cls=BenchCommand, epilog="Two results are compared by `d2f bench compare OLD NEW`.")
 @click.argument("chains", metavar="CHAIN...", nargs=-1, required=True)
-@click.option("--data", required=True, metavar="DIR", help="Labelled images: a folder or a manifest.")
+@DATA
 @collected(
     BenchOptions,
     click.option(
@@ -92,14 +92,14 @@ class BenchOptions:
         "--attack-class", type=click.Choice(["generated", "real"]), help="Attack one class only, in every figure."
     ),
     click.option("--external", multiple=True, metavar="CSV", help="Another tool's scores: path, score[, attack]."),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
+    LIMIT,
     click.option(
         "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --limit and of the intervals."
     ),
-    click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws."),
+    DRAWS,
     click.option("--resume", is_flag=True, help="Continue a run that was stopped, in the same folder."),
     click.option("--overwrite", is_flag=True, help="Replace what the folder holds."),
-    click.option("--cache", metavar="DIR", help="Store scores and features there; any later command reads them back."),
+    CACHE,
     ALLOW_MISSING,
     labels_option,
     click.option("--thumbnails", is_flag=True, help="Show the images whose verdict changes in report.html."),

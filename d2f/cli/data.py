@@ -12,7 +12,7 @@ import click
 
 from d2f.api.errors import Exit
 from d2f.cli.main import LazyGroup, Table, print_problems
-from d2f.cli.options import collected, labels_option, look_at, read_set
+from d2f.cli.options import LIMIT, WORKERS, collected, labels_option, look_at, read_set
 from d2f.files import require_new_file, require_new_folder
 from d2f.progress import Progress
 
@@ -117,8 +117,8 @@ class AuditOptions:
     click.option(
         "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, intervals and repair."
     ),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
-    click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."),
+    LIMIT,
+    WORKERS,
 )
 def audit(data: str, as_json: bool, options: AuditOptions) -> int:
     """Test whether size, format, JPEG quality, chroma, metadata or bytes per pixel tell the label of DATA.
@@ -204,7 +204,7 @@ def _review(found: Audit, folder: str, options: AuditOptions) -> None:
 @click.option("--near/--no-near", default=True, help="Keep pictures that look alike together.  [default: near]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the assignment.")
 @click.option("--overwrite", is_flag=True, help="Replace manifests that already exist.")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
+@WORKERS
 def split(
     data: str,
     labels: Mapping[str, str],

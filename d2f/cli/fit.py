@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from d2f.api.errors import Exit
-from d2f.cli.options import FittingOptions, fitting_options, resumable_cache
+from d2f.cli.options import DATA, DRAWS, FittingOptions, fitting_options, resumable_cache
 from d2f.cores import one_blas_thread
 from d2f.files import require_new_file, write_whole
 from d2f.progress import Progress
@@ -16,7 +16,7 @@ from d2f.progress import Progress
 
 @click.command()
 @click.argument("chain")
-@click.option("--data", required=True, metavar="DIR", help="Labelled images: a folder or a manifest.")
+@DATA
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where the fitted chain file goes.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @click.option("--thresholds-only", is_flag=True, help="Re-fit the thresholds and leave the rest as it is.")
@@ -57,10 +57,10 @@ SUFFIXES = (".md", ".json")
 
 @click.command()
 @click.argument("chain")
-@click.option("--data", required=True, metavar="DIR", help="Labelled images: a folder or a manifest.")
+@DATA
 @click.option("-o", "--output", metavar="FILE", help="Write every figure there: FILE.md or FILE.json.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
-@click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws.")
+@DRAWS
 @fitting_options
 def ablate(chain: str, data: str, output: str | None, overwrite: bool, draws: int, options: FittingOptions) -> int:
     """Fit CHAIN out of fold with everything, then without each detector, view and member; print what each adds.

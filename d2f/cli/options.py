@@ -206,6 +206,15 @@ TRUST_LIST = click.option(
     metavar="FILE",
     help="Root certificates (PEM) of signers to trust in place of the shipped lists; it changes the digest.",
 )
+DATA = click.option("--data", required=True, metavar="DIR", help="Labelled images: a folder or a manifest.")
+LIMIT = click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified.")
+CACHE = click.option(
+    "--cache", metavar="DIR", help="Store scores and features there; any later command reads them back."
+)
+DRAWS = click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws.")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."
+)
 PARTS = click.Choice(["all", "chains", "weights"])
 OPTIONS = (
     click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="An attacked copy to add; repeatable."),
@@ -222,9 +231,9 @@ OPTIONS = (
     click.option("--calibrator", default="platt", show_default=True, help="For members for which the file names none."),
     click.option("--folds", type=click.IntRange(3, 50), default=5, show_default=True, help="Of cross-validation."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of crops, qualities and folds."),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="Take N images only, seeded and stratified."),
-    click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."),
-    click.option("--cache", metavar="DIR", help="Store scores and features there; any later command reads them back."),
+    LIMIT,
+    WORKERS,
+    CACHE,
     labels_option,
     click.option(
         "--oof-weights",

@@ -24,11 +24,6 @@ def exists(name: str) -> D2FError:
     return D2FError.of("D2F004", f"'{name}' already exists", hint)
 
 
-def in_use(name: str) -> D2FError:
-    """Return the error of an output that another run is writing."""
-    return D2FError.of("D2F004", f"another run is writing '{name}'", f"wait for it to end, or {OTHER_FILE}")
-
-
 def strange_folder(name: str, entry: str) -> D2FError:
     """Return the error of a folder for Parquet parts that holds something else."""
     return D2FError.of(
@@ -133,10 +128,13 @@ class AppendFile:
         self._regular = stat.S_ISREG(status.st_mode)
         self._synced = time.monotonic()
         if self._regular:
-            self._lock()
-            if mode == "new" and status.st_size:
+            try:
+                claim(self._file, path)
+                if mode == "new" and status.st_size:
+                    raise exists(path)
+            except D2FError:
                 self._file.close()
-                raise exists(path)
+                raise
         self.cut(0 if mode == "overwrite" else status.st_size)
 
     def records(self, split: Split) -> Iterator[bytes]:
@@ -205,15 +203,17 @@ class AppendFile:
             why = "it was removed, or another file put in its place, while it was being written"
             raise cannot_write(self.path, why, "its rows are lost: run the command again", exit=Exit.SOME_FAILED)
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise in_use(self.path) from None
-        except OSError:
-            # Some network file systems have no locks: a run there is not guarded, but possible.
-            return
+
+def claim(file: BinaryIO | int, path: str) -> None:
+    """Lock an output against other runs while it is open; D2F004 where one of them is writing it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        message, note = f"another run is writing '{path}'", f"wait for it to end, or {OTHER_FILE}"
+        raise D2FError.of("D2F004", message, note) from None
+    except OSError:
+        # Some network file systems have no locks: a run there is not guarded, but possible.
+        return
 
 
 def _open_unbuffered(path: str) -> BinaryIO:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -132,13 +131,7 @@ class PartsFolder:
             self._lock = -1
 
     def _claim(self, mode: Mode) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise refusals.in_use(self.path) from None
-        except OSError:
-            # Some network file systems have no locks: a run there is not guarded, but possible.
-            pass
+        refusals.claim(self._lock, self.path)
         ours = {*self.parts(), *self._root.glob(".part-*.parquet.tmp")}
         strange = next((entry.name for entry in self._root.iterdir() if entry not in ours), None)
         if strange is not None:

@@ -136,7 +136,7 @@ ALLOW_LIST = "D2F_PLUGINS"
 
 
 class Catalog:
-    """Every stage, set of weights and observer that plugins entry.
+    """Every stage, set of weights and observer that plugins offer, by name; `registry` holds what is wrong with which.
 
     Made by `discover` from what is installed, or by `of` from classes at hand.
     """
@@ -144,7 +144,7 @@ class Catalog:
     _of_this_process: ClassVar[Catalog | None] = None
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        self.registry = registry
         self._observers = tuple(registry.observers)
 
     @classmethod
@@ -169,22 +169,25 @@ class Catalog:
         *stages: type,
         weights: Iterable[Weights] = (),
         observers: Iterable[Callable[[StageFinished], object]] = (),
+        built_in: bool = False,
     ) -> Catalog:
-        """Return a catalog of these stage classes alone; nothing is discovered."""
-        registry = Registry(observers=[(None, observer) for observer in observers])
+        """Return a catalog of these stage classes, and of the built-in ones if asked for; no other is looked for."""
+        registry = load_plugins(frozenset()) if built_in else Registry()
+        registry.observers += [(None, observer) for observer in observers]
+        known = len(registry.faults)
         for stage in stages:
             registry.add_stage(kind_of(stage) or "detector", stage, None)
         for record in weights:
             registry.add_weights(record, None)
-        if registry.faults:
-            raise D2FError([fault.problem for fault in registry.faults], Exit.PLUGIN)
+        if len(registry.faults) > known:
+            raise D2FError([fault.problem for fault in registry.faults[known:]], Exit.PLUGIN)
         return cls(registry)
 
     def find(self, kind: str, name: str, place: Place | None = None) -> Any:
         """Return the stage class of this kind and name."""
-        entry = self._registry.entries.get((kind, name))
+        entry = self.registry.entries.get((kind, name))
         if entry is None:
-            raise lookup_error(self._registry, kind, name, place)
+            raise lookup_error(self.registry, kind, name, place)
         problem = unmet(kind, name, entry.origin, self.requires(kind, name))
         if problem is not None:
             raise D2FError(problem, Exit.PLUGIN)
@@ -192,46 +195,31 @@ class Catalog:
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Return the names of all stages of a kind, sorted."""
-        return tuple(sorted(name for known, name in self._registry.entries if known == kind))
+        return tuple(sorted(name for known, name in self.registry.entries if known == kind))
 
     def stages(self, kind: str) -> tuple[Any, ...]:
         """Return all stage classes of a kind, by name, whether or not what they require is installed."""
-        return tuple(self._registry.entries[kind, name].item for name in self.names(kind))
+        return tuple(self.registry.entries[kind, name].item for name in self.names(kind))
 
     def owner(self, kind: str, name: str) -> Origin | None:
         """Return the plugin of a stage (or ``weights``); None where it was given in code or does not exist."""
-        entry = self._registry.entries.get((kind, name))
+        entry = self.registry.entries.get((kind, name))
         return entry.origin if entry else None
 
     def requires(self, kind: str, name: str) -> tuple[str, ...]:
         """Return the requirements that a stage states."""
-        entry = self._registry.entries.get((kind, name))
+        entry = self.registry.entries.get((kind, name))
         return tuple(getattr(entry.item, "requires", ()) or ()) if entry else ()
 
     @property
     def weights(self) -> tuple[Weights, ...]:
         """Every record of weights, by name."""
-        return tuple(self._registry.entries[WEIGHTS, name].item for name in self.names(WEIGHTS))
+        return tuple(self.registry.entries[WEIGHTS, name].item for name in self.names(WEIGHTS))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with what is installed."""
-        return (*self._registry.notices, *(fault.problem for fault in self._registry.faults))
-
-    @property
-    def faults(self) -> Sequence[Fault]:
-        """The problems that belong to a plugin, with their tracebacks."""
-        return tuple(self._registry.faults)
-
-    @property
-    def plugins(self) -> dict[Origin, list[str]]:
-        """Each plugin that was loaded, with the names of its hooks."""
-        return dict(self._registry.plugins)
-
-    @property
-    def left_out(self) -> tuple[Origin, ...]:
-        """Plugins that ``D2F_PLUGINS`` leaves out."""
-        return tuple(self._registry.left_out)
+        return (*self.registry.notices, *(fault.problem for fault in self.registry.faults))
 
     def notify(self, event: StageFinished) -> None:
         """Notify every observer; one that raises is not notified again, and one warning is logged."""

@@ -79,7 +79,7 @@ def diagnose(catalog: Catalog, *, strict: bool = False) -> list[Diagnosis]:
 
 
 def _diagnosis(catalog: Catalog, origin: Origin, strict: bool) -> Diagnosis:
-    if origin in catalog.left_out:
+    if origin in catalog.registry.left_out:
         return Diagnosis(origin, "left out by D2F_PLUGINS")
     offers = tuple(
         (kind, name)
@@ -87,11 +87,11 @@ def _diagnosis(catalog: Catalog, origin: Origin, strict: bool) -> Diagnosis:
         for name in catalog.names(kind)
         if catalog.owner(kind, name) == origin
     )
-    faults = [fault for fault in catalog.faults if fault.origin == origin]
+    faults = [fault for fault in catalog.registry.faults if fault.origin == origin]
     lost = tuple(fault.stage for fault in faults if fault.stage is not None)
     wrong = [(fault.problem, fault.traceback) for fault in faults]
     lacking = [(problem, "") for problem in _requirements(catalog, origin, offers, strict)]
-    hooks = catalog.plugins.get(origin)
+    hooks = catalog.registry.plugins.get(origin)
     state = "loaded" if hooks is not None else "not loaded"
     return Diagnosis(origin, state, tuple(hooks or ()), offers, lost, (*wrong, *lacking))
 

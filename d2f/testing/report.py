@@ -11,11 +11,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal
 
-from d2f.api.errors import D2FError, Exit
 from d2f.api.inputs import Weights
 from d2f.plugins.catalog import Catalog
-from d2f.plugins.entries import kind_of
-from d2f.plugins.registry import load_plugins
 
 MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
 PLAIN_MARKS = {"passed": "+", "failed": "x", "skipped": "-"}
@@ -221,12 +218,4 @@ def catalog_of(*stages: type, weights: Iterable[Weights] = ()) -> Catalog:
     >>> "wiener" in catalog_of().names("preprocessor")
     True
     """
-    registry = load_plugins(frozenset())
-    known = len(registry.faults)
-    for stage in stages:
-        registry.add_stage(kind_of(stage) or "detector", stage, None)
-    for record in weights:
-        registry.add_weights(record, None)
-    if len(registry.faults) > known:
-        raise D2FError([fault.problem for fault in registry.faults[known:]], Exit.PLUGIN)
-    return Catalog(registry)
+    return Catalog.of(*stages, weights=weights, built_in=True)
