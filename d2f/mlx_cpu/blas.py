@@ -205,7 +205,7 @@ class OpenBLAS:
         """Its version, and the kernels that it has chosen for this processor, such as ``0.3.34 (Haswell)``."""
         return f"{self._text('openblas_get_config').split()[1]} ({self._text('openblas_get_corename')})"
 
-    def _string_at(self, name: str) -> str:
+    def _text(self, name: str) -> str:
         function = self._library[PREFIX + name]
         function.restype = ctypes.c_char_p
         text: bytes = function()
