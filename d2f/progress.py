@@ -20,20 +20,9 @@ LINE_EVERY = 10.0
 class Progress:
     """Progress of countable work; enter it, then `start`, `advance` or `update`.
 
-    Parameters
-    ----------
-    what : str
-        What is being done, such as ``scoring``.
-    unit : str
-        What is counted; ``bytes`` shows amounts and transfer speed.
-    total : int, optional
-        How much there is; may be given later by `update`.
-    console : rich.console.Console, optional
-        The terminal; stderr by default.
-    lines : bool
-        Whether a line is printed now and then where there is no terminal.
-    shown : bool
-        False shows nothing at all.
+    `unit` is what is counted (``bytes`` shows amounts and transfer speed); `total` may be given later by `update`.
+    `console` is stderr by default; `lines` prints a line now and then where there is no terminal; not `shown`, nothing
+    is.
     """
 
     def __init__(

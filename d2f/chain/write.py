@@ -37,26 +37,10 @@ DIGITS = 6
 def fitted_text(original_text: str, updates: Mapping[str, Any]) -> str:
     """Return a chain file's text with some of its top-level keys written anew.
 
-    Parameters
-    ----------
-    original_text : str
-        The chain file as its author wrote it.
-    updates : mapping
-        Plain data of each key, whole: what it does not name is left out of the new text. Floating-point
-        numbers are rounded to 6 significant digits.
+    `updates` holds the plain data of each key, whole: what it does not name is left out of the new text; floating-point
+    numbers are rounded to 6 significant digits. The author's comments, order and line ends stay. Raises D2FError: The
+    text is no chain file.
 
-    Returns
-    -------
-    str
-        With the author's comments, order and line ends.
-
-    Raises
-    ------
-    D2FError
-        The text is no chain file.
-
-    Examples
-    --------
     >>> print(fitted_text("d2f: 1 # mine\\nname: a\\n", {"verdict": {"prior": 1 / 3}}), end="")
     d2f: 1 # mine
     name: a

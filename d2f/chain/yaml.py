@@ -41,15 +41,7 @@ ORDER = "the chain comes first, then the images: d2f chain run CHAIN IMAGE"
 
 @dataclass(frozen=True)
 class Text:
-    """A file's text with line ends as ``\\n`` and without a byte order mark.
-
-    Parameters
-    ----------
-    file : str
-        Its path as the user wrote it.
-    text : str
-        What it holds.
-    """
+    """A file's text with line ends as ``\\n`` and without a byte order mark."""
 
     file: str
     text: str

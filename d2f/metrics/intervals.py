@@ -27,7 +27,7 @@ class Samples(NamedTuple):
 def samples(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> Samples:
     """Check shapes, labels, values and weights; weights of shape (n,), or none, become one row.
 
-    Raises ValueError: Where shapes differ, a label is neither 0 nor 1, a value is not finite, or a weight is negative
+    Raises ValueError: where shapes differ, a label is neither 0 nor 1, a value is not finite, or a weight is negative
     or not finite.
     """
     generated = np.asarray(labels)

@@ -136,7 +136,7 @@ def rates(
 ) -> Rates:
     """Rates of verdicts: `generated` above one threshold, `real` below the other, both strictly.
 
-    `probabilities` as compared with the thresholds: rounded already, where verdicts round. Raises ValueError: Where the
+    `probabilities` as compared with the thresholds: rounded already, where verdicts round. Raises ValueError: where the
     thresholds cross.
     """
     if real_below > generated_above:

@@ -122,8 +122,6 @@ def resnet_arrays(state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 def resnet_name(name: str) -> str:
     """Return d2f's name of a published one, or the name itself.
 
-    Examples
-    --------
     >>> resnet_name("layer3.0.downsample.1.running_var")
     'stages.2.0.shortcut.norm.running_var'
     """
@@ -137,10 +135,7 @@ def resnet_name(name: str) -> str:
 def resnet_depth(names: Iterable[str]) -> int:
     """Return the depth of the residual network that has these names, d2f's.
 
-    Raises
-    ------
-    D2FError
-        D2F504: its blocks are those of no network in d2f.models.
+    Raises D2FError: D2F504: its blocks are those of no network in d2f.models.
     """
     found = [re.match(r"stages\.(\d)\.(\d+)\.conv(\d)\.", name) for name in names]
     places = [tuple(map(int, match.groups())) for match in found if match]
@@ -166,16 +161,7 @@ VGG_LINEAR = {
 def vgg_arrays(state: Mapping[str, NDArray[Any]], publisher: str) -> dict[str, NDArray[Any]]:
     """Return a state dict under the names of `d2f.models.VGG`, channels last.
 
-    Parameters
-    ----------
-    state : mapping of str to numpy.ndarray
-        Convolutions (out, in, height, width), linear layers (out, in); names that are none of theirs stay.
-    publisher : {'torchvision', 'timm'}
-
-    Raises
-    ------
-    D2FError
-        D2F504: as many convolutions as no published VGG network has.
+    Raises D2FError: D2F504: as many convolutions as no published VGG network has.
     """
     places = dict(_places(vgg_depth(state), batch_norm="features.1.running_mean" in state))
     prefixes = {**places, **VGG_LINEAR[publisher]}
@@ -191,10 +177,7 @@ def vgg_arrays(state: Mapping[str, NDArray[Any]], publisher: str) -> dict[str, N
 def vgg_depth(state: Mapping[str, NDArray[Any]]) -> int:
     """Return the depth of the VGG network that has these published names.
 
-    Raises
-    ------
-    D2FError
-        D2F504: as many convolutions as no published VGG network has.
+    Raises D2FError: D2F504: as many convolutions as no published VGG network has.
     """
     count = len(_convolutions(state))
     for depth, counts in VGG_DEPTHS.items():

@@ -57,10 +57,7 @@ FORMATS = ("PNG", "JPEG")
 def ask(subject: Subject, stage: Any, given: Given) -> Outcomes:
     """Score in the order given and return each picture's outcome.
 
-    Raises
-    ------
-    Failed
-        The detector raised, or returned something that is not one outcome for each element.
+    Raises Failed: the detector raised, or returned something that is not one outcome for each element.
     """
     names = list(given)
     wants = stage.wants

@@ -136,14 +136,8 @@ _installed = False
 class Seen:
     """What was asked for.
 
-    Parameters
-    ----------
-    opened : list of str
-        Paths of files opened for reading or writing, without those that an import opens.
-    unpickled : list of str
-        ``module.name`` of everything that a pickle looked up, without what an import unpickles.
-    called : list of str
-        Hosts, as far as the event names one.
+    `opened` are paths of files opened for reading or writing, and `unpickled` the ``module.name`` of everything that a
+    pickle looked up, without those of an import; `called` are hosts, as far as the event names one.
     """
 
     opened: list[str] = field(default_factory=list)

@@ -16,16 +16,9 @@ SEPARATION = 2.0
 def scores_of_two_classes(count: int = 400, direction: float = 1.0, seed: int = 3) -> tuple[Floats, Labels, Floats]:
     """Return scores (n,), labels (n,) and weights (n,) of bell-shaped classes around -1 and 1.
 
-    Parameters
-    ----------
-    count : int
-        Of both classes together; a quarter of them are real. Weights make both labels weigh alike.
-    direction : float
-        What the scores are multiplied by; below 0, a higher score means a photograph.
-    seed : int
+    Of `count` scores of both classes together a quarter are real; weights make both labels weigh alike. They are
+    multiplied by `direction`: below 0, a higher score means a photograph.
 
-    Examples
-    --------
     >>> scores, labels, weights = scores_of_two_classes(8)
     >>> labels.tolist(), weights.round(3).tolist()
     ([0, 0, 1, 1, 1, 1, 1, 1], [0.25, 0.25, 0.083, 0.083, 0.083, 0.083, 0.083, 0.083])

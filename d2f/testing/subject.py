@@ -22,12 +22,7 @@ MOST_LINES = 4
 class Failed(Exception):
     """The stage does not keep what the check holds of it.
 
-    Parameters
-    ----------
-    found : str or iterable of str
-        What was found, a line each.
-    next_step : str
-        What the stage's author should do.
+    `found` is what was found, a line each; `next_step` what the stage's author should do.
     """
 
     def __init__(self, found: str | Iterable[str], next_step: str) -> None:
@@ -50,14 +45,8 @@ class NotMeant(Exception):
 class Check:
     """One thing that is held of a stage.
 
-    Parameters
-    ----------
-    name : str
-        What is held: ``construction is cheap``.
-    run : callable
-        Given a `Subject`; returns what it measured or "", raises `Failed`, `Skipped` or `NotMeant`.
-    gate : bool
-        Whether nothing further can be checked where this one does not pass.
+    `run` is given a `Subject`; it returns what it measured or "", and raises `Failed`, `Skipped` or `NotMeant`. Where a
+    `gate` does not pass, nothing further can be checked.
     """
 
     name: str
@@ -103,17 +92,8 @@ LEARNED = 1e-4
 class Subject:
     """A stage under test.
 
-    Parameters
-    ----------
-    kind : str
-        ``detector``, ``preprocessor``, ``calibrator``, ``combiner`` or ``trainable``.
-    stage : type
-    options : mapping
-        Plain data, as in a chain file.
-    tolerance : float or None
-        How far scores may differ that should be equal; None: `LEARNED` for a stage that has `weights`, else 0.
-    notes : dict
-        What one check keeps for the others.
+    `tolerance` is how far scores may differ that should be equal; None: `LEARNED` for a stage that has `weights`, else
+    0. In `notes` one check keeps things for the others.
     """
 
     kind: str

@@ -43,18 +43,7 @@ CALMER = "lower optimiser.rate, or add schedule.warm_up or optimiser.clip"
 
 
 class Trainer:
-    """Trains a network on tiles, from the start or from where its last checkpoint stood.
-
-    Parameters
-    ----------
-    run : Run
-    network : mlx.nn.Module
-        Fresh, or with the weights that it starts from.
-    training, validation : TileSet
-    processes : Processes
-    at_once : int
-        The most tiles that may go through the network at once.
-    """
+    """Trains a network on tiles, from the start or from where its last checkpoint stood."""
 
     def __init__(
         self, run: Run, network: nn.Module, training: TileSet, validation: TileSet, processes: Processes, at_once: int

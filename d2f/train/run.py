@@ -120,10 +120,7 @@ def train_model(
 ) -> TrainedModel:
     """Fit the model that a recipe describes, measure it, and leave its weights and a run folder.
 
-    Raises
-    ------
-    D2FError
-        D2F004: an output cannot be written; D2F6xx: what is wrong with the recipe, the images or the run.
+    Raises D2FError: D2F004: an output cannot be written; D2F6xx: what is wrong with the recipe, the images or the run.
     """
     output = request.output
     if output.suffix != ".safetensors":

@@ -137,8 +137,6 @@ class ValueRange:
 def read_values(text: str) -> tuple[str, list[Any]]:
     """Return the key and its values, a `ValueRange` for each ``LOW..HIGH``; commas in brackets part nothing.
 
-    Examples
-    --------
     >>> read_values("copies.qualities=[70,98],[80,90]")
     ('copies.qualities', [[70, 98], [80, 90]])
     >>> read_values("optimiser.rate=0.1,1e-4..1e-2")
