@@ -38,7 +38,7 @@ def fitted_text(original_text: str, updates: Mapping[str, Any]) -> str:
     """Return a chain file's text with some of its top-level keys written anew.
 
     `updates` holds the plain data of each key, whole: what it does not name is left out of the new text; floating-point
-    numbers are rounded to 6 significant digits. The author's comments, order and line ends stay. Raises D2FError: The
+    numbers are rounded to 6 significant digits. The author's comments, order and line ends stay. Raises D2FError: the
     text is no chain file.
 
     >>> print(fitted_text("d2f: 1 # mine\\nname: a\\n", {"verdict": {"prior": 1 / 3}}), end="")

@@ -103,7 +103,7 @@ def fit_chain(chain: Chain, images: Dataset, request: FitRequest) -> Fit:
 
 def checked_and_scored(chain: Chain, images: Dataset, request: FitRequest) -> tuple[ScoreTable, tuple[str, ...]]:
     """Return the scores that a chain is fitted to, and what a user should know; raises as `fit_chain`."""
-    require_both(counts_by_label(images.labels), LEAST, "a fit")
+    require_both(images.label_counts, LEAST, "a fit")
     read_recipe(chain, request.calibrator)  # its faults are reported before the long work
     return scored_unseen(chain, images, request)
 
@@ -160,7 +160,7 @@ def fit_thresholds_only(chain: Chain, images: Dataset, request: FitRequest) -> T
     """Find thresholds for a fitted chain; no folds are needed, for nothing else is learned."""
     if not chain.file.calibrate:
         raise D2FError.of("D2F127", f"chain '{chain.name}' is not fitted, so it has no thresholds to re-fit")
-    require_both(counts_by_label(images.labels))
+    require_both(images.label_counts)
     table, notes = scored_unseen(chain, images, request)
     rows = as_rows(table, by_source=False)
     judged = Judge(chain.plan).probabilities(rows.scores)
@@ -264,7 +264,7 @@ def _fitted(chain: Chain, table: ScoreTable, request: FitRequest) -> dict[str, A
 
 def data_block(table: ScoreTable) -> dict[str, Any]:
     """Return what identifies and counts the images that were used."""
-    real, generated = counts_by_label(table.labels)
+    real, generated = np.bincount(table.labels, minlength=2).tolist()
     return {
         "data": digest_of(zip(table.sha256, table.labels.tolist(), strict=True)),
         "images": real + generated,
