@@ -82,7 +82,7 @@ def test_features_of_changed_code_are_computed_anew(batch, tmp_path, monkeypatch
 
     with caching(tmp_path / "cache"):
         before = features("m", batch, edited_tower.compute)
-    catalog._digest.cache_clear()
+    catalog._package_digest.cache_clear()
     (tmp_path / "edited_tower.py").write_text("def compute(batch):\n    return -batch[:, 0, 0].astype('f4')\n")
     sys.modules.pop("edited_tower")
     importlib.invalidate_caches()
@@ -92,7 +92,7 @@ def test_features_of_changed_code_are_computed_anew(batch, tmp_path, monkeypatch
     sys.modules["edited_tower"] = edited_tower
     with caching(tmp_path / "cache"):
         np.testing.assert_array_equal(features("m", batch, edited_tower.compute), -before)
-    catalog._digest.cache_clear()
+    catalog._package_digest.cache_clear()
 
 
 def test_what_has_no_code_is_never_stored(batch, tmp_path):

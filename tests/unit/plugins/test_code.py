@@ -19,13 +19,13 @@ def imported(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path)
         for name in [name for name in sys.modules if name.partition(".")[0] == "d2f_made"]:
             monkeypatch.delitem(sys.modules, name)
-        code._digest.cache_clear()
+        code._package_digest.cache_clear()
         import d2f_made.stage
 
         return d2f_made.stage.Stage
 
     yield made
-    code._digest.cache_clear()
+    code._package_digest.cache_clear()
 
 
 def test_a_change_anywhere_in_the_package_changes_the_digest(imported, tmp_path):
