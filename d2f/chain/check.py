@@ -226,19 +226,10 @@ class _Check:
         except ValidationError as error:
             found = without_echoes(explain(error.errors(include_url=False), ChainFile, data))
         for finding in found:
-            self.problems.append(self._structure_problem(finding))
+            message = finding.message.replace(f"text that matches ^{IDENTIFIER.pattern}$", f"text: {SHAPE}")
+            plainer = replace(finding, message=message)
+            self.problems.append(self.source.problem(plainer, unknown="D2F104", missing="D2F105", value="D2F106"))
         return None
-
-    def _structure_problem(self, finding: OptionFinding) -> Problem:
-        if finding.sort == "unknown":
-            place = self.source.key(finding.path)
-            return Problem("D2F104", f"unknown key '{finding.path[-1]}'", place, notes=finding.notes)
-        if finding.sort == "missing":
-            notes = (finding.description,) if finding.description else ()
-            place = self.source.value(finding.path) if len(finding.path) > 1 else Place(self.source.text.file)
-            return Problem("D2F105", f"the key '{finding.path[-1]}' is missing", place, notes=notes)
-        message = finding.message.replace(f"text that matches ^{IDENTIFIER.pattern}$", f"text: {SHAPE}")
-        return Problem("D2F106", f"{finding.name} {message}", self.source.value(finding.path), notes=finding.notes)
 
     def _view_names(self) -> None:
         for name in self.views:

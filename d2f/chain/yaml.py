@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from d2f.api.errors import D2FError, Place, Problem
-from d2f.plugins.build import spelled
+from d2f.plugins.build import OptionFinding, spelled
 from d2f.plugins.describe import scalar_value
 
 Key: TypeAlias = str | int
@@ -89,6 +89,16 @@ class ChainSource:
         """Return the place of the key that ends `path`, or of the last part of the way that exists."""
         span = self.keys.get(tuple(path))
         return self.value(path) if span is None else self.text.place(span, spelled(path))
+
+    def problem(self, finding: OptionFinding, unknown: str, missing: str, value: str) -> Problem:
+        """Return what is wrong with a key or a value as a problem at its place, under the code of its sort."""
+        if finding.sort == "unknown":
+            return Problem(unknown, f"unknown key '{finding.path[-1]}'", self.key(finding.path), notes=finding.notes)
+        if finding.sort == "missing":
+            notes = (finding.description,) if finding.description else ()
+            place = self.value(finding.path) if len(finding.path) > 1 else Place(self.text.file)
+            return Problem(missing, f"the key '{finding.path[-1]}' is missing", place, notes=notes)
+        return Problem(value, f"{finding.name} {finding.message}", self.value(finding.path), notes=finding.notes)
 
     def without(self, *keys: str) -> ChainSource:
         """Return the file without some of its top-level keys."""

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from d2f.api.errors import D2FError, Place, Problem
+from d2f.api.errors import D2FError, Problem
 from d2f.chain.yaml import ORDER, ChainSource, Key, parse, read_text
-from d2f.plugins.build import OptionFinding, build, option_findings, spelled
+from d2f.plugins.build import build, option_findings, spelled
 from d2f.plugins.catalog import Catalog
 from d2f.train.augment import augmentation_errors, loaded_steps
 from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
@@ -33,12 +33,13 @@ def read_recipe(path: str | Path, catalog: Catalog) -> EstimatorRecipe | Network
         raise D2FError(problems)
     model = _model(source, catalog)
     found = list(option_findings(model, source.data))
-    problems += [_problem(source, finding) for finding in found]
+    problems += [source.problem(finding, unknown=CODE, missing=CODE, value=CODE) for finding in found]
     if problems:
         raise D2FError(problems + _trainable_problems(source, catalog))
     recipe = model.model_validate(source.data)
-    wrong = _build_problems(source, catalog, "trainable", recipe.train, recipe.with_, (), "train")
-    wrong += _augment_problems(source, catalog, recipe) + _measure_problems(source, catalog, recipe.measure)
+    wrong = _build_problems(source, catalog, recipe.train, recipe.with_) + _augment_problems(source, catalog, recipe)
+    for i, attack in enumerate(recipe.measure):
+        wrong += _spec_problems(source, catalog, attack, ("measure", i))
     if wrong:
         raise D2FError(wrong)
     return recipe
@@ -73,7 +74,7 @@ def _trainable_problems(source: ChainSource, catalog: Catalog) -> list[Problem]:
     name, options = (data.get("train"), data.get("with", {})) if isinstance(data, dict) else (None, None)
     if not isinstance(name, str) or not isinstance(options, dict):
         return []
-    return _build_problems(source, catalog, "trainable", name, options, (), "train")
+    return _build_problems(source, catalog, name, options)
 
 
 def _augment_problems(source: ChainSource, catalog: Catalog, recipe: EstimatorRecipe | NetworkRecipe) -> list[Problem]:
@@ -88,14 +89,6 @@ def _augment_problems(source: ChainSource, catalog: Catalog, recipe: EstimatorRe
     ]
 
 
-def _measure_problems(source: ChainSource, catalog: Catalog, attacks: list[str]) -> list[Problem]:
-    return [
-        problem
-        for i, attack in enumerate(attacks)
-        for problem in _spec_problems(source, catalog, attack, ("measure", i))
-    ]
-
-
 def _spec_problems(source: ChainSource, catalog: Catalog, spec: str, path: tuple[Key, ...]) -> list[Problem]:
     """Return what is wrong with a SPEC, its stages built and loaded; the place is the SPEC's in the recipe."""
     try:
@@ -105,30 +98,12 @@ def _spec_problems(source: ChainSource, catalog: Catalog, spec: str, path: tuple
     return []
 
 
-def _problem(source: ChainSource, finding: OptionFinding) -> Problem:
-    if finding.sort == "unknown":
-        return Problem(CODE, f"unknown key '{finding.path[-1]}'", source.key(finding.path), notes=finding.notes)
-    if finding.sort == "missing":
-        place = source.value(finding.path) if len(finding.path) > 1 else Place(source.text.file)
-        notes = (finding.description,) if finding.description else ()
-        return Problem(CODE, f"the key '{finding.path[-1]}' is missing", place, notes=notes)
-    return Problem(CODE, f"{finding.name} {finding.message}", source.value(finding.path), notes=finding.notes)
-
-
-def _build_problems(
-    source: ChainSource,
-    catalog: Catalog,
-    kind: str,
-    name: str,
-    options: dict[str, Any],
-    path: tuple[Key, ...],
-    key: str,
-) -> list[Problem]:
+def _build_problems(source: ChainSource, catalog: Catalog, name: str, options: dict[str, Any]) -> list[Problem]:
     try:
-        build(catalog, kind, name, options)
+        build(catalog, "trainable", name, options)
     except D2FError as error:
         # A wrong option stands under `with`, a wrong name at its own key.
-        return [_placed(source, problem, path, key) for problem in error.problems]
+        return [_placed(source, problem, (), "train") for problem in error.problems]
     return []
 
 
