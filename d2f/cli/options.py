@@ -215,18 +215,19 @@ DRAWS = click.option("--draws", type=click.IntRange(20), default=1000, show_defa
 WORKERS = click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it."
 )
+EXCLUDE = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    callback=_column_values,
+    help="Leave out images with a value in a column of the manifest; repeatable.",
+)
 PARTS = click.Choice(["all", "chains", "weights"])
 OPTIONS = (
     click.option("--attack", "attacks", multiple=True, metavar="SPEC", help="An attacked copy to add; repeatable."),
     click.option("--no-attack", is_flag=True, help="Add no attacked copies."),
     click.option("--part", type=PARTS, default="all", help="Of the project's split."),
-    click.option(
-        "--exclude",
-        multiple=True,
-        metavar="COLUMN=VALUE",
-        callback=_column_values,
-        help="Leave out images with a value in a column of the manifest; repeatable.",
-    ),
+    EXCLUDE,
     click.option("--protocol", type=click.Choice(PROTOCOLS), help="What both labels go through first."),
     click.option("--calibrator", default="platt", show_default=True, help="For members for which the file names none."),
     click.option("--folds", type=click.IntRange(3, 50), default=5, show_default=True, help="Of cross-validation."),

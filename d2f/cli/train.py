@@ -11,6 +11,7 @@ import click
 
 from d2f.api.errors import D2FError, Exit
 from d2f.cli.main import LazyGroup, Table
+from d2f.cli.options import EXCLUDE
 from d2f.progress import Progress
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from d2f.plugins.catalog import Catalog
     from d2f.train.figures import ValidationFigures
-    from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
+    from d2f.train.recipe import NetworkRecipe
     from d2f.train.study import Trial
 
 COMMANDS: Table = {
@@ -63,12 +64,7 @@ def train() -> None:
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Make features or tiles by so many."
 )
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="COLUMN=VALUE",
-    help="Leave out images with this value in a column, besides those that the recipe excludes.",
-)
+@EXCLUDE
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
@@ -77,7 +73,7 @@ def train() -> None:
 )
 @click.option("--resume", is_flag=True, help="Go on with a network's run that was ended.")
 @click.option("--overwrite", is_flag=True, help="Replace files that `d2f train` did not make; a run folder never.")
-def run(recipe: str, exclude: tuple[str, ...], resume: bool, overwrite: bool, **requested: Any) -> None:
+def run(recipe: str, exclude: tuple[tuple[str, str], ...], resume: bool, overwrite: bool, **requested: Any) -> None:
     """Fit the model that RECIPE names and measure it on whole collections that it was not fitted to.
 
     Beside the weights, FILE.safetensors and FILE.npz, a run folder FILE.run is left: log, model card, plots, worst
@@ -97,23 +93,15 @@ def run(recipe: str, exclude: tuple[str, ...], resume: bool, overwrite: bool, **
     if resume and isinstance(read, EstimatorRecipe):
         reason = f"'{read.train}' is an estimator, which is fitted in one fit: --cache DIR stores its features"
         raise click.UsageError(f"--resume goes on with a network's run, and {reason}")
+    if exclude:
+        more = [{"column": column, "equals": value} for column, value in exclude]
+        read = read.changed({"data.exclude": [*(each.model_dump() for each in read.data.exclude), *more]})
     request = TrainRequest(resume=resume, overwrite=overwrite, **requested)
     with TrainingProgress() as watcher:
-        trained = train_model(_excluding(read, exclude), catalog, request, watcher)
+        trained = train_model(read, catalog, request, watcher)
     if trained.sha256:
         click.echo(figures_table(trained.figures))
         click.echo(f"{trained.weights}  sha256 {trained.sha256}")
-
-
-def _excluding(recipe: EstimatorRecipe | NetworkRecipe, exclude: tuple[str, ...]) -> EstimatorRecipe | NetworkRecipe:
-    """Return the recipe with more images excluded, each given as COLUMN=VALUE."""
-    entries: list[dict[str, str]] = [each.model_dump() for each in recipe.data.exclude]
-    for text in exclude:
-        column, equals, value = text.partition("=")
-        if not column or not equals:
-            raise click.BadParameter(f"'{text}' is not COLUMN=VALUE", param_hint="--exclude")
-        entries.append({"column": column, "equals": value})
-    return recipe.changed({"data.exclude": entries}) if exclude else recipe
 
 
 class TrainingProgress(Progress):

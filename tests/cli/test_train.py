@@ -103,7 +103,7 @@ def test_more_images_may_be_excluded(tmp_path, images, capsys):
     assert train(tmp_path, images, "--exclude", "camera=x", name="other") == 2
     assert "`data.exclude[0]` names a column that no image has: 'camera'" in capsys.readouterr().err
     assert train(tmp_path, images, "--exclude", "camera", name="other") == 2
-    assert "'camera' is not COLUMN=VALUE" in capsys.readouterr().err
+    assert "--exclude expects COLUMN=VALUE, not 'camera'" in capsys.readouterr().err
 
 
 def test_a_flag_of_networks_is_not_ignored(tmp_path, images, capsys):
