@@ -11,7 +11,7 @@ import click
 from d2f.api.errors import Exit
 from d2f.api.inputs import PROTOCOLS, ProtocolName
 from d2f.cli.main import Interruption, RememberingCommand, called_with
-from d2f.cli.options import ALLOW_MISSING, CACHE, DATA, DRAWS, LIMIT, collected, labels_option, read_set
+from d2f.cli.options import ALLOW_MISSING, CACHE, DATA, DRAWS, LIMIT, collected, labels_option, output_mode, read_set
 from d2f.cores import one_blas_thread
 from d2f.progress import Progress
 
@@ -59,11 +59,9 @@ class BenchOptions:
     @property
     def mode(self) -> Mode:
         """What becomes of what the folder holds."""
-        if self.resume and self.overwrite:
-            raise click.UsageError("--resume and --overwrite exclude each other")
         if (self.resume or self.overwrite) and not self.output:
             raise click.UsageError("--resume and --overwrite need -o")
-        return "resume" if self.resume else "overwrite" if self.overwrite else "new"
+        return output_mode(self.resume, self.overwrite)
 
 
 @click.command(cls=BenchCommand, epilog="Two results are compared by `d2f bench compare OLD NEW`.")

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from d2f.evaluate.fit import FitRequest
 
 
+def output_mode(resume: bool, overwrite: bool) -> Mode:
+    """Return what becomes of what an output holds."""
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
+    return "resume" if resume else "overwrite" if overwrite else "new"
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """A file, a folder of Parquet parts, or the standard output."""
@@ -48,11 +55,9 @@ class Destination:
     ) -> Destination:
         """Make it of what the command line says; `stream` is the standard output."""
         path = None if output == "-" else output
-        if resume and overwrite:
-            raise click.UsageError("--resume and --overwrite exclude each other")
+        mode = output_mode(resume, overwrite)
         if path is None and (resume or overwrite):
             raise click.UsageError(f"{'--resume' if resume else '--overwrite'} needs -o FILE")
-        mode: Mode = "resume" if resume else "overwrite" if overwrite else "new"
         return cls(path, choose_format(path, format), mode, stream or sys.stdout)
 
     @property

@@ -11,7 +11,7 @@ import click
 
 from d2f.api.errors import D2FError, Exit
 from d2f.cli.main import LazyGroup, Table
-from d2f.cli.options import EXCLUDE
+from d2f.cli.options import EXCLUDE, output_mode
 from d2f.progress import Progress
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def run(recipe: str, exclude: tuple[tuple[str, str], ...], resume: bool, overwri
     from d2f.train.recipe import EstimatorRecipe
     from d2f.train.run import TrainRequest, train_model
 
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other")
+    output_mode(resume, overwrite)
     catalog = Catalog.discover()
     read = read_recipe(recipe, catalog)
     if resume and isinstance(read, EstimatorRecipe):
