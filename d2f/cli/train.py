@@ -86,10 +86,9 @@ def run(recipe: str, exclude: tuple[tuple[str, str], ...], resume: bool, overwri
     from d2f.train.recipe import EstimatorRecipe
     from d2f.train.run import TrainRequest, train_model
 
-    output_mode(resume, overwrite)
     catalog = Catalog.discover()
     read = read_recipe(recipe, catalog)
-    if resume and isinstance(read, EstimatorRecipe):
+    if output_mode(resume, overwrite) == "resume" and isinstance(read, EstimatorRecipe):
         reason = f"'{read.train}' is an estimator, which is fitted in one fit: --cache DIR stores its features"
         raise click.UsageError(f"--resume goes on with a network's run, and {reason}")
     if exclude:
