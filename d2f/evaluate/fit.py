@@ -264,7 +264,7 @@ def _fitted(chain: Chain, table: ScoreTable, request: FitRequest) -> dict[str, A
 
 def data_block(table: ScoreTable) -> dict[str, Any]:
     """Return what identifies and counts the images that were used."""
-    real, generated = np.bincount(table.labels, minlength=2).tolist()
+    real, generated = counts_by_label(table.labels)
     return {
         "data": digest_of(zip(table.sha256, table.labels.tolist(), strict=True)),
         "images": real + generated,
