@@ -209,7 +209,7 @@ def plugins(catalog: Catalog) -> Iterator[Finding]:
         yield Finding("plugins", "problem", value, "warning", problem.notes[-1] if problem.notes else "")
 
 
-def weights(catalog: Catalog) -> Iterator[Finding]:
+def weights_present(catalog: Catalog) -> Iterator[Finding]:
     """Yield, for each set of weights, whether it is on this machine."""
     for record in map(pinned, catalog.weights):
         found = located(record)
@@ -239,7 +239,7 @@ def examine(*, measure: bool = True) -> Iterator[Finding]:
     yield from formats()
     catalog = Catalog.discover()
     yield from plugins(catalog)
-    yield from weights(catalog)
+    yield from weights_present(catalog)
 
 
 def report_lines(findings: Sequence[Finding]) -> list[str]:

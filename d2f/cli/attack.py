@@ -195,10 +195,10 @@ def _stem(name: str) -> str:
 def _names_below(found: Sequence[tuple[str, Iterator[str]]], out: str) -> Iterator[tuple[str, str]]:
     """Yield each image and its name below the folder that it was named by; what lies in `out` is no source."""
     for root, paths in found:
-        inside = _below(out, root) is not None and not _same(out, root)
+        inside = _seen_from(out, root) is not None and not _same(out, root)
         for path in paths:
-            if not inside or _below(path, out) is None:
-                yield path, _below(path, root) or os.path.basename(path)
+            if not inside or _seen_from(path, out) is None:
+                yield path, _seen_from(path, root) or os.path.basename(path)
 
 
 def _root_of_source(source: str) -> str:
@@ -213,7 +213,7 @@ def _root_of_source(source: str) -> str:
     return os.path.dirname(fixed) or os.curdir
 
 
-def _below(path: str, folder: str) -> str | None:
+def _seen_from(path: str, folder: str) -> str | None:
     """Return `path` as seen from `folder`, None where it does not lie below it."""
     try:
         relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))

@@ -225,7 +225,7 @@ def split(
     from d2f.data.groups import components, duplicates, with_groups
     from d2f.data.split import PARTS, split_parts
 
-    wanted = [1.0] * folds if folds else _shares(shares)
+    wanted = [1.0] * folds if folds else _split_shares(shares)
     names = [str(i) for i in range(folds)] if folds else list(PARTS[: len(wanted)])
     targets = _manifests(output, [f"fold-{name}" for name in names] if folds else names, overwrite)
     seen = look_at(read_set(data, labels=labels), near, workers)
@@ -238,7 +238,7 @@ def split(
     return Exit.SOME_FAILED if seen.problems else Exit.OK
 
 
-def _shares(text: str) -> list[float]:
+def _split_shares(text: str) -> list[float]:
     try:
         shares = [float(part) for part in text.split("/")]
     except ValueError:

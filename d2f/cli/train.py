@@ -157,7 +157,7 @@ def kfold(recipe: str, data: str | None, output: Path, workers: int, folds: int)
 
         return fold_trials(read, folds)
 
-    return _run(recipe, data, output, workers, trials)
+    return _run_study(recipe, data, output, workers, trials)
 
 
 @click.command(short_help="Train with other values of a recipe's keys.")
@@ -187,7 +187,7 @@ def sweep(
             return grid_trials(read, catalog, sets)
         return random_trials(read, catalog, sets, count, seed)
 
-    return _run(recipe, data, output, workers, trials)
+    return _run_study(recipe, data, output, workers, trials)
 
 
 @click.command(short_help="Train without one thing at a time.")
@@ -203,10 +203,10 @@ def ablate(recipe: str, data: str | None, output: Path, workers: int) -> int:
 
         return ablation_trials(read, catalog)
 
-    return _run(recipe, data, output, workers, trials)
+    return _run_study(recipe, data, output, workers, trials)
 
 
-def _run(
+def _run_study(
     recipe: str, data: str | None, output: Path, workers: int, trials: Callable[[NetworkRecipe, Catalog], list[Trial]]
 ) -> int:
     from d2f.plugins.catalog import Catalog

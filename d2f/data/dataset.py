@@ -181,10 +181,10 @@ def read_manifest(path: Path, words: Mapping[str, int] = LABEL_WORDS) -> tuple[t
         raise D2FError(problems)
     digits = sorted({row["label"] for _, row in rows} & {"0", "1"})
     notes = (f"labels {' and '.join(digits)} are read as 0 real, 1 generated",) if digits else ()
-    return tuple(_labelled(path.parent, row, words) for _, row in rows), notes
+    return tuple(_labelled_row(path.parent, row, words) for _, row in rows), notes
 
 
-def _labelled(folder: Path, row: Mapping[str, str], words: Mapping[str, int]) -> Labelled:
+def _labelled_row(folder: Path, row: Mapping[str, str], words: Mapping[str, int]) -> Labelled:
     generator, source, collection, group = (row.get(column, "") for column in KNOWN[2:])
     more = {column: value for column, value in row.items() if column not in KNOWN}
     path = os.path.join(folder, row["path"])

@@ -96,12 +96,12 @@ def _near_in_chunk(
     for mask in masks:
         # In blocks, so that memory does not grow with the square of the set.
         for start in range(0, len(values), _BLOCK):
-            left, right = _candidates(ordered, order, part[start : start + _BLOCK] ^ mask, start)
+            left, right = _candidate_pairs(ordered, order, part[start : start + _BLOCK] ^ mask, start)
             near = hamming(values[left], values[right]) <= radius
             yield np.stack([left[near], right[near]], axis=1)
 
 
-def _candidates(
+def _candidate_pairs(
     ordered: NDArray[np.uint64], order: NDArray[np.int64], sought: NDArray[np.uint64], start: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return every i, counted from `start`, and j > i whose part is the one sought for i."""

@@ -195,7 +195,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     folded: nn.Module = _copied(model)
     folded.eval()
     for module in folded.modules():
-        for holder, before, after in _neighbours(module):
+        for holder, before, after in _adjacent(module):
             layer, norm = _get(holder, before), _get(holder, after)
             if isinstance(layer, FOLDABLE) and isinstance(norm, nn.BatchNorm) and norm.track_running_stats:
                 _fold(layer, norm)
@@ -217,7 +217,7 @@ def _copied(value: Any) -> Any:
     return type(value)(map(_copied, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _neighbours(module: nn.Module) -> Iterator[tuple[Any, Any, Any]]:
+def _adjacent(module: nn.Module) -> Iterator[tuple[Any, Any, Any]]:
     """Yield who holds two layers of which the second takes the first's result alone, and where."""
     if isinstance(module, nn.Sequential):
         for before, after in pairwise(range(len(module.layers))):

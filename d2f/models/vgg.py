@@ -44,7 +44,7 @@ class VGG(Classifier):
         self.dropout = nn.Dropout(shape.dropout)
         self.head = nn.Linear(widths[-1], shape.logits)
         for module in self.modules():
-            _start(module)
+            _draw_start(module)
 
     def features(self, x: mx.array) -> mx.array:
         """Return what the head sees, (n, hidden[-1]), of pictures (n, height, width, 3)."""
@@ -78,7 +78,7 @@ class Convolution(nn.Module):
         return relu(self.norm(self.conv(x)))
 
 
-def _start(module: nn.Module) -> None:
+def _draw_start(module: nn.Module) -> None:
     """Draw convolutions as He et al. 2015 (arXiv:1502.01852) do, linear layers normal with deviation 0.01."""
     if not isinstance(module, nn.Conv2d | nn.Linear):
         return
