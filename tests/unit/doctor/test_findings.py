@@ -11,7 +11,7 @@ from PIL import features
 
 from d2f import Weights
 from d2f.cores import usable_cores
-from d2f.doctor import Finding, backends, formats, machine, plugins, report_lines, weights
+from d2f.doctor import Finding, backends, formats, machine, plugins, report_lines, weights_present
 from d2f.plugins.catalog import Catalog
 
 
@@ -56,7 +56,7 @@ def test_weights_that_are_here_not_fetched_or_missing(tmp_path: Path) -> None:
         Weights("c/lost", "2" * 64, "MIT", ("package:d2f/none.safetensors",)),
         Weights("d/damaged", "3" * 64, "MIT", (str(here),)),
     ]
-    found = by_name(list(weights(Catalog.of(weights=records))))
+    found = by_name(list(weights_present(Catalog.of(weights=records))))
     assert found["a/here"].value == f"here, sha256 {digest[:12]}…"
     assert (found["b/remote"].state, found["b/remote"].remedy) == ("fine", "d2f weights pull b/remote")
     assert (found["c/lost"].state, found["c/lost"].value) == ("error", "missing")
