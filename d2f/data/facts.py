@@ -153,7 +153,7 @@ class FileFacts:
         return self.bytes / max(1, self.width * self.height)
 
 
-def read_facts_of(path: str) -> FileFacts:
+def read_facts(path: str) -> FileFacts:
     """Return the facts of a file; its header is read, the picture is not decoded."""
     return facts_of(read_bytes(path, Bounds()), path)
 
@@ -289,7 +289,7 @@ def _each(
 
 
 def _glance(path: str) -> FileReport:
-    return FileReport(read_facts_of(path))
+    return FileReport(read_facts(path))
 
 
 def _look(path: str) -> FileReport:

@@ -22,10 +22,7 @@ from d2f.data.dataset import load_dataset
 from d2f.data.groups import components
 from d2f.evaluate.attacks import CORE, attack_set
 from d2f.plugins.catalog import Catalog
-from d2f.testing import check_common as resources
-from d2f.testing import check_detector as quiet
-from d2f.testing import check_stage
-from d2f.testing import check_stages as preprocessor
+from d2f.testing import check_answers, check_common, check_stage
 from d2f.testing.pictures import pictures, write_labelled_set
 from tests.cli.test_bench import CHAIN
 from tests.cli.test_chain_fit import PLUGIN
@@ -94,9 +91,8 @@ def test_the_kit_on_small_pictures(weights: None, monkeypatch: pytest.MonkeyPatc
     small = {name: np.ascontiguousarray(pictures()[name][:33, :40]) for name in ("camera", "text", "black", "tiny 1x1")}
     for picture in small.values():
         picture.setflags(write=False)
-    for checks in (preprocessor, quiet):
-        monkeypatch.setattr(checks, "pictures", lambda: small)
-    monkeypatch.setattr(resources, "SIDE", 128)
+    monkeypatch.setattr(check_answers, "pictures", lambda: small)
+    monkeypatch.setattr(check_common, "SIDE", 128)
     report = check_stage(Catalog.discover().find("preprocessor", "autoencoder"))
     assert report["its weights are recorded"].said == "taef2/encoder, taef2/decoder"
     assert report["the seed is its only randomness"].said == "nothing is drawn"

@@ -16,7 +16,7 @@ from d2f.data.protocol import fitting, judging
 from d2f.engine.views import apply_steps
 from d2f.files import file_sha256
 from d2f.images.read import read_image
-from d2f.plugins.catalog import Catalog, _digest
+from d2f.plugins.catalog import Catalog, _package_digest
 from d2f.train.augment import loaded_steps
 from d2f.train.read import read_recipe
 from d2f.train.recipe import recipe_digest
@@ -214,7 +214,7 @@ def test_a_cached_table_is_made_anew_where_the_code_of_anything_in_it_has_change
     digests = file_digests(images)
 
     def key():
-        _digest.cache_clear()
+        _package_digest.cache_clear()
         return table_key(FeatureMaker(read_recipe(write_recipe(tmp_path, text), catalog), catalog), images, digests)
 
     before = key()
@@ -224,4 +224,4 @@ def test_a_cached_table_is_made_anew_where_the_code_of_anything_in_it_has_change
     else:
         (tmp_path / f"d2f_own_{changed}.py").write_text("# second", "utf-8")
     assert before != key()
-    _digest.cache_clear()
+    _package_digest.cache_clear()
