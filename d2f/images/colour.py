@@ -14,14 +14,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from d2f.api.inputs import Pixels
+from d2f.api.inputs import Note, Pixels
 from d2f.images.tiff import sample_bits, to_16_bits, unsigned_32, white_is_zero
+
+Notes: TypeAlias = list[Note] | None
+"""Where caveats of a picture are put."""
 
 _NATIVE, _OTHER = (";16L", ";16B") if sys.byteorder == "little" else (";16B", ";16L")
 _SWAPPED = {";16L": ";16B", ";16B": ";16L", ";16N": _OTHER}
@@ -62,7 +65,9 @@ def low_byte_tiles(image: Image.Image) -> list[Any] | None:
     return tiles or None
 
 
-def srgb_from_16_bits(high: Image.Image, low: Image.Image, encoding: Encoding | None = None) -> Pixels:
+def srgb_from_16_bits(
+    high: Image.Image, low: Image.Image, encoding: Encoding | None = None, notes: Notes = None
+) -> Pixels:
     """Return uint8 sRGB of 16-bit samples, high and low bytes apart; transparent parts over mid-grey."""
     samples = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
     alpha = from_16_bits(samples[..., 3]) if high.mode == "RGBA" else None
@@ -75,7 +80,7 @@ def srgb_from_16_bits(high: Image.Image, low: Image.Image, encoding: Encoding | 
         pixels = to_srgb_light(colours, encoding)
     else:
         pixels = _rgb_array(to_srgb(Image.fromarray(from_16_bits(colours)), high.info.get("icc_profile")))
-    return pixels if alpha is None else over_grey(pixels, alpha)
+    return pixels if alpha is None else over_grey(pixels, alpha, notes)
 
 
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
@@ -140,19 +145,21 @@ _ROWS = 256  # worked on at a time, so that what is needed in between stays smal
 _SMALL = 2**24  # pixels; their second copy is 48 MiB
 
 
-def srgb_pixels(image: Image.Image, encoding: Encoding | None = None, swapped: bool = False) -> Pixels:
-    """Return a loaded image as uint8 (height, width, 3) in sRGB, transparent parts over mid-grey."""
+def srgb_pixels(
+    image: Image.Image, encoding: Encoding | None = None, swapped: bool = False, notes: Notes = None
+) -> Pixels:
+    """Return a loaded image as uint8 (height, width, 3) in sRGB, transparent parts over mid-grey, which `notes` say."""
     if image.mode.startswith("I") or image.mode == "F":
-        return _grey_pixels(image, encoding, swapped)
+        return _grey_pixels(image, encoding, swapped, notes)
     colours, alpha = _split(image)
     if encoding is not None:
         pixels = to_srgb_light(np.asarray(colours.convert("RGB")), encoding)
     else:
         pixels = _rgb_array(to_srgb(colours, image.info.get("icc_profile")))
-    return pixels if alpha is None else over_grey(pixels, np.asarray(alpha))
+    return pixels if alpha is None else over_grey(pixels, np.asarray(alpha), notes)
 
 
-def _grey_pixels(image: Image.Image, encoding: Encoding | None, swapped: bool) -> Pixels:
+def _grey_pixels(image: Image.Image, encoding: Encoding | None, swapped: bool, notes: Notes) -> Pixels:
     grey = grey_16_bits(image, swapped)
     if encoding is not None:
         pixels = to_srgb_light(grey[..., None].repeat(3, axis=2), encoding)
@@ -161,16 +168,24 @@ def _grey_pixels(image: Image.Image, encoding: Encoding | None, swapped: bool) -
     clear = image.info.get("transparency")
     if not isinstance(clear, int):
         return pixels
-    return over_grey(pixels, np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8))
+    return over_grey(pixels, np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8), notes)
 
 
-def over_grey(pixels: Pixels, alpha: Pixels) -> Pixels:
+TRANSPARENT = 0.005
+"""Share of pixels that let mid-grey through, from which on a note says so."""
+
+
+def over_grey(pixels: Pixels, alpha: Pixels, notes: Notes = None) -> Pixels:
     """Lay colours over mid-grey: (alpha * colour + (255 - alpha) * 128) / 255, rounded to the nearest.
 
     `pixels` shape (height, width, 3), uint8; `alpha` shape (height, width), uint8.
     """
     if alpha.min() == 255:
         return pixels
+    share = 1 - np.count_nonzero(alpha == 255) / alpha.size
+    if notes is not None and share >= TRANSPARENT:
+        message = f"{share:.0%} of the pixels are transparent, in part or whole; they are judged over mid-grey"
+        notes.append(Note("transparent", message))
     out = np.empty_like(pixels)
     for top in range(0, len(pixels), _ROWS):
         rows = slice(top, top + _ROWS)

@@ -112,6 +112,8 @@ def what_it_is(data: bytes) -> str:
         named = BOXES.get(brand) or (("a film (MP4)", "take a frame from it") if brand in FILM_BRANDS else None)
     if named is None and data[:4] == b"RIFF":
         named = ("a film (AVI)", "take a frame from it") if data[8:12] == b"AVI " else ("a RIFF file", "")
+    if named is None and data[128:132] == b"DICM":
+        named = ("a DICOM picture", EXPORT)
     named = named or _text_format(data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower())
     if named is None:
         return "not an image in a format that d2f reads"
@@ -120,6 +122,10 @@ def what_it_is(data: bytes) -> str:
 
 
 def _text_format(start: bytes) -> tuple[str, str] | None:
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS", "git lfs pull brings the file itself"
+    if start.startswith((b"data:image/", b"/9j/4aaqskzjrg", b"ivborw0kggo")):  # "\xff\xd8" and "\x89PNG" in base64
+        return "an image in base64", "decode it first"
     if start.startswith((b"<!doctype html", b"<html", b"<head")):
         return "an HTML page", "save the picture itself, not the page"
     if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):

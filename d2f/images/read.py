@@ -305,7 +305,7 @@ def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Res
         _check_bits(data, unread)
     image = _open(name, data, unread)
     if image is None:
-        pixels, frames = _deep_tiff(data, 0, unread, bounds), 1
+        pixels, frames = _deep_tiff(data, 0, unread, bounds, notes), 1
         return _Picture(pixels, {}, frames, notes)
     unread = replace(unread, width=image.width, height=image.height)
     _check_size(image, unread, bounds)
@@ -396,7 +396,7 @@ def _pixels(
     from d2f.images.tiff import misread, swapped
 
     if name == "TIFF" and misread(image):
-        return upright(_deep_tiff(data, number, unread, bounds), orientation(image))
+        return upright(_deep_tiff(data, number, unread, bounds, notes), orientation(image))
     encoding = stated_encoding(name, data, image.info)
     if encoding is not None:
         notes.append(
@@ -405,15 +405,15 @@ def _pixels(
     tiles, swap = low_byte_tiles(image), name == "TIFF" and swapped(image)
     image.load()
     if not tiles:
-        return upright(srgb_pixels(image, encoding, swap), orientation(image))
+        return upright(srgb_pixels(image, encoding, swap, notes), orientation(image))
     low = open_as(name, data)
     low.seek(number)
     low.tile = tiles  # type: ignore[attr-defined]
     low.load()
-    return upright(srgb_from_16_bits(image, low, encoding), orientation(image))
+    return upright(srgb_from_16_bits(image, low, encoding, notes), orientation(image))
 
 
-def _deep_tiff(data: bytes, number: int, unread: Unread, bounds: Bounds) -> Pixels:
+def _deep_tiff(data: bytes, number: int, unread: Unread, bounds: Bounds, notes: list[Note]) -> Pixels:
     from d2f.images.colour import from_16_bits, over_grey
     from d2f.images.tiff import UnsupportedTiff, samples
 
@@ -424,7 +424,7 @@ def _deep_tiff(data: bytes, number: int, unread: Unread, bounds: Bounds) -> Pixe
     except Exception as error:
         raise _damaged_image(unread, error) from None
     pixels = from_16_bits(colours if colours.shape[2] == 3 else colours.repeat(3, axis=2))
-    pixels = pixels if alpha is None else over_grey(pixels, from_16_bits(alpha))
+    pixels = pixels if alpha is None else over_grey(pixels, from_16_bits(alpha), notes)
     pixels.flags.writeable = False
     return pixels
 

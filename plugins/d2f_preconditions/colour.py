@@ -24,14 +24,16 @@ def colour_statistics(pixels: Pixels) -> dict[str, float]:
     """Return how far a picture's colours are from grey, and from one curve of chroma over luma.
 
     The picture is sampled to about 512 pixels and averaged over blocks of 8x8. `channels` is the 95th percentile of
-    the largest difference of two channels' means. The rest is of blocks that are calm (the lower three quarters by the
+    the largest difference of two channels' means; `areas` the same of areas of 4x4 blocks, in which strong noise of the
+    three channels averages out. The rest is of blocks that are calm (the lower three quarters by the
     deviation of their luma) and hold no level below 4 or above 251, where those are at least 40: Y, Cb and Cr of
     ITU-R BT.601. The curve goes through the median chroma of 24 groups of equal count by Y, linear between and beyond;
     `tone` is the 90th percentile of the distance from it, `accent` the 98th, `chroma` the median distance from grey,
     `range` the span of Y between its 5th and 95th percentile. A toned picture has chroma, all of it on the curve, over
     a wide range of Y.
     """
-    means, calm, inner = _blocks(grid(pixels, 512))
+    levels = grid(pixels, 512)
+    means, calm, inner = _blocks(levels)
     taken = (calm <= np.quantile(calm, 0.75)) & inner
     chosen = means[:, taken] if np.count_nonzero(taken) >= 40 else means
     level = luma(chosen)
@@ -43,6 +45,7 @@ def colour_statistics(pixels: Pixels) -> dict[str, float]:
     dark, light = np.percentile(level, (5, 95))
     return {
         "channels": float(np.percentile(np.ptp(means, axis=0), 95)),
+        "areas": float(np.percentile(np.ptp(_areas(means, *levels.shape[1:]), axis=0), 95)),
         "tone": float(tone),
         "accent": float(accent),
         "chroma": float(np.median(np.hypot(*chroma.T))),
@@ -69,6 +72,16 @@ def _blocks(levels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
     least, most = over_blocks(np.minimum, levels).min(axis=0), over_blocks(np.maximum, levels).max(axis=0)
     inner = (least >= LEAST) & (most <= MOST)
     return means, np.sqrt(variance).ravel(), inner.ravel()
+
+
+def _areas(means: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Return the means of 4x4 blocks each, (3, n); of the blocks themselves where there are fewer."""
+    down, across = height // BLOCK, width // BLOCK
+    if down < 4 or across < 4:
+        return means
+    whole = means.reshape(3, down, across)[:, : down // 4 * 4, : across // 4 * 4]
+    found: NDArray[np.float32] = whole.reshape(3, down // 4, 4, across // 4, 4).mean(axis=(2, 4)).reshape(3, -1)
+    return found
 
 
 def _curve(level: NDArray[np.float32], chroma: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -23,12 +23,14 @@ LONGEST = 384
 PICKED = 48
 """Rows of whose pairs the slopes are taken."""
 ONE, OTHER = np.triu_indices(PICKED, 1)
+CALM, BUSY = 3, 8
+"""Levels that nearly all second differences in a row of a blurred margin keep within, and those behind it do not."""
 NEAR = 32
 """Pixels from a side within which most rows' runs of its colour end; the others are followed further."""
 
 
 def framed_statistics(pixels: Pixels) -> dict[str, float]:
-    """Return `sides`, the number of sides with a straight border, and `bands`, the share of rows or columns in bands.
+    """Return `sides`, the number with a straight border, and the shares of rows or columns in `bands` and `blurred`.
 
     The picture is sampled to about 384 pixels. A side has a border where the runs of its edge's colour (within 16
     levels), from the edge inwards, end on one straight line: at least 85 % of the runs within 1.5 pixels of the line
@@ -39,11 +41,16 @@ def framed_statistics(pixels: Pixels) -> dict[str, float]:
     of the next) of which one edge is straight from side to side: at least 80 % of the columns have the band's colour
     in its last row, within 16 levels, and another, by more than 24, three rows further; or at least 40 % at both edges
     of a gutter, a band of which 95 % is of its colour. `bands` is the larger of the two directions' shares.
+
+    `blurred` is the share of rows, or columns, in margins without fine detail on two opposite sides, as phones' stories
+    fill a screen with: 95 % of the second differences in each of their rows are at most 3 levels of green, they are
+    equally high (within 2 % of the picture), and in the five rows behind them that percentile is at least 8.
     """
     plane = grid(pixels, LONGEST)
     turned = plane.transpose(0, 2, 1)
     sides = sum(_has_border(view) for view in (plane, plane[:, :, ::-1], turned, turned[:, :, ::-1]))
-    return {"sides": float(sides), "bands": max(_band_share(plane), _band_share(turned))}
+    bands, blurred = (max(share(plane), share(turned)) for share in (_band_share, _blurred_share))
+    return {"sides": float(sides), "bands": bands, "blurred": blurred}
 
 
 def _within(planes: Planes, colours: Planes, tolerance: int) -> NDArray[np.bool_]:
@@ -106,6 +113,20 @@ def _band_share(plane: Planes) -> float:
         if last - top >= 2 and flat[top] and _straight(plane, colours[:, (top + last) // 2], int(top), int(last)):
             found += int(last - top + 1)
     return float(found / height)
+
+
+def _blurred_share(plane: Planes) -> float:
+    """Return the share of rows in blurred margins above and below."""
+    bends = np.abs(np.diff(plane[1].astype(np.int16), n=2, axis=1))
+    detail = np.percentile(bends, 95, axis=1) if bends.size else np.zeros(0)
+    busy, count = np.flatnonzero(detail > CALM), len(detail)
+    if not len(busy):
+        return 0.0
+    top, bottom = int(busy[0]), count - 1 - int(busy[-1])
+    if min(top, bottom) < 0.04 * count or abs(top - bottom) > max(2.0, 0.02 * count):
+        return 0.0
+    behind = min(np.median(detail[top + 1 : top + 6]), np.median(detail[count - bottom - 6 : count - bottom - 1]))
+    return (top + bottom) / count if behind >= BUSY else 0.0
 
 
 def _medians(levels: Planes) -> Planes:

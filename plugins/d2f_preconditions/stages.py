@@ -42,6 +42,12 @@ class ColourOptions(Options):
     grey: float = Field(
         default=3.5, ge=0, le=255, description="Refuse where the channels' means differ by at most this many levels."
     )
+    areas: float = Field(
+        default=3.0,
+        ge=0,
+        le=255,
+        description="Refuse where those of areas of 32x32 sampled pixels differ by at most this: grey under noise.",
+    )
     tone: float = Field(
         default=1.6, ge=0, le=255, description="Refuse one tone: colours within this many levels of one curve."
     )
@@ -77,6 +83,8 @@ class Colour(Measuring):
         limits = self.options
         if found["channels"] <= limits.grey:
             return f"no colour: the three channels differ by at most {found['channels']:.1f} of 255"
+        if found["areas"] <= limits.areas:
+            return f"no colour but noise: over areas the three channels differ by at most {found['areas']:.1f} of 255"
         within = min(limits.tone, limits.tone_share * found["chroma"])
         plain = found["accent"] <= limits.accent and found["range"] >= limits.tone_range
         if found["chroma"] >= 4 and found["tone"] <= within and plain:
@@ -177,6 +185,12 @@ class FramedOptions(Options):
     """Limits of `framed`."""
 
     sides: int = Field(default=2, ge=1, le=4, description="Refuse from this number of sides with a straight border.")
+    blurred: float = Field(
+        default=0.08,
+        gt=0,
+        le=1,
+        description="Refuse where bars without detail, equal on two sides, take at least this share: blurred margins.",
+    )
     bands: float = Field(
         default=0.015,
         gt=0,
@@ -208,6 +222,8 @@ class Framed(Measuring):
             return f"framed: {found['sides']:.0f} sides have a border that ends in a straight line"
         if found["bands"] >= limits.bands:
             return f"framed: bars of one colour take {found['bands']:.0%} of its rows or columns"
+        if found["blurred"] >= limits.blurred:
+            return f"framed: blurred margins take {found['blurred']:.0%} of its rows or columns"
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from d2f.images.colour import over_grey
-from d2f.images.read import decode
+from d2f.images.read import decode, read_image
 from tests.unit.images.pictures import packed, smooth
 
 
@@ -118,3 +119,16 @@ def test_ycbcr_tiff() -> None:
     except OSError:
         pytest.skip("this version of Pillow does not read it")
     assert np.abs(decode(data).pixels.astype(int) - picture).max() <= 3
+
+
+def test_transparency_is_said_from_half_a_percent_on(tmp_path: Path) -> None:
+    picture = np.full((100, 100, 4), 255, np.uint8)
+    picture[:4, :10, 3] = 0
+    for rows, noted in ((4, False), (50, True)):
+        picture[:rows, :10, 3] = 90
+        Image.fromarray(picture).save(tmp_path / "a.png")
+        Image.fromarray(picture).save(tmp_path / "a.webp", lossless=True)
+        for name in ("a.png", "a.webp"):
+            notes = [note.code for note in read_image(str(tmp_path / name)).notes]
+            assert notes == ["transparent"] * noted
+    assert "5% of the pixels are transparent" in read_image(str(tmp_path / "a.png")).notes[0].message
