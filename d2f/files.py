@@ -35,6 +35,12 @@ def cannot_write(name: str | os.PathLike[str], error: OSError | str, *notes: str
     return D2FError.of("D2F004", f"'{name}' cannot be written: {why}", *(notes or (OTHER_FILE,)), exit=exit)
 
 
+def other_slashes(path: str) -> str:
+    """Return a hint where a path that is not there would be with / in place of Windows' separators; else empty."""
+    there = "\\" in path and os.sep == "/" and os.path.exists(path.replace("\\", "/"))
+    return "with / in place of \\ it is there" if there else ""
+
+
 def require_new_file(path: str | os.PathLike[str], overwrite: bool = False, *, writable: bool = True) -> Path:
     """Return the path of a file to write, checked before long work: D2F004 where it exists or cannot be written."""
     place = Path(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -123,6 +125,10 @@ def run(
         progress = sys.stderr.isatty() and not quiet
     if summary is not None:
         require_new_file(summary, overwrite or resume)
+        if output is not None and os.path.realpath(summary) == os.path.realpath(output):
+            raise click.UsageError("--summary and -o name the same file")
+    if time_limit is not None and not math.isfinite(time_limit):
+        raise click.BadParameter("it must be a finite number", param_hint="'--time-limit'")
     with log.problems(), rows_only() as stdout:
         destination = Destination.of(output, format, resume, overwrite, stdout)
         loaded = load_chain(chain, allow_missing=allow_missing)

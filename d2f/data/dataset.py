@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.inputs import Labels
-from d2f.files import explained, is_absent, write_whole
+from d2f.files import explained, is_absent, other_slashes, write_whole
 from d2f.images.files import TABLES, read_table, require_one_line
 from d2f.images.walk import Listing, walk
 
@@ -201,7 +201,8 @@ def _row_problems(manifest: Path, line: int, row: Mapping[str, str], words: Mapp
     if not row["path"]:
         yield Problem("D2F605", "a row has no path", place)
     elif is_absent(found := os.path.join(manifest.parent, row["path"])) or os.path.isdir(found):
-        yield Problem("D2F002", f"there is no file '{row['path']}'", place)
+        hint = other_slashes(found)
+        yield Problem("D2F002", f"there is no file '{row['path']}'", place, notes=(hint,) if hint else ())
 
 
 def write_manifest(path: Path, dataset: Dataset, more: Mapping[str, Sequence[object]] | None = None) -> None:

@@ -140,6 +140,9 @@ def _parquet_rows(
 def _headings(path: str, names: Sequence[str], required: Sequence[str]) -> list[str]:
     stripped = [name.strip() for name in names]
     found = [name.lower() if name.lower() in required and name.lower() not in stripped else name for name in stripped]
+    twice = next((name for place, name in enumerate(found) if name and name in found[:place]), None)
+    if twice is not None:
+        raise unreadable(path, f"two columns are called '{twice}'", 1)
     missing = [name for name in required if name not in found]
     if missing:
         listed = ", ".join(f"'{name}'" for name in found[:8]) or "none"

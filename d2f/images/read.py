@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import Bounds, ImageFile, Note, Pixels
 from d2f.api.rows import Failure
+from d2f.files import other_slashes
 from d2f.images.formats import (
     HARMLESS,
     REDUCED_COPY,
@@ -180,7 +181,8 @@ def read_bytes(path: str, bounds: Bounds, reserve: Reserve | None = None) -> byt
             size = _size(path, os.fstat(file.fileno()), bounds)
             data = file.read(size + 1)
     except (OSError, ValueError) as error:
-        raise _refused(path, "D2F301", getattr(error, "strerror", None) or str(error)) from None
+        said = [getattr(error, "strerror", None) or str(error), other_slashes(path)]
+        raise _refused(path, "D2F301", "; ".join(filter(None, said))) from None
     if len(data) != size:
         raise _refused(path, "D2F301", "the file changed while it was read")
     return data

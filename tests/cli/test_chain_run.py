@@ -289,6 +289,8 @@ class TestRefusals:
             (["--max-pixels", "0"], "'0' is not a positive number such as 4096, 200M or 640Mi"),
             (["--workers", "0"], "0 is not in the range x>=1"),
             (["-o", "rows.txt", "--resume"], "only a file of rows can be resumed"),
+            (["-o", "rows.csv", "--summary", "./rows.csv"], "--summary and -o name the same file"),
+            (["--time-limit", "nan"], "it must be a finite number"),
         ],
     )
     def test_a_command_line_that_makes_no_sense(

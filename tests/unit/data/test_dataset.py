@@ -9,6 +9,7 @@ from d2f import D2FError
 from d2f.data.dataset import Dataset, Labelled, load_dataset
 from d2f.data.groups import components, digest, digest_of, require_one_label
 from d2f.images.files import find_images
+from d2f.images.read import load_image
 
 
 def touch(root, *names):
@@ -232,6 +233,7 @@ def test_numbers_as_labels_are_noted(tmp_path):
         ("m.csv", "path,label\na.jpg,real\n".encode("utf-16"), "it is not UTF-8 text"),
         ("m.csv", b'path,label\na.jpg,real\n"b.jpg,real\nc.jpg,real\n', "unexpected end of data"),
         ("m.csv", b"path,label\n,real\n", "a row has no path"),
+        ("m.csv", b"path,label,label\na.jpg,real,fake\n", "two columns are called 'label'"),
     ],
 )
 def test_what_is_no_manifest_says_what_is_wrong(tmp_path, name, data, words):
@@ -247,3 +249,15 @@ def test_headings_may_have_capitals_and_blanks(tmp_path):
     touch(tmp_path, "a.jpg", "b.jpg")
     (tmp_path / "m.csv").write_text("Path, Label\na.jpg, real\nb.jpg, fake\n")
     assert load_dataset(tmp_path / "m.csv").labels.tolist() == [0, 1]
+
+
+def test_a_path_with_windows_separators_is_hinted_at(tmp_path):
+    touch(tmp_path, "real/a.jpg")
+    (tmp_path / "m.csv").write_text("path,label\nreal\\a.jpg,real\nreal\\b.jpg,real\n")
+    with pytest.raises(D2FError) as error:
+        load_dataset(tmp_path / "m.csv")
+    there, gone = error.value.problems
+    assert there.notes == ("with / in place of \\ it is there",)
+    assert gone.notes == ()
+    unread = load_image(str(tmp_path / "real\\a.jpg"))
+    assert unread.failure.message == "No such file or directory; with / in place of \\ it is there"
