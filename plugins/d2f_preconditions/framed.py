@@ -44,7 +44,7 @@ def framed_statistics(pixels: Pixels) -> dict[str, float]:
 
     `blurred` is the share of rows, or columns, in margins without fine detail on two opposite sides, as phones' stories
     fill a screen with: 95 % of the second differences in each of their rows are at most 3 levels of green, they are
-    equally high (within 2 % of the picture), and in the five rows behind them that percentile is at least 8.
+    equally high (within 2 % of the picture), and in most of the five rows behind them 5 % are at least 8.
     """
     plane = grid(pixels, LONGEST)
     turned = plane.transpose(0, 2, 1)
@@ -117,16 +117,31 @@ def _band_share(plane: Planes) -> float:
 
 def _blurred_share(plane: Planes) -> float:
     """Return the share of rows in blurred margins above and below."""
-    bends = np.abs(np.diff(plane[1].astype(np.int16), n=2, axis=1))
-    detail = np.percentile(bends, 95, axis=1) if bends.size else np.zeros(0)
-    busy, count = np.flatnonzero(detail > CALM), len(detail)
-    if not len(busy):
+    green = plane[1]
+    count, least = len(green), int(np.ceil(0.04 * len(green)))
+    # Most pictures are told by the rows at their edges.
+    if green.shape[1] < 3 or not (_calm(green[:least]).all() and _calm(green[count - least :]).all()):
         return 0.0
-    top, bottom = int(busy[0]), count - 1 - int(busy[-1])
-    if min(top, bottom) < 0.04 * count or abs(top - bottom) > max(2.0, 0.02 * count):
+    calm = _calm(green)
+    top, bottom = int(calm.argmin()), int(calm[::-1].argmin())
+    if calm.all() or abs(top - bottom) > max(2.0, 0.02 * count):
         return 0.0
-    behind = min(np.median(detail[top + 1 : top + 6]), np.median(detail[count - bottom - 6 : count - bottom - 1]))
-    return (top + bottom) / count if behind >= BUSY else 0.0
+    behind = (green[top + 1 : top + 6], green[count - bottom - 6 : count - bottom - 1])
+    busy = all((_above(rows, BUSY - 1) >= 0.05).mean() > 0.5 for rows in behind if len(rows))
+    return (top + bottom) / count if busy else 0.0
+
+
+def _calm(green: Planes) -> NDArray[np.bool_]:
+    """Return the rows of which at most 5 % of the second differences are above `CALM`."""
+    found: NDArray[np.bool_] = _above(green, CALM) <= 0.05
+    return found
+
+
+def _above(green: Planes, level: int) -> NDArray[np.float64]:
+    """Return the share of each row's second differences that are above a level."""
+    wide = green.astype(np.int16)
+    shares: NDArray[np.float64] = (np.abs(wide[:, 2:] + wide[:, :-2] - 2 * wide[:, 1:-1]) > level).mean(axis=1)
+    return shares
 
 
 def _medians(levels: Planes) -> Planes:

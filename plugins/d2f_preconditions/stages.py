@@ -186,7 +186,7 @@ class FramedOptions(Options):
 
     sides: int = Field(default=2, ge=1, le=4, description="Refuse from this number of sides with a straight border.")
     blurred: float = Field(
-        default=0.08,
+        default=0.2,
         gt=0,
         le=1,
         description="Refuse where bars without detail, equal on two sides, take at least this share: blurred margins.",
