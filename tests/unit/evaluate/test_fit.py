@@ -5,8 +5,9 @@ from datetime import date
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from sklearn.metrics import roc_auc_score
 
-from d2f import D2FError, Weights
+from d2f import Abstention, D2FError, NoOptions, Weights
 from d2f.chain.chain import load_chain
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import digest
@@ -14,7 +15,7 @@ from d2f.engine.judge import Judge
 from d2f.engine.local import score_images
 from d2f.engine.prefetch import prefetch
 from d2f.evaluate.fit import FitRequest, fit_chain, fit_table, fit_thresholds_only
-from d2f.evaluate.fit_report import fit_lines, judgement_lines, threshold_fit_lines
+from d2f.evaluate.fit_report import _row_figures, fit_lines, judgement_lines, threshold_fit_lines
 from d2f.files import file_sha256
 from tests.unit.evaluate.toys import CHAIN, GaussianBlur, NoiseLevel, catalog, simulated, toy_chain, write_set
 
@@ -224,3 +225,31 @@ def test_small_changes_that_the_file_names_are_kept(fit, images, tmp_path):
     none = fit_chain(toy_chain(tmp_path, CHAIN + "verdict: {stability: []}\n"), images, QUICK)
     assert data(none.text)["verdict"]["stability"] == []
     assert "stable_within" not in data(none.text)["verdict"]
+
+
+def test_refused_images_count_as_a_ratio_of_0_and_as_inconclusive(images, tmp_path):
+    class Dark:
+        name = "bright"
+        summary = "A toy."
+        Options = NoOptions
+
+        def __init__(self, options):
+            pass
+
+        def check(self, image):
+            return Abstention("too dark") if image.pixels.mean() < 125 else None
+
+    text = CHAIN.replace("detectors:", "require: [{use: bright}]\ndetectors:")
+    guarded = fit_chain(toy_chain(tmp_path, text, True, Dark), images, QUICK)
+    refused = guarded.table.refused.ravel()
+    assert 0.05 < refused.mean() < 0.95
+    assert np.isnan(guarded.llr[refused]).all()
+    assert np.isnan(guarded.rows.scores[refused]).all()
+    found = _row_figures(guarded, np.ones(len(guarded.rows), dtype=bool))
+    rows, llr = guarded.rows, np.nan_to_num(guarded.llr, nan=0.0)
+    assert found["auc"] == pytest.approx(roc_auc_score(rows.labels, llr, sample_weight=rows.weights), abs=1e-6)
+    low, high = guarded.thresholds.real_below, guarded.thresholds.generated_above
+    between = ~((guarded.probability < low) | (guarded.probability > high))
+    assert between[refused].all()
+    assert found["inconclusive"] == pytest.approx(np.average(between, weights=rows.weights), abs=1e-6)
+    assert any(line.startswith("preconditions refuse ") for line in judgement_lines(guarded))
