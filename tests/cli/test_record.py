@@ -59,10 +59,9 @@ def test_each_run_is_recorded_beside_its_rows(photos: Toy) -> None:
     assert len(json.loads(Path("rows.jsonl.run.json").read_text("utf-8"))["runs"]) == 1
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_equal_files_are_scored_once(photos: Toy, workers: str) -> None:
+def test_equal_files_are_scored_once(photos: Toy) -> None:
     assert run("-o", "each.jsonl", "-q") == Exit.SOME_FAILED
-    assert run("-o", "once.jsonl", "-q", "--once", "--workers", workers) == Exit.SOME_FAILED
+    assert run("-o", "once.jsonl", "-q", "--once") == Exit.SOME_FAILED
     each, once = rows("each.jsonl"), rows("once.jsonl")
     copied = [number for number, row in enumerate(once) if row["notes"] and row["notes"][-1]["code"] == "duplicate"]
     assert len(copied) == 5
