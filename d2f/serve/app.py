@@ -279,7 +279,9 @@ def _add_jobs(app: FastAPI, jobs: Jobs, chain: Chain) -> None:
             return Response(b"", media_type="application/jsonl")
         return FileResponse(job.rows, media_type="application/jsonl", filename="rows.jsonl")
 
-    @app.get("/v1/jobs/{id}/report", response_class=HTMLResponse, responses=unknown)
+    shown: Responses = {200: {"content": {"text/html": {}}}, **unknown}
+
+    @app.get("/v1/jobs/{id}/report", response_class=Response, responses=shown)
     async def report(id: str) -> Response:
         """Return the rows so far as a page that is complete in itself."""
         text = await asyncio.to_thread(report_of, jobs.find(id), chain)
