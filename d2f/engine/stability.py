@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from d2f.api.inputs import ImageFile, Note
@@ -33,9 +32,8 @@ def judged_rows(engine: LocalEngine, judge: Judge, images: Iterable[ImageFile | 
     if judge.decision.stability:
         yield from _Trial(engine, judge).rows(images)
         return
-    with closing(engine.score(images)) as every:
-        for scored in every:
-            yield judge.row(scored)
+    for scored in engine.score(images):
+        yield judge.row(scored)
 
 
 def changed(image: ImageFile, step: Step) -> ImageFile | Failure:
@@ -74,15 +72,14 @@ class _Trial:
 
         errors: list[Exception] = []
         near = 0
-        with closing(self._engine.score(remembered())) as every:
-            for scored in defer_errors(every, errors):
-                one = self._judged(scored, held.popleft())
-                self._waiting.append(one)
-                near += one.image is not None
-                if not 0 < near < WAITING:
-                    yield from self._settled()
-                    near = 0
-            yield from self._settled()
+        for scored in defer_errors(self._engine.score(remembered()), errors):
+            one = self._judged(scored, held.popleft())
+            self._waiting.append(one)
+            near += one.image is not None
+            if not 0 < near < WAITING:
+                yield from self._settled()
+                near = 0
+        yield from self._settled()
         if errors:
             raise errors[0]
 

@@ -168,9 +168,11 @@ def fit_thresholds_only(chain: Chain, images: Dataset, request: FitRequest) -> T
         raise D2FError.of("D2F603", "the chain has a verdict for none of the images")
     rule = chain.file.verdict
     thresholds = fit_thresholds(rows, judged.probability, rule.false_positive_rate, rule.miss_rate)
-    found = {"real_below": thresholds.real_below, "generated_above": thresholds.generated_above}
     assert chain.plan.decision is not None
-    stability = fit_stability(chain.plan, replace(chain.plan.decision, **found), table)
+    decision = replace(
+        chain.plan.decision, real_below=thresholds.real_below, generated_above=thresholds.generated_above
+    )
+    stability = fit_stability(chain.plan, decision, table)
     before = chain.file.fitted
     again = {
         **data_block(table),
