@@ -35,7 +35,7 @@ from d2f.report.tables import markdown_table
 from d2f.train.figures import figures_table
 from d2f.train.read import read_recipe
 from d2f.train.recipe import EstimatorRecipe
-from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest, train
+from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest, train_model
 from d2f.weights.fetch import Watcher as FetchWatcher
 from d2f.weights.fetch import pull_weights
 from d2f.weights.sources import pinned
@@ -230,7 +230,7 @@ def _trained(recipe: EstimatorRecipe, base: Chain, request: BuildRequest, watche
     told = TrainRequest(
         request.head, str(request.folder / "fitted.csv"), request.workers or 1, cache=request.folder / "cache"
     )
-    return train(recipe, base.catalog, told, Training())
+    return train_model(recipe, base.catalog, told, Training())
 
 
 def _fitted(
