@@ -182,9 +182,9 @@ def over_grey(pixels: Pixels, alpha: Pixels, notes: Notes = None) -> Pixels:
     """
     if alpha.min() == 255:
         return pixels
-    share = 1 - np.count_nonzero(alpha == 255) / alpha.size
-    if notes is not None and share >= TRANSPARENT:
-        message = f"{share:.0%} of the pixels are transparent, in part or whole; they are judged over mid-grey"
+    through = 1 - np.count_nonzero(alpha == 255) / alpha.size
+    if notes is not None and through >= TRANSPARENT:
+        message = f"{through:.0%} of the pixels are transparent, in part or whole; they are judged over mid-grey"
         notes.append(Note("transparent", message))
     out = np.empty_like(pixels)
     for top in range(0, len(pixels), _ROWS):
