@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
-from itertools import chain as chained
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from d2f.api.errors import D2FError, Exit, Problem
+from d2f.api.errors import D2FError, Problem
 from d2f.api.outcomes import StageFinished
-from d2f.api.rows import Failure, Row
 
 if TYPE_CHECKING:
     from d2f.api.inputs import ImageFile
@@ -25,8 +21,6 @@ if TYPE_CHECKING:
     from d2f.engine.duplicates import Duplicates
     from d2f.engine.findings import Observe
     from d2f.engine.plan import Plan
-    from d2f.engine.processes import ProcessEngine
-    from d2f.engine.worker_child import Handler
     from d2f.images.memory import ImageInput, InMemory
     from d2f.images.read import Bounds, Unread
     from d2f.images.walk import Listing
@@ -235,132 +229,10 @@ class Chain:
         >>> for row in chain.run(["photos"]):  # doctest: +SKIP
         ...     print(row.path, row.probability, row.verdict)
         """
-        from d2f.images.files import STANDARD_INPUT
-        from d2f.images.walk import Listing
+        from d2f.chain.rows import Asked, results
 
-        met = listing if listing is not None else Listing()
-        named: list[str | InMemory] = [*self.images] if images is None else _named(images)
-        found = _sources(named, met) if images is None or named else iter(())
-        limited = time_limit is not None or memory_limit is not None
-        if engine != "local":
-            if duplicates is not None:
-                raise D2FError.of("D2F001", f"engine '{engine}' does not know duplicates", "only the local engine does")
-            several = False
-        elif workers is None and not limited and STANDARD_INPUT not in named:
-            from d2f.engine.processes import worth_it
-
-            several, found = worth_it(found)
-        else:
-            several = limited or (workers or 1) > 1
-        files = found if only is None else (one for one in found if only(one if isinstance(one, str) else one.path))
-        taken: deque[str | InMemory] = deque()
-        files = _remembered(files, taken)
-        observe = self._observer(on_event)
-        if engine != "local":
-            rows = self._rows_of_engine(engine, files, workers, time_limit, memory_limit, bounds, observe)
-        elif several and self.catalog is type(self.catalog).discovered():
-            rows = self._rows_of_processes(files, workers, time_limit, memory_limit, bounds, observe, duplicates)
-        else:
-            rows = self._rows_of_this_process(files, workers, bounds, observe, duplicates)
-        return self._results(rows, taken, None if listing is not None else met)
-
-    def _results(self, rows: Iterator[Row], taken: deque[str | InMemory], met: Listing | None) -> Iterator[Result]:
-        """Yield the rows as results; then warn of what the search left out, hidden files excepted."""
-        from d2f.chain.result import Result
-
-        for row in rows:
-            yield Result.of(row, self, taken.popleft())
-        if met is not None:
-            del met.passed_over["hidden"]
-            for line in met.lines():
-                warnings.warn(line, stacklevel=2)
-
-    def _rows_of_this_process(
-        self,
-        files: Iterable[str | InMemory],
-        workers: int | None,
-        bounds: Bounds | None,
-        observe: Observe,
-        duplicates: Duplicates | None,
-    ) -> Iterator[Row]:
-        from d2f.engine.judge import Judge
-        from d2f.engine.local import LocalEngine
-        from d2f.engine.prefetch import prefetch
-        from d2f.engine.stability import judged_rows
-
-        engine = LocalEngine(self.plan, workers, observe)
-        engine.load()
-        judge = Judge(self.plan, observe)
-        images = prefetch(files, bounds, engine.workers, observe)
-        if duplicates is None:
-            return judged_rows(engine, judge, images)
-        return duplicates.with_copies(judged_rows(engine, judge, duplicates.first_ones(images)))
-
-    def _rows_of_processes(
-        self,
-        files: Iterable[str | InMemory],
-        workers: int | None,
-        time_limit: float | None,
-        memory_limit: int | None,
-        bounds: Bounds | None,
-        observe: Observe,
-        duplicates: Duplicates | None,
-    ) -> Iterator[Row]:
-        from d2f.engine.prefetch import prefetch
-
-        engine = self.process_engine(workers, time_limit, memory_limit, observe)
-        engine.load()
-        images = prefetch(files, bounds, max(1, engine.workers // 2), observe)
-        if duplicates is None:
-            return engine.rows(images)
-        return duplicates.with_copies(engine.rows(duplicates.first_ones(images)))
-
-    def process_engine(
-        self,
-        workers: int | None,
-        time_limit: float | None,
-        memory_limit: int | None,
-        observe: Observe,
-    ) -> ProcessEngine:
-        """Return an engine of worker processes, each of which loads the chain."""
-        from d2f.engine.processes import ProcessEngine
-
-        arguments = worker_arguments(self, time_limit)
-        return ProcessEngine(
-            "d2f.chain.chain:row_maker_of", arguments, self.plan, workers, observe, memory_limit, self._package
-        )
-
-    def _rows_of_engine(
-        self,
-        engine: str,
-        files: Iterable[str | InMemory],
-        workers: int | None,
-        time_limit: float | None,
-        memory_limit: int | None,
-        bounds: Bounds | None,
-        observe: Observe,
-    ) -> Iterator[Row]:
-        from d2f.chain.engines import Job, Recipe, find_engine
-
-        if self.catalog is not type(self.catalog).discovered():
-            hint = "install the stages' plugin, or run the chain in this process"
-            raise D2FError.of("D2F001", f"engine '{engine}' cannot run stages that were given in code", hint)
-        allow = self.plan.allow_missing
-        recipe = Recipe(self.origin, self.text, allow, self.digest, os.getcwd(), time_limit, memory_limit, bounds)
-        return find_engine(engine)(Job(recipe, files, workers, observe, self._failed))
-
-    def _failed(self, source: str | InMemory, failure: Failure) -> Row:
-        """Return the row of a source that nothing has answered for."""
-        from d2f.engine.judge import row
-        from d2f.engine.plan import Scored
-
-        path = source if isinstance(source, str) else source.path
-        return row(self.plan, Scored(path, None, None, None, None, failure=failure))
-
-    def _package(self, kind: str, name: str) -> str:
-        """Return the distribution and version that a stage comes from."""
-        origin = self.catalog.owner(kind, name)
-        return origin.package if origin is not None else ""
+        asked = Asked(self, engine, workers, time_limit, memory_limit, bounds, self._observer(on_event), duplicates)
+        return results(asked, self.images if images is None else images, only, listing)
 
     def _observer(self, on_event: Callable[[StageFinished], object] | None) -> Observe:
         def observe(event: StageFinished) -> None:
@@ -369,43 +241,6 @@ class Chain:
             self.catalog.notify(event)
 
         return observe
-
-
-def _named(images: Any) -> list[str | InMemory]:
-    """Return the sources of one image or of a sequence of images."""
-    from d2f.images.memory import image_source
-
-    if _is_one(images):
-        return [image_source(images)]
-    return [image_source(image, number) for number, image in enumerate(images)]
-
-
-def _is_one(images: Any) -> bool:
-    """Whether it is one image; a text file object and an array can be iterated over, too."""
-    if isinstance(images, str | bytes | bytearray | memoryview) or hasattr(images, "read"):
-        return True
-    return images.ndim != 4 if hasattr(images, "__array_interface__") else not hasattr(images, "__iter__")
-
-
-def _sources(named: list[str | InMemory], met: Listing) -> Iterator[str | InMemory]:
-    """Yield images in order, those of paths found; problems of paths are raised at the call."""
-    from d2f.images.files import find_images
-
-    paths = [one for one in named if isinstance(one, str)]
-    if len(paths) == len(named):
-        return find_images(paths, met)
-    met.shared = True
-    found: list[Iterator[str | InMemory]] = [
-        find_images([one], met) if isinstance(one, str) else iter((one,)) for one in named
-    ]
-    return chained.from_iterable(found)
-
-
-def _remembered(sources: Iterator[str | InMemory], taken: deque[str | InMemory]) -> Iterator[str | InMemory]:
-    """Yield sources; those whose rows are not there yet stand in `taken`."""
-    for source in sources:
-        taken.append(source)
-        yield source
 
 
 def load_chain(
@@ -481,37 +316,6 @@ def _without_missing(plan: Plan) -> Plan:
         text = canonical({"digest": plan.digest, "missing": left_out})
         plan = replace(plan, digest=hashlib.sha256(text.encode()).hexdigest())
     return plan
-
-
-def worker_arguments(chain: Chain, time_limit: float | None) -> tuple[str, str, bool, str, float | None]:
-    """Return what `row_maker_of` loads this chain by."""
-    return chain.origin, chain.text, chain.plan.allow_missing, chain.digest, time_limit
-
-
-def chain_of_worker(arguments: tuple[str, str, bool, str, float | None]) -> Chain:
-    """Load a chain in a worker process by its `worker_arguments`."""
-    from d2f.chain.yaml import Text
-    from d2f.plugins.catalog import Catalog
-
-    origin, text, allow_missing, digest, _ = arguments
-    chain = chain_of(Text(origin, text), Catalog.discover(), allow_missing=allow_missing)
-    check_digest(chain, digest)
-    return chain
-
-
-def row_maker_of(arguments: tuple[str, str, bool, str, float | None]) -> Handler:
-    """Load a chain in a worker process of `Chain.run`."""
-    from d2f.engine.processes import row_maker
-
-    return row_maker(chain_of_worker(arguments).plan, arguments[-1])
-
-
-def check_digest(chain: Chain, digest: str) -> None:
-    """Raise D2F209 where a chain was loaded elsewhere, or later, with another digest."""
-    if chain.digest != digest:
-        message = f"chain {chain.name!r} has another digest in a worker process: a plugin, or weights, have changed"
-        hint = "start the run again; on a cluster: install the same d2f and plugins everywhere"
-        raise D2FError.of("D2F209", message, hint, exit=Exit.PLUGIN)
 
 
 def chain_text(name_or_path: str | os.PathLike[str]) -> Text:

@@ -90,7 +90,8 @@ class RowMaker:
     """The row function: sources to rows. Made once in each process that decodes; may be called from several threads."""
 
     def __init__(self, recipe: Recipe) -> None:
-        from d2f.chain.chain import chain_of, check_digest
+        from d2f.chain.chain import chain_of
+        from d2f.chain.rows import Asked, check_digest, process_engine
         from d2f.chain.yaml import Text
         from d2f.cores import usable_memory
         from d2f.engine.processes import MEMORY_SHARE, ProcessEngine
@@ -105,7 +106,9 @@ class RowMaker:
             share = int(MEMORY_SHARE * usable_memory()) // (os.cpu_count() or 1)
             recipe = replace(recipe, memory_limit=share)
         check_digest(chain, recipe.digest)
-        self._engine: ProcessEngine = chain.process_engine(1, recipe.time_limit, recipe.memory_limit, self._take_event)
+        limits = recipe.time_limit, recipe.memory_limit
+        asked = Asked(chain, LOCAL, 1, *limits, recipe.bounds, self._take_event)
+        self._engine: ProcessEngine = process_engine(asked)
         self._engine.load()
 
     def __call__(self, sources: Sequence[str | InMemory]) -> tuple[list[Row], list[StageFinished]]:

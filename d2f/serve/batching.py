@@ -18,7 +18,8 @@ from typing import Any
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Bounds, ImageFile
 from d2f.api.rows import Failure, Row
-from d2f.chain.chain import Chain, chain_of_worker, worker_arguments
+from d2f.chain.chain import Chain
+from d2f.chain.rows import chain_of_worker, worker_arguments
 from d2f.engine.judge import row
 from d2f.engine.plan import Scored
 from d2f.engine.processes import ProcessEngine, Request, row_maker

@@ -1,0 +1,231 @@
+"""How a chain makes rows: in this process, in worker processes that each load it, or by an engine elsewhere."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain as chained
+from typing import TYPE_CHECKING, Any
+
+from d2f.api.errors import D2FError, Exit
+from d2f.api.rows import Failure, Row
+
+if TYPE_CHECKING:
+    from d2f.chain.chain import Chain
+    from d2f.chain.result import Result
+    from d2f.engine.duplicates import Duplicates
+    from d2f.engine.findings import Observe
+    from d2f.engine.processes import ProcessEngine
+    from d2f.engine.worker_child import Handler
+    from d2f.images.memory import InMemory
+    from d2f.images.read import Bounds
+    from d2f.images.walk import Listing
+
+    WorkerArguments = tuple[str, str, bool, str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How rows are asked for; see `Chain.run`."""
+
+    chain: Chain
+    engine: str
+    workers: int | None
+    time_limit: float | None
+    memory_limit: int | None
+    bounds: Bounds | None
+    observe: Observe
+    duplicates: Duplicates | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether a stage has a limit, which only a worker process can keep."""
+        return self.time_limit is not None or self.memory_limit is not None
+
+
+def results(asked: Asked, images: Any, only: Callable[[str], bool] | None, listing: Listing | None) -> Iterator[Result]:
+    """Find the images and yield their rows, in order; None: those that the chain file names."""
+    from d2f.chain.engines import LOCAL
+    from d2f.images.files import STANDARD_INPUT
+    from d2f.images.walk import Listing
+
+    met = listing if listing is not None else Listing()
+    named: list[str | InMemory] = [*asked.chain.images] if images is None else _named(images)
+    found = _sources(named, met) if images is None or named else iter(())
+    several = asked.limited or (asked.workers or 1) > 1
+    if asked.engine == LOCAL and asked.workers is None and not asked.limited and STANDARD_INPUT not in named:
+        from d2f.engine.processes import worth_it
+
+        several, found = worth_it(found)
+    if only is not None:
+        found = (one for one in found if only(one if isinstance(one, str) else one.path))
+    taken: deque[str | InMemory] = deque()
+    sources = _remembered(found, taken)
+    catalog = asked.chain.catalog
+    if asked.engine != LOCAL:
+        rows = _of_engine(asked, sources)
+    elif several and catalog is type(catalog).discovered():
+        rows = _of_processes(asked, sources)
+    else:
+        rows = _of_this_process(asked, sources)
+    return _with_sources(asked.chain, rows, taken, None if listing is not None else met)
+
+
+def _with_sources(
+    chain: Chain, rows: Iterator[Row], taken: deque[str | InMemory], met: Listing | None
+) -> Iterator[Result]:
+    """Yield the rows as results; then warn of what the search left out, hidden files excepted."""
+    from d2f.chain.result import Result
+
+    for row in rows:
+        yield Result.of(row, chain, taken.popleft())
+    if met is not None:
+        del met.passed_over["hidden"]
+        for line in met.lines():
+            warnings.warn(line, stacklevel=2)
+
+
+def _of_this_process(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[Row]:
+    from d2f.engine.judge import Judge
+    from d2f.engine.local import LocalEngine
+    from d2f.engine.prefetch import prefetch
+    from d2f.engine.stability import judged_rows
+
+    plan = asked.chain.plan
+    engine = LocalEngine(plan, asked.workers, asked.observe)
+    engine.load()
+    judge = Judge(plan, asked.observe)
+    images = prefetch(sources, asked.bounds, engine.workers, asked.observe)
+    if asked.duplicates is None:
+        return judged_rows(engine, judge, images)
+    return asked.duplicates.with_copies(judged_rows(engine, judge, asked.duplicates.first_ones(images)))
+
+
+def _of_processes(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[Row]:
+    from d2f.engine.prefetch import prefetch
+
+    engine = process_engine(asked)
+    engine.load()
+    images = prefetch(sources, asked.bounds, max(1, engine.workers // 2), asked.observe)
+    if asked.duplicates is None:
+        return engine.rows(images)
+    return asked.duplicates.with_copies(engine.rows(asked.duplicates.first_ones(images)))
+
+
+def _of_engine(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[Row]:
+    from d2f.chain.engines import Job, Recipe, find_engine
+
+    chain = asked.chain
+    if asked.duplicates is not None:
+        message = f"engine '{asked.engine}' does not know duplicates"
+        raise D2FError.of("D2F001", message, "only the local engine does")
+    if chain.catalog is not type(chain.catalog).discovered():
+        hint = "install the stages' plugin, or run the chain in this process"
+        raise D2FError.of("D2F001", f"engine '{asked.engine}' cannot run stages that were given in code", hint)
+
+    def failed(source: str | InMemory, failure: Failure) -> Row:
+        from d2f.engine.judge import row
+        from d2f.engine.plan import Scored
+
+        path = source if isinstance(source, str) else source.path
+        return row(chain.plan, Scored(path, None, None, None, None, failure=failure))
+
+    recipe = Recipe(
+        chain.origin,
+        chain.text,
+        chain.plan.allow_missing,
+        chain.digest,
+        os.getcwd(),
+        asked.time_limit,
+        asked.memory_limit,
+        asked.bounds,
+    )
+    return find_engine(asked.engine)(Job(recipe, sources, asked.workers, asked.observe, failed))
+
+
+def process_engine(asked: Asked) -> ProcessEngine:
+    """Return an engine of worker processes, each of which loads the chain."""
+    from d2f.engine.processes import ProcessEngine
+
+    chain = asked.chain
+
+    def package(kind: str, name: str) -> str:
+        """Return the distribution and version that a stage comes from."""
+        origin = chain.catalog.owner(kind, name)
+        return origin.package if origin is not None else ""
+
+    arguments = worker_arguments(chain, asked.time_limit)
+    maker = f"{__name__}:row_maker_of"
+    return ProcessEngine(maker, arguments, chain.plan, asked.workers, asked.observe, asked.memory_limit, package)
+
+
+def worker_arguments(chain: Chain, time_limit: float | None) -> WorkerArguments:
+    """Return what `row_maker_of` loads this chain by."""
+    return chain.origin, chain.text, chain.plan.allow_missing, chain.digest, time_limit
+
+
+def chain_of_worker(arguments: WorkerArguments) -> Chain:
+    """Load a chain in a worker process by its `worker_arguments`."""
+    from d2f.chain.chain import chain_of
+    from d2f.chain.yaml import Text
+    from d2f.plugins.catalog import Catalog
+
+    origin, text, allow_missing, digest, _ = arguments
+    chain = chain_of(Text(origin, text), Catalog.discover(), allow_missing=allow_missing)
+    check_digest(chain, digest)
+    return chain
+
+
+def row_maker_of(arguments: WorkerArguments) -> Handler:
+    """Load a chain in a worker process of `Chain.run`."""
+    from d2f.engine.processes import row_maker
+
+    return row_maker(chain_of_worker(arguments).plan, arguments[-1])
+
+
+def check_digest(chain: Chain, digest: str) -> None:
+    """Raise D2F209 where a chain was loaded elsewhere, or later, with another digest."""
+    if chain.digest != digest:
+        message = f"chain {chain.name!r} has another digest in a worker process: a plugin, or weights, have changed"
+        hint = "start the run again; on a cluster: install the same d2f and plugins everywhere"
+        raise D2FError.of("D2F209", message, hint, exit=Exit.PLUGIN)
+
+
+def _named(images: Any) -> list[str | InMemory]:
+    """Return the sources of one image or of a sequence of images."""
+    from d2f.images.memory import image_source
+
+    if _is_one(images):
+        return [image_source(images)]
+    return [image_source(image, number) for number, image in enumerate(images)]
+
+
+def _is_one(images: Any) -> bool:
+    """Whether it is one image; a text file object and an array can be iterated over, too."""
+    if isinstance(images, str | bytes | bytearray | memoryview) or hasattr(images, "read"):
+        return True
+    return images.ndim != 4 if hasattr(images, "__array_interface__") else not hasattr(images, "__iter__")
+
+
+def _sources(named: list[str | InMemory], met: Listing) -> Iterator[str | InMemory]:
+    """Yield images in order, those of paths found; problems of paths are raised at the call."""
+    from d2f.images.files import find_images
+
+    paths = [one for one in named if isinstance(one, str)]
+    if len(paths) == len(named):
+        return find_images(paths, met)
+    met.shared = True
+    found: list[Iterator[str | InMemory]] = [
+        find_images([one], met) if isinstance(one, str) else iter((one,)) for one in named
+    ]
+    return chained.from_iterable(found)
+
+
+def _remembered(sources: Iterator[str | InMemory], taken: deque[str | InMemory]) -> Iterator[str | InMemory]:
+    """Yield sources; those whose rows are not there yet stand in `taken`."""
+    for source in sources:
+        taken.append(source)
+        yield source
