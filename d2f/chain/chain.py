@@ -232,7 +232,7 @@ class Chain:
         from d2f.chain.rows import Asked, results
 
         asked = Asked(self, engine, workers, time_limit, memory_limit, bounds, self._observer(on_event), duplicates)
-        return results(asked, self.images if images is None else images, only, listing)
+        return results(asked, images, only, listing)
 
     def _observer(self, on_event: Callable[[StageFinished], object] | None) -> Observe:
         def observe(event: StageFinished) -> None:

@@ -7,6 +7,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain as chained
 from typing import TYPE_CHECKING, Any
 
@@ -126,13 +127,6 @@ def _of_engine(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[Row]
         hint = "install the stages' plugin, or run the chain in this process"
         raise D2FError.of("D2F001", f"engine '{asked.engine}' cannot run stages that were given in code", hint)
 
-    def failed(source: str | InMemory, failure: Failure) -> Row:
-        from d2f.engine.judge import row
-        from d2f.engine.plan import Scored
-
-        path = source if isinstance(source, str) else source.path
-        return row(chain.plan, Scored(path, None, None, None, None, failure=failure))
-
     recipe = Recipe(
         chain.origin,
         chain.text,
@@ -143,7 +137,16 @@ def _of_engine(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[Row]
         asked.memory_limit,
         asked.bounds,
     )
-    return find_engine(asked.engine)(Job(recipe, sources, asked.workers, asked.observe, failed))
+    return find_engine(asked.engine)(Job(recipe, sources, asked.workers, asked.observe, partial(failed_row, chain)))
+
+
+def failed_row(chain: Chain, source: str | InMemory, failure: Failure) -> Row:
+    """Return the row of a source that nothing has answered for."""
+    from d2f.engine.judge import row
+    from d2f.engine.plan import Scored
+
+    path = source if isinstance(source, str) else source.path
+    return row(chain.plan, Scored(path, None, None, None, None, failure=failure))
 
 
 def process_engine(asked: Asked) -> ProcessEngine:
