@@ -1,10 +1,14 @@
-"""Seeded mutants of the source, each run against the tests of its package: what share do the tests catch?
+"""Seeded mutants of the source, each run against the tests that reach its line: what share do they catch?
 
+    pip install pytest-cov
+    python -m pytest --cov=d2f --cov=plugins --cov-context=test --cov-report= --junitxml=.mutants.xml
     python -m tests.benchmarks.mutants --count 100 --seed 1 -o mutants.jsonl
 
-One small change at a time (a comparison, an operator, a constant, a condition) is written into a file of the working
-tree, the tests named in `TESTS` run with ``-x``, and the file is put back. Again with the same output it goes on where
-it stopped. The working tree must be clean.
+The first run notes which test reaches which line, and how long it takes. Then one small change at a time (a comparison,
+an operator, a constant, a condition) in a line that some function holds is written into a file of the working tree, the
+tests that reach the line are run with ``-x``, the fastest first, as many as fit into `--seconds`, and the file is put
+back. A mutant that no test reaches is missed. Again with the same output it goes on where it stopped. The working tree
+must be clean.
 """
 
 from __future__ import annotations
@@ -20,32 +24,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS: dict[str, tuple[str, ...]] = {
-    "d2f/api": ("tests/unit/api", "tests/unit/chain", "tests/unit/engine"),
-    "d2f/cache.py": ("tests/unit/test_cache.py", "tests/unit/evaluate"),
-    "d2f/chain": ("tests/unit/chain", "tests/cli/test_chain_check.py", "tests/cli/test_chain_show.py"),
-    "d2f/cli": ("tests/cli",),
-    "d2f/data": ("tests/unit/data", "tests/cli/test_data.py"),
-    "d2f/doctor.py": ("tests/unit/doctor", "tests/cli/test_doctor.py"),
-    "d2f/engine": ("tests/unit/engine", "tests/cli/test_chain_run.py"),
-    "d2f/evaluate": ("tests/unit/evaluate", "tests/cli/test_bench.py"),
-    "d2f/files.py": ("tests/unit/test_files.py", "tests/unit/output"),
-    "d2f/images": ("tests/unit/images",),
-    "d2f/metrics": ("tests/unit/metrics",),
-    "d2f/mlx_cpu": ("tests/unit/mlx_cpu",),
-    "d2f/models": ("tests/unit/models",),
-    "d2f/output": ("tests/unit/output", "tests/cli/test_resume.py"),
-    "d2f/plugins": ("tests/unit/plugins", "tests/cli/test_plugin.py"),
-    "d2f/progress.py": ("tests/cli/test_run_terminal.py", "tests/cli/test_train_network.py"),
-    "d2f/report": ("tests/unit/report", "tests/unit/evaluate"),
-    "d2f/scaffold": ("tests/unit/scaffold",),
-    "d2f/testing": ("tests/unit/testing",),
-    "d2f/train": ("tests/unit/train", "tests/cli/test_train.py"),
-    "d2f/weights": ("tests/unit/weights",),
-    "plugins": ("tests/plugins",),
-}
+PACKAGES = (
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "d2f").iterdir() if (path / "__init__.py").exists()),
+    *(f"d2f/{name}.py" for name in ("cache", "doctor", "files", "framing", "progress")),
+    "plugins",
+)
 COMPARED: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -57,14 +43,24 @@ class Mutation(ast.NodeTransformer):
     """Counts the places that can be changed, and changes the one with number `target`."""
 
     def __init__(self, target: int = -1) -> None:
-        self.count, self.target, self.done = 0, target, ""
+        self.count, self.target, self.done, self.line, self.depth = 0, target, "", 0, 0
 
     def _hit(self, words: str, node: ast.AST) -> bool:
+        if not self.depth:
+            return False
         self.count += 1
         if self.count - 1 != self.target:
             return False
-        self.done = f"line {getattr(node, 'lineno', 0)}: {words}"
+        self.line = getattr(node, "lineno", 0)
+        self.done = f"line {self.line}: {words}"
         return True
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Change what functions do, not their defaults or what modules declare."""
+        self.depth += 1
+        node.body = [self.visit(statement) for statement in node.body]
+        self.depth -= 1
+        return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         """Turn a comparison round at its edge."""
@@ -110,10 +106,9 @@ def drawn(count: int, seed: int) -> Iterator[tuple[str, Path, int]]:
     """Yield (package, file, place), the packages in turn."""
     dice = random.Random(seed)
     places: dict[str, list[tuple[Path, int]]] = {}
-    for package in TESTS:
+    for package in PACKAGES:
         root = ROOT / package
-        files = [root] if root.is_file() else sorted(root.rglob("*.py")) if root.is_dir() else []
-        for file in files:
+        for file in [root] if root.is_file() else sorted(root.rglob("*.py")):
             mutation = Mutation()
             mutation.visit(ast.parse(file.read_text("utf-8")))
             places.setdefault(package, []).extend((file, number) for number in range(mutation.count))
@@ -127,28 +122,53 @@ def drawn(count: int, seed: int) -> Iterator[tuple[str, Path, int]]:
                 taken += 1
 
 
-def run(package: str, file: Path, number: int, limit: float) -> dict[str, object]:
-    """Write one mutant, run its tests, put the file back."""
+class Reached:
+    """Which tests reach a line, the fastest first."""
+
+    def __init__(self, coverage: Path, times: Path) -> None:
+        from coverage import CoverageData
+
+        self.data = CoverageData(str(coverage))
+        self.data.read()
+        self.seconds = {
+            f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}": float(case.get("time", 0))
+            for case in ElementTree.parse(times).iter("testcase")
+        }
+
+    def tests(self, file: Path, line: int, seconds: float) -> list[str]:
+        """Return node ids of tests that reach a line and together take at most `seconds`, one at least."""
+        reached = self.data.contexts_by_lineno(str(file)).get(line, [])
+        names = {name.partition("|")[0] for name in reached if "::" in name}
+        ordered = sorted(names, key=lambda name: (self.seconds.get(name, 60.0), name))
+        chosen, total = [], 0.0
+        for name in ordered:
+            total += self.seconds.get(name, 60.0)
+            if chosen and total > seconds:
+                break
+            chosen.append(name)
+        return chosen
+
+
+def run(file: Path, number: int, reached: Reached, seconds: float) -> dict[str, object]:
+    """Write one mutant, run the tests that reach it, put the file back."""
     text = file.read_text("utf-8")
     mutation = Mutation(number)
     tree = ast.fix_missing_locations(mutation.visit(ast.parse(text)))
-    tests = [name for name in TESTS[package] if (ROOT / name).exists()]
-    if package == "plugins":
-        stem = file.parent.name.removeprefix("d2f_")
-        tests = sorted(str(path) for path in (ROOT / "tests/plugins").glob(f"test_{stem}*.py")) or ["tests/contract"]
+    tests = reached.tests(file, mutation.line, seconds)
+    row = {"file": file.relative_to(ROOT).as_posix(), "place": number, "change": mutation.done, "tests": len(tests)}
+    if not tests:
+        return {**row, "caught": False, "last": "no test reaches it", "seconds": 0.0}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     begun = time.monotonic()
     try:
         file.write_text(ast.unparse(tree), "utf-8")
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20 * seconds, check=False)
         caught, last = done.returncode != 0, (done.stdout.strip().splitlines() or [""])[-1]
     except subprocess.TimeoutExpired:
-        caught, last = True, "time limit"
+        caught, last = True, "does not end"
     finally:
         file.write_text(text, "utf-8")
-    seconds = round(time.monotonic() - begun, 1)
-    return {"package": package, "file": file.relative_to(ROOT).as_posix(), "place": number, "change": mutation.done,
-            "caught": caught, "last": last, "seconds": seconds}  # fmt: skip
+    return {**row, "caught": caught, "last": last, "seconds": round(time.monotonic() - begun, 1)}
 
 
 def main() -> None:
@@ -156,18 +176,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds a mutant may take; more counts as caught")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of tests a mutant; 20 times as long does not end")
+    parser.add_argument("--coverage", type=Path, default=ROOT / ".coverage")
+    parser.add_argument("--times", type=Path, default=ROOT / ".mutants.xml")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
-    if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True).stdout:
+    if subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=ROOT, capture_output=True, check=True).stdout:
         sys.exit("the working tree has changes: commit them first")
+    reached = Reached(given.coverage, given.times)
     rows = [json.loads(line) for line in given.output.read_text().splitlines()] if given.output.exists() else []
     before = {(row["file"], row["place"]) for row in rows}
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for package, file, number in drawn(given.count, given.seed):
         if (file.relative_to(ROOT).as_posix(), number) in before:
             continue
-        row = run(package, file, number, given.limit)
+        row = {"package": package, **run(file, number, reached, given.seconds)}
         rows.append(row)
         with given.output.open("a", encoding="utf-8") as output:
             output.write(json.dumps(row) + "\n")
