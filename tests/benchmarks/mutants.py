@@ -29,7 +29,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "d2f").iterdir() if (path / "__init__.py").exists()),
-    *(f"d2f/{name}.py" for name in ("cache", "doctor", "files", "framing", "progress")),
+    *sorted(f"d2f/{path.name}" for path in (ROOT / "d2f").glob("*.py") if path.stem not in ("__init__", "version")),
     "plugins",
 )
 COMPARED: dict[type, type] = {

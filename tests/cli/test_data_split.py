@@ -24,6 +24,8 @@ def test_one_manifest_with_parts_that_share_no_collection(folder, capsys):
     assert main(["data", "split", "set", "-o", "split.csv"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["part", "images", "real", "generated", "components", "generators", "%"]
+    lines = [line.split() for line in printed[1:4]]
+    assert [line[-1] for line in lines] == [f"{100 * int(line[1]) / 32:.1f}" for line in lines]
     assert printed[-1] == "wrote split.csv"
     found = rows("split.csv")
     assert len(found) == 32

@@ -1,6 +1,8 @@
 import importlib
 import multiprocessing
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -51,6 +53,14 @@ def test_pictures_that_were_seen_are_read_back_in_a_later_run(batch, tmp_path):
     assert len(tower.asked) == 3
     features("m", batch, tower)
     assert len(tower.asked) == 4
+
+
+def test_any_thread_reads_and_writes_what_one_has_opened(batch, tmp_path):
+    tower = Tower()
+    with caching(tmp_path / "cache"), ThreadPoolExecutor(1) as threads:
+        np.testing.assert_array_equal(threads.submit(features, "m", batch, tower).result(), Tower()(batch))
+        features("m", batch, tower)
+    assert len(tower.asked) == 1
 
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path):
@@ -105,12 +115,14 @@ def test_what_has_no_code_is_never_stored(batch, tmp_path):
 
 
 def test_a_key_tells_versions_machines_and_facts_apart(monkeypatch):
+    computing = d2f.cache.environment()
     keys = {key_of("a"), key_of("b"), key_of("a", 1), key_of("a", code=(features,)), key_of("a", code=(np.mean,))}
     monkeypatch.setattr(d2f.cache, "__version__", "0.0.0")
     keys.add(key_of("a"))
     monkeypatch.setattr(d2f.cache, "environment", lambda: ["another machine"])
     keys.add(key_of("a"))
     assert len(keys) == 7
+    assert {f"numpy {np.__version__}", f"mlx {metadata.version('mlx')}"} <= set(computing)
     assert key_of("a", {"x": 1.0}) == key_of("a", {"x": 1})
 
 

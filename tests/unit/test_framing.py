@@ -34,11 +34,12 @@ def test_half_pixels_of_the_centre(size: tuple[int, int], rows: tuple[int, int],
 
 
 def test_a_smaller_view_is_filled_up_with_black() -> None:
-    framed = Framing((63, 50), "centre").frame(PICTURE)
-    assert framed.shape == (63, 50, 3)
-    assert not framed[:1].any()
-    assert not framed[61:].any()
-    np.testing.assert_array_equal(framed[1:61], PICTURE[:, 26:76])
+    # 5 rows lack: 2 above, 3 below.
+    framed = Framing((65, 50), "centre").frame(PICTURE)
+    assert framed.shape == (65, 50, 3)
+    assert not framed[:2].any()
+    assert not framed[62:].any()
+    np.testing.assert_array_equal(framed[2:62], PICTURE[:, 26:76])
 
 
 def test_a_strip_of_pixels_fills_no_memory() -> None:

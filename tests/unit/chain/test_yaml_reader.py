@@ -174,6 +174,23 @@ näme: {日本語: "ä", b: 2}
         assert (place.line, underlined(place)) == (line, token)
         assert place.source == self.TEXT.splitlines()[line - 1]
 
+    @pytest.mark.parametrize(
+        ("text", "line", "column"),
+        [
+            ('d2f: 1\nname: "toy\n---\n', 2, 7),
+            ("d2f: 1\nname\ndetectors: [a]\n", 2, 1),
+            ("d2f: 1\nviews: [a, b\nname: x\n", 3, 5),
+            ("a: 1\n\tb: 2\n", 2, 1),
+            ("a: @x\n", 1, 4),
+            ("a:\n  - b\n c: d\n", 3, 2),
+        ],
+    )
+    def test_what_stopped_the_parser(self, text: str, line: int, column: int) -> None:
+        # A quote and a key without its colon are shown where they begin, the rest where the parser stopped.
+        _, problems = parse(text_of("chain.yaml", text))
+        assert problems[0].place is not None
+        assert (problems[0].place.line, problems[0].place.column) == (line, column)
+
     def test_keys(self) -> None:
         place = read(self.TEXT).key(("views", "a", 0, "with", "window"))
         assert (place.line, underlined(place), place.path) == (3, "window", "views.a[0].with.window")

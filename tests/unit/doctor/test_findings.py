@@ -77,6 +77,16 @@ def test_a_wrong_product_is_an_error() -> None:
     assert all(finding.value.startswith("WRONG, at ") for finding in found)
 
 
+def test_speed_is_operations_by_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from d2f.doctor import speed
+
+    monkeypatch.setattr("d2f.doctor._median_seconds", lambda work: 0.001)
+    product, convolution = speed()
+    # Two operations a multiplication: 2 * 1024**3, and 2 * 9 * 64 * 64 for each of 4 * 56 * 56 places.
+    assert product.value == "2147 GFLOP/s (1024 x 1024, float32)"
+    assert convolution.value == "925 GFLOP/s (3x3, 64 channels, 56 x 56)"
+
+
 def test_no_plugin_at_all() -> None:
     assert list(plugins(Catalog.of())) == [Finding("plugins", "stages", "none")]
 

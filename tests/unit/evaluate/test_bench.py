@@ -134,6 +134,7 @@ def test_the_reports_name_every_figure_and_attack(benched):
         assert "40 real, 40 generated, 5 components" in text
         for words in ("log-likelihood-ratio cost, bits", "jpeg:quality=30", "noise:sigma=8", "hands3", "images/s"):
             assert words in text
+    assert "\n### Under attack\n" in markdown(found)
 
 
 def test_chains_share_what_they_have_in_common(images, tmp_path):
@@ -197,7 +198,9 @@ def test_images_that_trained_the_weights_or_fitted_the_chain_are_named(images, t
 
 
 def test_a_bench_of_next_to_nothing_says_that_its_figures_are(images, tmp_path):
-    found = bench([chain(tmp_path)], images.select([0, 40]))[1]
+    half = CHAIN.replace("generated_above: 0.7", "generated_above: 1.0")
+    found = bench([chain(tmp_path, half)], images.select([0, 40]))[1]
+    assert not any("can give no verdict" in line for line in found["cautions"])
     text = "\n".join(terminal_lines(found))
     assert "warning: 1 photographs are too few for " in text
     assert "TPR@1% (at least 200)" in text

@@ -10,6 +10,7 @@ from d2f.data.dataset import load_dataset
 from d2f.evaluate.bench_report import page
 from d2f.evaluate.measured import curves
 from d2f.evaluate.systems import System
+from d2f.report import charts
 from tests.unit.evaluate.bench_toys import bench, chain
 from tests.unit.evaluate.toys import write_set
 
@@ -70,6 +71,14 @@ def test_curves_by_hand():
     assert found["reliability"] == [[0.05, 0, 0.25], [0.65, 0.5, 0.5], [0.95, 1, 0.25]]
     assert sum(found["histogram"]["real"]) == pytest.approx(1)
     assert found["histogram"]["generated"][28] == 0.5
+
+
+def test_a_chart_by_hand():
+    # The drawing area is 220 x 220 at (40, 14); 40 remain below and 14 at the right.
+    bar = charts.bar(0.5, 0.75, 0.5, "real", "5 %")
+    assert bar.startswith('<rect class="real" x="150.0" y="124.0" width="55.0" height="110.0">')
+    assert charts.x(1 / 3) == 113.3
+    assert 'viewBox="0 0 274 274" width="274" height="274"' in charts.chart("scores", "across", "up", [bar])
 
 
 def test_a_missing_thumbnail_is_left_out(found, tmp_path):

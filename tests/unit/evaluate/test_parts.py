@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from d2f_calibrators.isotonic import Isotonic
 from d2f_calibrators.platt import Platt
+from d2f_combiners.logistic import Logistic
 from pydantic import BaseModel, ConfigDict
 from scipy.special import expit
 
@@ -104,8 +106,20 @@ def test_a_stage_that_raises_is_named():
             raise ZeroDivisionError("nothing there")
 
     table = simulated(60, 2)
-    with pytest.raises(D2FError, match="calibrator 'breaks' of d0/plain raised as it was fitted: ZeroDivisionError"):
+    with pytest.raises(
+        D2FError, match=r"D2F406.* calibrator 'breaks' of d0/plain raised as it was fitted: ZeroDivisionError"
+    ):
         fit_parts(recipe(table.members, Breaks), rows_of(table), 3, 0)
+
+    class Falls(Logistic):
+        name = "falls"
+
+        @classmethod
+        def fit(cls, options, members, probabilities, labels, weights):
+            raise ZeroDivisionError("nothing there")
+
+    with pytest.raises(D2FError, match=r"D2F407.* combiner 'falls' raised as it was fitted: ZeroDivisionError"):
+        fit_parts(replace(recipe(table.members), combiner=Falls), rows_of(table), 3, 0)
 
 
 def test_without_scores_there_is_nothing_to_fit():

@@ -87,9 +87,10 @@ def test_colour_with_alpha() -> None:
     np.testing.assert_array_equal(pixels[100:], exact(colours()[100:]))
 
 
+@pytest.mark.parametrize("darkest", [0.0, 0.5])
 @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
-def test_float_tiff_takes_white_from_its_range(white: float) -> None:
-    plane = np.linspace(0, white, 512, dtype=np.float32).reshape(16, 32)
+def test_float_tiff_takes_white_from_its_range(white: float, darkest: float) -> None:
+    plane = np.linspace(darkest * white, white, 512, dtype=np.float32).reshape(16, 32)
     pixels = decode(packed(Image.fromarray(plane), "TIFF")).pixels
     assert np.abs(pixels[..., 0] - plane * (255 / white)).max() <= 0.5 + 1e-4
 

@@ -236,6 +236,13 @@ def pq(light: Array) -> Array:
     return coded
 
 
+@pytest.mark.parametrize(("stated", "codes"), [(45_455, []), (50_000, ["colours-converted"])])
+def test_a_png_that_states_the_gamma_of_srgb_is_taken_as_srgb(stated: int, codes: list[str]) -> None:
+    found = decode(png(2, 8, rows(RGB), ((b"gAMA", struct.pack(">I", stated)),)))
+    assert [note.code for note in found.notes] == codes
+    assert np.array_equal(found.pixels, RGB) is not bool(codes)
+
+
 def test_pq_with_wide_primaries_in_avif_comes_out_as_on_an_sdr_screen() -> None:
     to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
     coded = pq(linear_light(RGB) @ to_2020.T * 203 / 10000)

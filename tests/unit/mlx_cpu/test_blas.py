@@ -177,22 +177,25 @@ def test_a_library_that_is_not_loaded_is_not_found() -> None:
     assert loaded_library("libnothing-of-this-name.so") is None
 
 
-def test_a_read_only_page_is_written_and_locked_again() -> None:
+def test_a_read_only_page_is_written_and_locked_again_and_a_writable_one_stays_so() -> None:
     from d2f.mlx_cpu.blas import MAPPINGS, point_slots, read_slot
 
-    page = mmap.mmap(-1, mmap.PAGESIZE)
+    # The second page is writable: it begins a span of /proc/self/maps, as the first is read-only.
+    page = mmap.mmap(-1, 2 * mmap.PAGESIZE)
     address = ctypes.addressof(ctypes.c_char.from_buffer(page))
     process = ctypes.CDLL(None)
     assert process.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), 1) == 0
 
-    def rights() -> str:
+    def rights(address: int = address) -> str:
         lines = (line.split()[:2] for line in MAPPINGS.read_text().splitlines())
         spans = ((*(int(end, 16) for end in span.split("-")), rights) for span, rights in lines)
         return next(rights for start, end, rights in spans if start <= address < end)
 
     assert rights().startswith("r--")
-    before = point_slots({address + 8: 1234, address + 24: 5678})
-    assert before == {address + 8: 0, address + 24: 0}
+    second = address + mmap.PAGESIZE
+    before = point_slots({address + 8: 1234, address + 24: 5678, second: 9})
+    assert before == {address + 8: 0, address + 24: 0, second: 0}
     assert [read_slot(address + offset) for offset in (0, 8, 16, 24)] == [0, 1234, 0, 5678]
     assert rights().startswith("r--")
+    assert rights(second).startswith("rw-")
     assert process.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), 3) == 0

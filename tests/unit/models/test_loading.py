@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -17,11 +18,13 @@ from d2f.models import (
     ResNetConfig,
     SmallVGG,
     VGGConfig,
+    ViTShape,
     arrays_of,
     freeze,
     from_published,
     load_arrays,
     resnet_shape,
+    vit_arrays,
 )
 from d2f.models.published import vgg_arrays
 from d2f.weights import read_weights, write_weights
@@ -264,3 +267,15 @@ def test_nothing_at_all() -> None:
     with pytest.raises(D2FError, match="there are none") as caught:
         from_published({}, "timm")
     assert caught.value.exit is Exit.USAGE
+
+
+@pytest.mark.parametrize(("rotary", "head"), [("index", [0, 2, 1, 3]), (None, [0, 1, 2, 3])])
+def test_channels_that_turn_together_stand_half_a_head_apart(rotary: Any, head: list[int]) -> None:
+    shape = ViTShape(16, 8, 8, 1, 2, 16, rotary=rotary)
+    rows = np.arange(24, dtype=np.float32)
+    state = {"blocks.0.attn.qkv.weight": np.repeat(rows[:, None], 8, axis=1), "blocks.0.attn.qkv.bias": rows}
+    found = vit_arrays(state, "timm", shape)
+    # Two heads of q, two of k; v stays.
+    expected = [start + channel for start in (0, 4, 8, 12) for channel in head] + list(range(16, 24))
+    assert found["blocks.0.qkv.bias"].tolist() == expected
+    assert found["blocks.0.qkv.weight"][:, 0].tolist() == expected

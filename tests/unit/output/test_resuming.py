@@ -9,7 +9,7 @@ import pytest
 
 from d2f.api.errors import D2FError, Exit
 from d2f.api.rows import Row
-from d2f.output import Done, Format, Head, open_writer
+from d2f.output import Done, Format, Head, append, open_writer
 from d2f.output import parquet as parquet_parts
 from tests.unit.output.made import GENERATED, HEAD, MEMBERS, NASTY_NAMES, OTHER, ROWS, named
 
@@ -148,6 +148,16 @@ def test_a_long_tail_is_not_cut(tmp_path: Path) -> None:
     path.write_bytes(content)
     assert "a record of more than 16 MiB follows byte" in str(refused(path, "csv"))
     assert path.stat().st_size == len(content)
+
+
+def test_a_short_tail_of_a_long_file_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.csv"
+    write(path, "csv", MANY)
+    content = path.read_bytes()
+    path.write_bytes(content + b'"torn')
+    monkeypatch.setattr(append, "LARGEST_RECORD", len(content) // 2)
+    assert write(path, "csv", MANY, "resume") == list(MANY)
+    assert path.read_bytes() == content
 
 
 def test_a_part_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

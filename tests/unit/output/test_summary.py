@@ -44,6 +44,22 @@ def test_a_run_interrupted_before_its_first_image_does_not_say_that_it_was_throu
     assert "none was left to do" in list(Summary(HEAD).lines(1.0, "rows.csv"))
 
 
+def test_counts_are_the_same_as_plain_data() -> None:
+    summary = Summary(HEAD)
+    for number, row in enumerate((*ROWS, GENERATED)):
+        summary.add(row, earlier=number == 0)
+    found = summary.counts(1.23456, ended=False)
+    assert list(found.items())[:7] == [
+        ("chain", "robust"),
+        ("chain_digest", HEAD.digest),
+        ("images", 5),
+        ("verdicts", {"generated": 2, "real": 1, "inconclusive": 1, "failed": 1}),
+        ("earlier", 1),
+        ("ended", False),
+        ("seconds", 1.235),
+    ]
+
+
 def test_exit_codes() -> None:
     def ended(*rows: object) -> Exit:
         summary = Summary(HEAD)

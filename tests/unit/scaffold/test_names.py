@@ -31,6 +31,7 @@ def test_spellings() -> None:
     [
         ("Noise", "noise"),
         ("NoiseLevel", "noise-level"),
+        ("X1", "x1"),
         ("noise_level", "noise-level"),
         ("noise--level", "noise-level"),
         ("d2f-noise-level", "noise-level"),
@@ -45,7 +46,7 @@ def test_near_misses(name: str, near: str) -> None:
     assert text.endswith("a name is lower-case letters, digits and hyphens, a letter first, at most 40: noise-level")
 
 
-@pytest.mark.parametrize("name", ["", "3d", "-", "é"])
+@pytest.mark.parametrize("name", ["", "3d", "3d scan", "-", "é"])
 def test_hopeless(name: str) -> None:
     assert "did you mean" not in refused(name)
 

@@ -97,6 +97,16 @@ class TestCalibrators:
         assert run_checks(Random)["the same scores give the same fit"].found == ("a second fit differs",)
 
 
+def test_members_of_scores_are_calibrated() -> None:
+    probabilities, labels, weights = cost.members_of_scores(3, 4000)
+    for member in probabilities.T:
+        there = ~np.isnan(member)
+        for high in (False, True):
+            held = there & ((member > 0.5) == high)
+            share = np.average(labels[held], weights=weights[held])
+            assert abs(np.average(member[held], weights=weights[held]) - share) < 0.03
+
+
 class TestNetworks:
     def trainable(self, build: Callable[[Any], Any]) -> type:
         body = {

@@ -336,6 +336,13 @@ def test_figures_are_over_all_and_within_each_two_class_collection():
     assert found.generators == {"real": 0.5, "unnamed": 0.75}
 
 
+def test_of_what_training_watches_less_is_better():
+    found = validation_figures(SET, np.arange(8.0), loss=0.7)
+    assert found.watched("loss") == 0.7
+    assert found.watched("auc") == -found.auc < 0
+    assert validation_figures(SET, np.arange(8.0)).watched("loss") == math.inf
+
+
 def test_images_without_a_score_are_left_out():
     scores = np.array([-1.0, 1.0, np.nan, np.nan, 3.0, np.nan, -2.0, -3.0])
     found = validation_figures(SET, scores)

@@ -117,6 +117,11 @@ def test_seeds_of_one_recipe_have_a_mean_of_those_that_went_through() -> None:
         return named | ({"error": "no"} if auc is None else {"figures": figures})
 
     rows = [row(1, 0.8), row(2, None), row(3, 0.9)]
+    assert study_table(rows).splitlines()[2:5] == [
+        "| seed=1 | 0.5000 | 0.750 | 0.800 | +0.000 |",
+        "| seed=2 | failed: no |  |  |  |",
+        "| seed=3 | 0.5000 | 0.750 | 0.900 | +0.100 |",
+    ]
     assert (
         study_table(rows).splitlines()[-1]
         == "| mean ± deviation, 2 of 3 | 0.500 ± 0.000 | 0.750 ± 0.000 | 0.850 ± 0.071 |  |"

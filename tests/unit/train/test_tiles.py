@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import time
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from d2f.data.protocol import fitting
+from d2f.images.read import read_image
 from d2f.plugins.build import read_options
 from d2f.train.augment import OPERATIONS, Augmenter, fitted
 from d2f.train.recipe import Augmentation, BalanceSettings
 from d2f.train.stepping import UpdateSize
-from d2f.train.tiles import Feeder, draw_tiles, epoch_order, label_counts, tiles_in_order
-from tests.unit.train.network_toys import catalog
+from d2f.train.tiles import Feeder, TileCutter, draw_tiles, epoch_order, label_counts, tiles_in_order
+from tests.unit.train.network_toys import catalog, recipe
+
+# Which copies tiles are cut from.
+
+
+def test_training_tiles_are_of_a_copy_for_each_seed_of_the_recipe(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    image = read_image(str(tmp_path / "a.png"))
+    copies = {"protocol": "crop", "fitting": 3, "judging": 0, "windows": [16, 16], "scale": False}
+    found = TileCutter(recipe(seed=0, copies=copies), training=True).tiles(image)
+    expected = [fitting(image, seed, (16, 16), (70, 98), False).pixels for seed in range(3)]
+    np.testing.assert_array_equal(found, expected)
+
 
 # What an epoch draws.
 
