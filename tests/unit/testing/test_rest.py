@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from d2f import D2FError
 from d2f.plugins.catalog import Catalog
 from d2f.testing import check_common, run_checks
+from d2f.testing.scores import members_of_scores
 from tests.distributions import Distributions, installed, stage_module
 from tests.unit.testing.stages import Contrast, Line, NoOptions
 
@@ -98,7 +99,7 @@ class TestCalibrators:
 
 
 def test_members_of_scores_are_calibrated() -> None:
-    probabilities, labels, weights = cost.members_of_scores(3, 4000)
+    probabilities, labels, weights = members_of_scores(3, 4000)
     for member in probabilities.T:
         there = ~np.isnan(member)
         for high in (False, True):
