@@ -210,7 +210,8 @@ def _is_one(images: Any) -> bool:
     """Whether it is one image; a text file object and an array can be iterated over, too."""
     if isinstance(images, str | bytes | bytearray | memoryview) or hasattr(images, "read"):
         return True
-    return images.ndim != 4 if hasattr(images, "__array_interface__") else not hasattr(images, "__iter__")
+    is_array = hasattr(images, "ndim") and hasattr(images, "__array_interface__")  # in this order: see `image_source`
+    return images.ndim != 4 if is_array else not hasattr(images, "__iter__")
 
 
 def _sources(named: list[str | InMemory], met: Listing) -> Iterator[str | InMemory]:

@@ -151,8 +151,9 @@ def image_source(image: ImageInput, number: int | None = None) -> str | InMemory
 
 
 def _is_array(image: object) -> bool:
-    # By attributes: a program that judges paths loads numpy only when pixels are decoded.
-    return all(hasattr(image, name) for name in ("__array_interface__", "dtype", "shape"))
+    # By attributes: a program that judges paths loads numpy only when pixels are decoded. The interface is looked at
+    # last: a PIL image has one too, and decodes its file when asked for it.
+    return all(hasattr(image, name) for name in ("dtype", "shape", "__array_interface__"))
 
 
 def _is_picture(image: object) -> bool:

@@ -98,6 +98,7 @@ def test_what_is_no_image_is_refused(fast: d2f.Chain, pixels: d2f.Pixels) -> Non
         (io.StringIO("text"), "D2F301"),
         ("nothing.png", "D2F301"),
         (Image.new("RGB", (2000, 2000)), "D2F306"),
+        (Image.open(io.BytesIO(PICTURE.read_bytes()[:5000])), "D2F304"),
         (np.zeros((2000, 2000, 3), np.uint8), "D2F306"),
     ],
 )
@@ -116,6 +117,7 @@ def test_a_run_takes_all_of_them_in_order(fast: d2f.Chain, pixels: d2f.Pixels, w
     (alone,) = fast.run(pixels)
     assert (alone.path, alone.llr) == ("<array>", rows[4].llr)
     assert [row.llr for row in fast.run(np.stack([pixels]))] == [alone.llr]
+    assert [row.llr for row in fast.run(Image.fromarray(pixels))] == [alone.llr]
 
 
 def test_a_result_is_a_row_that_shows_itself(fast: d2f.Chain) -> None:
