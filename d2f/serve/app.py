@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from importlib.resources import files
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, BinaryIO, TypeAlias
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
@@ -77,6 +78,9 @@ TICK = 0.2
 """Seconds between two looks at a job that somebody follows."""
 
 QUIET_TICKS = 50
+LONGEST_ORDER = 2**16
+"""Bytes of the body that names a folder."""
+
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 """Of a report: its style stands in the page, and it has no script."""
 
@@ -271,13 +275,16 @@ def _add_jobs(app: FastAPI, jobs: Jobs, chain: Chain) -> None:
         """Tell how far a job is whenever that changes, as server-sent events, until it has ended."""
         return StreamingResponse(_progress(jobs.find(id), jobs), media_type="text/event-stream")
 
-    @app.get("/v1/jobs/{id}/rows", response_class=FileResponse, responses=unknown)
+    @app.get("/v1/jobs/{id}/rows", response_class=StreamingResponse, responses=unknown)
     async def rows(id: str) -> Response:
         """Return the rows so far, as `d2f chain run --format jsonl` writes them."""
-        job = jobs.find(id)
-        if not job.rows.is_file():
+        try:
+            file = jobs.find(id).rows.open("rb")
+        except FileNotFoundError:
             return Response(b"", media_type="application/jsonl")
-        return FileResponse(job.rows, media_type="application/jsonl", filename="rows.jsonl")
+        size = os.fstat(file.fileno()).st_size
+        headers = {"content-length": str(size), "content-disposition": 'attachment; filename="rows.jsonl"'}
+        return StreamingResponse(_first_bytes(file, size), media_type="application/jsonl", headers=headers)
 
     shown: Responses = {200: {"content": {"text/html": {}}}, **unknown}
 
@@ -288,11 +295,24 @@ def _add_jobs(app: FastAPI, jobs: Jobs, chain: Chain) -> None:
         return HTMLResponse(text, headers={"content-security-policy": REPORT_POLICY})
 
 
+def _first_bytes(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the first bytes of a file, which may grow meanwhile."""
+    with file:
+        while chunk := file.read(min(size, 2**16)):
+            size -= len(chunk)
+            yield chunk
+
+
 async def _folder_named(request: Request) -> str:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_ORDER:
+            raise Refused(413, "D2F704", f"a job of a folder has {LONGEST_ORDER} bytes at most")
     try:
-        told = json.loads(await request.body())
+        told = json.loads(body)
         folder = told["folder"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         folder = None
     if not isinstance(folder, str):
         raise Refused(422, "D2F703", 'a job of a folder is {"folder": "name below the root"}')

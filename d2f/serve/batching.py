@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from d2f.api.errors import D2FError
 from d2f.api.inputs import Bounds, ImageFile
 from d2f.api.rows import Failure, Row
 from d2f.chain.chain import Chain
@@ -167,7 +166,13 @@ class Batcher:
                 raise Refused(503, "D2F706", words, "ask again later", headers=[("retry-after", "5")])
             queue.append(one)
             self._changed.notify()
+        one.answer.add_done_callback(lambda answer: self._let_go(one, queue) if answer.cancelled() else None)
         return one.answer
+
+    def _let_go(self, one: Waiting, queue: deque[Waiting]) -> None:
+        """Take a picture that nobody waits for any more out of the queue, so that its bytes are free at once."""
+        with self._changed, suppress(ValueError):  # a thread has taken it already
+            queue.remove(one)
 
     def close(self) -> None:
         """Give up what waits, and end the processes."""
@@ -183,7 +188,7 @@ class Batcher:
     def _work(self, worker: Worker) -> None:
         """Answer with one worker process, until the end."""
         while not self._closed:
-            with suppress(D2FError):  # one that cannot be started now is tried again
+            with suppress(Exception):  # one that cannot be started now is tried again
                 worker.start()
             if not (batch := self._next()):
                 continue

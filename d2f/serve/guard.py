@@ -34,6 +34,9 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/signin", "/app.css"})
 ARCHIVES = "/v1/jobs"
 """The path whose body goes to the disk, so that it may be larger than memory."""
 
+SIGN_IN, SIGN_IN_BYTES = "/signin", 4096
+"""The path of a form that is read before anybody has shown a token, and the bytes that it may have."""
+
 JOB_UPLOADS = 10
 """How many times `Limits.upload_seconds` an archive may take."""
 
@@ -167,6 +170,8 @@ class Guard:
         """Return the bytes that a body may have, and the seconds that it may take."""
         if path == ARCHIVES:
             return self._limits.job_bytes, JOB_UPLOADS * self._limits.upload_seconds
+        if path == SIGN_IN:
+            return SIGN_IN_BYTES, self._limits.idle_seconds
         return self._limits.request_bytes, self._limits.upload_seconds
 
     async def _counted(self, scope: Scope, body: _Body) -> Message:
@@ -195,7 +200,7 @@ class Guard:
             return ""
         if origin in self._settings.allow_origin:
             return origin
-        if urlsplit(origin).netloc != headers.get("host", "") or origin == "null":
+        if _place_of(origin) != headers.get("host", ""):
             note = f"where pages or extensions of this origin may ask: --allow-origin {origin[:100]}"
             raise Refused(403, "D2F701", f"the origin '{origin[:100]}' may not ask", note)
         return ""
@@ -315,6 +320,14 @@ def _host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].lower().removesuffix(".")
+
+
+def _place_of(origin: str) -> str:
+    """Return host and port of an origin; empty where it has none, or is no address at all."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _is_address(name: str) -> bool:

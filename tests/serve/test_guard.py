@@ -92,6 +92,7 @@ def test_a_name_that_was_made_to_lead_here_is_refused(host: str) -> None:
         ("http://127.0.0.1:8001", 403),
         ("https://evil.example", 403),
         ("null", 403),
+        ("http://[", 403),
         ("chrome-extension://other", 403),
         ("chrome-extension://mine", 200),
     ],
@@ -150,6 +151,12 @@ def test_a_body_is_bounded_as_it_is_stated_and_as_it_comes() -> None:
     assert asked(HOME, method="POST", chunks=[b"123456", b"123456"]).status == 413
     assert asked(HOME, method="POST", chunks=[b"12345", b"12345"]).status == 200
     assert asked(HOME, ("content-length", "-1"), method="POST").status == 400
+
+
+def test_the_sign_in_form_which_anybody_may_send_is_short() -> None:
+    asked = Asked(token=TOKEN)
+    assert asked(HOME, method="POST", path="/signin", chunks=[b"token=", b"a" * 100]).status == 200
+    assert asked(HOME, method="POST", path="/signin", chunks=[b"a=b&" * 1024, b"token=a"]).status == 413
 
 
 def test_a_slow_body_is_given_up() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from d2f import load_chain
 from d2f.output.jsonl import json_line
+from d2f.serve.app import _first_bytes
 from tests.serve.serving import Running, serving
 from tests.serve.test_api import PICTURES
 
@@ -67,6 +68,21 @@ def test_a_folder_is_judged_as_chain_run_judges_it(running: Running, root: Path)
     report = running.ask("GET", f"{job.headers['location']}/report").body.decode()
     assert "4 of 4 pictures judged; done." in report
     assert report.index("made.png") < report.index("cut.jpg")
+
+
+def test_the_name_of_a_folder_is_short(running: Running) -> None:
+    answer = begin(running, "a" * 2**17)
+    assert (answer.status, answer.code) == (413, "D2F704")
+
+
+def test_rows_that_come_while_others_are_sent_wait_for_the_next_request(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"1" * 100_000)
+    sent = _first_bytes(path.open("rb"), 100_000)
+    size = len(next(sent))
+    with path.open("ab") as file:
+        file.write(b"2" * 100_000)
+    assert size + sum(map(len, sent)) == 100_000
 
 
 @pytest.mark.parametrize("name", ["..", "away", "/etc", "nothing", "desk/link.png", "\0"])
