@@ -37,11 +37,13 @@ def scrubbed(row: Row, full: bool) -> Row:
     if full:
         return row
     folder, name = os.path.split(row.path)
-    private = [path for path in (row.path, folder, str(Path.home()), str(Path.cwd())) if len(path) > 1]
+    # A relative folder goes with its separator: one that is called "real" is no reason to change that word.
+    around = [one if os.path.isabs(one) else one + os.sep for one in (folder, str(Path.home()), str(Path.cwd())) if one]
+    private = {row.path: name or row.path, **{one: "…" for one in around if len(one) > 1}}
 
     def clean(text: str | None) -> str | None:
-        for path in private if text else ():
-            text = (text or "").replace(path, name if path == row.path else "…")
+        for path, shown in private.items() if text else ():
+            text = (text or "").replace(path, shown)
         return text
 
     def failure(found: Failure | None) -> Failure | None:
@@ -228,7 +230,12 @@ def read_report(path: str) -> dict[str, Any]:
     if not isinstance(report, dict) or report.get("report") != VERSION:
         raise D2FError.of("D2F608", f"'{path}' is no report of d2f, version {VERSION}", "expected: a report.json")
     try:
-        return {**report, "chain": dict(report["chain"]), "images": [dict(one["row"]) for one in report["images"]]}
+        chain, images = dict(report["chain"]), [dict(one["row"]) for one in report["images"]]
+        if not 0 < chain["prior"] < 1 or not all(isinstance(one, str) for one in (chain["name"], chain["digest"])):
+            raise ValueError
+        if not all(isinstance(row["sha256"], str | None) for row in images):
+            raise ValueError
+        return {**report, "chain": chain, "images": images}
     except (KeyError, TypeError, ValueError):
         raise D2FError.of("D2F608", f"'{path}' lacks what the schema of reports asks for: d2f report schema") from None
 
@@ -236,29 +243,33 @@ def read_report(path: str) -> dict[str, Any]:
 def verify(path: str, image: str, chain_name: str | None = None) -> Iterator[Verified]:
     """Recompute an image's digest, the chain's digest and the row, and compare them with a report."""
     from d2f.images.memory import InMemory, load
+    from d2f.images.read import Unread
 
     report = read_report(path)
     loaded = load(image)
-    rows = [row for row in report["images"] if row.get("sha256") == loaded.sha256]
+    if isinstance(loaded, Unread) and loaded.sha256 is None:
+        yield Verified("sha256", False, f"the image cannot be read: {loaded.failure.message}")
+        return
+    rows = [row for row in report["images"] if row["sha256"] == loaded.sha256]
     source: str | InMemory = image
     if not rows and isinstance(loaded, ImageFile):
         source = InMemory("", loaded.pixels)
         pixels = load(source)
-        rows = [row for row in report["images"] if row.get("sha256") == pixels.sha256]
+        rows = [row for row in report["images"] if row["sha256"] == pixels.sha256]
         loaded = pixels if rows else loaded
     if not rows:
-        others = {row.get("sha256") for row in report["images"]}
+        others = {row["sha256"] for row in report["images"]}
         known = f"the report has {next(iter(others))}" if len(others) == 1 else f"none of the report's {len(others)}"
         yield Verified("sha256", False, f"{loaded.sha256}: {known}")
         return
     yield Verified("sha256", True, str(loaded.sha256))
     stated = report["chain"]
     allow = bool(stated.get("allow_missing"))
-    chain = load_chain(chain_name or str(stated.get("origin") or stated.get("name")), allow_missing=allow)
-    same = chain.digest == stated.get("digest")
+    chain = load_chain(chain_name or str(stated.get("origin") or stated["name"]), allow_missing=allow)
+    same = chain.digest == stated["digest"]
     yield Verified("chain digest", same, chain.digest if same else f"{chain.digest}: the report has {stated['digest']}")
-    if chain.plan.decision is not None and stated.get("prior") != chain.prior:
-        chain = chain.with_prior(float(stated["prior"]))
+    if chain.plan.decision is not None and stated["prior"] != chain.prior:
+        chain = chain.with_prior(stated["prior"])
     now = row_of(chain.judge_loaded(loaded, source), bool(report.get("full")))
     differing = list(differences(rows[0], now, ""))
     yield Verified("row", not differing, "; ".join(differing[:5]) or f"{now['verdict']}, {now['probability']}")

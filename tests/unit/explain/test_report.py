@@ -24,7 +24,7 @@ from d2f.explain import Explanation, explain_image, save
 from d2f.explain.explain import Splice, splices
 from d2f.explain.figures import bars, contributions
 from d2f.explain.page import page, splice_words
-from d2f.explain.record import differences, image_of, report_of, verify
+from d2f.explain.record import differences, image_of, report_of, scrubbed, verify
 from d2f.explain.schema import report_schema
 from tests.docs.pages import DOCS
 
@@ -159,7 +159,17 @@ def test_a_report_with_a_map_is_valid_and_verified(fast: d2f.Chain, photograph: 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"report": 2}', '{"report": 1}', '{"report": 1, "chain": 3, "images": 4}']
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"report": 2}',
+        '{"report": 1}',
+        '{"report": 1, "chain": 3, "images": 4}',
+        '{"report": 1, "chain": {"name": "fast", "digest": "", "prior": 2}, "images": []}',
+        '{"report": 1, "chain": {"name": "fast", "digest": "", "prior": 0.5}, "images": [{"row": {"sha256": []}}]}',
+    ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "report.json").write_text(text)
@@ -167,6 +177,18 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
         list(verify(str(tmp_path / "report.json"), str(PICTURE)))
     with pytest.raises(d2f.D2FError, match="D2F002"):
         list(verify(str(tmp_path / "none.json"), str(PICTURE)))
+
+
+def test_an_image_that_is_not_there_is_not_that_of_a_row_without_a_digest(fast: d2f.Chain, tmp_path: Path) -> None:
+    d2f.explain.explain_image(fast, tmp_path / "none.png", maps="none").save(tmp_path / "none.html")
+    (found,) = verify(str(tmp_path / "none.json"), str(tmp_path / "none.png"))
+    assert (found.what, found.holds) == ("sha256", False)
+    assert "cannot be read" in found.found
+
+
+def test_a_folder_with_the_name_of_a_word_leaves_the_words_of_a_row_alone() -> None:
+    row = Row("real/a.png", notes=(Note("n", "the verdict is real, of real/a.png and real/b.png"),))
+    assert scrubbed(row, False).notes[0].message == "the verdict is real, of a.png and …b.png"
 
 
 def test_rows_differ_beyond_rounding_only() -> None:
