@@ -101,6 +101,8 @@ def legend(chain: Chain) -> Iterator[str]:
         f"set so that {percent(rule.false_positive_rate)} of photographs are called AI-generated and "
         f"{percent(rule.miss_rate)} of generated images go unnoticed, among images like those of the fit"
     )
+    if (fitted := chain.file.fitted) is not None and (shift := fitted.shift) is not None:
+        yield f"since then the ratio was shifted by {shift.nats:+.2f} nats (d2f calibrate), and these rates with it"
     yield f"chain {chain.name}, digest {chain.digest[:12]}, prior {percent(chain.prior)}; this concerns the pixels"
     yield "no sign of generation is no proof of a camera, and a statement in a file is a claim"
 

@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from d2f import D2FError
 from d2f.chain.chain import load_chain
+from d2f.chain.words import legend
 from d2f.chain.write import fitted_text
 from d2f.data.dataset import Dataset, load_dataset
 from d2f.evaluate.calibrate import best_shift, calibrate, calibrated_lines, shift_to_share
@@ -69,7 +70,9 @@ def test_a_chain_that_is_off_gains_and_gets_its_bias_back(fitted, own, tmp_path)
     assert block["nats"] == pytest.approx(found.shift.value, abs=1e-4)
     path = tmp_path / "mine.yaml"
     path.write_text(found.text, "utf-8")
-    assert load_chain(path, catalog=catalog()).name == "mine"
+    mine = load_chain(path, catalog=catalog())
+    assert mine.name == "mine"
+    assert any("the ratio was shifted by -" in line for line in legend(mine))
     assert any(line.startswith("gained: +") for line in calibrated_lines(found))
 
 
