@@ -9,10 +9,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from d2f.api.errors import CODES, D2FError, Exit
 from d2f.api.inputs import Bounds
@@ -46,15 +47,19 @@ class Client:
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise D2FError.of("D2F001", f"'{url}' is no address of a server", "such as http://127.0.0.1:8000")
+        parts = _parts(url)
         self._url, self._base = url, parts.path.rstrip("/")
         self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = parts.hostname or "", parts.port
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self.about: dict[str, Any] = self._told("GET", "/v1/chain")
         """What the server tells of its chain."""
+        try:
+            self._bounds = Bounds(bytes=int(self.about["limits"]["file_bytes"]))
+            self._chain = {"chain": self.about["name"], "chain_digest": self.about["digest"]}
+            self._plugins: dict[str, str] = self.about["plugins"]
+        except (KeyError, TypeError, ValueError):
+            raise self._not_understood("it does not tell what chain is served") from None
 
     def rows(self, paths: Iterable[str]) -> Iterator[Row]:
         """Yield the rows of files, in order, while later ones are being judged."""
@@ -72,11 +77,9 @@ class Client:
     def row(self, path: str) -> Row:
         """Return the row of one file; one that cannot be read has its row too."""
         try:
-            data = read_bytes(path, Bounds(bytes=int(self.about["limits"]["file_bytes"])))
+            data = read_bytes(path, self._bounds)
         except ImageError as error:
-            about, failure = self.about, error.unread.failure
-            chain = (about["name"], about["digest"], about["plugins"])
-            return Row(path, chain=chain[0], chain_digest=chain[1], plugins=chain[2], error=failure)
+            return Row(path, **self._chain, plugins=self._plugins, error=error.unread.failure)
         name = quote(encodable(os.path.basename(path))[-200:])
         answer = self._told("POST", f"/v1/judge?name={name}", data)
         try:
@@ -127,3 +130,12 @@ class Client:
     def _not_understood(self, why: str) -> D2FError:
         words = f"{self._url}: the answer is not understood: {why}"
         return D2FError.of("D2F710", words, "is it d2f serve, and of this version?", exit=Exit.SOME_FAILED)
+
+
+def _parts(url: str) -> SplitResult:
+    """Return the parts of a server's address; D2F001 where it is none."""
+    with suppress(ValueError):  # a port beyond 65535, a bracket that stays open
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    raise D2FError.of("D2F001", f"'{url}' is no address of a server", "such as http://127.0.0.1:8000")

@@ -58,15 +58,16 @@ class Other(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"hello")
+        self.wfile.write(self.server.says)  # type: ignore[attr-defined]
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def other() -> Iterator[str]:
+def other(says: bytes) -> Iterator[str]:
     with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
+        server.says = says  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -77,10 +78,12 @@ def test_a_server_that_is_not_there_or_another_has_a_code(folder: Path, capsys: 
         free = taken.getsockname()[1]
     assert main(["judge", "made.png", "--server", f"http://127.0.0.1:{free}"]) == 1
     assert "error[D2F710]" in capsys.readouterr().err
-    with other() as url:
-        assert main(["judge", "made.png", "--server", url]) == 1
-    assert "status 200, and no JSON" in capsys.readouterr().err
-    assert main(["judge", "made.png", "--server", "localhost"]) == 2
+    for says, why in ((b"hello", "status 200, and no JSON"), (b"{}", "it does not tell what chain is served")):
+        with other(says) as url:
+            assert main(["judge", "made.png", "--server", url]) == 1
+        assert why in capsys.readouterr().err
+    for address in ("localhost", "http://localhost:99999", "http://["):
+        assert main(["judge", "made.png", "--server", address]) == 2
     assert main(["judge", "made.png", "--server", "http://localhost", "--chain", "fast"]) == 2
 
 
