@@ -26,6 +26,9 @@ UNSTABLE = "unstable"
 WAITING = 8
 """Images near a threshold that are tried together; rows behind the first of them wait."""
 
+ROWS_WAITING = 64
+"""So many rows at most, so that a run that is killed has lost no more."""
+
 
 def judged_rows(engine: LocalEngine, judge: Judge, images: Iterable[ImageFile | Unread]) -> Iterator[Row]:
     """Score images and judge them, in order; a verdict that does not hold under the chain's small changes says so."""
@@ -76,7 +79,7 @@ class _Trial:
             one = self._judged(scored, held.popleft())
             self._waiting.append(one)
             near += one.image is not None
-            if not 0 < near < WAITING:
+            if not 0 < near < WAITING or len(self._waiting) >= ROWS_WAITING:
                 yield from self._settled()
                 near = 0
         yield from self._settled()

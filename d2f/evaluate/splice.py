@@ -123,18 +123,18 @@ def run_splice(
     """Measure both maps of spliced photographs; `kept`: a file of outcomes that a stopped run continues."""
     photographs = [image for image in images if image.label == 0]
     donors = {"generated": [image for image in images if image.label == 1], "photograph": photographs}
-    if not photographs or not donors["generated"]:
-        raise D2FError.of("D2F601", "--splice expects photographs and generated images")
-    order = np.random.default_rng(seed).permutation(len(photographs))[:limit]
-    done = list(_kept(kept, chain.digest))
+    if len(photographs) < 2 or not donors["generated"]:
+        raise D2FError.of("D2F601", "--splice expects generated images, and two photographs or more")
+    chosen = [photographs[index].path for index in np.random.default_rng(seed).permutation(len(photographs))[:limit]]
+    made = [chain.digest, protocol, seed]
+    done = [one for one in _kept(kept, made) if one.path in set(chosen)]
     seen = {one.path for one in done}
     standardise = for_judging(protocol)
-    for index in order:
-        photograph = photographs[index]
-        if photograph.path not in seen:
-            image = load_image(photograph.path)
+    for path in chosen:
+        if path not in seen:
+            image = load_image(path)
             found = list(_outcomes(chain, image, donors, standardise, seed)) if isinstance(image, ImageFile) else []
-            _keep(kept, chain.digest, found)
+            _keep(kept, made, found)
             done += found
         tick()
     return done
@@ -156,22 +156,23 @@ def _outcomes(chain: Chain, image: ImageFile, donors: Any, standardise: Any, see
             yield SpliceOutcome(image.path, patch, kind, size, difference)
 
 
-def _kept(path: str | None, digest: str) -> Iterator[SpliceOutcome]:
+def _kept(path: str | None, made: list[Any]) -> Iterator[SpliceOutcome]:
+    """Yield what a file holds of the same chain, protocol and seed."""
     if path is None:
         return
     with suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
         for line in file:
             with suppress(ValueError):  # the last line of a run that was killed
                 held = json.loads(line)
-                if held.pop("digest") == digest:
+                if held.pop("made", None) == made:
                     yield SpliceOutcome(**held)
 
 
-def _keep(path: str | None, digest: str, found: Sequence[SpliceOutcome]) -> None:
+def _keep(path: str | None, made: list[Any], found: Sequence[SpliceOutcome]) -> None:
     if path is not None:
         with open(path, "a", encoding="utf-8") as file:
             # The line break goes first: the last line of a run that was killed may lack it.
-            file.writelines("\n" + json.dumps({"digest": digest, **asdict(one)}) for one in found)
+            file.writelines("\n" + json.dumps({"made": made, **asdict(one)}) for one in found)
 
 
 def figures(

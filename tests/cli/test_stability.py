@@ -90,6 +90,15 @@ def test_rows_keep_their_order_however_many_wait(pictures: list[str]) -> None:
     assert [row.verdict == "inconclusive" for row in rows] == [number % 3 != 0 for number in range(40)]
 
 
+def test_a_row_does_not_wait_for_ever_for_others_near_a_threshold(pictures: list[str]) -> None:
+    names = [edged(f"many/{number:03}.png", 255 if number else 168, 255) for number in range(200)]
+    taken: list[str] = []
+    rows = d2f.load_chain("tried.yaml").run(names, workers=1, only=lambda path: not taken.append(path))
+    assert next(rows).verdict == "inconclusive"
+    assert len(taken) < 150
+    assert len(list(rows)) == 199
+
+
 def test_a_change_that_fails_is_missing(pictures: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     """Without `stable_within` every verdict is tried; the toy plugin's `toy-fault` raises."""
     text = Path("toy.yaml").read_text("utf-8") + "verdict: {stability: [{use: toy-fault}]}\n"

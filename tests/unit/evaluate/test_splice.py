@@ -74,7 +74,10 @@ def test_a_chain_that_can_see_the_patch_finds_it(dark_and_bright: Path, tmp_path
     assert splice_table(list(found.values())).text()[1].split()[:5] == ["grey", "tiles", "generated", "all", "4"]
     # A run that was killed while it wrote goes on with what is whole.
     lines = kept.read_text().splitlines()
-    kept.write_text("\n".join([*lines[:-4], '{"digest": "']) + "\n")
+    kept.write_text("\n".join([*lines[:-4], '{"made": ["']) + "\n")
     again = run_splice(chain, images, "whole", 0, None, str(kept))
     assert sorted(map(repr, again)) == sorted(map(repr, outcomes))
     assert len({json.loads(line)["path"] for line in kept.read_text().splitlines() if line.endswith("}")}) == 4
+    # What was measured of more pictures, or with another seed, is not counted.
+    assert {one.path for one in run_splice(chain, images, "whole", 0, 2, str(kept))} < {one.path for one in outcomes}
+    assert run_splice(chain, images, "whole", 1, 2, str(kept)) == run_splice(chain, images, "whole", 1, 2)
