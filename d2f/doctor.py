@@ -198,7 +198,7 @@ def _median_seconds(compute: Callable[[], Any]) -> float:
 
 def plugins(catalog: Catalog) -> Iterator[Finding]:
     """Yield how many stages of each kind there are, and every problem of a plugin."""
-    counts = ", ".join(f"{count} {kind.plural}" for kind in KINDS.values() if (count := len(catalog.names(kind.name))))
+    counts = ", ".join(kind.counted(count) for kind in KINDS.values() if (count := len(catalog.names(kind.name))))
     yield Finding("plugins", "stages", counts or "none")
     for origin in catalog.registry.plugins:
         if not origin.built_in:

@@ -93,6 +93,10 @@ def reasons(row: Row, titles: Mapping[str, str]) -> Iterator[str]:
 def legend(chain: Chain) -> Iterator[str]:
     """Yield the lines that hold for every image of a run: thresholds, error rates, prior, limits."""
     rule = chain.file.verdict
+    if chain.plan.decision.unfitted:
+        yield "the chain is not fitted: it gives scores, and every verdict is inconclusive"
+        yield f"chain {chain.name}, digest {chain.digest[:12]}; to fit it: d2f chain fit"
+        return
     yield (
         f"above {percent(rule.generated_above)}: AI-generated; below {percent(rule.real_below)}: no sign of "
         "generation; between: inconclusive"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -59,6 +60,7 @@ def explain(
     one_blas_thread()
     from d2f.api.errors import D2FError, Exit
     from d2f.chain.chain import load_chain
+    from d2f.chain.words import legend
     from d2f.explain.explain import explain_image, record_path, save
     from d2f.files import require_new_file
     from d2f.images.files import find_images
@@ -79,12 +81,16 @@ def explain(
         raise D2FError.of("D2F001", message, f"for a folder: d2f chain run {chain} … --report DIR")
     found = []
     with rows_only() as stdout:
+
+        def say(lines: Iterable[str]) -> None:
+            click.echo("\n".join(folded(printable(line), stdout) for line in lines), file=stdout)
+
         for path in paths:
             with Progress(f"map of {os.path.basename(path)}") as progress:
                 one = explain_image(loaded, path, maps=maps, full=full, tick=lambda _, n, of: progress.update(n, of))
             found.append(one)
-            lines = [folded(printable(line), stdout) for line in str(one).splitlines()]
-            click.echo("\n".join(lines), file=stdout)
+            say(one.lines())
+        say(legend(loaded))
         if output is not None:
             save(found, output)
             click.echo(f"wrote {printable(output)} and {printable(record_path(output))}", file=stdout)

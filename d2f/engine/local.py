@@ -217,8 +217,9 @@ class Traversal:
             task.settle(index, Abstention(reason))
         if task.examined.refused:
             names = ", ".join(f"'{note.code}'" for note in task.examined.notes)
+            what = "precondition" if len(task.examined.notes) == 1 else "preconditions"
             for member in self._root.all_members():
-                task.settle(member.index, Abstention(f"{NOT_RUN}the image fails precondition {names}"))
+                task.settle(member.index, Abstention(f"{NOT_RUN}the image fails {what} {names}"))
         else:
             self._visit(self._root, read_only(image.pixels), task, image, in_worker=True)
         return image

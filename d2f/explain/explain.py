@@ -129,10 +129,13 @@ class Explanation:
         frame = "width:100%;height:70vh;border:1px solid #8884"
         return f'<iframe srcdoc="{escape(self.html())}" style="{frame}" title="report"></iframe>'
 
+    def lines(self) -> list[str]:
+        """Return the verdict and why, without what holds for every image of the chain."""
+        why = (f"  {line}" for line in reasons(self.row, stage_titles(self.chain)))
+        return [f"{self.name}: {sentence(self.row)}", *why]
+
     def __str__(self) -> str:
-        lines = [f"{self.name}: {sentence(self.row)}"]
-        lines += [f"  {line}" for line in reasons(self.row, stage_titles(self.chain))]
-        return "\n".join([*lines, *legend(self.chain)])
+        return "\n".join([*self.lines(), *legend(self.chain)])
 
     __repr__ = __str__
 

@@ -230,9 +230,21 @@ def find_images(paths: Sequence[str], listing: Listing | None = None) -> Iterato
     first = next(found, None)
     if first is None and listing.met_again == before:
         named = ", ".join(repr(path) for path in paths) or "nothing was named"
-        hint = ("to take every file, whatever its ending: --all-files",) if listing.passed_over else ()
-        raise D2FError.of("D2F003", f"no image was found: {named}", *listing.lines(), *hint)
+        hint = "to take every file, whatever its ending: --all-files"
+        if not listing.passed_over:
+            hint = "to see which formats are read here: d2f doctor"
+        raise D2FError.of("D2F003", f"no image was found: {named}", *listing.lines(), hint)
     return found if first is None else chain((first,), found)
+
+
+def not_found(path: str) -> D2FError:
+    """Return the error for a path that does not exist, with the folder that was looked in."""
+    try:
+        folder = os.path.dirname(os.path.abspath(path.rstrip("/")))
+    except OSError:  # the working folder itself is gone
+        folder = os.path.dirname(path) or os.curdir
+    looked = "looked in" if os.path.isdir(folder) else "its folder does not exist either:"
+    return D2FError.of("D2F002", f"{path!r} not found", f"{looked} {folder!r}")
 
 
 def _open(path: str, listing: Listing, alone: bool) -> Iterator[str]:
@@ -244,12 +256,12 @@ def _open(path: str, listing: Listing, alone: bool) -> Iterator[str]:
         return walk(path, listing)
     if not os.path.exists(path) and (found := member_of(path)) is not None:
         if is_absent(found[0]):
-            raise D2FError.of("D2F002", f"{found[0]!r} not found")
+            raise not_found(found[0])
         return iter((path,))
     if not os.path.exists(path) and is_glob(path):
         return _with_members(match(path, listing), listing)
     if is_absent(path):
-        raise D2FError.of("D2F002", f"{path!r} not found")
+        raise not_found(path)
     # Where nobody knows whether it exists, its row says why it cannot be read.
     if is_manifest(path) and os.path.isfile(path) and (alone or _is_list(path, listing)):
         return open_manifest(path)

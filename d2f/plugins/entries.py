@@ -28,6 +28,10 @@ class Kind:
         """The kind's name in a heading."""
         return f"{noun(self.name)}s"
 
+    def counted(self, number: int) -> str:
+        """Return ``1 evidence reader`` or ``2 detectors``."""
+        return f"{number} {noun(self.name) if number == 1 else self.plural}"
+
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind

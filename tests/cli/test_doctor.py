@@ -45,7 +45,7 @@ images
   formats JPEG, WebP, AVIF, TIFF, ICC profiles
   HEIC pillow-heif VERSION
 plugins
-  stages N detectors, N preprocessors, N preconditions, N evidence readers, N calibrators, N combiners, N trainables
+  stages N detectors, N preprocessors, N preconditions, 1 evidence reader, N calibrators, N combiners, N trainables
 """
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the BLAS is taken up on Linux only")

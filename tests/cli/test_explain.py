@@ -35,6 +35,7 @@ def test_explain_writes_a_page_and_its_record(toy: Toy, capsys: pytest.CaptureFi
     assert main(["explain", chain, folder, "-o", "report.html"]) == 0
     printed = capsys.readouterr().out
     assert "white.png: AI-generated" in printed
+    assert printed.count("is no proof of a camera") == 1  # for all images together
     assert printed.endswith("wrote report.html and report.json\n")
     assert len(valid(Path("report.json"))["images"]) == 2  # type: ignore[arg-type]
     page = Path("report.html").read_text()

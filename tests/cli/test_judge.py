@@ -133,3 +133,12 @@ def test_what_is_passed_over_is_counted(toy: Toy, capsys: pytest.CaptureFixture[
     assert main(["judge", "photos", "photos/a.png", "--chain", "toy.yaml"]) == 0
     err = capsys.readouterr().err
     assert err.startswith("1 file passed over: 1 .nef\n1 image was named twice and taken once\n")
+
+
+def test_an_unfitted_chain_states_no_error_rates(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    toy.picture("photos/a.png")
+    assert main(["chain", "new", "--bare", "--with", "toy-light", "-o", "new.yaml"]) == 0
+    assert main(["judge", "--chain", "new.yaml", "photos"]) == 0
+    closing = capsys.readouterr().err
+    assert "the chain is not fitted" in closing
+    assert "of photographs are called" not in closing

@@ -80,6 +80,8 @@ def test_every_failed_precondition_is_named() -> None:
     passed = Check(lambda _: None, "photographic")
     (scored,) = score_images(plan(Check(grey), passed, small), [picture(1)])
     assert [note.code for note in scored.notes] == ["colour", "size"]
+    judged = Judge(plan(Check(grey), passed, small)).row(scored)
+    assert judged.stages[0].abstained == "not run: the image fails preconditions 'colour', 'size'"
 
 
 def test_an_image_that_passes_is_judged_as_without_preconditions() -> None:

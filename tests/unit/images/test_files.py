@@ -88,6 +88,16 @@ def test_all_that_is_missing_is_said_at_once(tree: Path) -> None:
     assert caught.value.exit == 2
 
 
+def test_what_is_missing_comes_with_the_folder_that_was_looked_in(tree: Path) -> None:
+    for path, note in (
+        ("c/nope.jpg", f"looked in '{tree / 'c'}'"),
+        ("nowhere/nope.jpg", f"its folder does not exist either: '{tree / 'nowhere'}'"),
+    ):
+        with pytest.raises(D2FError) as caught:
+            find_images([path])
+        assert caught.value.problems[0].notes == (note,)
+
+
 @pytest.mark.parametrize("paths", [[], ["empty"], ["*.nothing"], ["empty", "c/e/*.jpg"]])
 def test_no_image(tree: Path, paths: list[str]) -> None:
     (tree / "empty").mkdir()
