@@ -47,7 +47,7 @@ ATTACKS = ("jpeg:quality=60", "wiener:window=7", "resize:factor=0.5,back=true")
 """Attacked copies that the chain is fitted to and benched under; each costs a pass of the tower an image."""
 
 
-class Watcher(FetchWatcher, Protocol):
+class BuildWatcher(FetchWatcher, Protocol):
     """Is called as the tower is fetched, and as the work goes on."""
 
     def say(self, line: str) -> None:
@@ -105,7 +105,7 @@ class Sets:
     held: Dataset
 
 
-def build_chain(request: BuildRequest, watcher: Watcher) -> dict[str, Any]:
+def build_chain(request: BuildRequest, watcher: BuildWatcher) -> dict[str, Any]:
     """Pull, fetch, train, fit and bench; write chain, head, card and table; return the bench's result.
 
     Raises
@@ -122,7 +122,7 @@ def build_chain(request: BuildRequest, watcher: Watcher) -> dict[str, Any]:
     with _timed(seconds, "tower"):
         _pull(request.tower, base, watcher)
     with _timed(seconds, "images"):
-        sets = _sets(request, watcher)
+        sets = _image_sets(request, watcher)
     request.folder.mkdir(parents=True, exist_ok=True)
     with caching(request.folder / "cache") as cache:
         watcher.say(_estimate(recipe, base, sets, request))
@@ -167,7 +167,7 @@ def _recipe(request: BuildRequest, base: Chain, place: int) -> EstimatorRecipe:
     return recipe
 
 
-def _pull(tower: str, base: Chain, watcher: Watcher) -> None:
+def _pull(tower: str, base: Chain, watcher: BuildWatcher) -> None:
     """Bring the tower to this machine, unless it is a file of the user's own."""
     record = next((one for one in base.catalog.weights if one.name == tower), None)
     if record is None:
@@ -178,7 +178,7 @@ def _pull(tower: str, base: Chain, watcher: Watcher) -> None:
     watcher.say(f"tower {tower}: {how}, licence {record.licence}, sha256 {pulled.record.sha256}{trust}")
 
 
-def _sets(request: BuildRequest, watcher: Watcher) -> Sets:
+def _image_sets(request: BuildRequest, watcher: BuildWatcher) -> Sets:
     """Bring the images where a source list is given, and hold whole collections out."""
     if request.sources is not None:
         listed = read_sources(request.sources)
@@ -214,7 +214,7 @@ def _estimate(recipe: EstimatorRecipe, base: Chain, sets: Sets, request: BuildRe
     return f"about {passes} passes of the tower of {each:.2f} s each: {spoken(passes * each)} where none is cached"
 
 
-def _trained(recipe: EstimatorRecipe, base: Chain, request: BuildRequest, watcher: Watcher) -> TrainedModel:
+def _trained(recipe: EstimatorRecipe, base: Chain, request: BuildRequest, watcher: BuildWatcher) -> TrainedModel:
     class Training(SilentWatcher):
         begun = False
 
@@ -234,7 +234,7 @@ def _trained(recipe: EstimatorRecipe, base: Chain, request: BuildRequest, watche
 
 
 def _fitted(
-    base: Chain, place: int, images: Dataset, request: BuildRequest, cache: Cache | None, watcher: Watcher
+    base: Chain, place: int, images: Dataset, request: BuildRequest, cache: Cache | None, watcher: BuildWatcher
 ) -> Chain:
     """Put the head into the chain and fit it, each image scored by the head that did not see its collection."""
     source, _ = parse(text_of(base.name, base.text))
@@ -267,7 +267,7 @@ def _fitted(
 
 
 def _benched(
-    chain: Chain, held: Dataset, request: BuildRequest, cache: Cache | None, watcher: Watcher
+    chain: Chain, held: Dataset, request: BuildRequest, cache: Cache | None, watcher: BuildWatcher
 ) -> dict[str, Any]:
     chains, attacks = [chain], attack_set("none", request.attacks, chain.catalog)
     other = load_chain(request.base)

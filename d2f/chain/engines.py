@@ -1,9 +1,9 @@
 """Engines by name: what runs a chain elsewhere than on this machine, as adapters over one row function.
 
 An engine is a function that takes a `Job` and yields its rows, in the order of its sources. A distribution offers one
-by an entry point of the group ``d2f.engines``. Whatever carries out the work makes a `RowMaker` of the job's `Recipe`
-where images are to be scored, and calls it with sources: files are read, decoded and scored there, by the same
-supervised worker process as on one machine, so that rows are the same. `d2f.chain.ray_engine` is an example.
+by an entry point of the group ``d2f.engines``. Whatever carries out the work makes a `RowMaker` of the job's
+`ChainRecipe` where images are to be scored, and calls it with sources: files are read, decoded and scored there, by the
+same supervised worker process as on one machine, so that rows are the same. `d2f.chain.ray_engine` is an example.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ChainRecipe:
     """All that makes rows elsewhere; can be pickled.
 
     Parameters
@@ -76,7 +76,7 @@ class Job:
         Makes the row of a source that has no other, for a reason such as a machine that died twice over it.
     """
 
-    recipe: Recipe
+    recipe: ChainRecipe
     sources: Iterable[str | InMemory]
     workers: int | None
     observe: Observe
@@ -89,7 +89,7 @@ Engine: TypeAlias = Callable[[Job], Iterator[Row]]
 class RowMaker:
     """The row function: sources to rows. Made once in each process that decodes; may be called from several threads."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: ChainRecipe) -> None:
         from d2f.chain.chain import chain_of
         from d2f.chain.rows import Asked, check_digest, process_engine
         from d2f.chain.yaml import Text

@@ -91,7 +91,7 @@ def new_chain(
     keys = {
         "require": uses["precondition"],
         "evidence": uses["evidence"],
-        "views": {view: _steps(spec, catalog) for view, spec in views.items()},
+        "views": {view: _view_steps(spec, catalog) for view, spec in views.items()},
         "detectors": [{"id": use.pop("id"), **use} for use in uses["detector"]],
     }
     head = HEAD.format(images=images, name=name, file=path)
@@ -124,7 +124,7 @@ def _use(text: str, catalog: Catalog) -> tuple[str, dict[str, Any]]:
     return kind, {"use": name, **({"with": options} if options else {})}
 
 
-def _steps(spec: str, catalog: Catalog) -> list[dict[str, Any]]:
+def _view_steps(spec: str, catalog: Catalog) -> list[dict[str, Any]]:
     facts = [json.loads(step.key) for step in parse_spec(spec, catalog, "--view")]
     return [{"use": each["use"], "with": each["with"]} for each in facts]
 

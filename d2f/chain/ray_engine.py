@@ -19,7 +19,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from d2f.api.errors import D2FError, Exit
 from d2f.api.rows import Failure, Row
-from d2f.chain.engines import Job, Recipe, RowMaker
+from d2f.chain.engines import ChainRecipe, Job, RowMaker
 from d2f.cores import THREADS, thread_variables
 from d2f.engine.prefetch import defer_errors
 
@@ -42,7 +42,7 @@ DEATHS_IN_A_ROW = 5
 class RowActor:
     """The row function in a process of the cluster, with errors of the user's given back as values."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: ChainRecipe) -> None:
         self._problems: Any = None
         try:
             self._maker = RowMaker(recipe)
@@ -81,13 +81,13 @@ def rows(job: Job) -> Iterator[Row]:
             hint = "is RAY_ADDRESS right, and the machine not overloaded? see `ray status`"
             raise D2FError.of("D2F411", why, hint, exit=Exit.SOME_FAILED) from error
     try:
-        yield from _Run(job).rows()
+        yield from _RayRun(job).rows()
     finally:
         if ours:
             ray.shutdown()
 
 
-class _Run:
+class _RayRun:
     """One pass over a job's sources."""
 
     def __init__(self, job: Job) -> None:

@@ -54,8 +54,8 @@ def results(asked: Asked, images: Any, only: Callable[[str], bool] | None, listi
     from d2f.images.walk import Listing
 
     met = listing if listing is not None else Listing()
-    named: list[str | InMemory] = [*asked.chain.images] if images is None else _named(images)
-    found = _sources(named, met) if images is None or named else iter(())
+    named: list[str | InMemory] = [*asked.chain.images] if images is None else _named_sources(images)
+    found = _found_sources(named, met) if images is None or named else iter(())
     several = asked.limited or (asked.workers or 1) > 1
     if asked.engine == LOCAL and asked.workers is None and not asked.limited and STANDARD_INPUT not in named:
         from d2f.engine.processes import worth_it
@@ -117,7 +117,7 @@ def _of_processes(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[R
 
 
 def _of_engine(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[Row]:
-    from d2f.chain.engines import Job, Recipe, find_engine
+    from d2f.chain.engines import ChainRecipe, Job, find_engine
 
     chain = asked.chain
     if asked.duplicates is not None:
@@ -127,7 +127,7 @@ def _of_engine(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[Row]
         hint = "install the stages' plugin, or run the chain in this process"
         raise D2FError.of("D2F001", f"engine '{asked.engine}' cannot run stages that were given in code", hint)
 
-    recipe = Recipe(
+    recipe = ChainRecipe(
         chain.origin,
         chain.text,
         chain.plan.allow_missing,
@@ -197,7 +197,7 @@ def check_digest(chain: Chain, digest: str) -> None:
         raise D2FError.of("D2F209", message, hint, exit=Exit.PLUGIN)
 
 
-def _named(images: Any) -> list[str | InMemory]:
+def _named_sources(images: Any) -> list[str | InMemory]:
     """Return the sources of one image or of a sequence of images."""
     from d2f.images.memory import image_source
 
@@ -214,7 +214,7 @@ def _is_one(images: Any) -> bool:
     return images.ndim != 4 if is_array else not hasattr(images, "__iter__")
 
 
-def _sources(named: list[str | InMemory], met: Listing) -> Iterator[str | InMemory]:
+def _found_sources(named: list[str | InMemory], met: Listing) -> Iterator[str | InMemory]:
     """Yield images in order, those of paths found; problems of paths are raised at the call."""
     from d2f.images.files import find_images
 

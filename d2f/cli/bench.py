@@ -206,7 +206,7 @@ def _spliced(names: Sequence[str], data: str, options: BenchOptions) -> int:
     from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
     from d2f.cli.options import read_set
-    from d2f.evaluate.splice import figures, run_splice, splice_table, write_splice
+    from d2f.evaluate.splice import run_splice, splice_figures, splice_table, write_splice
     from d2f.files import require_new_folder
     from d2f.progress import Progress
 
@@ -223,7 +223,7 @@ def _spliced(names: Sequence[str], data: str, options: BenchOptions) -> int:
             os.remove(kept)
         with Progress(chain.name, total=total) as progress:
             outcomes = run_splice(chain, images, options.protocol, options.seed, options.limit, kept, progress.advance)
-        found += figures(chain, outcomes, images, options.draws, options.seed)
+        found += splice_figures(chain, outcomes, images, options.draws, options.seed)
     table = splice_table(found)
     click.echo("\n".join([table.title, *table.text()]))
     if output:

@@ -77,7 +77,7 @@ def judge(
     return Exit.SOME_FAILED if failed else Exit.OK
 
 
-class Asked(NamedTuple):
+class JudgedImages(NamedTuple):
     """Rows, the titles of detectors by their id, and the lines that hold for all of them."""
 
     rows: Iterator[Row]
@@ -87,22 +87,22 @@ class Asked(NamedTuple):
 
 def asked_here(
     images: tuple[str, ...], listing: Listing, name: str | None, prior: float | None, trust_list: str | None
-) -> Asked:
+) -> JudgedImages:
     """Have images judged by this process."""
     from d2f.chain.words import legend, stage_titles
 
     chain, better = best_chain(name, prior)
     chain = chain if trust_list is None else chain.with_trust_list(trust_list)
-    return Asked(chain.run(images, listing=listing), stage_titles(chain), [*legend(chain), *better])
+    return JudgedImages(chain.run(images, listing=listing), stage_titles(chain), [*legend(chain), *better])
 
 
-def asked_there(images: tuple[str, ...], listing: Listing, url: str, token: str | None) -> Asked:
+def asked_there(images: tuple[str, ...], listing: Listing, url: str, token: str | None) -> JudgedImages:
     """Have images judged by a server."""
     from d2f.images.files import find_images
     from d2f.serve.client import Client
 
     found, client = find_images(images, listing), Client(url, token)
-    return Asked(client.rows(found), client.about["titles"], client.about["legend"])
+    return JudgedImages(client.rows(found), client.about["titles"], client.about["legend"])
 
 
 def best_chain(name: str | None, prior: float | None = None) -> tuple[Chain, list[str]]:

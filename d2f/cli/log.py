@@ -26,7 +26,7 @@ PROGRESS_SECONDS = 10.0
 Facts = dict[str, Any]
 
 
-class Log:
+class RunLog:
     """Tells problems, progress and the end of a run; progress in words is the progress bar's."""
 
     def __init__(self, is_json: bool) -> None:

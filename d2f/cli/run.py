@@ -18,7 +18,7 @@ from rich.console import Console
 
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Bounds
-from d2f.cli.log import LOG_FORMATS, Log, StageTimes
+from d2f.cli.log import LOG_FORMATS, RunLog, StageTimes
 from d2f.cli.main import Interruption, RememberingCommand, called_with, rows_only
 from d2f.cli.options import ALLOW_MISSING, TRUST_LIST, Destination, Quantity
 from d2f.engine.duplicates import Duplicates
@@ -120,7 +120,7 @@ def run(
 
     limits = {"bytes": max_bytes, "pixels": max_pixels}
     bounds = Bounds(**{name: most for name, most in limits.items() if most is not None})
-    log = Log(log_format == "json")
+    log = RunLog(log_format == "json")
     if progress is None:
         progress = sys.stderr.isatty() and not quiet
     if summary is not None:
@@ -156,7 +156,7 @@ class RunRequest:
     report: str | None
     quiet: bool
     progress: bool
-    log: Log
+    log: RunLog
 
 
 def _named_in_file(loaded: Chain, chain: str) -> tuple[str, ...]:

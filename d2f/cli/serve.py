@@ -71,9 +71,9 @@ def serve(
         raise _not_installed(error, "serve") from None
     from d2f.chain.chain import load_chain
     from d2f.cli.judge import best_chain
-    from d2f.serve.settings import Settings, limits_of
+    from d2f.serve.settings import ServeSettings, limits_of
 
-    settings = Settings(
+    settings = ServeSettings(
         host=host,
         port=port,
         token=token or None,  # type: ignore[arg-type]

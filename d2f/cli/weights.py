@@ -169,7 +169,7 @@ def _text(entry: Entry) -> str:
     if record.description:
         lines.append(f"  {record.description}")
     lines.append(f"  state    {_state(entry)}")
-    lines += [f"  {'from' if not index else '':<7}  {source}" for index, source in enumerate(_sources(record))]
+    lines += [f"  {'from' if not index else '':<7}  {source}" for index, source in enumerate(_source_lines(record))]
     lines += [f"  sha256   {record.sha256 or UNKNOWN}", f"  licence  {record.licence}"]
     return "\n".join(lines)
 
@@ -181,17 +181,17 @@ def _state(entry: Entry) -> str:
     return f"{entry.state}{size}: {entry.located.file}"
 
 
-def _sources(record: Weights) -> Iterable[str]:
+def _source_lines(record: Weights) -> Iterable[str]:
     for source in record.sources:
         yield f"{source} (untested)" if source in record.untested else source
 
 
 def named(names: Iterable[str], known: Sequence[Weights]) -> list[Weights]:
     """Return the records that names stand for, each once."""
-    return list(dict.fromkeys(record for name in names for record in _named(name, known)))
+    return list(dict.fromkeys(record for name in names for record in _named_records(name, known)))
 
 
-def _named(name: str, known: Sequence[Weights]) -> list[Weights]:
+def _named_records(name: str, known: Sequence[Weights]) -> list[Weights]:
     found = [record for record in known if name in (record.name, record.name.partition("/")[0])]
     if not found:
         notes = did_you_mean(name, [record.name for record in known])

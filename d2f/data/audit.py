@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from d2f.api.errors import D2FError
 from d2f.data.dataset import SPLITS, Dataset, Labelled
 from d2f.data.facts import Inspection
-from d2f.data.groups import Duplicates, components, duplicates, with_groups
+from d2f.data.groups import DuplicatePairs, components, duplicates, with_groups
 from d2f.data.shortcuts import (
     ALL,
     ORIGINAL,
@@ -204,7 +204,7 @@ PART_COLUMNS = ("part", "split", "fold")
 """Columns of a manifest that say which part an image is in."""
 
 
-def found_duplicates(images: Dataset, found: Duplicates) -> FoundDuplicates:
+def found_duplicates(images: Dataset, found: DuplicatePairs) -> FoundDuplicates:
     """Say of a set's duplicates which have both labels and which lie in two parts."""
     labels = [str(image.label) for image in images]
     parts = [part_of(image, images.root) for image in images]
@@ -222,7 +222,7 @@ def part_of(image: Labelled, root: str) -> str:
     return next((name.lower() for name in below if name.lower() in SPLITS), "")
 
 
-def _across(images: Dataset, found: Duplicates, names: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
+def _across(images: Dataset, found: DuplicatePairs, names: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
     pairs: tuple[tuple[NDArray[np.int64], str], ...] = ((found.exact, "exact"), (found.near, "near"))
     return tuple(
         (images[i].path, images[j].path, kind)

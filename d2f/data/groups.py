@@ -123,7 +123,7 @@ _ONES = np.array([number.bit_count() for number in range(2**_WIDTH)], dtype=np.u
 
 
 @dataclass(frozen=True)
-class Duplicates:
+class DuplicatePairs:
     """Which images of a set are copies of each other."""
 
     exact: NDArray[np.int64]  # (m, 2), int64
@@ -131,13 +131,13 @@ class Duplicates:
     groups: NDArray[np.int64]  # (n,), int64
 
 
-def duplicates(seen: Inspection, radius: int = RADIUS) -> Duplicates:
+def duplicates(seen: Inspection, radius: int = RADIUS) -> DuplicatePairs:
     """Find exact duplicates by sha256, and near-duplicates by perceptual hash where pictures were decoded."""
     digests = [facts.sha256 for facts in seen.facts]
     exact = _with_the_first(digests)
     near = _alike(seen, radius)
     near = near[[digests[i] != digests[j] for i, j in near]] if len(near) else near
-    return Duplicates(exact, near, _linked(len(seen.reports), np.concatenate([exact, near])))
+    return DuplicatePairs(exact, near, _linked(len(seen.reports), np.concatenate([exact, near])))
 
 
 def with_groups(dataset: Dataset, numbers: NDArray[np.int64]) -> Dataset:

@@ -107,12 +107,12 @@ class _Trial:
                     copies.append((one, copy))
             again = self._again.score(copy for _, copy in copies)
             for (one, _), scored in zip(copies, again, strict=True):
-                one.row = _compared(one.row, self._judge.row(scored), step)
+                one.row = _settled_row(one.row, self._judge.row(scored), step)
         while self._waiting:
             yield self._waiting.popleft().row
 
 
-def _compared(row: Row, again: Row, step: Step) -> Row:
+def _settled_row(row: Row, again: Row, step: Step) -> Row:
     """Return the row as it stays beside the row of its changed copy."""
     if again.verdict == row.verdict:
         return row

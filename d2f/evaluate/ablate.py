@@ -13,7 +13,7 @@ from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, Labels
 from d2f.api.stages import Calibrator
 from d2f.data.dataset import Dataset
-from d2f.evaluate.fit import FitRequest, checked_and_scored, data_block, read_recipe
+from d2f.evaluate.fit import FitRequest, checked_and_scored, data_block, read_fit_recipe
 from d2f.evaluate.fit_report import after_lines, head_lines
 from d2f.evaluate.out_of_fold import out_of_fold
 from d2f.evaluate.parts import as_rows
@@ -121,7 +121,7 @@ class _Subsets:
     """Chains of some members, each fitted and judged out of fold once, beside the chain of all of them."""
 
     def __init__(self, chain: Chain, table: ScoreTable, request: FitRequest, draws: int) -> None:
-        recipe = read_recipe(chain, request.calibrator)
+        recipe = read_fit_recipe(chain, request.calibrator)
         known = {stage: remembering(stage) for stage in set(recipe.calibrators.values())}
         self.recipe = replace(recipe, calibrators={member: known[of] for member, of in recipe.calibrators.items()})
         self.chain, self.table, self.request, self.rows = chain, table, request, as_rows(table)

@@ -150,11 +150,11 @@ def _labelled(chain: Chain, table: ScoreTable, llr: Floats, judged: NDArray[np.b
 
     def drawn(index: NDArray[np.int64]) -> Sequence[float]:
         part = labels[index]
-        bits = [_figures(chain, part, values[index])["cllr"] for values in (kept, left_out)]
+        bits = [_shown_figures(chain, part, values[index])["cllr"] for values in (kept, left_out)]
         return best_shift(kept[index], part), bits[0] - bits[1]
 
     shift, gain = cluster_bootstraps(drawn, units, labels, DRAWS, seed=seed)
-    before, after = (_figures(chain, labels, values) for values in (kept, left_out))
+    before, after = (_shown_figures(chain, labels, values) for values in (kept, left_out))
     return {
         "shift": shift,
         "gain": gain,
@@ -193,7 +193,7 @@ def _unlabelled(
     return {"shift": shift, "before": before, "after": after, "judged": len(kept), "nearby": nearby}
 
 
-def _figures(chain: Chain, labels: Labels, llr: Floats) -> dict[str, float]:
+def _shown_figures(chain: Chain, labels: Labels, llr: Floats) -> dict[str, float]:
     """Return the figures of `SHOWN` at the chain's thresholds."""
     rule = chain.file.verdict
     prior = float(np.log(rule.prior) - np.log1p(-rule.prior))

@@ -84,7 +84,7 @@ def compare_images(old: str, new: str, pairs: Sequence[tuple[str, str]]) -> list
     D2FError
         D2F002: a folder has no rows. D2F001: the benches have no image in common.
     """
-    before, after = _read(old), _read(new)
+    before, after = _read_images(old), _read_images(new)
     found = []
     for one, other in pairs:
         earlier = {(row["sha256"], row["attack"]): row for row in before if row["chain"] == one}
@@ -97,7 +97,7 @@ def compare_images(old: str, new: str, pairs: Sequence[tuple[str, str]]) -> list
     return found
 
 
-def _read(place: str) -> list[dict[str, Any]]:
+def _read_images(place: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     path = Path(place, ROWS)
@@ -116,10 +116,10 @@ def _change(first: Mapping[str, Any], second: Mapping[str, Any]) -> ImageChange:
 
 def changes_page(found: Sequence[ImageChanges]) -> str:
     """Return an HTML page, complete in itself: counts, then images with thumbnails, worse ones first."""
-    return document("What changed, by image", _body(found))
+    return document("What changed, by image", _images_body(found))
 
 
-def _body(found: Sequence[ImageChanges]) -> Iterator[str]:
+def _images_body(found: Sequence[ImageChanges]) -> Iterator[str]:
     yield "<h1>What changed, by image</h1>"
     for pair in found:
         yield pair.table().html()
@@ -128,11 +128,11 @@ def _body(found: Sequence[ImageChanges]) -> Iterator[str]:
             yield f"<h3>{title}: {len(changes)} verdicts{more}</h3>"
             if changes:
                 yield '<div class="wide"><table class="changed"><tbody>'
-                yield from map(_row, changes[:SHOWN])
+                yield from map(_image_row, changes[:SHOWN])
                 yield "</tbody></table></div>"
 
 
-def _row(one: ImageChange) -> str:
+def _image_row(one: ImageChange) -> str:
     facts = (one.label, one.generator, one.collection, one.attack, f"{one.old} → {one.new}", f"{one.gain:+.2f}")
     cells = "".join(f"<td>{escape(fact)}</td>" for fact in facts)
     return f"<tr><td>{inline(one.path, SIDE)}{escape(one.path)}</td>{cells}</tr>"

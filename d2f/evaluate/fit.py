@@ -104,7 +104,7 @@ def fit_chain(chain: Chain, images: Dataset, request: FitRequest) -> Fit:
 def checked_and_scored(chain: Chain, images: Dataset, request: FitRequest) -> tuple[ScoreTable, tuple[str, ...]]:
     """Return the scores that a chain is fitted to, and what a user should know; raises as `fit_chain`."""
     require_both(images.label_counts, LEAST, "a fit")
-    read_recipe(chain, request.calibrator)  # its faults are reported before the long work
+    read_fit_recipe(chain, request.calibrator)  # its faults are reported before the long work
     return scored_unseen(chain, images, request)
 
 
@@ -138,7 +138,7 @@ def scored_unseen(chain: Chain, images: Dataset, request: FitRequest) -> tuple[S
 
 def fit_table(chain: Chain, table: ScoreTable, request: FitRequest, notes: tuple[str, ...] = ()) -> Fit:
     """Fit to a set that was scored; `table` holds the chain's members."""
-    recipe = read_recipe(chain, request.calibrator)
+    recipe = read_fit_recipe(chain, request.calibrator)
     rows, rule = as_rows(table), chain.file.verdict
     judged = out_of_fold(chain.plan, recipe, rows, rule.prior, request.folds, request.seed)
     parts = fit_parts(recipe, rows, request.folds, request.seed)
@@ -189,7 +189,7 @@ def fit_thresholds_only(chain: Chain, images: Dataset, request: FitRequest) -> T
     return ThresholdFit(text, table, rows, judged.llr, judged.probability, thresholds, rule, notes, stability)
 
 
-def read_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> FitRecipe:
+def read_fit_recipe(chain: Chain, calibrator: str = CALIBRATOR) -> FitRecipe:
     """Read off a chain what its author chose.
 
     A calibrator that the file names, for a member under ``calibrate`` or for the chain under ``combine.calibrate``,

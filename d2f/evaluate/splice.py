@@ -127,14 +127,14 @@ def run_splice(
         raise D2FError.of("D2F601", "--splice expects generated images, and two photographs or more")
     chosen = [photographs[index].path for index in np.random.default_rng(seed).permutation(len(photographs))[:limit]]
     made = [chain.digest, protocol, seed]
-    done = [one for one in _kept(kept, made) if one.path in set(chosen)]
+    done = [one for one in _kept_outcomes(kept, made) if one.path in set(chosen)]
     seen = {one.path for one in done}
     standardise = for_judging(protocol)
     for path in chosen:
         if path not in seen:
             image = load_image(path)
             found = list(_outcomes(chain, image, donors, standardise, seed)) if isinstance(image, ImageFile) else []
-            _keep(kept, made, found)
+            _append_outcomes(kept, made, found)
             done += found
         tick()
     return done
@@ -156,7 +156,7 @@ def _outcomes(chain: Chain, image: ImageFile, donors: Any, standardise: Any, see
             yield SpliceOutcome(image.path, patch, kind, size, difference)
 
 
-def _kept(path: str | None, made: list[Any]) -> Iterator[SpliceOutcome]:
+def _kept_outcomes(path: str | None, made: list[Any]) -> Iterator[SpliceOutcome]:
     """Yield what a file holds of the same chain, protocol and seed."""
     if path is None:
         return
@@ -168,14 +168,14 @@ def _kept(path: str | None, made: list[Any]) -> Iterator[SpliceOutcome]:
                     yield SpliceOutcome(**held)
 
 
-def _keep(path: str | None, made: list[Any], found: Sequence[SpliceOutcome]) -> None:
+def _append_outcomes(path: str | None, made: list[Any], found: Sequence[SpliceOutcome]) -> None:
     if path is not None:
         with open(path, "a", encoding="utf-8") as file:
             # The line break goes first: the last line of a run that was killed may lack it.
             file.writelines("\n" + json.dumps({"made": made, **asdict(one)}) for one in found)
 
 
-def figures(
+def splice_figures(
     chain: Chain, outcomes: Sequence[SpliceOutcome], images: Dataset, draws: int, seed: int
 ) -> list[SpliceFigure]:
     """Return the figures of a chain: each map and patch, over all sizes and for each size."""

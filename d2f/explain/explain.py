@@ -116,9 +116,9 @@ class Explanation:
 
     def html(self) -> str:
         """Return the report as a page that is complete in itself."""
-        from d2f.explain.page import page
+        from d2f.explain.page import report_page
 
-        return page([self])
+        return report_page([self])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to `path`, and beside it the record, with the ending ``.json``."""
@@ -187,11 +187,11 @@ def _ticker(kind: MapKind, tick: Tick | None) -> Callable[[int, int], object] | 
 
 def save(explanations: Sequence[Explanation], path: str | os.PathLike[str]) -> None:
     """Write one page of explanations, and beside it their record."""
-    from d2f.explain.page import page
+    from d2f.explain.page import report_page
     from d2f.explain.record import dumped, report_of
     from d2f.files import write_whole
 
-    write_whole(path, page(explanations))
+    write_whole(path, report_page(explanations))
     first = explanations[0]
     write_whole(record_path(path), dumped(report_of(first.chain, explanations, first.full)))
 

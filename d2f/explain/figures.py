@@ -52,7 +52,7 @@ def scale(row: Row, chain: Chain) -> str:
     )
 
 
-def contributions(row: Row, chain: Chain) -> list[tuple[str, str, float]]:
+def contribution_bars(row: Row, chain: Chain) -> list[tuple[str, str, float]]:
     """Return what adds up to the log-odds of the probability: name, what it looks at, nats; empty without one.
 
     The last but one is what the combination adds by itself (its constant, and the chain's own calibration), so that
@@ -82,7 +82,7 @@ def contributions(row: Row, chain: Chain) -> list[tuple[str, str, float]]:
 
 def bars(row: Row, chain: Chain) -> str:
     """Return the contributions as a table of bars that start where the one above ends; nothing without a ratio."""
-    found = contributions(row, chain)
+    found = contribution_bars(row, chain)
     if not found:
         return ""
     ends = np.cumsum([0.0, *(nats for _, _, nats in found)])

@@ -107,7 +107,7 @@ class GalleryWriter:
             one.name,
             "failed" if row.error is not None else row.verdict or "inconclusive",
             row.probability,
-            _short(row),
+            _caption(row),
             bool(row.evidence),
             bool(row.disagreements),
             small is not None,
@@ -155,7 +155,7 @@ class GalleryWriter:
                 *footer(self._chain, False),
             ]
             write_whole(
-                self.folder / _file(name, number), document("Images judged by d2f", body, STYLE + GALLERY_STYLE)
+                self.folder / _page_file(name, number), document("Images judged by d2f", body, STYLE + GALLERY_STYLE)
             )
 
 
@@ -164,14 +164,14 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _short(row: Row) -> str:
+def _caption(row: Row) -> str:
     if row.error is not None:
         return "not judged"
     words = VERDICTS[row.verdict or "inconclusive"]
     return words if row.probability is None else f"{words}, {percent(row.probability)}"
 
 
-def _file(name: str, number: int) -> str:
+def _page_file(name: str, number: int) -> str:
     return f"{name}.html" if not number else f"{name}-{number + 1}.html"
 
 
@@ -180,7 +180,7 @@ def _links(current: str, counts: Counter[str]) -> str:
     links = [
         f"<b>{escape(words)} ({counts[name]:,})</b>"
         if name == current
-        else f'<a href="{_file(name, 0)}">{escape(words)} ({counts[name]:,})</a>'
+        else f'<a href="{_page_file(name, 0)}">{escape(words)} ({counts[name]:,})</a>'
         for name, (words, _) in FILTERS.items()
         if counts[name] or name == "index"
     ]
@@ -192,7 +192,7 @@ def _turns(name: str, number: int, pages: int) -> str:
     if pages == 1:
         return ""
     links = (
-        f"<b>{at + 1}</b>" if at == number else f'<a href="{_file(name, at)}">{at + 1}</a>'
+        f"<b>{at + 1}</b>" if at == number else f'<a href="{_page_file(name, at)}">{at + 1}</a>'
         for at in _near(number, pages)
     )
     return f"<nav>pages: {' '.join(links)}</nav>"

@@ -97,7 +97,7 @@ def measure_map(
     if min(down, right) < side // 2:
         return None
     corners = grid_corners(down, right, TILES, image.height / image.width)
-    variants = _tiles(image, corners, side) if kind == "tiles" else _hidden(image, corners, side)
+    variants = _cut_out(image, corners, side) if kind == "tiles" else _hidden(image, corners, side)
     found: list[float] = []
     for number, llr in enumerate(_ratios(plan, variants), 1):
         found.append(llr)
@@ -110,7 +110,7 @@ def measure_map(
     if not np.isfinite(ratios).any():
         return None
     cells = cell_edges(image.height, side), cell_edges(image.width, side)
-    return HeatMap(kind, _spread(ratios, corners, side, *cells), reliability(image.pixels, *cells), side)
+    return HeatMap(kind, _over_cells(ratios, corners, side, *cells), reliability_mask(image.pixels, *cells), side)
 
 
 def _ratios(plan: Plan, variants: Iterator[Pixels]) -> Iterator[float]:
@@ -128,7 +128,7 @@ def _image(pixels: Pixels, number: int) -> ImageFile:
     return ImageFile(str(number), b"", "0" * 64, "", width, height, pixels)
 
 
-def _tiles(image: ImageFile, corners: Sequence[Corner], side: int) -> Iterator[Pixels]:
+def _cut_out(image: ImageFile, corners: Sequence[Corner], side: int) -> Iterator[Pixels]:
     for top, left in corners:
         yield np.ascontiguousarray(image.pixels[top : top + side, left : left + side])
 
@@ -159,7 +159,7 @@ def cell_edges(length: int, side: int) -> NDArray[np.int_]:
     return np.linspace(0, length, max(1, round(length * CELLS / side)) + 1).round().astype(np.int_)
 
 
-def _spread(
+def _over_cells(
     ratios: Floats, corners: Sequence[Corner], side: int, rows: NDArray[np.int_], columns: NDArray[np.int_]
 ) -> Floats:
     """Return the mean of the tiles over each cell's centre, shape (rows, columns), NaN where there is none."""
@@ -174,7 +174,7 @@ def _spread(
     return means
 
 
-def reliability(pixels: Pixels, rows: NDArray[np.int_], columns: NDArray[np.int_]) -> NDArray[np.uint8]:
+def reliability_mask(pixels: Pixels, rows: NDArray[np.int_], columns: NDArray[np.int_]) -> NDArray[np.uint8]:
     """Return the mask of a picture's cells; see `HeatMap.mask`."""
     mask = np.zeros((len(rows) - 1, len(columns) - 1), dtype=np.uint8)
     for row, (top, bottom) in enumerate(pairwise(rows)):

@@ -31,7 +31,7 @@ from d2f.chain.words import (
 from d2f.explain.explain import Explanation, Splice, splice_of
 from d2f.explain.figures import bars, definitions, legend_of, overlay, scale
 from d2f.explain.map import KINDS, HeatMap
-from d2f.explain.record import facts_of, identity_of, private_fields, quality_of, scrubbed
+from d2f.explain.record import chain_facts, identity_of, private_fields, quality_of, scrubbed
 from d2f.report.page import document, figure
 from d2f.report.thumbnails import embedded, small_jpeg
 from d2f.version import __version__
@@ -94,11 +94,11 @@ ul { padding-left: 1.2rem; } .claim { margin-bottom: .5rem; } .claim small { dis
 """
 
 
-def page(explanations: Sequence[Explanation]) -> str:
+def report_page(explanations: Sequence[Explanation]) -> str:
     """Return the page of one image or of several, the most probably generated first."""
     ordered = sorted(explanations, key=lambda one: -(-1.0 if one.row.probability is None else one.row.probability))
     first = ordered[0]
-    title = f"{first.name}: {sentence(_clean(first))}" if len(ordered) == 1 else f"{len(ordered)} images judged by d2f"
+    title = f"{first.name}: {sentence(_row_of(first))}" if len(ordered) == 1 else f"{len(ordered)} images judged by d2f"
     body = [f"<h1>{escape(title)}</h1>"] if len(ordered) > 1 else []
     if len(ordered) > 1:
         body.append(_contents(ordered))
@@ -108,13 +108,13 @@ def page(explanations: Sequence[Explanation]) -> str:
     return document(title, body, STYLE)
 
 
-def _clean(one: Explanation) -> Row:
+def _row_of(one: Explanation) -> Row:
     return scrubbed(one.row, one.full)
 
 
 def _contents(ordered: Sequence[Explanation]) -> str:
     rows = "".join(
-        f'<tr><td><a href="#image-{number}">{escape(one.name)}</a></td><td>{escape(sentence(_clean(one)))}</td></tr>'
+        f'<tr><td><a href="#image-{number}">{escape(one.name)}</a></td><td>{escape(sentence(_row_of(one)))}</td></tr>'
         for number, one in enumerate(ordered, 1)
     )
     return f'<div class="wide"><table class="contents"><tbody>{rows}</tbody></table></div>'
@@ -122,7 +122,7 @@ def _contents(ordered: Sequence[Explanation]) -> str:
 
 def section(one: Explanation, number: int, mark: str, picture: str = "") -> Iterator[str]:
     """Yield the parts of one image's section; `picture`: HTML in place of the explanation's own."""
-    row, chain = _clean(one), one.chain
+    row, chain = _row_of(one), one.chain
     yield f'<section class="image" id="image-{number}"><{mark}>{escape(one.name)}</{mark}>'
     yield f'<p class="verdict {row.verdict or ""}">{escape(_capital(sentence(row)))}</p>'
     if row.llr is not None and row.error is None:
@@ -132,7 +132,7 @@ def section(one: Explanation, number: int, mark: str, picture: str = "") -> Iter
         yield f"<p class=soft>{escape(_capital(list(legend(chain))[1]))}. {escape(evidence_of(chain))}</p>"
     notes = [note.message for note in row.notes] + [f"{lost.detector}: {lost.reason}" for lost in row.missing]
     if notes:
-        yield f"<h3>Caveats of this result</h3>{_list(notes)}"
+        yield f"<h3>Caveats of this result</h3>{_bullets(notes)}"
     if one.image is not None:
         picture = embedded(small_jpeg(one.image.pixels, PICTURE_SIDE, 80), "the picture")
     if picture:
@@ -141,11 +141,11 @@ def section(one: Explanation, number: int, mark: str, picture: str = "") -> Iter
         yield "<h2>Why</h2>"
         yield "<p class=soft>Each bar begins where the one above ends; together they give the probability.</p>"
         yield table
-    yield from _silent(row, chain)
+    yield from _without_score(row, chain)
     if disagreements := list(disagreement_words(row, chain)):
-        yield f"<h2>Disagreements</h2>{_list(disagreements)}"
+        yield f"<h2>Disagreements</h2>{_bullets(disagreements)}"
     yield from _provenance(row)
-    yield f"<h2>What next</h2>{_list(NEXT_STEPS[row.verdict or 'inconclusive'])}"
+    yield f"<h2>What next</h2>{_bullets(NEXT_STEPS[row.verdict or 'inconclusive'])}"
     yield from _where(one)
     yield from _views(one)
     yield "<h2>The picture</h2>" + definitions(quality_of(one))
@@ -163,7 +163,7 @@ def _where(one: Explanation) -> Iterator[str]:
     for found in one.maps:
         drawn = embedded(overlay(found, one.image.pixels, PICTURE_SIDE), "heat map", "png")
         yield f'<div class="map"><figure>{drawn}{legend_of(found)}</figure><div>'
-        yield f"<h3>{MAP_TITLES[found.kind]}</h3>{_list(map_lines(one.chain, found))}"
+        yield f"<h3>{MAP_TITLES[found.kind]}</h3>{_bullets(map_lines(one.chain, found))}"
         yield "</div></div>"
     if not one.maps:
         yield f"<p>{escape(no_map(one))}</p>"
@@ -216,7 +216,7 @@ def no_map(one: Explanation) -> str:
     return "No map was asked for, or the picture is too small for one."
 
 
-def _silent(row: Row, chain: Chain) -> Iterator[str]:
+def _without_score(row: Row, chain: Chain) -> Iterator[str]:
     titles = stage_titles(chain)
     gone = [
         f"{titles[member.detector]}: {member.abstained or (member.error and member.error.message)}"
@@ -224,7 +224,7 @@ def _silent(row: Row, chain: Chain) -> Iterator[str]:
         if member.abstained or member.error
     ]
     if gone:
-        yield f"<h2>Detectors that gave no answer</h2>{_list(list(dict.fromkeys(gone)))}"
+        yield f"<h2>Detectors that gave no answer</h2>{_bullets(list(dict.fromkeys(gone)))}"
 
 
 def _provenance(row: Row) -> Iterator[str]:
@@ -256,7 +256,7 @@ def _views(one: Explanation) -> Iterator[str]:
             for member in one.row.stages
             if member.view == view and member.probability is not None
         ]
-        caption = f"<b>{escape(view_words(one.chain, view))}</b>{_list(told)}"
+        caption = f"<b>{escape(view_words(one.chain, view))}</b>{_bullets(told)}"
         figures.append(figure(embedded(small_jpeg(pixels, VIEW_SIDE), view), caption))
     yield "<h2>What each detector answers, by view</h2>"
     yield f'<div class="views">{"".join(figures)}</div>'
@@ -265,14 +265,16 @@ def _views(one: Explanation) -> Iterator[str]:
 def footer(chain: Chain, full: bool) -> Iterator[str]:
     """Yield what holds for the whole report."""
     lines = list(legend(chain))
-    yield "<h2>How to read this</h2>" + _list([_capital(line) + "." for line in lines[:2]] + [evidence_of(chain), NATS])
-    yield f"<h2>Limits</h2>{_list(LIMITS)}"
-    yield "<h2>The chain</h2>" + definitions(facts_of(chain))
+    yield "<h2>How to read this</h2>" + _bullets(
+        [_capital(line) + "." for line in lines[:2]] + [evidence_of(chain), NATS]
+    )
+    yield f"<h2>Limits</h2>{_bullets(LIMITS)}"
+    yield "<h2>The chain</h2>" + definitions(chain_facts(chain))
     today = datetime.date.today().isoformat()
     yield f"<p class=soft>{escape(NOT_PRIVATE if full else PRIVATE)} Made by d2f {__version__} on {today}.</p>"
 
 
-def _list(lines: Sequence[str]) -> str:
+def _bullets(lines: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(_capital(line))}</li>' for line in lines)}</ul>" if lines else ""
 
 

@@ -133,10 +133,10 @@ def quality_of(one: Explanation) -> list[tuple[str, str]]:
         found.append(("File", f"{len(one.image.data):,} bytes"))
         if quality := _jpeg_quality(one.image):
             found.append(("JPEG quality, estimated", quality))
-    from d2f.explain.map import MASKS, cell_edges, reliability
+    from d2f.explain.map import MASKS, cell_edges, reliability_mask
 
     side = max(64, min(one.image.height, one.image.width) // 3)
-    mask = reliability(one.image.pixels, cell_edges(one.image.height, side), cell_edges(one.image.width, side))
+    mask = reliability_mask(one.image.pixels, cell_edges(one.image.height, side), cell_edges(one.image.width, side))
     for number, name in enumerate(MASKS, 1):
         found.append((f"Area {name}", percent(float((mask == number).mean())) if (mask == number).any() else "none"))
     seen = [1.0 if member.seen is None else member.seen for member in row.stages if member.score is not None]
@@ -174,7 +174,7 @@ def identity_of(one: Explanation) -> list[tuple[str, str]]:
     return found
 
 
-def facts_of(chain: Chain) -> list[tuple[str, str]]:
+def chain_facts(chain: Chain) -> list[tuple[str, str]]:
     """Return what identifies the chain."""
     return [
         ("Name", chain.name),
@@ -271,22 +271,22 @@ def verify(path: str, image: str, chain_name: str | None = None) -> Iterator[Ver
     if chain.plan.decision is not None and stated["prior"] != chain.prior:
         chain = chain.with_prior(stated["prior"])
     now = row_of(chain.judge_loaded(loaded, source), bool(report.get("full")))
-    differing = list(differences(rows[0], now, ""))
+    differing = list(row_differences(rows[0], now, ""))
     yield Verified("row", not differing, "; ".join(differing[:5]) or f"{now['verdict']}, {now['probability']}")
 
 
 NOT_COMPARED = {"path", "path_bytes", "chain_digest"}
 
 
-def differences(stated: Any, found: Any, where: str) -> Iterator[str]:
+def row_differences(stated: Any, found: Any, where: str) -> Iterator[str]:
     """Yield where two rows differ, numbers within `TOLERANCE`."""
     if isinstance(stated, Mapping) and isinstance(found, Mapping):
         for key in dict.fromkeys([*stated, *found]):
             if where or key not in NOT_COMPARED:
-                yield from differences(stated.get(key), found.get(key), f"{where}.{key}" if where else str(key))
+                yield from row_differences(stated.get(key), found.get(key), f"{where}.{key}" if where else str(key))
     elif isinstance(stated, list) and isinstance(found, list) and len(stated) == len(found):
         for number, pair in enumerate(zip(stated, found, strict=True)):
-            yield from differences(*pair, f"{where}[{number}]")
+            yield from row_differences(*pair, f"{where}[{number}]")
     elif _is_number(stated) and _is_number(found):
         if not math.isclose(stated, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             yield f"{where}: {stated} in the report, {found} now"

@@ -15,7 +15,7 @@ TEXT, NUMBER, WHOLE, FLAG = {"type": "string"}, {"type": "number"}, {"type": "in
 
 def report_schema() -> dict[str, Any]:
     """Return the schema."""
-    row = _row()
+    row = _row_schema()
     image = _record(
         {
             "row": row,
@@ -57,18 +57,18 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _fields(kind: type[Any], **special: dict[str, Any]) -> dict[str, Any]:
+def _field_schemas(kind: type[Any], **special: dict[str, Any]) -> dict[str, Any]:
     """Return a property for each field of a row's part: a text unless `special` says otherwise."""
     return {name: special.get(name, TEXT) for name in kind.__dataclass_fields__}
 
 
-def _row() -> dict[str, Any]:
-    failure = _or_null(_record(_fields(Failure)))
+def _row_schema() -> dict[str, Any]:
+    failure = _or_null(_record(_field_schemas(Failure)))
     numbers = dict.fromkeys(("score", "probability", "contribution", "seen"), _or_null(NUMBER))
     texts = dict.fromkeys(("abstained", "evidence"), _or_null(TEXT))
-    member = _fields(Member, **numbers, **texts, error=failure)
+    member = _field_schemas(Member, **numbers, **texts, error=failure)
     del member["tiles"]
-    row = _fields(
+    row = _field_schemas(
         Row,
         sha256=_or_null({**TEXT, "pattern": "^[0-9a-f]{64}$"}),
         width=_or_null(WHOLE),
@@ -78,10 +78,10 @@ def _row() -> dict[str, Any]:
         probability=_or_null(NUMBER),
         verdict={"enum": ["generated", "real", "inconclusive", None]},
         llr=_or_null(NUMBER),
-        notes={"type": "array", "items": _record(_fields(Note))},
-        missing={"type": "array", "items": _record(_fields(Missing))},
+        notes={"type": "array", "items": _record(_field_schemas(Note))},
+        missing={"type": "array", "items": _record(_field_schemas(Missing))},
         disagreements={"type": "array", "items": TEXT},
-        evidence={"type": "array", "items": _record(_fields(Evidence, llr=NUMBER))},
+        evidence={"type": "array", "items": _record(_field_schemas(Evidence, llr=NUMBER))},
         llr_provenance=_or_null(NUMBER),
         probability_with_provenance=_or_null(NUMBER),
         stages={"type": "array", "items": _record(member)},

@@ -147,7 +147,7 @@ def image_source(image: ImageInput, number: int | None = None) -> str | InMemory
     if callable(getattr(image, "read", None)):
         name = getattr(image, "name", "")
         return InMemory(name if isinstance(name, str) and name else f"<file{place}>", image, _start(image))
-    raise D2FError.of("D2F307", f"{_described(image)} is no image", EXPECTED)
+    raise D2FError.of("D2F307", f"{_object_words(image)} is no image", EXPECTED)
 
 
 def _is_array(image: object) -> bool:
@@ -163,10 +163,10 @@ def _is_picture(image: object) -> bool:
 def _require_pixels(array: Any) -> None:
     if array.dtype != "uint8" or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         hint = "; values within [0, 1]: (255 * x).round().astype('uint8')" if array.dtype.kind == "f" else ""
-        raise D2FError.of("D2F307", f"{_described(array)} is no image", f"{EXPECTED}{hint}")
+        raise D2FError.of("D2F307", f"{_object_words(array)} is no image", f"{EXPECTED}{hint}")
 
 
-def _described(image: Any) -> str:
+def _object_words(image: Any) -> str:
     if _is_array(image):
         return f"an array of {image.dtype}, shape {tuple(image.shape)},"
     return f"an object of type {type(image).__name__}"

@@ -17,7 +17,7 @@ from d2f.version import __version__
 SUFFIX = ".run.json"
 
 
-def machine() -> dict[str, Any]:
+def machine_facts() -> dict[str, Any]:
     """Return what a rate depends on, and nothing that names the machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
@@ -43,7 +43,7 @@ class RunRecord:
     def __init__(self, output: str, mode: Mode) -> None:
         self.path = output.rstrip("/") + SUFFIX
         self._runs: list[dict[str, Any]] = []
-        text = None if mode == "overwrite" else _read(self.path)
+        text = None if mode == "overwrite" else _record_text(self.path)
         if text is not None:
             if mode == "new":
                 raise exists(self.path)
@@ -55,7 +55,7 @@ class RunRecord:
     def begin(self, facts: dict[str, Any]) -> None:
         """Write that a run has begun, and what is known of it."""
         start = {"d2f": __version__, "started": _now(), "ended": None}
-        self._runs.append({**start, **facts, "machine": machine()})
+        self._runs.append({**start, **facts, "machine": machine_facts()})
         self._write()
 
     def end(self, how: str, facts: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _read(path: str) -> bytes | None:
+def _record_text(path: str) -> bytes | None:
     try:
         if not is_url(path):
             with open(path, "rb") as file:

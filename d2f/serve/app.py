@@ -32,9 +32,9 @@ from d2f.output.jsonl import json_line
 from d2f.serve.batching import Batcher
 from d2f.serve.explaining import Told
 from d2f.serve.guard import COOKIE, SESSION_SECONDS, Refused, error_body, is_token, session_cookie
-from d2f.serve.jobs import ENDED, Job, Jobs, report_of
+from d2f.serve.jobs import ENDED, ImageJob, Jobs, job_report
 from d2f.serve.metrics import CONTENT_TYPE, Metrics
-from d2f.serve.settings import Settings
+from d2f.serve.settings import ServeSettings
 from d2f.serve.shapes import ChainAnswer, ErrorAnswer, Health, JobAnswer, JudgeAnswer, RefusedRows
 from d2f.serve.uploads import read_uploads
 from d2f.version import __version__
@@ -103,7 +103,7 @@ JUDGED: Responses = {
 }
 
 
-def make_app(batcher: Batcher, jobs: Jobs, settings: Settings, metrics: Metrics) -> FastAPI:
+def make_app(batcher: Batcher, jobs: Jobs, settings: ServeSettings, metrics: Metrics) -> FastAPI:
     """Return the application, without its guard."""
     app = FastAPI(
         title="d2f",
@@ -215,7 +215,7 @@ def _answer(rows: Sequence[Row], titles: Mapping[str, str] | None, explanations:
     return Response(b"{" + b", ".join(parts) + b"}", status, media_type="application/json")
 
 
-def _told_of(chain: Chain, settings: Settings, titles: Mapping[str, str]) -> dict[str, Any]:
+def _told_of(chain: Chain, settings: ServeSettings, titles: Mapping[str, str]) -> dict[str, Any]:
     """Return what `/v1/chain` answers."""
     rule, fitted = chain.file.verdict, chain.file.fitted
     return {
@@ -284,18 +284,18 @@ def _add_jobs(app: FastAPI, jobs: Jobs, chain: Chain) -> None:
             return Response(b"", media_type="application/jsonl")
         size = os.fstat(file.fileno()).st_size
         headers = {"content-length": str(size), "content-disposition": 'attachment; filename="rows.jsonl"'}
-        return StreamingResponse(_first_bytes(file, size), media_type="application/jsonl", headers=headers)
+        return StreamingResponse(_up_to(file, size), media_type="application/jsonl", headers=headers)
 
     shown: Responses = {200: {"content": {"text/html": {}}}, **unknown}
 
     @app.get("/v1/jobs/{id}/report", response_class=Response, responses=shown)
     async def report(id: str) -> Response:
         """Return the rows so far as a page that is complete in itself."""
-        text = await asyncio.to_thread(report_of, jobs.find(id), chain)
+        text = await asyncio.to_thread(job_report, jobs.find(id), chain)
         return HTMLResponse(text, headers={"content-security-policy": REPORT_POLICY})
 
 
-def _first_bytes(file: BinaryIO, size: int) -> Iterator[bytes]:
+def _up_to(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield the first bytes of a file, which may grow meanwhile."""
     with file:
         while chunk := file.read(min(size, 2**16)):
@@ -319,7 +319,7 @@ async def _folder_named(request: Request) -> str:
     return folder
 
 
-async def _progress(job: Job, jobs: Jobs) -> AsyncIterator[str]:
+async def _progress(job: ImageJob, jobs: Jobs) -> AsyncIterator[str]:
     """Yield the state of a job as events, and a comment now and then, so that a lost client is noticed."""
     last, quiet = None, 0
     while True:
@@ -336,7 +336,7 @@ async def _progress(job: Job, jobs: Jobs) -> AsyncIterator[str]:
         await asyncio.sleep(TICK)
 
 
-def _add_page(app: FastAPI, settings: Settings) -> None:
+def _add_page(app: FastAPI, settings: ServeSettings) -> None:
     """Add the page, which is static, and the sign-in form where there is a token."""
     folder = files("d2f.serve") / "page"
     for path, file in PAGE.items():

@@ -27,7 +27,7 @@ from d2f.engine.worker_child import Handler, running
 from d2f.explain.explain import MapChoice
 from d2f.images.memory import InMemory, load
 from d2f.images.read import Unread
-from d2f.serve.explaining import Explain, Told, explained, unexplained
+from d2f.serve.explaining import Explain, Told, explanation_told, unexplained
 from d2f.serve.guard import Refused
 from d2f.serve.settings import Limits
 from d2f.serve.uploads import Upload
@@ -49,7 +49,7 @@ def row_maker_of_uploads(arguments: tuple[Any, Bounds, float, float]) -> Handler
     def answer(request: Request | Explain) -> Any:
         if isinstance(request, Explain):
             with running("the explanation", explain_seconds):
-                return explained(chain, request, bounds)
+                return explanation_told(chain, request, bounds)
         images = [_decoded(one, request.lost, bounds, seconds) for one in request.images]  # type: ignore[arg-type]
         return make_rows(Request(images, request.lost))
 
@@ -205,7 +205,7 @@ class Batcher:
         try:
             rows, events = self._engine.answer(worker, images)
         except Exception as error:  # the process cannot be started, or was closed
-            return [self._unscored(image.path, _failure(error)) for image in images]
+            return [self._unscored(image.path, _failure_of(error)) for image in images]
         for event in events:
             self.chain.catalog.notify(event)
         return rows
@@ -214,7 +214,7 @@ class Batcher:
         try:
             told: Told = worker.ask(Explain(image, maps), blame=False)
         except Exception as error:
-            return unexplained(_failure(error))
+            return unexplained(_failure_of(error))
         return told
 
     def _next(self) -> list[Waiting]:
@@ -248,7 +248,7 @@ class Batcher:
         return row(self.chain.plan, Scored(name, None, None, None, None, failure=failure))
 
 
-def _failure(error: Exception) -> Failure:
+def _failure_of(error: Exception) -> Failure:
     if isinstance(error, WorkerFailure):
         return Failure(error.code, error.problems[0].message)
     return Failure("D2F414", f"the worker process could not answer: {error}")

@@ -47,7 +47,7 @@ class Client:
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        parts = _parts(url)
+        parts = _address_parts(url)
         self._url, self._base = url, parts.path.rstrip("/")
         self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._host, self._port = parts.hostname or "", parts.port
@@ -132,7 +132,7 @@ class Client:
         return D2FError.of("D2F710", words, "is it d2f serve, and of this version?", exit=Exit.SOME_FAILED)
 
 
-def _parts(url: str) -> SplitResult:
+def _address_parts(url: str) -> SplitResult:
     """Return the parts of a server's address; D2F001 where it is none."""
     with suppress(ValueError):  # a port beyond 65535, a bracket that stays open
         parts = urlsplit(url)

@@ -56,10 +56,10 @@ class Told(TypedDict):
     error: dict[str, str] | None
 
 
-def explained(chain: Chain, request: Explain, bounds: Bounds) -> Told:
+def explanation_told(chain: Chain, request: Explain, bounds: Bounds) -> Told:
     """Return why a picture has its verdict."""
     found = explain_image(chain, request.image, maps=request.maps, bounds=bounds)
-    maps, views = _maps(found), _views(found)
+    maps, views = _maps(found), _drawn_views(found)
     return {"maps": maps, "no_map": no_map(found), "views": views, "report": found.html(), "error": None}
 
 
@@ -76,23 +76,23 @@ def _maps(found: Explanation) -> list[DrawnMap]:
         {
             "kind": one.kind,
             "title": MAP_TITLES[one.kind],
-            "image": _address(overlay(one, found.image.pixels, SIDE), "png"),
+            "image": _data_address(overlay(one, found.image.pixels, SIDE), "png"),
             "lines": map_lines(found.chain, one),
         }
         for one in found.maps
     ]
 
 
-def _views(found: Explanation) -> list[DrawnView]:
+def _drawn_views(found: Explanation) -> list[DrawnView]:
     return [
         {
             "name": name,
             "words": view_words(found.chain, name),
-            "image": _address(small_jpeg(pixels, VIEW_SIDE), "jpeg"),
+            "image": _data_address(small_jpeg(pixels, VIEW_SIDE), "jpeg"),
         }
         for name, pixels in found.views().items()
     ]
 
 
-def _address(data: bytes, format: str) -> str:
+def _data_address(data: bytes, format: str) -> str:
     return f"data:image/{format};base64,{base64.b64encode(data).decode()}"

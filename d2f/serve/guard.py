@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from d2f.api.errors import D2FError, Exit, Problem
-from d2f.serve.settings import Settings
+from d2f.serve.settings import ServeSettings
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -104,7 +104,7 @@ def _signature(token: str, ends: str) -> str:
     return hmac.new(token.encode(), f"d2f session {ends}".encode("utf-8", "replace"), "sha256").hexdigest()
 
 
-class Unread(Exception):
+class AnswerUnread(Exception):
     """A client does not read its answer; its connection is closed."""
 
 
@@ -118,7 +118,7 @@ class Guard:
     """
 
     def __init__(
-        self, app: Application, settings: Settings, answered: Callable[[str, int, float], None] = lambda *_: None
+        self, app: Application, settings: ServeSettings, answered: Callable[[str, int, float], None] = lambda *_: None
     ) -> None:
         self._app, self._settings, self._limits = app, settings, settings.limits
         self._answered = answered
@@ -276,7 +276,7 @@ class _Answer:
         try:
             await asyncio.wait_for(self._send(message), self._idle)
         except TimeoutError:
-            raise Unread from None
+            raise AnswerUnread from None
 
     async def refuse(self, error: Refused) -> None:
         """Send an error as the whole answer."""

@@ -31,7 +31,7 @@ from d2f.output.jsonl import json_line, json_lines, row_of_line
 from d2f.report.page import document, listed
 from d2f.serve.batching import Batcher
 from d2f.serve.guard import Refused
-from d2f.serve.settings import Settings
+from d2f.serve.settings import ServeSettings
 from d2f.serve.uploads import Upload, clean_name
 
 AHEAD = 8
@@ -56,7 +56,7 @@ ENDED = ("done", "failed", "cancelled")
 
 
 @dataclass(eq=False)
-class Job:
+class ImageJob:
     """One job: where its images are, and how far it is."""
 
     name: str
@@ -93,10 +93,10 @@ class Job:
 class Jobs:
     """The jobs of one server, and the thread that works on them."""
 
-    def __init__(self, batcher: Batcher, settings: Settings, folder: Path) -> None:
+    def __init__(self, batcher: Batcher, settings: ServeSettings, folder: Path) -> None:
         self._batcher, self._settings, self._folder = batcher, settings, folder
-        self._jobs: dict[str, Job] = {}
-        self._due: deque[Job] = deque()
+        self._jobs: dict[str, ImageJob] = {}
+        self._due: deque[ImageJob] = deque()
         self._changed = threading.Condition()
         self._used = 0
         self._closed = False
@@ -128,17 +128,17 @@ class Jobs:
         return self._closed
 
     @property
-    def all(self) -> list[Job]:
+    def all(self) -> list[ImageJob]:
         """The jobs, the oldest first."""
         return list(self._jobs.values())
 
-    def find(self, id: str) -> Job:
+    def find(self, id: str) -> ImageJob:
         """Return a job; 404 where there is none."""
         if id not in self._jobs:
             raise Refused(404, "D2F709", f"there is no job '{id[:40]}'", "they end with the server, and when deleted")
         return self._jobs[id]
 
-    def of_folder(self, name: str) -> Job:
+    def of_folder(self, name: str) -> ImageJob:
         """Begin a job for a folder below the root; 403 and 404 where it may not or cannot be."""
         root = self._settings.root
         if root is None:
@@ -154,7 +154,7 @@ class Jobs:
             raise Refused(404, "D2F002", f"there is no folder '{name[:200]}' below the root")
         return self._begin(name, str(target))
 
-    async def of_archive(self, name: str, chunks: AsyncIterator[bytes]) -> Job:
+    async def of_archive(self, name: str, chunks: AsyncIterator[bytes]) -> ImageJob:
         """Begin a job for an archive that is being sent; 415 where it is none."""
         self._require_room()
         folder = self._make_folder()
@@ -175,7 +175,7 @@ class Jobs:
             if not begun:
                 self._drop(folder)
 
-    def delete(self, job: Job) -> None:
+    def delete(self, job: ImageJob) -> None:
         """Cancel a job that has not ended, and forget it."""
         with self._changed:
             self._jobs.pop(job.id, None)
@@ -184,9 +184,9 @@ class Jobs:
         if not running:
             self._drop(job.folder)
 
-    def _begin(self, name: str, target: str, folder: Path | None = None) -> Job:
+    def _begin(self, name: str, target: str, folder: Path | None = None) -> ImageJob:
         self._require_room()
-        job = Job(name, target, folder or self._make_folder())
+        job = ImageJob(name, target, folder or self._make_folder())
         with self._changed:
             self._jobs[job.id] = job
             self._due.append(job)
@@ -247,7 +247,7 @@ class Jobs:
             if gone:
                 self._drop(job.folder)
 
-    def _judge(self, job: Job) -> None:
+    def _judge(self, job: ImageJob) -> None:
         """Write the rows of a job, in order, while later pictures are worked on."""
         window: deque[tuple[Future[Row], int]] = deque()
         held = 0
@@ -265,7 +265,7 @@ class Jobs:
             for future, _ in window:
                 future.cancel()
 
-    def _write(self, job: Job, file: BinaryIO, future: Future[Row], held: int) -> int:
+    def _write(self, job: ImageJob, file: BinaryIO, future: Future[Row], held: int) -> int:
         """Write a row once it is there; return the bytes that its picture held."""
         while not future.done():
             if job.cancelled.wait(0.05):
@@ -279,7 +279,7 @@ class Jobs:
         job.done += 1
         return held
 
-    def _uploads(self, job: Job) -> Iterator[Upload]:
+    def _uploads(self, job: ImageJob) -> Iterator[Upload]:
         """Yield the pictures of a job; their names are seen from the folder or the archive."""
         limits, base = self._settings.limits, os.path.realpath(self._settings.root or "/")
         inside = f"{job.target}!"
@@ -299,7 +299,7 @@ class Jobs:
             yield _upload(path, name, limits.file_bytes)
 
 
-def report_of(job: Job, chain: Chain) -> str:
+def job_report(job: ImageJob, chain: Chain) -> str:
     """Return a job's rows as a page that is complete in itself, the most probably generated first."""
     shown: list[tuple[float, str, str]] = []
     if job.rows.is_file():

@@ -21,10 +21,10 @@ from d2f.api.errors import D2FError
 from d2f.chain.chain import Chain
 from d2f.serve.app import make_app
 from d2f.serve.batching import Batcher
-from d2f.serve.guard import Guard, Unread
+from d2f.serve.guard import AnswerUnread, Guard
 from d2f.serve.jobs import Jobs
 from d2f.serve.metrics import Metrics
-from d2f.serve.settings import Settings
+from d2f.serve.settings import ServeSettings
 
 
 class Server:
@@ -33,11 +33,11 @@ class Server:
     `announce`: called once pictures are judged.
     """
 
-    def __init__(self, chain: Chain, settings: Settings, announce: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, chain: Chain, settings: ServeSettings, announce: Callable[[], None] = lambda: None) -> None:
         settings.check()
         self._settings, self._announce = settings, announce
         self._socket = _bound(settings)
-        self.address = _address(self._socket)
+        self.address = _shown_address(self._socket)
         self.metrics = Metrics()
         self.batcher = Batcher(chain, settings.limits, settings.workers, self.metrics.observe)
         self.metrics.watch(self.batcher)
@@ -74,7 +74,7 @@ class Server:
         await self._uvicorn.serve([self._socket])
 
 
-def _address(bound: socket.socket) -> str:
+def _shown_address(bound: socket.socket) -> str:
     host, port = bound.getsockname()[:2]
     shown = "127.0.0.1" if host == "0.0.0.0" else "::1" if host == "::" else host
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
@@ -117,10 +117,10 @@ class BoundedConnection(H11Protocol):
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
     """Whether an operator must see what uvicorn logs: faults of this server, not those of its clients."""
     error = record.exc_info[1] if record.exc_info else None
-    return record.levelno >= logging.ERROR and not isinstance(error, Unread)
+    return record.levelno >= logging.ERROR and not isinstance(error, AnswerUnread)
 
 
-def _config(app: Any, settings: Settings) -> uvicorn.Config:
+def _config(app: Any, settings: ServeSettings) -> uvicorn.Config:
     limits = settings.limits
     bounded = type("Connection", (BoundedConnection,), {"idle_seconds": limits.idle_seconds})
     return uvicorn.Config(
@@ -136,7 +136,7 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _bound(settings: Settings) -> socket.socket:
+def _bound(settings: ServeSettings) -> socket.socket:
     """Return a socket that is bound to the address; D2F708 where it is taken or not this machine's."""
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]

@@ -60,7 +60,7 @@ class Limits(BaseModel):
         return Bounds(bytes=self.file_bytes, pixels=self.pixels)
 
 
-class Settings(BaseModel):
+class ServeSettings(BaseModel):
     """A server's settings.
 
     Parameters

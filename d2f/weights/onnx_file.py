@@ -77,7 +77,7 @@ class OnnxFile:
     nodes: tuple[OnnxNode, ...]
 
 
-class Refused(ValueError):
+class OnnxRefused(ValueError):
     """The file may not be run; the message names what is refused."""
 
 
@@ -132,7 +132,7 @@ def check_onnx(data: bytes, name: str = "file") -> None:
         look.graph(graph, DEPTH)
         look.operators_allowed({(function.text("domain"), function.text("name")) for function in functions})
     except (ValueError, IndexError) as error:
-        said = str(error) if isinstance(error, Refused) else f"it is no ONNX file, or damaged: {error}"
+        said = str(error) if isinstance(error, OnnxRefused) else f"it is no ONNX file, or damaged: {error}"
         problem = Problem("D2F505", f"{name} is refused", notes=(said, "nothing in it was run"))
         raise D2FError(problem, Exit.PLUGIN) from error
 
@@ -216,7 +216,7 @@ def _as_message(value: Value) -> memoryview:
 def _only_graph(model: _Message) -> _Message:
     graphs = model.parts("graph")
     if len(graphs) != 1:
-        raise Refused(f"it holds {len(graphs)} graphs, not one")
+        raise OnnxRefused(f"it holds {len(graphs)} graphs, not one")
     return graphs[0]
 
 
@@ -250,7 +250,7 @@ class _Look:
     def graph(self, graph: _Message, depth: int) -> None:
         """Look at a graph and what lies in it; `depth` more may lie in each other."""
         if not depth:
-            raise Refused(f"graphs lie in each other more than {DEPTH} deep")
+            raise OnnxRefused(f"graphs lie in each other more than {DEPTH} deep")
         for node in graph.parts("node"):
             self.node(node, depth)
         self.tensors(graph)
@@ -279,7 +279,7 @@ class _Look:
         external = tensor.parts("external")
         if external or any(tensor.integers("location")):
             where = next((entry.text("value") for entry in external if entry.text("key") == "location"), "")
-            raise Refused(f"tensor '{name[:80]}' lies in another file" + (f" ('{where[:80]}')" if where else ""))
+            raise OnnxRefused(f"tensor '{name[:80]}' lies in another file" + (f" ('{where[:80]}')" if where else ""))
         whole = tensor.integers("int64s", longest=RANK * 10)
         for raw in map(_as_message, tensor.values("raw")):
             if len(raw) <= RANK * 8 and not len(raw) % 8:
@@ -290,10 +290,10 @@ class _Look:
     def operators_allowed(self, functions: set[tuple[str, str]]) -> None:
         """Refuse operators that are neither onnxruntime's own nor functions of the file, and tensors too large."""
         if not self.operators:
-            raise Refused("its graph holds no operator")
+            raise OnnxRefused("its graph holds no operator")
         for domain, operator, inputs in self.operators:
             if domain not in DOMAINS and (domain, operator) not in functions:
-                raise Refused(f"operator '{operator}' is of the custom domain '{domain}', which cannot be checked")
+                raise OnnxRefused(f"operator '{operator}' is of the custom domain '{domain}', which cannot be checked")
             largest = max((self.sizes.get(name, 0) for name in inputs), default=0)
             if operator in FILLED and largest > LARGEST:
-                raise Refused(f"operator '{operator}' makes a tensor of {largest} numbers; {LARGEST} are allowed")
+                raise OnnxRefused(f"operator '{operator}' makes a tensor of {largest} numbers; {LARGEST} are allowed")

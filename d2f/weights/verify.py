@@ -81,9 +81,9 @@ def self_tested(record: Weights) -> Tested:
         raise D2FError.of("D2F504", f"weights '{record.name}' make no finite numbers of a picture", exit=Exit.PLUGIN)
     expected, against = found.expected, found.against
     if expected is None:
-        expected, against = _kept(record), "that of the first run on this machine"
+        expected, against = _stored_sample(record), "that of the first run on this machine"
     if expected is None:
-        _keep(record, found.output)
+        _store_sample(record, found.output)
         return Tested("kept")
     if len(expected) != len(found.output):
         return Tested("different", against, 1.0)
@@ -99,11 +99,11 @@ def _outputs() -> dict[str, list[float]]:
     return held if isinstance(held, dict) else {}
 
 
-def _kept(record: Weights) -> tuple[float, ...] | None:
+def _stored_sample(record: Weights) -> tuple[float, ...] | None:
     found = _outputs().get(f"{record.sha256} {record.self_test}")
     return None if found is None else tuple(map(float, found))
 
 
-def _keep(record: Weights, output: tuple[float, ...]) -> None:
+def _store_sample(record: Weights, output: tuple[float, ...]) -> None:
     held = {**_outputs(), f"{record.sha256} {record.self_test}": list(output)}
     write_whole(weights_folder() / OUTPUTS, json.dumps(held) + "\n")

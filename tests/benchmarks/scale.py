@@ -25,7 +25,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from d2f.output.record import machine
+from d2f.output.record import machine_facts
 from tests.benchmarks.scale_page import page
 from tests.ray_cluster import ray_cluster
 
@@ -186,7 +186,7 @@ def main() -> None:
         found = step()
         busy = load > 0.5
         when = datetime.now(UTC).date().isoformat()
-        results[name] = {**found, "when": when, "busy": busy, "machine": machine()}
+        results[name] = {**found, "when": when, "busy": busy, "machine": machine_facts()}
         given.results.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
         print(name, found, flush=True)
     given.output.write_text(page(results), "utf-8")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from d2f import load_chain
 from d2f.serve.server import Server
-from d2f.serve.settings import Settings, limits_of
+from d2f.serve.settings import ServeSettings, limits_of
 
 JPEG = {"content-type": "image/jpeg"}
 BOUNDARY = "a-line-of-this-test"
@@ -110,7 +110,7 @@ def serving(
     """Have a server run; it must end by itself once it is told to stop."""
     ready = threading.Event()
     told = {"port": 0, "workers": 1, "limits": limits_of(limits or {}), **settings}
-    server = Server(load_chain(chain), Settings(**told), ready.set)
+    server = Server(load_chain(chain), ServeSettings(**told), ready.set)
     failed: list[BaseException] = []
 
     def run() -> None:

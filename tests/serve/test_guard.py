@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from d2f.api.errors import D2FError
-from d2f.serve.guard import COOKIE, SECURITY_HEADERS, Guard, Unread, session_cookie
-from d2f.serve.settings import Settings, limits_of
+from d2f.serve.guard import COOKIE, SECURITY_HEADERS, AnswerUnread, Guard, session_cookie
+from d2f.serve.settings import ServeSettings, limits_of
 
 TOKEN = "a token of a test, long"
 HOME = ("host", "127.0.0.1:8000")
@@ -34,7 +34,7 @@ class Asked:
     """A guard, and the answer to one request."""
 
     def __init__(self, app: Any = reading, limits: dict[str, float] | None = None, **settings: Any) -> None:
-        self.guard = Guard(app, Settings(limits=limits_of(limits or {}), **settings))
+        self.guard = Guard(app, ServeSettings(limits=limits_of(limits or {}), **settings))
 
     async def ask(
         self,
@@ -186,11 +186,11 @@ def test_a_client_that_does_not_read_is_given_up() -> None:
         await asyncio.sleep(10)
 
     async def ask() -> None:
-        guard = Guard(reading, Settings(limits=limits_of({"idle_seconds": 0.05})))
+        guard = Guard(reading, ServeSettings(limits=limits_of({"idle_seconds": 0.05})))
         scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
         await guard(scope, lambda: asyncio.sleep(0, {"type": "http.request"}), unread)
 
-    with pytest.raises(Unread):
+    with pytest.raises(AnswerUnread):
         asyncio.run(ask())
 
 
@@ -211,9 +211,9 @@ def test_while_it_ends_nothing_is_begun() -> None:
 )
 def test_a_server_is_not_opened_by_mistake(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(D2FError, match=words):
-        Settings(**settings).check()
-    Settings(host="0.0.0.0", insecure=True).check()
-    Settings(host="0.0.0.0", token=TOKEN).check()
+        ServeSettings(**settings).check()
+    ServeSettings(host="0.0.0.0", insecure=True).check()
+    ServeSettings(host="0.0.0.0", token=TOKEN).check()
 
 
 def test_a_limit_is_known_and_in_range() -> None:

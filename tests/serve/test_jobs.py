@@ -14,7 +14,7 @@ import pytest
 
 from d2f import load_chain
 from d2f.output.jsonl import json_line
-from d2f.serve.app import _first_bytes
+from d2f.serve.app import _up_to
 from tests.serve.serving import Running, serving
 from tests.serve.test_api import PICTURES
 
@@ -78,7 +78,7 @@ def test_the_name_of_a_folder_is_short(running: Running) -> None:
 def test_rows_that_come_while_others_are_sent_wait_for_the_next_request(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"1" * 100_000)
-    sent = _first_bytes(path.open("rb"), 100_000)
+    sent = _up_to(path.open("rb"), 100_000)
     size = len(next(sent))
     with path.open("ab") as file:
         file.write(b"2" * 100_000)

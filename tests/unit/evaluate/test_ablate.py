@@ -20,7 +20,7 @@ from d2f.evaluate.ablate import (
     ablation_markdown,
     ablation_result,
 )
-from d2f.evaluate.fit import FitRequest, read_recipe
+from d2f.evaluate.fit import FitRequest, read_fit_recipe
 from d2f.evaluate.out_of_fold import out_of_fold
 from d2f.evaluate.parts import as_rows
 from d2f.evaluate.score import ScoreTable
@@ -80,7 +80,7 @@ def without(found):
 def plainly(chain, scored, columns):
     """Fit some members out of fold with nothing but the parts of a fit; return ratios (images, copies)."""
     members = tuple(scored.members[column] for column in columns)
-    recipe = read_recipe(chain)
+    recipe = read_fit_recipe(chain)
     recipe = replace(recipe, members=members, calibrators={member: recipe.calibrators[member] for member in members})
     rows = as_rows(replace(scored, members=members, scores=scored.scores[:, :, list(columns)]))
     return out_of_fold(chain.plan.part(columns), recipe, rows, 0.5, 3, 0).llr.reshape(-1, 2)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from d2f import load_chain
 from d2f.data.dataset import load_dataset
-from d2f.evaluate.splice import SIZES, excess, figures, run_splice, splice, splice_table
+from d2f.evaluate.splice import SIZES, excess, run_splice, splice, splice_figures, splice_table
 from d2f.explain.map import HeatMap, cell_edges
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
@@ -66,7 +66,7 @@ def test_a_chain_that_can_see_the_patch_finds_it(dark_and_bright: Path, tmp_path
     images = load_dataset(str(dark_and_bright))
     kept = tmp_path / "kept.jsonl"
     outcomes = run_splice(chain, images, "whole", 0, None, str(kept))
-    found = {(one.kind, one.patch): one for one in figures(chain, outcomes, images, 20, 0) if one.size is None}
+    found = {(one.kind, one.patch): one for one in splice_figures(chain, outcomes, images, 20, 0) if one.size is None}
     assert found["tiles", "generated"].share == 1.0
     assert found["tiles", "generated"].images == 4
     assert found["tiles", "photograph"].share is not None

@@ -11,7 +11,7 @@ import pytest
 
 from d2f import Chain, ImageFile, WholeImage, load_chain
 from d2f.explain.figures import overlay
-from d2f.explain.map import MASKS, HeatMap, cell_edges, measure_map, reliability
+from d2f.explain.map import MASKS, HeatMap, cell_edges, measure_map, reliability_mask
 from d2f.images.memory import image_source, load
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
@@ -93,7 +93,7 @@ def test_masks() -> None:
     pixels[:64, 128:] = blocks.repeat(8, axis=0).repeat(8, axis=1) + random.integers(-1, 2, (64, 64, 3))
     edges = cell_edges(192, 256)
     assert edges.tolist() == [0, 64, 128, 192]
-    mask = reliability(pixels, edges, edges)
+    mask = reliability_mask(pixels, edges, edges)
     assert [MASKS[number - 1] for number in mask[0]] == ["flat", "clipped", "over-compressed"]
     assert not mask[1:].any()
 

@@ -22,9 +22,9 @@ from d2f.api.rows import Failure, Member, Missing, Row
 from d2f.chain.words import disagreement_words, sentence, stage_titles
 from d2f.explain import Explanation, explain_image, save
 from d2f.explain.explain import Splice, splices
-from d2f.explain.figures import bars, contributions
-from d2f.explain.page import page, splice_words
-from d2f.explain.record import differences, image_of, report_of, scrubbed, verify
+from d2f.explain.figures import bars, contribution_bars
+from d2f.explain.page import report_page, splice_words
+from d2f.explain.record import image_of, report_of, row_differences, scrubbed, verify
 from d2f.explain.schema import report_schema
 from tests.docs.pages import DOCS
 
@@ -104,7 +104,7 @@ def _embedded(html: str) -> str:
 def test_contributions_add_up_to_the_probability(fast: d2f.Chain) -> None:
     chain = fast.with_prior(0.2)
     row = chain.judge(PICTURE)
-    total = sum(nats for _, _, nats in contributions(row, chain))
+    total = sum(nats for _, _, nats in contribution_bars(row, chain))
     assert 1 / (1 + math.exp(-total)) == pytest.approx(row.probability, abs=1e-4)
     assert "20 % AI-generated" in bars(row, chain)
     assert bars(Row("a", verdict="inconclusive"), chain) == ""
@@ -126,7 +126,7 @@ def every_kind() -> list[Row]:
 
 def test_every_kind_of_row_has_a_page_and_a_valid_record(fast: d2f.Chain) -> None:
     found = [Explanation(fast, row, None) for row in every_kind()]
-    html = page(found)
+    html = report_page(found)
     assert "<script" not in html
     assert "<b>It says so" not in html
     assert "damaged" in words(html)
@@ -193,8 +193,10 @@ def test_a_folder_with_the_name_of_a_word_leaves_the_words_of_a_row_alone() -> N
 
 def test_rows_differ_beyond_rounding_only() -> None:
     row = image_of(Explanation(d2f.load_chain("fast"), every_kind()[0], None))["row"]
-    assert list(differences(row, {**row, "llr": row["llr"] + 1e-5, "path": "elsewhere"}, "")) == []
-    assert list(differences(row, {**row, "verdict": "real"}, "")) == ['verdict: "generated" in the report, "real" now']
+    assert list(row_differences(row, {**row, "llr": row["llr"] + 1e-5, "path": "elsewhere"}, "")) == []
+    assert list(row_differences(row, {**row, "verdict": "real"}, "")) == [
+        'verdict: "generated" in the report, "real" now'
+    ]
 
 
 def test_pixels_are_explained_and_verified_without_a_file(fast: d2f.Chain, tmp_path: Path) -> None:
