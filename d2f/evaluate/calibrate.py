@@ -168,12 +168,21 @@ def _labelled(chain: Chain, table: ScoreTable, llr: Floats, judged: NDArray[np.b
 def _units(table: ScoreTable, judged: NDArray[np.bool_]) -> tuple[NDArray[np.int64], bool]:
     """Return what is left out together, (n,), and whether that is single images: components where the rest has both."""
     labels, whole = table.labels[judged], table.components[judged]
-    if all(len(set(labels[whole != unit].tolist())) == 2 for unit in np.unique(whole)):
+    if _leave_both_labels(whole, labels):
         return whole, False
     kept = table.images.select(judged)
     groups = [type(image)(image.path, image.label, group=image.group) for image in kept]
     digests = [digest for digest, there in zip(table.sha256, judged, strict=True) if there]
-    return components(groups, digests), True
+    alone = components(groups, digests)
+    if not _leave_both_labels(alone, labels):
+        why = "all images of a label are of one group, or copies of each other: none of them can be left out"
+        raise D2FError.of("D2F603", why, "give images of two groups or more of each label")
+    return alone, True
+
+
+def _leave_both_labels(units: NDArray[np.int64], labels: Labels) -> bool:
+    """Whether images of both labels are left whichever unit is left out."""
+    return all(len(set(labels[units != unit].tolist())) == 2 for unit in np.unique(units))
 
 
 def _unlabelled(

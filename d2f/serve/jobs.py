@@ -206,6 +206,8 @@ class Jobs:
         self.delete(ended)
 
     def _make_folder(self) -> Path:
+        if not self._folder.exists():  # what cleans the temporary directory of old folders has taken it
+            empty(self._folder, make=True)
         return Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
 
     def _keep(self, size: int) -> None:

@@ -101,6 +101,9 @@ def test_photographs_and_generated_images_from_one_place_each_are_left_out_one_b
     found = calibrate(chain_off_by(tmp_path, fitted, 1.0), load_dataset(tmp_path / "set"), QUICK)
     assert found.alone
     assert any("nothing is said of other collections" in line for line in calibrated_lines(found))
+    burst = [replace(image, group="" if image.label else "burst") for image in load_dataset(tmp_path / "set")]
+    with pytest.raises(D2FError, match=r"D2F603.*of one group"):
+        calibrate(chain_off_by(tmp_path, fitted, 1.0), Dataset(tuple(burst), "set"), QUICK)
 
 
 def test_what_cannot_be_estimated_is_refused(fitted, own, tmp_path):
