@@ -119,6 +119,7 @@ class Summary:
         self._earlier = self._judged = 0
         self._failed, self._failed_members, self._abstained = Reasons(), Reasons(), Reasons()
         self._missing, self._notes, self._lost = Reasons(), Reasons(), False
+        self._unfitted = False
         self._codes: Counter[str] = Counter()
 
     @property
@@ -148,6 +149,7 @@ class Summary:
                 self._lost |= missing.reason.startswith("D2F4")
         for note in row.notes:
             # By its code: messages hold the figures of one image.
+            self._unfitted |= note.code == "not-fitted"
             self._notes.add(note.code, printable(f"{row.path}: {note.message}"))
         for member in row.stages:
             if member.error:
@@ -169,7 +171,8 @@ class Summary:
         if speed := self._speed(seconds, ended):
             yield speed
         yield f"chain {self._head.chain}, digest {self._head.digest[:12]}; rows written to {where}"
-        yield CAUTION
+        if not self._unfitted:
+            yield CAUTION
 
     def _counts(self) -> str:
         return ", ".join(f"{self._verdicts[word]} {word}" for word in VERDICTS)

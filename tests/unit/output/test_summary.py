@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from d2f.api.errors import Exit
+from d2f.api.inputs import Note
 from d2f.api.rows import Failure, Member, Missing
 from d2f.output import Summary
 from d2f.output.summary import MOST_REASONS
@@ -37,6 +38,12 @@ def test_one_image() -> None:
     summary = Summary(HEAD)
     summary.add(REAL)
     assert next(summary.lines(1.0, "rows.csv")) == "1 image: 0 generated, 1 real, 0 inconclusive, 0 failed"
+
+
+def test_an_unfitted_chain_s_summary_speaks_of_no_fit() -> None:
+    summary = Summary(HEAD)
+    summary.add(dataclasses.replace(HALF, notes=(Note("not-fitted", "the chain is not fitted"),)))
+    assert list(summary.lines(1.0, "rows.csv"))[-1].startswith("chain robust, digest")
 
 
 def test_a_run_interrupted_before_its_first_image_does_not_say_that_it_was_through() -> None:
