@@ -116,11 +116,15 @@ def _compression(path: str) -> str:
 
 
 class Archive:
-    """Members of one archive; `problem` says why there may be more than were found."""
+    """Members of one archive; `problem` says why there may be more than were found.
+
+    `irregular` and `hidden_behind` name what cannot be read: no regular files, and members behind one of the same name.
+    """
 
     def __init__(self) -> None:
         self.problem = ""
         self.irregular: list[str] = []
+        self.hidden_behind: list[str] = []
 
     def names(self) -> Iterator[str]:
         """Yield the names of the regular files in it, in its order; may be called from several threads."""
@@ -210,12 +214,14 @@ class Tar(Archive):
         elif not member.isreg() or member.issparse():
             if not member.isdir():
                 self.irregular.append(member.name)
+        elif member.name in self._places:
+            self.hidden_behind.append(member.name)
         else:
             if len(self._names) >= MOST_MEMBERS:
                 self._end(f"the archive has more than {MOST_MEMBERS} members")
                 return
             self._names.append(member.name)
-            self._places.setdefault(member.name, (member.offset_data, member.size))
+            self._places[member.name] = member.offset_data, member.size
 
     def _end(self, problem: str) -> None:
         self._ended, self.problem, self._tar = True, problem, None
@@ -243,9 +249,11 @@ class Zip(Archive):
             if (one.external_attr >> 28) not in (0, 8):  # of a Unix mode: neither unknown nor a regular file
                 if not one.is_dir():
                     self.irregular.append(one.filename)
+            elif one.filename in self._members:
+                self.hidden_behind.append(one.filename)
             elif not one.is_dir():
                 self._names.append(one.filename)
-                self._members.setdefault(one.filename, one)
+                self._members[one.filename] = one
 
     def names(self) -> Iterator[str]:
         """Yield the names of the regular files in it."""
@@ -316,5 +324,7 @@ def members(path: str, listing: Listing) -> Iterator[str]:
             yield member
     for name in archive.irregular:
         listing.pass_over(f"{path}!{name}", "that is no regular file")
+    for number, name in enumerate(archive.hidden_behind):
+        listing.pass_over(f"{path}!{name}\0{number}", "behind another of its name in an archive")
     if archive.problem:
         yield path

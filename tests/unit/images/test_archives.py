@@ -219,3 +219,22 @@ def test_a_zip_with_a_wrong_checksum_or_size_costs_that_member(folder: Path) -> 
     found = codes(archive)
     assert found.pop("a.png") == "D2F304"
     assert set(found.values()) == {""}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", ["two.tar", "two.zip"])
+def test_a_member_behind_another_of_its_name_is_counted(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / name
+    if name.endswith("zip"):
+        with zipfile.ZipFile(archive, "w") as packed:
+            for number in range(3):
+                packed.writestr("a.png", picture(number))
+    else:
+        with tarfile.open(archive, "w") as tar:
+            for number in range(3):
+                member = tarfile.TarInfo("a.png")
+                member.size = len(picture(number))
+                tar.addfile(member, io.BytesIO(picture(number)))
+    listing = Listing()
+    assert list(find_images([str(archive)], listing)) == [f"{archive}!a.png"]
+    assert (listing.passed_over["behind another of its name in an archive"], listing.repeated) == (2, 0)
