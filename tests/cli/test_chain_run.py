@@ -178,7 +178,7 @@ class TestWhatIsPrinted:
         assert code == 0
         assert "Exit code 0    every image was scored\n            1    some image or some stage failed" in out
         assert "--engine NAME" in out
-        assert "report" not in out
+        assert "--report DIR" in out
 
 
 class TestImages:

@@ -390,6 +390,7 @@ class TestList:
             "description": "Made up.",
             "size": None,
             "untested": [],
+            "self_test": "",
             **origin,
         } in found["weights"]
         assert found["problems"] == []
