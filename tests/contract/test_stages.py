@@ -58,7 +58,7 @@ def test_every_kind_has_a_protocol() -> None:
 
 
 def test_no_built_in_plugin_has_a_problem() -> None:
-    assert [str(fault.problem) for fault in Catalog.discover().faults if fault.origin and fault.origin.built_in] == []
+    assert [str(fault.problem) for fault in Catalog.discover().registry.faults if fault.origin and fault.origin.built_in] == []
 
 
 @pytest.mark.parametrize(("kind", "name"), STAGES)
