@@ -58,7 +58,8 @@ def test_every_kind_has_a_protocol() -> None:
 
 
 def test_no_built_in_plugin_has_a_problem() -> None:
-    assert [str(fault.problem) for fault in Catalog.discover().registry.faults if fault.origin and fault.origin.built_in] == []
+    faults = Catalog.discover().registry.faults
+    assert [str(fault.problem) for fault in faults if fault.origin and fault.origin.built_in] == []
 
 
 @pytest.mark.parametrize(("kind", "name"), STAGES)
