@@ -280,10 +280,10 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     import errno
     import os
 
-    def full(self: Path, data: bytes) -> int:
+    def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("d2f.files.os.fsync", full)
     error = refused(tmp_path, recipe())
     assert error.problems[0].code == "D2F004"
     assert "No space left on device" in str(error)
