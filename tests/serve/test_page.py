@@ -126,6 +126,8 @@ def test_a_map_is_opened_over_the_picture_and_the_report_is_saved(page: Any) -> 
 
 
 def test_by_keyboard_alone(page: Any) -> None:
+    page.wait_for_load_state("networkidle")
+    page.bring_to_front()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "files"
     with page.expect_file_chooser() as chooser:
@@ -137,7 +139,7 @@ def test_by_keyboard_alone(page: Any) -> None:
         if page.evaluate("document.activeElement.tagName") == "SUMMARY":
             break
     page.keyboard.press("Enter")
-    assert "moderate support" in page.locator(".reasons").inner_text()
+    assert "support for a camera image" in page.locator(".reasons").inner_text()
     assert "camera-like.jpg" in page.locator("#status").inner_text()
 
 
