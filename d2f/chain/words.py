@@ -93,7 +93,7 @@ def reasons(row: Row, titles: Mapping[str, str]) -> Iterator[str]:
 def legend(chain: Chain) -> Iterator[str]:
     """Yield the lines that hold for every image of a run: thresholds, error rates, prior, limits."""
     rule = chain.file.verdict
-    if chain.plan.decision.unfitted:
+    if chain.plan.decision is None or chain.plan.decision.unfitted:
         yield "the chain is not fitted: it gives scores, and every verdict is inconclusive"
         yield f"chain {chain.name}, digest {chain.digest[:12]}; to fit it: d2f chain fit"
         return
