@@ -65,7 +65,7 @@ class Job:
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : ChainRecipe
     sources : iterable of str or InMemory
         What is to be scored: paths, taken lazily in the caller's thread, and images in memory.
     workers : int, optional
@@ -90,22 +90,18 @@ class RowMaker:
     """The row function: sources to rows. Made once in each process that decodes; may be called from several threads."""
 
     def __init__(self, recipe: ChainRecipe) -> None:
-        from d2f.chain.chain import chain_of
-        from d2f.chain.rows import Asked, check_digest, process_engine
-        from d2f.chain.yaml import Text
+        from d2f.chain.rows import Asked, chain_of_worker, process_engine
         from d2f.cores import usable_memory
         from d2f.engine.processes import MEMORY_SHARE, ProcessEngine
-        from d2f.plugins.catalog import Catalog
 
         if os.path.isdir(recipe.folder):
             os.chdir(recipe.folder)
         self._bounds = recipe.bounds
         self._events = threading.local()
-        chain = chain_of(Text(recipe.origin, recipe.text), Catalog.discover(), allow_missing=recipe.allow_missing)
+        chain = chain_of_worker((recipe.origin, recipe.text, recipe.allow_missing, recipe.digest, recipe.time_limit))
         if recipe.memory_limit is None:
             share = int(MEMORY_SHARE * usable_memory()) // (os.cpu_count() or 1)
             recipe = replace(recipe, memory_limit=share)
-        check_digest(chain, recipe.digest)
         limits = recipe.time_limit, recipe.memory_limit
         asked = Asked(chain, LOCAL, 1, *limits, recipe.bounds, self._take_event)
         self._engine: ProcessEngine = process_engine(asked)

@@ -171,14 +171,17 @@ def worker_arguments(chain: Chain, time_limit: float | None) -> WorkerArguments:
 
 
 def chain_of_worker(arguments: WorkerArguments) -> Chain:
-    """Load a chain in a worker process by its `worker_arguments`."""
+    """Load a chain elsewhere, or later, by its `worker_arguments`; D2F209 where it has another digest there."""
     from d2f.chain.chain import chain_of
     from d2f.chain.yaml import Text
     from d2f.plugins.catalog import Catalog
 
     origin, text, allow_missing, digest, _ = arguments
     chain = chain_of(Text(origin, text), Catalog.discover(), allow_missing=allow_missing)
-    check_digest(chain, digest)
+    if chain.digest != digest:
+        message = f"chain {chain.name!r} has another digest in a worker process: a plugin, or weights, have changed"
+        hint = "start the run again; on a cluster: install the same d2f and plugins everywhere"
+        raise D2FError.of("D2F209", message, hint, exit=Exit.PLUGIN)
     return chain
 
 
@@ -187,14 +190,6 @@ def row_maker_of(arguments: WorkerArguments) -> Handler:
     from d2f.engine.processes import row_maker
 
     return row_maker(chain_of_worker(arguments).plan, arguments[-1])
-
-
-def check_digest(chain: Chain, digest: str) -> None:
-    """Raise D2F209 where a chain was loaded elsewhere, or later, with another digest."""
-    if chain.digest != digest:
-        message = f"chain {chain.name!r} has another digest in a worker process: a plugin, or weights, have changed"
-        hint = "start the run again; on a cluster: install the same d2f and plugins everywhere"
-        raise D2FError.of("D2F209", message, hint, exit=Exit.PLUGIN)
 
 
 def _named_sources(images: Any) -> list[str | InMemory]:
