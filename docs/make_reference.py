@@ -103,9 +103,9 @@ NAME = f"text that matches ^{model.IDENTIFIER.pattern}$"
 CHAIN_TAIL = """## The digest
 
 Every row carries the sha256 of what its chain's results depend on: the views that are looked at, the detectors in
-their order, the options of every stage with their defaults, the digests of the weights, the calibrations, the
-combination, the prior and the two thresholds. Names of the chain, descriptions, comments, the order of keys, the
-spelling of numbers and what the chain was fitted on do not enter.
+their order, the options of every stage with their defaults, its version, its code and that of other plugins which it
+imports, the digests of the weights, the calibrations, the combination, the prior and the two thresholds. Names of the
+chain, descriptions, comments, the order of keys, the spelling of numbers and what the chain was fitted on do not enter.
 """
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from d2f.api.errors import D2FError, Exit, Place, Problem, did_you_mean
 from d2f.api.inputs import Weights
 from d2f.api.outcomes import StageFinished
-from d2f.plugins.entries import KINDS, Origin, allowed, kind_of, noun
+from d2f.plugins.entries import KINDS, Origin, allowed, kind_of, noun, plugin_packages
 from d2f.plugins.errors import Fault, raised
 from d2f.plugins.registry import WEIGHTS, Registry, load_plugins, unmet
 
@@ -75,31 +77,57 @@ def _suspects(registry: Registry, kind: str, name: str) -> tuple[str, ...]:
 
 
 CODE = (".py", ".so", ".pyd")
+IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w[\w., \t]*)", re.MULTILINE)
 
 
 def code_digest(stage: object) -> str | None:
-    """Return a sha256 over the code of the top-level package that a stage, its class or a function comes from."""
+    """Return a sha256 over the code of the top-level package that a stage, its class or a function comes from.
+
+    The code of other plugins' packages that it imports, anywhere, is covered too: what is computed depends on it.
+    """
     return _package_digest(stage.__module__.partition(".")[0])
 
 
 @cache
 def _package_digest(package: str) -> str | None:
-    files = list(_code_files(package))
-    if not files:
+    lines: dict[str, list[str]] = {}
+    waiting = {package}
+    while waiting:
+        name = waiting.pop()
+        prefix, lines[name] = "" if name == package else f"{name}/", []
+        for inside, path in sorted(_code_files(name)):
+            code = path.read_bytes()
+            lines[name].append(f"{prefix}{inside} {hashlib.sha256(code).hexdigest()}\n")
+            if path.suffix == ".py":
+                waiting |= _imported(code) & plugin_packages()
+        waiting -= lines.keys()
+    if not lines[package]:
         return None
-    digest = hashlib.sha256()
-    for name, path in sorted(files):
-        digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
+    text = "".join(line for name in (package, *sorted(lines.keys() - {package})) for line in lines[name])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _imported(code: bytes) -> set[str]:
+    """Return the top-level packages that a module's import statements name, wherever they stand in it.
+
+    >>> sorted(_imported(b"import json, numpy.linalg as la\\ndef f():\\n    from d2f_towers.shared import KEPT"))
+    ['d2f_towers', 'json', 'numpy']
+    """
+    found = IMPORT.findall(code.decode("utf-8", "replace"))
+    return {each.split()[0].partition(".")[0] for line in found for each in line.split(",") if each.strip()}
 
 
 def _code_files(package: str) -> Iterator[tuple[str, Path]]:
-    """Yield the package's files of code, each with its path inside the package."""
+    """Yield the package's files of code, each with its path inside the package; it need not be imported yet."""
     module = sys.modules.get(package)
-    folders = list(getattr(module, "__path__", ()))
+    if module is not None:
+        folders, file = list(getattr(module, "__path__", ())), getattr(module, "__file__", None)
+    else:
+        spec = find_spec(package)
+        folders, file = (list(spec.submodule_search_locations or ()), spec.origin) if spec else ([], None)
     for folder in map(Path, folders):
         yield from ((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.suffix in CODE)
-    alone = Path(getattr(module, "__file__", None) or "")
+    alone = Path(file or "")
     if not folders and alone.is_file():
         yield alone.name, alone
 

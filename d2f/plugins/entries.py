@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from d2f.api.errors import Place
@@ -121,6 +122,12 @@ def found(group: str = GROUP) -> list[tuple[Origin, EntryPoint]]:
 
     pairs = [(origin(entry_point), entry_point) for entry_point in entry_points(group=group)]
     return sorted(pairs, key=lambda pair: (not pair[0].built_in, normal(pair[0].distribution), pair[0].entry_point))
+
+
+@cache
+def plugin_packages() -> frozenset[str]:
+    """Return the top-level packages of all plugins that are installed."""
+    return frozenset(origin.module for origin, _ in found())
 
 
 def allowed(setting: str | None) -> frozenset[str] | None:
