@@ -38,6 +38,7 @@ from d2f.api.stages import (
     Preprocessor,
     Stage,
 )
+from d2f.chain import result as _result
 from d2f.chain.chain import Chain, load_chain
 from d2f.chain.result import Result
 from d2f.mlx_cpu import hook as _mlx_hook
@@ -109,4 +110,12 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'd2f' has no attribute {name!r}")
 
 
+def _explain_image(*given: Any, **options: Any) -> Any:
+    """Import what makes reports when one is asked for."""
+    from d2f.explain import explain_image
+
+    return explain_image(*given, **options)
+
+
+_result.explain_image = _explain_image
 _mlx_hook.install()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from d2f.chain.words import legend, reasons, sentence, stage_titles
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
     from d2f.images.memory import InMemory
+
+explain_image: Callable[..., Any]
+"""`d2f.explain.explain_image`, put here by `d2f`: reports are made of rows, and their package stands above chains."""
 
 
 class Result(Row):
@@ -63,13 +67,10 @@ class Result(Row):
         d2f.explain.Explanation
             A notebook shows it as a page; ``save("report.html")`` writes it, and its record beside it.
         """
-        # Through the public door: a report is made of rows, and its package stands above that of chains.
-        import d2f
-
         chain: Chain | None = getattr(self, "_chain", None)
         if chain is None:
             raise ValueError("this result does not know its image any more: d2f.explain.explain_image(chain, image)")
-        return d2f.explain.explain_image(chain, self._image, **options)
+        return explain_image(chain, self._image, **options)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict, why, and in small print what holds for the whole chain."""
