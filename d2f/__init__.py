@@ -38,7 +38,6 @@ from d2f.api.stages import (
     Preprocessor,
     Stage,
 )
-from d2f.chain import result as _result
 from d2f.chain.chain import Chain, load_chain
 from d2f.chain.result import Result
 from d2f.mlx_cpu import hook as _mlx_hook
@@ -117,5 +116,5 @@ def _explain_image(*given: Any, **options: Any) -> Any:
     return explain_image(*given, **options)
 
 
-_result.explain_image = _explain_image
+Result._explained_by = _explain_image
 _mlx_hook.install()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from d2f.api.rows import Row
 from d2f.chain.words import legend, reasons, sentence, stage_titles
@@ -13,9 +13,6 @@ from d2f.chain.words import legend, reasons, sentence, stage_titles
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
     from d2f.images.memory import InMemory
-
-explain_image: Callable[..., Any]
-"""`d2f.explain.explain_image`, put here by `d2f`: reports are made of rows, and their package stands above chains."""
 
 
 class Result(Row):
@@ -27,6 +24,8 @@ class Result(Row):
     __slots__ = ("_chain", "_image")
     _chain: Chain
     _image: str | InMemory
+    # Put here by `d2f`: a report is made of rows, and its package stands above that of chains.
+    _explained_by: ClassVar[Callable[..., Any]]
 
     @classmethod
     def of(cls, row: Row, chain: Chain, image: str | InMemory) -> Result:
@@ -70,7 +69,7 @@ class Result(Row):
         chain: Chain | None = getattr(self, "_chain", None)
         if chain is None:
             raise ValueError("this result does not know its image any more: d2f.explain.explain_image(chain, image)")
-        return explain_image(chain, self._image, **options)
+        return Result._explained_by(chain, self._image, **options)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the verdict, why, and in small print what holds for the whole chain."""
