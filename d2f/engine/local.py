@@ -312,14 +312,16 @@ class LocalEngine:
             self._tree = view_tree(self.plan, missing)
             self._missing = missing
 
-    def score(self, images: Iterable[ImageFile | Unread]) -> Iterator[Scored]:
+    def score(self, images: Iterable[ImageFile | Unread], examine: bool = True) -> Iterator[Scored]:
         """Score images, in order. Closing the iterator early stops the workers.
 
-        An exception that `images` raises is raised again after the rows of the images before it.
+        An exception that `images` raises is raised again after the rows of the images before it. Without `examine` no
+        precondition and no evidence reader is run.
         """
         self.load()
         root, unusable = self._tree
-        examiner = Examiner(self.plan, self._missing or {}, unusable, self.watch)
+        plan = self.plan if examine else replace(self.plan, require=(), evidence=())
+        examiner = Examiner(plan, self._missing or {}, unusable, self.watch)
         run = _Run(self, examiner, Traversal(root, unusable, examiner, self.watch))
         try:
             yield from run.over(images)

@@ -60,9 +60,6 @@ class _Trial:
 
     def __init__(self, engine: LocalEngine, judge: Judge) -> None:
         self._engine, self._judge = engine, judge
-        # Preconditions and evidence are settled by the image itself.
-        self._again = LocalEngine(replace(engine.plan, require=(), evidence=()), engine.workers)
-        self._again.watch = engine.watch
         self._waiting: deque[_Waiting] = deque()
 
     def rows(self, images: Iterable[ImageFile | Unread]) -> Iterator[Row]:
@@ -105,7 +102,8 @@ class _Trial:
                     one.row = replace(one.row, verdict="inconclusive", missing=(*one.row.missing, lost))
                 else:
                     copies.append((one, copy))
-            again = self._again.score(copy for _, copy in copies)
+            # Preconditions and evidence are settled by the image itself.
+            again = self._engine.score((copy for _, copy in copies), examine=False)
             for (one, _), scored in zip(copies, again, strict=True):
                 one.row = _settled_row(one.row, self._judge.row(scored), step)
         while self._waiting:

@@ -12,9 +12,12 @@ import pytest
 
 from d2f import Abstention, D2FError, Failure, Missing, Score, Tiles, WeightsMissing
 from d2f.engine.findings import load_once
+from d2f.engine.judge import Judge
 from d2f.engine.local import LocalEngine, Unread, score_images
+from d2f.engine.plan import Decision
+from d2f.engine.stability import judged_rows
 
-from .toys import Apply, Bytes, TileFunction, Whole, image_of, picture, plan_of, step
+from .toys import Apply, Bytes, Sigmoid, SumOfLogits, TileFunction, Whole, image_of, picture, plan_of, step
 
 
 def mean(pixels: Any) -> float:
@@ -238,6 +241,17 @@ def test_a_stage_is_loaded_once_for_all_runs() -> None:
     for _ in range(2):
         assert [s.scores[0] for s in engine.score([picture(1)])] == [mean(picture(1).pixels)]
         list(score_images(plan, [picture(2)]))
+    assert stage.loads == 1
+
+
+def test_a_stage_that_is_missing_is_tried_once_however_often_verdicts_are() -> None:
+    stage = Loads(MISSING)
+    decision = Decision({"g/plain": Sigmoid()}, SumOfLogits(), stability=(step('{"use": "same"}', lambda p, _: p),))
+    plan = plan_of({"r": (stage, ["plain"]), "g": (Whole(mean), ["plain"])}, decision=decision)
+    engine = LocalEngine(replace(plan, allow_missing=True))
+    judge = Judge(engine.plan)
+    for number in range(2):
+        assert [row.verdict for row in judged_rows(engine, judge, [picture(number)])] == ["generated"]
     assert stage.loads == 1
 
 
