@@ -312,8 +312,6 @@ def _sentence(docstring: str | None) -> str:
 
 def report_schema_page() -> str:
     """Return the JSON schema of reports, as `d2f report schema` prints it."""
-    import json
-
     from d2f.explain.schema import report_schema
 
     return json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n"

@@ -37,7 +37,7 @@ def test_the_picture_is_what_d2f_judge_prints_now() -> None:
         pytest.skip("the tower is not here: d2f weights pull clip-vit-b16")
     made = make_readme()
     picture = (DOCS / "images" / "answer.svg").read_text("utf-8")
-    assert shown(picture) == shown(made.terminal_picture(made.answer())), "run: python docs/make_readme.py measured"
+    assert shown(picture) == shown(made.terminal_picture(made.answer())), "run: python docs/make_readme.py"
 
 
 def test_the_table_s_figures_stand_in_the_measured_page() -> None:
