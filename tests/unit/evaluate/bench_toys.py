@@ -12,9 +12,8 @@ from d2f_median import Median
 from d2f_resize import Resize
 from d2f_webp import Webp
 from d2f_wiener.stage import Wiener
-from pydantic import BaseModel, ConfigDict
 
-from d2f import FileBytes
+from d2f import FileBytes, NoOptions
 from d2f.chain.chain import Chain
 from d2f.data.dataset import Dataset
 from d2f.evaluate.attacks import attack_set
@@ -31,10 +30,6 @@ calibrate: {noise/plain: {use: platt, with: {slope: -0.7, bias: 5.0}}}
 verdict: {real_below: 0.3, generated_above: 0.7}
 """
 FORMAT_CHAIN = CHAIN.replace("noise-level", "file-format").replace("slope: -0.7, bias: 5.0", "slope: 4.0, bias: -2.0")
-
-
-class NoOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FileFormat:

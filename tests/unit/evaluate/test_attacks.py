@@ -5,7 +5,7 @@ import pytest
 from d2f_jpeg import Jpeg
 from d2f_noise import Noise, NoiseOptions
 
-from d2f import D2FError, Failure, ImageFile, WeightsMissing
+from d2f import D2FError, Failure, ImageFile, NoOptions, WeightsMissing
 from d2f.data.protocol import for_fitting, for_judging
 from d2f.engine.plan import Step, step_seed
 from d2f.engine.views import apply_steps
@@ -13,7 +13,7 @@ from d2f.evaluate.attacks import CLEAN, CORE, FULL, Attack, attack_set, attacked
 from d2f.evaluate.score import copies_of
 from d2f.images.read import Unread
 from d2f.plugins.catalog import Catalog
-from tests.unit.evaluate.bench_toys import ALL, NoOptions
+from tests.unit.evaluate.bench_toys import ALL
 from tests.unit.evaluate.toys import catalog
 
 

@@ -7,15 +7,15 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from d2f import Abstention, D2FError
+from d2f import D2FError, NoOptions
 from d2f.data.dataset import limited, load_dataset
 from d2f.data.groups import digest
 from d2f.engine.plan import FileCheck
 from d2f.evaluate.bench_report import markdown, terminal_lines
 from d2f.evaluate.systems import chain_systems
 from d2f.files import file_sha256
-from tests.unit.evaluate.bench_toys import CHAIN, FORMAT_CHAIN, FileFormat, NoOptions, bench, chain
-from tests.unit.evaluate.toys import NoiseLevel, write_set
+from tests.unit.evaluate.bench_toys import CHAIN, FORMAT_CHAIN, FileFormat, bench, chain
+from tests.unit.evaluate.toys import Bright, NoiseLevel, write_set
 
 
 @pytest.fixture(scope="module")
@@ -238,19 +238,8 @@ def test_where_the_format_is_the_label_the_source_audit_says_so_with_one_collect
 
 
 def test_preconditions_of_each_chain_refuse_for_that_chain_alone(images, tmp_path):
-    class Dark:
-        name = "bright"
-        summary = "A toy."
-        Options = NoOptions
-
-        def __init__(self, options):
-            pass
-
-        def check(self, image):
-            return Abstention("too dark") if image.pixels.mean() < 125 else None
-
     plain, guarded = chain(tmp_path / "a"), chain(tmp_path / "b", CHAIN.replace("name: toy", "name: guarded"))
-    check = FileCheck("precondition", "bright", Dark(None), "bright")
+    check = FileCheck("precondition", "bright", Bright(NoOptions()), "bright")
     guarded = replace(guarded, plan=replace(guarded.plan, require=(check,)))
     run, found = bench([plain, guarded], images, ("noise:8",))
     assert run.joint.members == ("noise/plain", "require-0/plain")

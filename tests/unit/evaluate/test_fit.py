@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 
-from d2f import Abstention, D2FError, NoOptions, Weights
+from d2f import D2FError, Weights
 from d2f.chain.chain import load_chain
 from d2f.data.dataset import load_dataset
 from d2f.data.groups import digest
@@ -17,7 +17,7 @@ from d2f.engine.prefetch import prefetch
 from d2f.evaluate.fit import FitRequest, fit_chain, fit_table, fit_thresholds_only
 from d2f.evaluate.fit_report import _row_figures, fit_lines, judgement_lines, threshold_fit_lines
 from d2f.files import file_sha256
-from tests.unit.evaluate.toys import CHAIN, GaussianBlur, NoiseLevel, catalog, simulated, toy_chain, write_set
+from tests.unit.evaluate.toys import CHAIN, Bright, GaussianBlur, NoiseLevel, catalog, simulated, toy_chain, write_set
 
 QUICK = FitRequest(attacks=("jpeg:quality=60", "noise:sigma=2"), folds=3, today=date(2026, 11, 21), workers=1)
 
@@ -228,19 +228,8 @@ def test_small_changes_that_the_file_names_are_kept(fit, images, tmp_path):
 
 
 def test_refused_images_count_as_a_ratio_of_0_and_as_inconclusive(images, tmp_path):
-    class Dark:
-        name = "bright"
-        summary = "A toy."
-        Options = NoOptions
-
-        def __init__(self, options):
-            pass
-
-        def check(self, image):
-            return Abstention("too dark") if image.pixels.mean() < 125 else None
-
     text = CHAIN.replace("detectors:", "require: [{use: bright}]\ndetectors:")
-    guarded = fit_chain(toy_chain(tmp_path, text, True, Dark), images, QUICK)
+    guarded = fit_chain(toy_chain(tmp_path, text, True, Bright), images, QUICK)
     refused = guarded.table.refused.ravel()
     assert 0.05 < refused.mean() < 0.95
     assert np.isnan(guarded.llr[refused]).all()

@@ -16,7 +16,7 @@ from d2f_noise import Noise
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from d2f import Abstention, WholeImage
+from d2f import Abstention, NoOptions, WholeImage
 from d2f.chain.chain import Chain, load_chain
 from d2f.data.dataset import Dataset, Labelled
 from d2f.engine.plan import BoundDetector, Plan
@@ -57,6 +57,20 @@ class NoiseLevel:
         levels = [float(np.diff(pixels[..., 1].astype(float), axis=1).std()) for pixels in batch]
         silent = self.options.silent_above
         return [Abstention("too noisy") if level > silent else level for level in levels]
+
+
+class Bright:
+    """Refuses pictures that are dark, which some of the set are, of either label."""
+
+    name = "bright"
+    summary = "A toy."
+    Options = NoOptions
+
+    def __init__(self, options):
+        pass
+
+    def check(self, image):
+        return Abstention("too dark") if image.pixels.mean() < 125 else None
 
 
 def catalog(*more: type) -> Catalog:
