@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.resources import files
@@ -123,15 +124,14 @@ def build_chain(request: BuildRequest, watcher: BuildWatcher) -> dict[str, Any]:
         _pull(request.tower, base, watcher)
     with _timed(seconds, "images"):
         sets = _image_sets(request, watcher)
-    request.folder.mkdir(parents=True, exist_ok=True)
+    watcher.say(_estimate(recipe, base, sets, request))  # before a cache is open, which would hold these tokens already
     with caching(request.folder / "cache") as cache:
-        watcher.say(_estimate(recipe, base, sets, request))
         with _timed(seconds, "head"):
             trained = _trained(recipe, base, request, watcher)
         with _timed(seconds, "chain"):
             chain = _fitted(base, place, sets.fitted, request, cache, watcher)
         with _timed(seconds, "bench"):
-            found = _benched(chain, sets.held, request, cache, watcher)
+            found = _benched(chain, base, sets.held, request, cache, watcher)
     card = "\n".join(_card(request, chain, trained, recipe, sets, found, seconds)) + "\n"
     write_whole(request.card, card)
     write_whole(request.output, chain.text)
@@ -267,16 +267,15 @@ def _fitted(
 
 
 def _benched(
-    chain: Chain, held: Dataset, request: BuildRequest, cache: Cache | None, watcher: BuildWatcher
+    chain: Chain, base: Chain, held: Dataset, request: BuildRequest, cache: Cache | None, watcher: BuildWatcher
 ) -> dict[str, Any]:
     chains, attacks = [chain], attack_set("none", request.attacks, chain.catalog)
-    other = load_chain(request.base)
-    if not other.file.calibrate:
+    if not base.file.calibrate:
         watcher.say(f"not compared with {request.base}, which is not fitted")
-    elif why := _missing(other):
+    elif why := _missing(base):
         watcher.say(f"not compared with {request.base}: {why}")
     else:
-        chains.append(other)
+        chains.append(base)
     watcher.begin("bench", len(held))
     run = run_chains(chains, held, attacks.attacks, cache=cache, workers=request.workers, tick=watcher.tick)
     settings = BenchSettings("whole", attacks, seed=request.seed, draws=request.draws, today=request.today)
@@ -325,17 +324,12 @@ def _card(
     yield from ("", "## Time", "", *markdown_table(("part", "seconds"), [(k, f"{v:.0f}") for k, v in seconds.items()]))
 
 
-class _timed:  # noqa: N801
-    """Enters the wall time of what runs in this context under a name."""
-
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
-
-    def __enter__(self) -> None:
-        self._begun = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[self._name] = time.monotonic() - self._begun
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Enter the wall time of what runs in this context under a name."""
+    begun = time.monotonic()
+    yield
+    seconds[name] = time.monotonic() - begun
 
 
 def spoken(seconds: float) -> str:
