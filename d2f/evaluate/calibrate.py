@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, Labels
 from d2f.chain.write import fitted_text
+from d2f.data.dataset import Labelled
 from d2f.data.groups import components, digest_of
 from d2f.data.weights import counts_by_label, label_weights, require_both
+from d2f.engine.findings import logit
 from d2f.engine.judge import Judge
 from d2f.evaluate.fit import CALIBRATOR, LEAST, FitRequest, data_block, scored_unseen
 from d2f.evaluate.score import ScoreTable
 from d2f.metrics import Interval, cluster_bootstraps
 from d2f.metrics.calibration import sigmoid
-from d2f.metrics.figures import figures, verdicts_of
+from d2f.metrics.figures import Verdicts, figures, verdicts_of
 
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
@@ -128,7 +130,7 @@ def best_shift(llr: Floats, labels: Labels) -> float:
 
 def shift_to_share(llr: Floats, share: float) -> float:
     """Return the shift, in nats, under which the mean probability at prior `share` is `share`, within 1e-9."""
-    prior = float(np.log(share) - np.log1p(-share))
+    prior = _prior_log_odds(share)
     low, high = -2 * FURTHEST - float(np.abs(llr).max()), 2 * FURTHEST + float(np.abs(llr).max())
     while high - low > 1e-9:
         middle = (low + high) / 2
@@ -155,14 +157,7 @@ def _labelled(chain: Chain, table: ScoreTable, llr: Floats, judged: NDArray[np.b
 
     shift, gain = cluster_bootstraps(drawn, units, labels, DRAWS, seed=seed)
     before, after = (_shown_figures(chain, labels, values) for values in (kept, left_out))
-    return {
-        "shift": shift,
-        "gain": gain,
-        "before": before,
-        "after": after,
-        "judged": len(kept),
-        "alone": alone,
-    }
+    return {"shift": shift, "gain": gain, "before": before, "after": after, "judged": len(kept), "alone": alone}
 
 
 def _units(table: ScoreTable, judged: NDArray[np.bool_]) -> tuple[NDArray[np.int64], bool]:
@@ -171,7 +166,7 @@ def _units(table: ScoreTable, judged: NDArray[np.bool_]) -> tuple[NDArray[np.int
     if _leave_both_labels(whole, labels):
         return whole, False
     kept = table.images.select(judged)
-    groups = [type(image)(image.path, image.label, group=image.group) for image in kept]
+    groups = [Labelled(image.path, image.label, group=image.group) for image in kept]
     digests = [digest for digest, there in zip(table.sha256, judged, strict=True) if there]
     alone = components(groups, digests)
     if not _leave_both_labels(alone, labels):
@@ -198,24 +193,28 @@ def _unlabelled(
     everywhere = np.zeros(len(kept), dtype=np.int8)
     (shift,) = cluster_bootstraps(drawn, table.components[judged], everywhere, DRAWS, seed=seed)
     nearby = tuple((near, shift_to_share(kept, near)) for near in (share - NEARBY, share + NEARBY) if 0 < near < 1)
-    before, after = (_verdicts(chain, values) for values in (kept, kept + shift.value))
+    before, after = (_verdict_shares(chain, values) for values in (kept, kept + shift.value))
     return {"shift": shift, "before": before, "after": after, "judged": len(kept), "nearby": nearby}
+
+
+def _verdicts(chain: Chain, llr: Floats) -> Verdicts:
+    """Return the verdicts at the chain's prior and thresholds."""
+    rule = chain.file.verdict
+    return verdicts_of(sigmoid(llr + _prior_log_odds(rule.prior)), rule.real_below, rule.generated_above)
+
+
+def _prior_log_odds(share: float) -> float:
+    return float(logit(np.array(share)))
 
 
 def _shown_figures(chain: Chain, labels: Labels, llr: Floats) -> dict[str, float]:
     """Return the figures of `SHOWN` at the chain's thresholds."""
-    rule = chain.file.verdict
-    prior = float(np.log(rule.prior) - np.log1p(-rule.prior))
-    verdicts = verdicts_of(sigmoid(llr + prior), rule.real_below, rule.generated_above)
-    found = figures(labels, llr, verdicts, np.ones((1, len(llr))))
+    found = figures(labels, llr, _verdicts(chain, llr), np.ones((1, len(llr))))
     return {name: float(found[name][0]) for name in SHOWN}
 
 
-def _verdicts(chain: Chain, llr: Floats) -> dict[str, float]:
-    """Return the share of each verdict."""
-    rule = chain.file.verdict
-    prior = float(np.log(rule.prior) - np.log1p(-rule.prior))
-    verdicts = verdicts_of(sigmoid(llr + prior), rule.real_below, rule.generated_above)
+def _verdict_shares(chain: Chain, llr: Floats) -> dict[str, float]:
+    verdicts = _verdicts(chain, llr)
     words = (("generated", 1), ("inconclusive", 0), ("real", -1))
     return {word: float((verdicts == verdict).mean()) for word, verdict in words}
 
