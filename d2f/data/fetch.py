@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.data.dataset import LABEL_WORDS, Dataset, Labelled, labelled_path, write_manifest
-from d2f.files import explained, write_whole
+from d2f.files import explained, file_sha256, write_whole
 from d2f.weights.fetch import Attempt, Unfetched, fetch_https
 
 ADDRESS = "https://raw.githubusercontent.com"
@@ -164,7 +164,7 @@ def fetch_images(
 def _one(source: ListedImage, folder: Path, mirror: Path | None) -> Outcome:
     image = source.labelled(folder)
     place = Path(image.path)
-    if place.is_file() and hashlib.sha256(place.read_bytes()).hexdigest() == source.row["sha256"]:
+    if place.is_file() and file_sha256(place) == source.row["sha256"]:
         return Outcome(source, image)
     place.parent.mkdir(parents=True, exist_ok=True)
     try:

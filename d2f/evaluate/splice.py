@@ -27,6 +27,7 @@ from d2f.data.groups import components
 from d2f.data.protocol import for_judging
 from d2f.explain.explain import splice_key
 from d2f.explain.map import KINDS, HeatMap, MapKind, cell_edges, measure_map
+from d2f.files import write_whole
 from d2f.images.read import load_image
 from d2f.metrics.intervals import Index, cluster_bootstrap
 from d2f.report.tables import Table, number
@@ -227,8 +228,6 @@ def splice_table(found: Sequence[SpliceFigure]) -> Table:
 
 def write_splice(folder: str, found: Sequence[SpliceFigure], settings: dict[str, Any]) -> Path:
     """Write splice.json."""
-    from d2f.files import write_whole
-
     place = Path(folder) / "splice.json"
     write_whole(place, json.dumps({**settings, "figures": [asdict(one) for one in found]}, indent=1) + "\n")
     return place

@@ -162,7 +162,7 @@ def _cost(results: Results) -> str:
         "|---|---|---|---|---|",
     ]
     for chain in ("fast", "robust", "deep"):
-        found = [one for count in (10, 100, 1000) if (one := results.get(f"memory {chain} {count}")) is not None]
+        found = [one for count in (100, 1000) if (one := results.get(f"memory {chain} {count}")) is not None]
         if len(found) < 2:
             lines.append(f"| `{chain}` | {MISSING} | | | |")
             continue
