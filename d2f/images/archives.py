@@ -134,16 +134,13 @@ class Archive:
         """Return the bytes that a member claims to hold; `SourceError` where there is none of this name."""
         raise NotImplementedError
 
-    def read(self, name: str, most: int, partly: bool = False) -> bytes:
-        """Return a member; where it holds more than `most` bytes: `partly`, its beginning, else `SourceError`."""
-        size = self.size(name)
-        if size > most and not partly:
-            raise SourceError("D2F305", f"{size} bytes, more than the {most} allowed")
+    def read(self, name: str, size: int) -> bytes:
+        """Return the first `size` bytes of a member, as many as `size` states at most."""
         try:
-            data = self._read(name, min(size, most))
+            data = self._read(name, size)
         except BROKEN_ARCHIVE as error:
             raise _damaged(error) from None
-        if len(data) != min(size, most):
+        if len(data) != size:
             raise SourceError("D2F304", "the archive breaks off within this member")
         return data
 

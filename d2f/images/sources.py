@@ -90,13 +90,12 @@ def bytes_elsewhere(
         from d2f.images.archives import opened
 
         archive = opened(found[0])
-        size, read = archive.size(found[1]), partial(archive.read, found[1], most, partly)
+        size, read = archive.size(found[1]), partial(archive.read, found[1])
     elif is_url(path):
         from d2f.images.stores import StoreFile
 
         file = StoreFile(path)
-        size = file.size or 0
-        read = partial(file.read_at, 0, min(size, most))
+        size, read = file.size or 0, partial(file.read_at, 0)
     elif not partly and is_archive(path) and os.path.isfile(path):
         from d2f.images.archives import opened
 
@@ -107,7 +106,7 @@ def bytes_elsewhere(
         raise SourceError("D2F305", f"{size} bytes, more than the {most} allowed")
     if reserve is not None:
         reserve(size)
-    return read()
+    return read(min(size, most))
 
 
 def open_binary(path: str) -> BinaryIO:
