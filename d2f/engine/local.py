@@ -61,10 +61,8 @@ class Task:
     def __init__(self, image: ImageFile | Unread, plan: Plan) -> None:
         # Where verdicts are tried again, the image is held until its row is made.
         self.held = _bytes(image) if plan.decision and plan.decision.stability and isinstance(image, ImageFile) else 0
-        self._facts = (image.path, image.sha256, image.width, image.height, image.format or None)
-        self._failure = image.failure if isinstance(image, Unread) else None
+        self._known = Scored.of(image)
         self._image_notes = image.notes if isinstance(image, ImageFile) else ()
-        self._frames = image.frames if isinstance(image, ImageFile) else None
         self._members = [Member(*names) for names in plan.members] if isinstance(image, ImageFile) else []
         self._left = len(self._members)
         self.examined = Examined()
@@ -85,11 +83,9 @@ class Task:
     def scored(self) -> Scored:
         """Return the finished image."""
         found = self.examined
-        return Scored(
-            *self._facts,
+        return replace(
+            self._known,
             members=tuple(self._members),
-            failure=self._failure,
-            frames=self._frames,
             notes=(*self._image_notes, *found.notes),
             missing=found.missing,
             lost=found.lost,
@@ -374,7 +370,7 @@ class _Run:
             self._drain()
 
     def _submit(self, task: Task, image: ImageFile) -> None:
-        held = len(image.data) + image.pixels.nbytes
+        held = _bytes(image)
         while self._working and (len(self._working) >= self._window or self._bytes + held > BYTES_IN_FLIGHT):
             self._receive()
         self._bytes += held

@@ -6,15 +6,18 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from d2f.api.inputs import Note
+from d2f.api.inputs import ImageFile, Note
 from d2f.api.outcomes import Evidence
 from d2f.api.rows import Failure, Member, Missing
 from d2f.api.stages import Calibrator, Combiner, Detector, Preprocessor
 from d2f.plugins.build import construct
 from d2f.plugins.catalog import Catalog
 from d2f.plugins.entries import noun
+
+if TYPE_CHECKING:
+    from d2f.images.read import Unread
 
 PLAIN = "plain"
 """The view that always exists: the decoded image itself."""
@@ -174,6 +177,14 @@ class Scored:
     lost: tuple[Missing, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     refused: bool = False
+
+    @classmethod
+    def of(cls, image: ImageFile | Unread) -> Scored:
+        """Return what is known of an image before anything is run on it, without its notes."""
+        facts = (image.path, image.sha256, image.width, image.height, image.format or None)
+        if isinstance(image, ImageFile):
+            return cls(*facts, frames=image.frames)
+        return cls(*facts, failure=image.failure)
 
     @property
     def scores(self) -> tuple[float, ...]:

@@ -315,11 +315,9 @@ class ProcessEngine:
 
     def _failed(self, image: Image | InMemory, failure: WorkerFailure) -> Row:
         """Return the row of an image that no process has answered for."""
-        if isinstance(image, InMemory):
-            image = Unread(image.path, Failure(failure.code, failure.message))
-        facts = (image.path, image.sha256, image.width, image.height, image.format or None)
-        frames = image.frames if isinstance(image, ImageFile) else None
-        return row(self._plan, Scored(*facts, failure=Failure(failure.code, failure.message), frames=frames))
+        why = Failure(failure.code, failure.message)
+        known = Scored.of(Unread(image.path, why) if isinstance(image, InMemory) else image)
+        return row(self._plan, replace(known, failure=why))
 
 
 def _images_a_batch(detector: BoundDetector) -> int:
