@@ -21,6 +21,7 @@ from d2f.api.errors import D2FError, Exit
 from d2f.api.rows import Failure, Row
 from d2f.chain.engines import ChainRecipe, Job, RowMaker
 from d2f.cores import THREADS, thread_variables
+from d2f.engine.findings import single_line
 from d2f.engine.prefetch import defer_errors
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def rows(job: Job) -> Iterator[Row]:
         try:
             ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         except Exception as error:  # of many kinds, plain Exception among them
-            why = f"the Ray cluster cannot be started or reached: {' '.join(str(error).split())[:300]}"
+            why = f"the Ray cluster cannot be started or reached: {single_line(error)[:300]}"
             hint = "is RAY_ADDRESS right, and the machine not overloaded? see `ray status`"
             raise D2FError.of("D2F411", why, hint, exit=Exit.SOME_FAILED) from error
     try:
@@ -158,7 +159,7 @@ class _RayRun:
         except RayTaskError:
             raise
         except RayError as error:
-            self._again(lot, " ".join(str(error).split())[:300])
+            self._again(lot, single_line(error)[:300])
             return
         if isinstance(rest, int):
             raise D2FError(found, Exit(rest))

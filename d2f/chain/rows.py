@@ -153,16 +153,15 @@ def process_engine(asked: Asked) -> ProcessEngine:
     """Return an engine of worker processes, each of which loads the chain."""
     from d2f.engine.processes import ProcessEngine
 
-    chain = asked.chain
+    chain, maker = asked.chain, f"{__name__}:row_maker_of"
+    arguments, owner = worker_arguments(chain, asked.time_limit), partial(package_of, chain)
+    return ProcessEngine(maker, arguments, chain.plan, asked.workers, asked.observe, asked.memory_limit, owner)
 
-    def package(kind: str, name: str) -> str:
-        """Return the distribution and version that a stage comes from."""
-        origin = chain.catalog.owner(kind, name)
-        return origin.package if origin is not None else ""
 
-    arguments = worker_arguments(chain, asked.time_limit)
-    maker = f"{__name__}:row_maker_of"
-    return ProcessEngine(maker, arguments, chain.plan, asked.workers, asked.observe, asked.memory_limit, package)
+def package_of(chain: Chain, kind: str, name: str) -> str:
+    """Return the distribution and version that a stage comes from; empty where it was given in code."""
+    origin = chain.catalog.owner(kind, name)
+    return origin.package if origin is not None else ""
 
 
 def worker_arguments(chain: Chain, time_limit: float | None) -> WorkerArguments:

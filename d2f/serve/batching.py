@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from d2f.api.inputs import Bounds, ImageFile
 from d2f.api.rows import Failure, Row
 from d2f.chain.chain import Chain
-from d2f.chain.rows import chain_of_worker, worker_arguments
-from d2f.engine.judge import row
-from d2f.engine.plan import Scored
+from d2f.chain.rows import chain_of_worker, failed_row, package_of, worker_arguments
 from d2f.engine.processes import ProcessEngine, Request, row_maker
 from d2f.engine.worker import Worker, WorkerFailure
 from d2f.engine.worker_child import Handler, running
@@ -104,7 +103,7 @@ class Batcher:
             chain.plan,
             workers,
             memory_limit=None,
-            owner=self._package,
+            owner=partial(package_of, chain),
             forget_after=FORGOTTEN,
         )
         self._most = self._engine.images_a_request
@@ -145,7 +144,7 @@ class Batcher:
         """
         if upload.failure is not None:
             done: Future[Row] = Future()
-            done.set_result(self._unscored(upload.name, upload.failure))
+            done.set_result(failed_row(self.chain, upload.name, upload.failure))
             return done
         return self._wait(Waiting(InMemory(upload.name, upload.data)), self._later if later else self._first)
 
@@ -205,7 +204,7 @@ class Batcher:
         try:
             rows, events = self._engine.answer(worker, images)
         except Exception as error:  # the process cannot be started, or was closed
-            return [self._unscored(image.path, _failure_of(error)) for image in images]
+            return [failed_row(self.chain, image, _failure_of(error)) for image in images]
         for event in events:
             self.chain.catalog.notify(event)
         return rows
@@ -238,14 +237,6 @@ class Batcher:
             if one.answer.set_running_or_notify_cancel():
                 batch.append(one)
         return batch
-
-    def _package(self, kind: str, name: str) -> str:
-        """Return the distribution and version that a stage comes from."""
-        origin = self.chain.catalog.owner(kind, name)
-        return origin.package if origin is not None else ""
-
-    def _unscored(self, name: str, failure: Failure) -> Row:
-        return row(self.chain.plan, Scored(name, None, None, None, None, failure=failure))
 
 
 def _failure_of(error: Exception) -> Failure:
