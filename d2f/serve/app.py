@@ -31,7 +31,7 @@ from d2f.explain.explain import MapChoice
 from d2f.output.jsonl import json_line
 from d2f.serve.batching import Batcher
 from d2f.serve.explaining import Told
-from d2f.serve.guard import COOKIE, SESSION_SECONDS, Refused, error_body, is_token, session_cookie
+from d2f.serve.guard import COOKIE, SESSION_SECONDS, Refused, error_body, is_token, json_bytes, session_cookie
 from d2f.serve.jobs import ENDED, ImageJob, Jobs, job_report
 from d2f.serve.metrics import CONTENT_TYPE, Metrics
 from d2f.serve.settings import ServeSettings
@@ -204,14 +204,14 @@ def _answer(rows: Sequence[Row], titles: Mapping[str, str] | None, explanations:
     parts = [b'"rows": [' + b", ".join(json_line(row)[:-1] for row in rows) + b"]"]
     if titles is not None:
         said = [{"sentence": sentence(row), "reasons": list(reasons(row, titles))} for row in rows]
-        parts.append(b'"words": ' + json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"))
+        parts.append(b'"words": ' + json_bytes(said))
     if explanations:
-        parts.append(b'"explanations": ' + json.dumps(explanations, ensure_ascii=False).encode("utf-8", "replace"))
+        parts.append(b'"explanations": ' + json_bytes(explanations))
     status = 200
     if len(rows) == 1 and (failure := rows[0].error) is not None:
         status = STATUS_OF.get(failure.code, 422 if failure.code.startswith(("D2F3", "D2F41")) else 500)
         error = {"code": failure.code, "message": failure.message, "notes": []}
-        parts.append(b'"error": ' + json.dumps(error, ensure_ascii=False).encode("utf-8", "replace"))
+        parts.append(b'"error": ' + json_bytes(error))
     return Response(b"{" + b", ".join(parts) + b"}", status, media_type="application/json")
 
 

@@ -27,7 +27,7 @@ from d2f.explain.explain import MapChoice
 from d2f.images.memory import InMemory, load
 from d2f.images.read import Unread
 from d2f.serve.explaining import Explain, Told, explanation_told, unexplained
-from d2f.serve.guard import Refused
+from d2f.serve.guard import Refused, about_to_end
 from d2f.serve.settings import Limits
 from d2f.serve.uploads import Upload
 
@@ -159,7 +159,7 @@ class Batcher:
     def _wait(self, one: Waiting, queue: deque[Waiting]) -> Future[Any]:
         with self._changed:
             if self._closed:
-                raise Refused(503, "D2F706", "the server is about to end", headers=[("retry-after", "5")])
+                raise about_to_end()
             if queue is not self._later and len(queue) >= self._limits.queue:
                 words = f"{len(queue)} pictures wait already"
                 raise Refused(503, "D2F706", words, "ask again later", headers=[("retry-after", "5")])

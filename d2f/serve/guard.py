@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from d2f.api.errors import D2FError, Exit, Problem
+from d2f.api.rows import encodable
 from d2f.serve.settings import ServeSettings
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -77,8 +78,17 @@ class Refused(D2FError):
 def error_body(error: D2FError) -> bytes:
     """Return an error as the JSON that every refusal has."""
     first = error.problems[0]
-    told = {"code": first.code, "message": first.message, "notes": list(first.notes)}
-    return json.dumps({"error": told}, ensure_ascii=False).encode()
+    return json_bytes({"error": {"code": first.code, "message": first.message, "notes": list(first.notes)}})
+
+
+def json_bytes(data: Any) -> bytes:
+    """Return data as JSON; what a client or a file name gave need not be encodable."""
+    return encodable(json.dumps(data, ensure_ascii=False)).encode()
+
+
+def about_to_end() -> Refused:
+    """Return that nothing new is begun."""
+    return Refused(503, "D2F706", "the server is about to end", headers=[("retry-after", "5")])
 
 
 def session_cookie(token: str, now: float) -> str:
@@ -154,7 +164,7 @@ class Guard:
             await self._app(scope, receive, answer)
             return
         if self.draining:
-            raise Refused(503, "D2F706", "the server is about to end", headers=[("retry-after", "5")])
+            raise about_to_end()
         if self._requests >= self._limits.requests:
             words = f"{self._requests} requests are worked on already"
             raise Refused(429, "D2F705", words, "ask again in a moment", headers=[("retry-after", "1")])

@@ -30,7 +30,7 @@ from d2f.images.walk import Listing
 from d2f.output.jsonl import json_line, json_lines, row_of_line
 from d2f.report.page import document, listed
 from d2f.serve.batching import Batcher
-from d2f.serve.guard import Refused
+from d2f.serve.guard import Refused, about_to_end
 from d2f.serve.settings import ServeSettings
 from d2f.serve.uploads import Upload, clean_name
 
@@ -152,7 +152,7 @@ class Jobs:
             target = Path()
         if not target.is_relative_to(base) or not target.is_dir():
             raise Refused(404, "D2F002", f"there is no folder '{name[:200]}' below the root")
-        return self._begin(name, str(target))
+        return self._begin(encodable(name), str(target))
 
     async def of_archive(self, name: str, chunks: AsyncIterator[bytes]) -> ImageJob:
         """Begin a job for an archive that is being sent; 415 where it is none."""
@@ -196,7 +196,7 @@ class Jobs:
     def _require_room(self) -> None:
         """Forget the oldest that has ended where there are as many jobs as may be; 429 where none has."""
         if self._closed:
-            raise Refused(503, "D2F706", "the server is about to end", headers=[("retry-after", "5")])
+            raise about_to_end()
         if len(self._jobs) < self._settings.limits.jobs:
             return
         ended = next((job for job in self.all if job.state in ENDED), None)

@@ -70,6 +70,16 @@ def test_a_folder_is_judged_as_chain_run_judges_it(running: Running, root: Path)
     assert report.index("made.png") < report.index("cut.jpg")
 
 
+def test_a_folder_whose_name_is_not_utf_8_is_judged(running: Running, root: Path) -> None:
+    (root / "caf\udce9").mkdir()
+    (root / "caf\udce9" / "made.png").write_bytes(PICTURES["made.png"])
+    job = begin(running, "caf\udce9").json
+    assert job["name"] == "caf\ufffd"
+    told = ended(running, job["id"])
+    assert (told["state"], told["done"]) == ("done", 1)
+    assert running.ask("DELETE", f"/v1/jobs/{job['id']}").status == 204
+
+
 def test_the_name_of_a_folder_is_short(running: Running) -> None:
     answer = begin(running, "a" * 2**17)
     assert (answer.status, answer.code) == (413, "D2F704")
@@ -85,7 +95,7 @@ def test_rows_that_come_while_others_are_sent_wait_for_the_next_request(tmp_path
     assert size + sum(map(len, sent)) == 100_000
 
 
-@pytest.mark.parametrize("name", ["..", "away", "/etc", "nothing", "desk/link.png", "\0"])
+@pytest.mark.parametrize("name", ["..", "away", "/etc", "nothing", "desk/link.png", "\0", "\ud800", "gone\udce9"])
 def test_what_is_not_below_the_root_is_not_there(running: Running, name: str) -> None:
     answer = begin(running, name)
     assert (answer.status, answer.code) == (404, "D2F002")
