@@ -1,4 +1,4 @@
-"""Files written whole or not at all: atomic writes, refusal to overwrite, locks between processes."""
+"""Files written whole or not at all: atomic writes, refusal to overwrite, locks; names kept inside a folder."""
 
 from __future__ import annotations
 
@@ -82,6 +82,16 @@ def is_absent(path: str | os.PathLike[str]) -> bool:
     except OSError:
         return False
     return False
+
+
+def below(folder: str | os.PathLike[str], name: str) -> Path | None:
+    """Return where a name that a stranger gave leads, after links; None where that is not inside the folder."""
+    try:
+        base = Path(os.path.realpath(folder))
+        found = Path(os.path.realpath(base / name))
+    except (OSError, ValueError):
+        return None
+    return found if found.is_relative_to(base) else None
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes | str | Callable[[BinaryIO], object]) -> None:

@@ -24,6 +24,7 @@ from d2f.api.errors import D2FError
 from d2f.api.rows import Row, encodable
 from d2f.chain.chain import Chain
 from d2f.chain.words import legend, sentence
+from d2f.files import below
 from d2f.images.files import find_images
 from d2f.images.read import Bounds, ImageError, read_bytes
 from d2f.images.walk import Listing
@@ -145,12 +146,8 @@ class Jobs:
             raise Refused(
                 403, "D2F701", "folders of the server are not judged", "the server is started with --root DIR"
             )
-        base = Path(os.path.realpath(root))
-        try:
-            target = Path(os.path.realpath(base / name))
-        except (OSError, ValueError):
-            target = Path()
-        if not target.is_relative_to(base) or not target.is_dir():
+        target = below(root, name)
+        if target is None or not target.is_dir():
             raise Refused(404, "D2F002", f"there is no folder '{name[:200]}' below the root")
         return self._begin(encodable(name), str(target))
 
@@ -294,7 +291,7 @@ class Jobs:
                 name = path.removeprefix(inside)
             elif path == job.target:
                 name = job.name
-            elif Path(os.path.realpath(path)).is_relative_to(base):
+            elif below(base, path) is not None:
                 name = os.path.relpath(path, base)
             else:
                 continue  # a link that leads out of the root

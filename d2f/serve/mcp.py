@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from d2f.api.rows import Row
 from d2f.chain.chain import Chain
 from d2f.chain.words import legend, reasons, sentence, stage_titles
+from d2f.files import below
 from d2f.version import __version__
 
 INSTRUCTIONS = """Tells AI-generated images from photographs, by files below one folder.
@@ -38,30 +38,16 @@ class Explained(JudgeResult):
     limits: list[str]
 
 
-class FilesBelow:
-    """Files below one folder, and none besides."""
-
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self._root = Path(os.path.realpath(root))
-
-    def path(self, name: str) -> str:
-        """Return the file of a name; ToolError where it does not lie in the folder, after links are followed."""
-        try:
-            found = Path(os.path.realpath(self._root / name))
-        except (OSError, ValueError):
-            found = Path()
-        if not found.is_relative_to(self._root) or not found.is_file():
-            raise ToolError(f"there is no file '{name[:200]}' below {self._root}")
-        return str(found)
-
-
 def make_server(chain: Chain, root: str | os.PathLike[str]) -> MCPServer[Any]:
     """Return a server of two tools, `judge` and `explain`."""
     server: MCPServer[Any] = MCPServer("d2f", instructions=INSTRUCTIONS, version=__version__)
-    folder, titles, limits, one_at_a_time = FilesBelow(root), stage_titles(chain), list(legend(chain)), threading.Lock()
+    titles, limits = stage_titles(chain), list(legend(chain))
+    folder, one_at_a_time = os.path.realpath(root), threading.Lock()
 
     def row_of(name: str) -> Row:
-        path = folder.path(name)
+        path = below(folder, name)
+        if path is None or not path.is_file():
+            raise ToolError(f"there is no file '{name[:200]}' below {folder}")
         with one_at_a_time:
             return chain.judge(path)
 
