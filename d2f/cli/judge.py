@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -51,11 +50,11 @@ def judge(
 
     one_blas_thread()
     from d2f.api.errors import Exit
-    from d2f.api.rows import encodable
     from d2f.chain.words import reasons, sentence
     from d2f.images.walk import Listing
     from d2f.output.append import guarded
     from d2f.output.columns import printable
+    from d2f.output.jsonl import json_line
 
     own = name, prior, trust_list
     if server is not None and any(one is not None for one in own):
@@ -66,7 +65,7 @@ def judge(
         for row in asked.rows:
             failed |= row.error is not None
             if as_json:
-                lines = [encodable(json.dumps(row.to_dict(), ensure_ascii=False))]
+                lines = [json_line(row).decode().rstrip()]
             else:
                 why = [f"    {line}" for line in reasons(row, asked.titles)]
                 lines = [printable(row.path), f"  {sentence(row)}", *why, ""]

@@ -43,7 +43,11 @@ def json_line(row: Row) -> bytes:
 
 def row_of_line(line: bytes) -> Row:
     """Return the row of a line."""
-    plain = json.loads(line.decode())
+    return row_of_data(json.loads(line.decode()))
+
+
+def row_of_data(plain: Any) -> Row:
+    """Return the row of what a line holds, which is taken apart; ValueError where that is no row."""
     try:
         records = {name: tuple(record(**one) for one in plain[name]) for name, record in AS_JSON.items()}
         members = tuple(Member(**{**one, "error": _failure(one["error"])}) for one in plain["stages"])

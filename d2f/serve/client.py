@@ -19,7 +19,7 @@ from d2f.api.errors import CODES, D2FError, Exit
 from d2f.api.inputs import Bounds
 from d2f.api.rows import Row, encodable
 from d2f.images.read import ImageError, read_bytes
-from d2f.output.jsonl import row_of_line
+from d2f.output.jsonl import row_of_data
 
 AT_ONCE = 4
 """Pictures that are sent at once."""
@@ -83,7 +83,7 @@ class Client:
         name = quote(encodable(os.path.basename(path))[-200:])
         answer = self._told("POST", f"/v1/judge?name={name}", data)
         try:
-            row = row_of_line(json.dumps(answer["rows"][0]).encode())
+            row = row_of_data(answer["rows"][0])
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise self._not_understood(f"it holds no row that this d2f knows ({error})") from None
         return replace(row, path=path)
