@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -201,14 +202,9 @@ def _run(ctx: click.Context, names: Sequence[str], data: str, options: BenchOpti
 
 def _spliced(names: Sequence[str], data: str, options: BenchOptions) -> int:
     """Run `d2f bench --splice`; return the exit code."""
-    import os
-
-    from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
-    from d2f.cli.options import read_set
     from d2f.evaluate.splice import run_splice, splice_figures, splice_table, write_splice
     from d2f.files import require_new_folder
-    from d2f.progress import Progress
 
     chains = [load_chain(name, allow_missing=options.allow_missing) for name in names]
     images, output, found = read_set(data, labels=options.labels), options.output, []

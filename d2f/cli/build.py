@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from d2f.cli.main import RememberingCommand
+from d2f.cli.main import RememberingCommand, called_with
+from d2f.cli.options import DRAWS
 from d2f.progress import Progress
 
 
@@ -67,7 +68,7 @@ def new(stages: tuple[str, ...], views: tuple[str, ...], output: Path, bare: boo
 )
 @click.option("--limit", type=click.IntRange(20), metavar="N", help="Take N images of DIR only, seeded and stratified.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every choice.")
-@click.option("--draws", type=click.IntRange(20), default=1000, show_default=True, help="Bootstrap draws.")
+@DRAWS
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes and threads.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.yaml and its card.")
 @click.pass_context
@@ -81,7 +82,6 @@ def build(ctx: click.Context, /, chain: str, attacks: tuple[str, ...], **given: 
     from d2f.cores import one_blas_thread
 
     one_blas_thread()
-    from d2f.cli.main import called_with
     from d2f.evaluate.bench_report import terminal_lines
     from d2f.tower_chain import ATTACKS, BuildRequest, build_chain
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from d2f.api.inputs import PROTOCOLS, ProtocolName
-from d2f.cli.options import ALLOW_MISSING, labels_option
+from d2f.cli.options import ALLOW_MISSING, CACHE, WORKERS, labels_option, read_set, resumable_cache
 
 if TYPE_CHECKING:
     from d2f.data.dataset import Dataset
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 )
 @click.option("--name", default="", help="The new chain's name.  [default: FILE's]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals.")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads; the result does not depend on it.")
-@click.option("--cache", metavar="DIR", help="Store scores and features there; any later command reads them back.")
+@WORKERS
+@CACHE
 @labels_option
 @ALLOW_MISSING
 def calibrate(
@@ -64,7 +64,6 @@ def calibrate(
 
     from d2f.api.errors import Exit
     from d2f.chain.chain import load_chain
-    from d2f.cli.options import read_set, resumable_cache
     from d2f.evaluate.calibrate import calibrate as calibrated
     from d2f.evaluate.calibrate import calibrated_lines
     from d2f.evaluate.fit import FitRequest, chain_name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from d2f.cli.main import LazyGroup, Table, folded, rows_only
-from d2f.cli.options import ALLOW_MISSING, TRUST_LIST
+from d2f.cli.options import ALLOW_MISSING, PRIOR, TRUST_LIST
 
 if TYPE_CHECKING:
     from d2f.explain.explain import MapChoice
@@ -32,11 +32,7 @@ MOST_IMAGES = 100
     show_default=True,
     help="Heat maps to measure; auto: those that were found to help.",
 )
-@click.option(
-    "--prior",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability of AI-generated before looking. Default: the chain's.",
-)
+@PRIOR
 @click.option("--full", is_flag=True, help="Keep location, serial numbers, local paths and raw fields in the report.")
 @TRUST_LIST
 @ALLOW_MISSING

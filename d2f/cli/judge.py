@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from d2f.cli.main import folded, rows_only
-from d2f.cli.options import TRUST_LIST
+from d2f.cli.options import PRIOR, TRUST_LIST
 
 if TYPE_CHECKING:
     from d2f.api.inputs import Weights
@@ -24,11 +24,7 @@ ORDER = ("deep", "robust", "fast")
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|DIR...")
 @click.option("--chain", "name", metavar="CHAIN", help="Take this chain. Default: the best whose weights are present.")
-@click.option(
-    "--prior",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability of AI-generated before looking. Default: the chain's.",
-)
+@PRIOR
 @TRUST_LIST
 @click.option("--server", metavar="URL", help="Have a server judge them: d2f serve.")
 @click.option("--token", envvar="D2F_TOKEN", metavar="TOKEN", help="Of that server (better: D2F_TOKEN).")

@@ -166,15 +166,11 @@ def look_at(images: Dataset, decode: bool = False, workers: int | None = None) -
     from d2f.data.facts import inspect
 
     with Progress("reading", total=len(images)) as progress:
-        seen = inspect(images, decode, workers or _workers(), progress.advance)
+        seen = inspect(images, decode, workers or usable_cores(), progress.advance)
     if not len(seen.images):
         raise D2FError(seen.problems, Exit.SOME_FAILED)
     print_problems(seen.problems)
     return seen
-
-
-def _workers() -> int:
-    return usable_cores()
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -205,6 +201,11 @@ ALLOW_MISSING = click.option(
     "--allow-missing",
     is_flag=True,
     help="Go on without stages that cannot score any image here; it changes the digest.",
+)
+PRIOR = click.option(
+    "--prior",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Probability of AI-generated before looking. Default: the chain's.",
 )
 TRUST_LIST = click.option(
     "--trust-list",

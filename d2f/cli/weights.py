@@ -14,7 +14,7 @@ import click
 
 from d2f.api.errors import D2FError, Exit, Problem, did_you_mean
 from d2f.api.inputs import Weights
-from d2f.cli.main import LazyGroup
+from d2f.cli.main import LazyGroup, print_problems
 from d2f.cli.options import Quantity, bytes_in_words
 from d2f.files import require_new_file, write_whole
 from d2f.progress import Progress
@@ -259,7 +259,6 @@ def verify(names: tuple[str, ...], pin: bool | None) -> int:
     What they make of it is held to a recorded output where there is one, else to that of the first run on this machine.
     Exit code 1 where it differs; then a digest that was pinned by this pull is taken back.
     """
-    from d2f.api.errors import Exit
     from d2f.plugins.catalog import Catalog
     from d2f.weights.fetch import pull_weights, unpin
 
@@ -277,8 +276,6 @@ def verify(names: tuple[str, ...], pin: bool | None) -> int:
 
 def _tried(pulled: Pulled) -> bool:
     """Print what is known of a file, and whether its self-test failed."""
-    from d2f.api.errors import D2FError
-    from d2f.cli.main import print_problems
     from d2f.weights.verify import self_tested
 
     click.echo(_described(pulled))
@@ -306,7 +303,6 @@ def add(file: Path, name: str) -> int:
 
     Where no digest is known, that of FILE is pinned. Then it is tried as `d2f weights verify` does.
     """
-    from d2f.api.errors import Exit
     from d2f.plugins.catalog import Catalog
     from d2f.weights.fetch import add_weights, unpin
 
