@@ -188,9 +188,9 @@ def stage_code(stage: object) -> list[str] | None:
 
 @cache
 def pipeline_code() -> str:
-    """Return a digest of d2f's own code between a file and its scores: decoding, protocols, the engine, layers."""
+    """Return a digest of d2f's own code between a file and its scores: decoding, protocols, the engine, networks."""
     root = Path(__file__).parent
-    parts = ("engine", "images", "data/protocol.py", "layers.py", "mlx_cpu")
+    parts = ("engine", "images", "data/protocol.py", "framing.py", "layers.py", "mlx_cpu", "models")
     files = sorted(file for part in parts for file in [root / part, *(root / part).rglob("*.py")] if file.is_file())
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
 

@@ -44,10 +44,11 @@ CHROMA_420 = 2
 
 @dataclass(frozen=True)
 class Standardise:
-    """The steps that both labels go through before anything else; `key` names them in caches."""
+    """The steps that both labels go through before anything else; `key` names them in caches, beside stages' `code`."""
 
     key: str
     apply: Callable[[ImageFile], ImageFile]
+    code: tuple[object, ...] = ()
 
     def __call__(self, image: ImageFile) -> ImageFile:
         """Return the standardised image."""

@@ -301,7 +301,7 @@ def score_keys(plan: Plan, standardise: Standardise, attacks: Sequence[Attack]) 
             # The attack's name as well: the copy's digest, and so the seeds of views, are made of it.
             facts = [standardise.key, called, [step.key for step in applied], [step.key for step in looks]]
             precision = str(getattr(detector.stage, "precision", ""))
-            code = [detector.stage, *(step.stage for step in (*looks, *applied))]
+            code = [detector.stage, *standardise.code, *(step.stage for step in (*looks, *applied))]
             key = key_of("score", pipeline_code(), facts, detector.key, precision, code=code)
             if key is not None and detector.key:
                 keys[copy, column] = key

@@ -128,4 +128,5 @@ def _changed_copies(standardise: Standardise, attack: Attack | None, step: Step)
         return made
 
     named = [] if attack is None else [attack.name, *(one.key for one in attack.steps)]
-    return Standardise(" / ".join([standardise.key, *named, step.key]), apply)
+    code = (*(() if attack is None else (one.stage for one in attack.steps)), step.stage)
+    return Standardise(" / ".join([standardise.key, *named, step.key]), apply, (*standardise.code, *code))

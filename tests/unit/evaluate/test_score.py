@@ -8,18 +8,18 @@ from datetime import date
 
 import numpy as np
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 import d2f.cache
-from d2f import Abstention, Weights, WholeImage
+from d2f import Abstention, NoOptions, Weights, WholeImage
 from d2f.api.errors import WeightsMissing
 from d2f.cache import caching
 from d2f.data.dataset import load_dataset
-from d2f.data.protocol import for_fitting
+from d2f.data.protocol import for_fitting, for_judging
 from d2f.engine.plan import FileCheck
 from d2f.evaluate.attacks import read_attacks
 from d2f.evaluate.fit import FitRequest, fit_chain
-from d2f.evaluate.score import score_table
+from d2f.evaluate.score import score_keys, score_table
+from d2f.evaluate.stability import _changed_copies, stability_steps
 from tests.unit.evaluate.toys import toy_chain, write_set
 
 CHAIN = """\
@@ -36,10 +36,6 @@ combine: {use: logistic}
 MORE = CHAIN.replace("views: [plain, noisy]", "views: [plain, blurred, noisy]")
 ATTACKS = ("noise:sigma=2",)
 QUICK = FitRequest(attacks=ATTACKS, folds=3, today=date(2026, 11, 21), workers=1)
-
-
-class NoOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Mean:
@@ -298,6 +294,19 @@ def test_another_version_library_precision_or_preprocessor_is_another_score(imag
         monkeypatch.setattr("d2f.cache.code_digest", edited)
     # The edited preprocessor stands in one of two views and in the attack: three of four copies of a view.
     assert kept(tmp_path, images)[1] == 24 * (3 if what == "preprocessor" else 4)
+
+
+@pytest.mark.parametrize("edited", ["shift", "noise"])
+def test_scores_of_a_small_change_are_known_by_its_code_and_that_of_the_attack_before_it(tmp_path, monkeypatch, edited):
+    loaded = chain(tmp_path)
+    (attack,), step = read_attacks(ATTACKS, loaded.catalog), stability_steps(loaded)[0]
+    changed = _changed_copies(for_judging("as-found"), attack, step)
+    before = score_keys(loaded.plan, changed, ())
+    own, stage = d2f.cache.code_digest, step.stage if edited == "shift" else attack.steps[0].stage
+    monkeypatch.setattr("d2f.cache.code_digest", lambda each: own(each) + ("x" if each is stage else ""))
+    after = score_keys(loaded.plan, changed, ())
+    assert before.keys() == after.keys() != set()
+    assert not set(before.values()) & set(after.values())
 
 
 class Bright:
