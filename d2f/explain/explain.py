@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from html import escape
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias
@@ -21,7 +21,7 @@ from d2f.api.rows import Row
 from d2f.chain.chain import Chain
 from d2f.chain.words import legend, reasons, sentence, stage_titles
 from d2f.engine.views import apply_steps
-from d2f.explain.map import KINDS, HeatMap, MapKind, measure_map
+from d2f.explain.map import KINDS, HeatMap, MapKind, masked_shares, measure_map, picture_mask
 from d2f.images.memory import ImageInput, InMemory, image_source, load
 
 MapChoice: TypeAlias = Literal["auto", "none", "tiles", "occlusion", "both"]
@@ -73,7 +73,7 @@ def splice_of(chain: Chain, kind: MapKind) -> Splice | None:
     return next((one for one in splices() if (one.key, one.kind) == (key, kind)), None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """All that a report shows of one image.
 
@@ -107,6 +107,13 @@ class Explanation:
             return {}
         names = dict.fromkeys(view for _, view in self.chain.plan.members)
         return {name: apply_steps(self.image, self.chain.plan.views.get(name, ())) for name in names}
+
+    @cached_property
+    def masked(self) -> dict[str, float]:
+        """Share of the picture under each mask of its maps, in [0, 1]; empty where it could not be read."""
+        if self.maps:
+            return self.maps[0].masked
+        return {} if self.image is None else masked_shares(picture_mask(self.image))
 
     def record(self) -> dict[str, Any]:
         """Return the report as plain data, by the published schema."""

@@ -82,7 +82,7 @@ class HeatMap:
     @property
     def masked(self) -> dict[str, float]:
         """Share of the cells under each mask, in [0, 1]."""
-        return {name: float((self.mask == number).mean()) for number, name in enumerate(MASKS, 1)}
+        return masked_shares(self.mask)
 
 
 def measure_map(
@@ -92,7 +92,7 @@ def measure_map(
 
     `tick` is called with how many tiles are done and how many there are.
     """
-    side = max(SMALLEST, int(SHARE * min(image.height, image.width)))
+    side = tile_side(image)
     down, right = image.height - side, image.width - side
     if min(down, right) < side // 2:
         return None
@@ -109,8 +109,13 @@ def measure_map(
         ratios -= np.nanmedian(ratios) if np.isfinite(ratios).any() else 0.0
     if not np.isfinite(ratios).any():
         return None
-    cells = cell_edges(image.height, side), cell_edges(image.width, side)
-    return HeatMap(kind, _over_cells(ratios, corners, side, *cells), reliability_mask(image.pixels, *cells), side)
+    values = _over_cells(ratios, corners, side, cell_edges(image.height, side), cell_edges(image.width, side))
+    return HeatMap(kind, values, picture_mask(image), side)
+
+
+def tile_side(image: ImageFile) -> int:
+    """Return the side of a picture's tiles in pixels."""
+    return max(SMALLEST, int(SHARE * min(image.height, image.width)))
 
 
 def _ratios(plan: Plan, variants: Iterator[Pixels]) -> Iterator[float]:
@@ -172,6 +177,17 @@ def _over_cells(
             count += over
     means: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return means
+
+
+def masked_shares(mask: NDArray[np.uint8]) -> dict[str, float]:
+    """Return the share of the cells under each mask, in [0, 1]."""
+    return {name: float((mask == number).mean()) for number, name in enumerate(MASKS, 1)}
+
+
+def picture_mask(image: ImageFile) -> NDArray[np.uint8]:
+    """Return the mask that every map of a picture has; see `HeatMap.mask`."""
+    side = tile_side(image)
+    return reliability_mask(image.pixels, cell_edges(image.height, side), cell_edges(image.width, side))
 
 
 def reliability_mask(pixels: Pixels, rows: NDArray[np.int_], columns: NDArray[np.int_]) -> NDArray[np.uint8]:

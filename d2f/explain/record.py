@@ -133,12 +133,7 @@ def quality_of(one: Explanation) -> list[tuple[str, str]]:
         found.append(("File", f"{len(one.image.data):,} bytes"))
         if quality := _jpeg_quality(one.image):
             found.append(("JPEG quality, estimated", quality))
-    from d2f.explain.map import MASKS, cell_edges, reliability_mask
-
-    side = max(64, min(one.image.height, one.image.width) // 3)
-    mask = reliability_mask(one.image.pixels, cell_edges(one.image.height, side), cell_edges(one.image.width, side))
-    for number, name in enumerate(MASKS, 1):
-        found.append((f"Area {name}", percent(float((mask == number).mean())) if (mask == number).any() else "none"))
+    found += [(f"Area {name}", percent(share) if share else "none") for name, share in one.masked.items()]
     seen = [1.0 if member.seen is None else member.seen for member in row.stages if member.score is not None]
     if seen:
         found.append(("Looked at", f"{max(seen):.0%} of the pixels, by the detector that looked at most"))
