@@ -25,7 +25,7 @@ from d2f.api.rows import Row, encodable
 from d2f.chain.words import VERDICTS, percent
 from d2f.explain.explain import Explanation
 from d2f.explain.page import STYLE, footer, section
-from d2f.explain.record import head_of, image_of, scrubbed
+from d2f.explain.record import head_of, image_of
 from d2f.files import explained, require_new_folder, write_whole
 from d2f.report.page import document
 from d2f.report.thumbnails import thumbnail
@@ -101,7 +101,6 @@ class GalleryWriter:
         """Write one image's page, small copy and part of the record."""
         one = Explanation(self._chain, row, None)
         small = thumbnail(row.path, THUMBNAIL) if row.error is None else None
-        clean = scrubbed(row, False)
         shown = Shown(
             len(self._shown),
             one.name,
@@ -116,7 +115,7 @@ class GalleryWriter:
             if small is not None:
                 _write(self.folder / "thumbs" / f"{shown.place}.jpg", small)
             _write(self.folder / "images" / f"{shown.place}.html", self._page_of(one, shown).encode())
-            text = json.dumps(image_of(Explanation(self._chain, clean, None)), ensure_ascii=False, allow_nan=False)
+            text = json.dumps(image_of(one), ensure_ascii=False, allow_nan=False)
             self._record.write(("," if shown.number else "") + "\n" + encodable(text))
         self._shown.append(shown)
 

@@ -33,6 +33,7 @@ from d2f.explain.figures import bars, definitions, legend_of, overlay, scale
 from d2f.explain.map import KINDS, HeatMap
 from d2f.explain.record import chain_facts, identity_of, private_fields, quality_of, scrubbed
 from d2f.report.page import document, figure
+from d2f.report.tables import capitalised
 from d2f.report.thumbnails import embedded, small_jpeg
 from d2f.version import __version__
 
@@ -124,12 +125,12 @@ def section(one: Explanation, number: int, mark: str, picture: str = "") -> Iter
     """Yield the parts of one image's section; `picture`: HTML in place of the explanation's own."""
     row, chain = _row_of(one), one.chain
     yield f'<section class="image" id="image-{number}"><{mark}>{escape(one.name)}</{mark}>'
-    yield f'<p class="verdict {row.verdict or ""}">{escape(_capital(sentence(row)))}</p>'
+    yield f'<p class="verdict {row.verdict or ""}">{escape(capitalised(sentence(row)))}</p>'
     if row.llr is not None and row.error is None:
         yield f"<p>The pixels give {escape(strength(row.llr))}.</p>"
     if row.probability is not None:
         yield scale(row, chain)
-        yield f"<p class=soft>{escape(_capital(list(legend(chain))[1]))}. {escape(evidence_of(chain))}</p>"
+        yield f"<p class=soft>{escape(capitalised(list(legend(chain))[1]))}. {escape(evidence_of(chain))}</p>"
     notes = [note.message for note in row.notes] + [f"{lost.detector}: {lost.reason}" for lost in row.missing]
     if notes:
         yield f"<h3>Caveats of this result</h3>{_bullets(notes)}"
@@ -266,7 +267,7 @@ def footer(chain: Chain, full: bool) -> Iterator[str]:
     """Yield what holds for the whole report."""
     lines = list(legend(chain))
     yield "<h2>How to read this</h2>" + _bullets(
-        [_capital(line) + "." for line in lines[:2]] + [evidence_of(chain), NATS]
+        [capitalised(line) + "." for line in lines[:2]] + [evidence_of(chain), NATS]
     )
     yield f"<h2>Limits</h2>{_bullets(LIMITS)}"
     yield "<h2>The chain</h2>" + definitions(chain_facts(chain))
@@ -275,8 +276,4 @@ def footer(chain: Chain, full: bool) -> Iterator[str]:
 
 
 def _bullets(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(_capital(line))}</li>' for line in lines)}</ul>" if lines else ""
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    return f"<ul>{''.join(f'<li>{escape(capitalised(line))}</li>' for line in lines)}</ul>" if lines else ""

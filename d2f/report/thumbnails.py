@@ -38,4 +38,9 @@ def inline(path: str, side: int, quality: int = 70, otherwise: str = "") -> str:
 
 def embedded(data: bytes, words: str = "", kind: str = "jpeg") -> str:
     """Return an ``<img>`` that holds a file's bytes; `words` describe it to those who do not see it."""
-    return f'<img alt="{escape(words)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+    return f'<img alt="{escape(words)}" src="{data_address(data, kind)}">'
+
+
+def data_address(data: bytes, kind: str) -> str:
+    """Return the address that holds an image file's bytes itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
 from typing_extensions import TypedDict
@@ -13,12 +12,9 @@ from d2f.chain.chain import Chain
 from d2f.chain.words import MAP_TITLES, view_words
 from d2f.explain.explain import Explanation, MapChoice, explain_image
 from d2f.explain.figures import overlay
-from d2f.explain.page import map_lines, no_map
+from d2f.explain.page import PICTURE_SIDE, VIEW_SIDE, map_lines, no_map
 from d2f.images.memory import InMemory
-from d2f.report.thumbnails import small_jpeg
-
-SIDE, VIEW_SIDE = 900, 360
-"""Longer side of a map and of a view, in pixels."""
+from d2f.report.thumbnails import data_address, small_jpeg
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ def _maps(found: Explanation) -> list[DrawnMap]:
         {
             "kind": one.kind,
             "title": MAP_TITLES[one.kind],
-            "image": _data_address(overlay(one, found.image.pixels, SIDE), "png"),
+            "image": data_address(overlay(one, found.image.pixels, PICTURE_SIDE), "png"),
             "lines": map_lines(found.chain, one),
         }
         for one in found.maps
@@ -88,11 +84,7 @@ def _drawn_views(found: Explanation) -> list[DrawnView]:
         {
             "name": name,
             "words": view_words(found.chain, name),
-            "image": _data_address(small_jpeg(pixels, VIEW_SIDE), "jpeg"),
+            "image": data_address(small_jpeg(pixels, VIEW_SIDE), "jpeg"),
         }
         for name, pixels in found.views().items()
     ]
-
-
-def _data_address(data: bytes, format: str) -> str:
-    return f"data:image/{format};base64,{base64.b64encode(data).decode()}"
