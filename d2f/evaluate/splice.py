@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise, product
@@ -22,9 +22,9 @@ from PIL import Image
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, ImageFile, Pixels, ProtocolName
 from d2f.chain.chain import Chain
-from d2f.data.dataset import Dataset
+from d2f.data.dataset import Dataset, Labelled
 from d2f.data.groups import components
-from d2f.data.protocol import for_judging
+from d2f.data.protocol import Standardise, for_judging
 from d2f.explain.explain import splice_key
 from d2f.explain.map import KINDS, HeatMap, MapKind, cell_edges, measure_map
 from d2f.files import write_whole
@@ -123,8 +123,9 @@ def run_splice(
 ) -> list[SpliceOutcome]:
     """Measure both maps of spliced photographs; `kept`: a file of outcomes that a stopped run continues."""
     photographs = [image for image in images if image.label == 0]
-    donors = {"generated": [image for image in images if image.label == 1], "photograph": photographs}
-    if len(photographs) < 2 or not donors["generated"]:
+    generated = [image for image in images if image.label == 1]
+    donors: Mapping[PatchLabel, Sequence[Labelled]] = {"generated": generated, "photograph": photographs}
+    if len(photographs) < 2 or not generated:
         raise D2FError.of("D2F601", "--splice expects generated images, and two photographs or more")
     chosen = [photographs[index].path for index in np.random.default_rng(seed).permutation(len(photographs))[:limit]]
     made = [chain.digest, protocol, seed]
@@ -141,7 +142,13 @@ def run_splice(
     return done
 
 
-def _outcomes(chain: Chain, image: ImageFile, donors: Any, standardise: Any, seed: int) -> Iterator[SpliceOutcome]:
+def _outcomes(
+    chain: Chain,
+    image: ImageFile,
+    donors: Mapping[PatchLabel, Sequence[Labelled]],
+    standardise: Standardise,
+    seed: int,
+) -> Iterator[SpliceOutcome]:
     base = standardise(image)
     for place, patch in enumerate(PATCHES):
         random = np.random.default_rng((seed, image.seed, place))
