@@ -27,9 +27,10 @@ from PIL import Image, ImageOps
 
 from d2f.output.record import machine_facts
 from tests.benchmarks.scale_page import page
+from tests.cli.toy import MAIN
 from tests.ray_cluster import ray_cluster
 
-D2F = [sys.executable, "-c", "import sys; from d2f.cli.main import main; sys.exit(main())"]
+D2F = [sys.executable, "-c", MAIN]
 IMAGES = {"fast": 400, "robust": 200, "deep": 40}
 DISTINCT = 40
 SIDE = 512

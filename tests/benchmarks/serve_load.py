@@ -27,9 +27,10 @@ import numpy as np
 
 from d2f import Bounds, load_chain
 from d2f.output.jsonl import json_line
+from tests.cli.toy import MAIN
 from tests.serve.test_api import PICTURES, bomb, encoded
 
-D2F = [sys.executable, "-c", "import sys; from d2f.cli.main import main; sys.exit(main())"]
+D2F = [sys.executable, "-c", MAIN]
 FILE_BYTES = 2**20
 AT_ONCE = 32
 
