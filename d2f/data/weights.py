@@ -27,12 +27,6 @@ def require_both(counts: Sequence[int], least: int = 1, purpose: str = "") -> No
             raise D2FError.of("D2F603", have, need)
 
 
-def counts_by_label(labels: Labels) -> list[int]:
-    """Return how many photographs and generated images there are."""
-    counts: list[int] = np.bincount(labels, minlength=2).tolist()
-    return counts
-
-
 def balanced(dataset: Dataset, balance: Balance, seed: int = 0) -> Dataset:
     """Return a set with as many photographs as generated images."""
     if balance in ("none", "weights"):

@@ -264,12 +264,13 @@ def cautions(run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, dr
 
 def _data(run: BenchRun, settings: BenchSettings) -> dict[str, Any]:
     table, labels = run.joint, run.joint.labels
+    real, generated = table.images.label_counts
     return {
         "root": table.images.root,
         "digest": digest_of(zip(table.sha256, labels.tolist(), strict=True)),
         "images": len(labels),
-        "real": int((labels == 0).sum()),
-        "generated": int((labels == 1).sum()),
+        "real": real,
+        "generated": generated,
         "components": len(set(table.components.tolist())),
         "limit": settings.limit,
         "seed": settings.seed,

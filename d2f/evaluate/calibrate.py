@@ -18,7 +18,7 @@ from d2f.api.inputs import Floats, Labels
 from d2f.chain.write import fitted_text
 from d2f.data.dataset import Labelled
 from d2f.data.groups import components, digest_of
-from d2f.data.weights import counts_by_label, label_weights, require_both
+from d2f.data.weights import label_weights, require_both
 from d2f.engine.findings import logit
 from d2f.engine.judge import Judge
 from d2f.evaluate.fit import CALIBRATOR, LEAST, FitRequest, data_block, scored_unseen
@@ -143,7 +143,7 @@ def shift_to_share(llr: Floats, share: float) -> float:
 
 def _labelled(chain: Chain, table: ScoreTable, llr: Floats, judged: NDArray[np.bool_], seed: int) -> dict[str, Any]:
     labels, kept = table.labels[judged], llr[judged]
-    require_both(counts_by_label(labels), LEAST, "a calibration")
+    require_both(table.images.select(judged).label_counts, LEAST, "a calibration")
     units, alone = _units(table, judged)
     left_out = np.empty(len(kept))
     for unit in np.unique(units):
@@ -240,7 +240,7 @@ def _shifted_text(chain: Chain, table: ScoreTable, shift: float, request: FitReq
 
 def calibrated_lines(found: Calibrated) -> Iterator[str]:
     """Yield what a calibration found, for a person."""
-    table, (real, generated) = found.table, counts_by_label(found.table.labels)
+    table, (real, generated) = found.table, found.table.images.label_counts
     kinds = f": {real} real, {generated} generated" if found.share is None else " without labels"
     yield f"{len(table.labels)} images{kinds}, {len(set(table.components.tolist()))} components"
     if found.judged < len(table.labels):

@@ -23,7 +23,7 @@ from d2f.chain.yaml import parse, text_of
 from d2f.data.dataset import Dataset
 from d2f.data.groups import digest_of, require_one_label
 from d2f.data.protocol import for_fitting
-from d2f.data.weights import counts_by_label, require_both
+from d2f.data.weights import require_both
 from d2f.engine.findings import load_once
 from d2f.engine.judge import Judge
 from d2f.evaluate import attacks
@@ -266,7 +266,7 @@ def _fitted(chain: Chain, table: ScoreTable, request: FitRequest) -> dict[str, A
 
 def data_block(table: ScoreTable) -> dict[str, Any]:
     """Return what identifies and counts the images that were used."""
-    real, generated = counts_by_label(table.labels)
+    real, generated = table.images.label_counts
     return {
         "data": digest_of(zip(table.sha256, table.labels.tolist(), strict=True)),
         "images": real + generated,

@@ -177,9 +177,9 @@ def judgement_lines(fit: Fit) -> Iterator[str]:
 
 def head_lines(table: ScoreTable) -> Iterator[str]:
     """Yield what was scored, in one line."""
-    labels = table.labels
+    real, generated = table.images.label_counts
     yield (
-        f"{len(labels)} images: {int((labels == 0).sum())} real, {int((labels == 1).sum())} generated, "
+        f"{len(table.images)} images: {real} real, {generated} generated, "
         f"{len(set(table.components.tolist()))} components, each {len(table.copies)} times"
     )
 
