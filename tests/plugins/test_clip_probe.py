@@ -15,6 +15,7 @@ from d2f_clip_probe.crops import crops
 from d2f_clip_probe.head import crop_scores, fit
 from d2f_clip_probe.options import DetectorOptions, TrainableOptions
 from d2f_clip_probe.stage import HEADS, TOWERS, ClipProbe, ClipProbeTrainable
+from d2f_towers.shared import shared_tower
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
@@ -118,6 +119,7 @@ def head(folder: Path, blocks: list[int], kinds: list[str], trainable: str = "cl
 
 def test_without_the_tower_the_command_is_said(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("D2F_CACHE", str(tmp_path))
+    shared_tower.cache_clear()
     detector = ClipProbe(DetectorOptions(weights=str(head(tmp_path, [1], ["whole"]))))
     with pytest.raises(WeightsMissing, match="d2f weights pull clip-vit-b16"):
         detector.load()

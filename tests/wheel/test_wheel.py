@@ -12,7 +12,7 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.environments import Environment
 
-DATA = (".safetensors", ".json", ".npz", ".yaml", ".csv", ".md", ".typed", ".template", ".pem")
+DATA = (".safetensors", ".json", ".npz", ".yaml", ".csv", ".md", ".typed", ".template", ".pem", ".html", ".css", ".js")
 pytestmark = pytest.mark.slow
 
 
