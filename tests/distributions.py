@@ -12,7 +12,8 @@ from textwrap import dedent
 
 import pytest
 
-from d2f.plugins.catalog import Catalog
+from d2f.plugins.catalog import Catalog, _package_digest
+from d2f.plugins.entries import plugin_packages
 
 STAGE = """
 from pydantic import BaseModel, ConfigDict, Field
@@ -95,7 +96,11 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distr
     monkeypatch.delenv("D2F_PLUGINS", raising=False)
     monkeypatch.delenv("D2F_DEBUG", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
+    _package_digest.cache_clear()  # another test's plugin may have had the same name
+    plugin_packages.cache_clear()
     yield Distributions(folder)
+    _package_digest.cache_clear()
+    plugin_packages.cache_clear()
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
             del sys.modules[name]
