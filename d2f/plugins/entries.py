@@ -12,7 +12,7 @@ from d2f.api.errors import Place
 from d2f.api.hooks import GROUP
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,6 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def origin(entry_point: EntryPoint) -> Origin:
-    """Return the origin of an entry point."""
-    distribution = entry_point.dist
-    name, version = (distribution.name, distribution.version) if distribution is not None else ("unknown", "?")
-    return Origin(entry_point.name, entry_point.value, name, version)
-
-
 def found(group: str = GROUP) -> list[tuple[Origin, EntryPoint]]:
     """Return the entry points of a group: built-in ones first, then by distribution and name.
 
@@ -120,8 +113,19 @@ def found(group: str = GROUP) -> list[tuple[Origin, EntryPoint]]:
     """
     from importlib.metadata import entry_points
 
-    pairs = [(origin(entry_point), entry_point) for entry_point in entry_points(group=group)]
+    name_and_version = cache(_name_and_version)  # each parses all of a distribution's metadata
+    pairs = [
+        (Origin(entry_point.name, entry_point.value, *name_and_version(entry_point.dist)), entry_point)
+        for entry_point in entry_points(group=group)
+    ]
     return sorted(pairs, key=lambda pair: (not pair[0].built_in, normal(pair[0].distribution), pair[0].entry_point))
+
+
+def _name_and_version(distribution: Distribution | None) -> tuple[str, str]:
+    if distribution is None:
+        return "unknown", "?"
+    metadata = distribution.metadata
+    return metadata["Name"], metadata["Version"]
 
 
 @cache
