@@ -20,6 +20,12 @@ NOT_RUN = "not run: "
 """Beginning of `Member.abstained` where a precondition failed, so that no detector was run."""
 
 Verdict: TypeAlias = Literal["generated", "real", "inconclusive"]
+VERDICT_WORDS: Mapping[Verdict, str] = {
+    "generated": "AI-generated",
+    "real": "no sign of generation",
+    "inconclusive": "inconclusive",
+}
+"""How a verdict reads wherever a person is shown one; rows keep the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,15 @@ class Row:
         for member in row["stages"]:
             del member["tiles"]
         return row
+
+
+def verdicts_in_words(disagreement: str) -> str:
+    """Return one of a row's disagreements as a person is shown it.
+
+    >>> verdicts_in_words("resnet: plain generated, denoised real")
+    'resnet: plain AI-generated, denoised no sign of generation'
+    """
+    return re.sub(r" (generated|real)(?=, |$)", lambda found: f" {VERDICT_WORDS[found[1]]}", disagreement)  # type: ignore[index]
 
 
 _ESCAPED = re.compile("[\ud800-\udfff]")

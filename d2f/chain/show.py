@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from d2f.api.rows import VERDICT_WORDS
 from d2f.chain.build import direction
 from d2f.chain.chain import Chain
 from d2f.chain.model import DetectorUse, StageUse
@@ -166,9 +167,9 @@ def _verdict_lines(chain: Chain) -> Iterator[Text]:
     yield line(f"  members ─ {call_text(combine.use, others)}{above} ─ prior {verdict.prior:g} ─> probability")
     yield line(
         f"  below {verdict.real_below:g} ",
-        ("real", "green"),
+        (VERDICT_WORDS["real"], "green"),
         f", above {verdict.generated_above:g} ",
-        ("generated", "red"),
+        (VERDICT_WORDS["generated"], "red"),
         ", else ",
         ("inconclusive", "yellow"),
     )

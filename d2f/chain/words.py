@@ -11,12 +11,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from d2f.api.rows import Row
+from d2f.api.rows import VERDICT_WORDS, Row, verdicts_in_words
 
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain
 
-VERDICTS = {"generated": "AI-generated", "real": "no sign of generation", "inconclusive": "inconclusive"}
 STRENGTHS = (
     (2.0, "no"),
     (10.0, "weak"),
@@ -57,7 +56,7 @@ def sentence(row: Row) -> str:
     """Return the verdict in one sentence."""
     if row.error is not None:
         return f"not judged: {row.error.message}"
-    verdict = VERDICTS[row.verdict or "inconclusive"]
+    verdict = VERDICT_WORDS[row.verdict or "inconclusive"]
     if row.probability is None:
         reason = row.notes[0].message if row.notes else "too few detectors gave an answer"
         return f"{verdict}: {reason}"
@@ -83,7 +82,7 @@ def reasons(row: Row, titles: Mapping[str, str]) -> Iterator[str]:
     if row.probability_with_provenance is not None:
         yield f"with what the file states: {percent(row.probability_with_provenance)}"
     for disagreement in row.disagreements:
-        yield f"disagreement: {disagreement}"
+        yield f"disagreement: {verdicts_in_words(disagreement)}"
     for note in row.notes if row.probability is not None else row.notes[1:]:
         yield f"note: {note.message}"
     for missing in row.missing:
@@ -148,8 +147,8 @@ def answer(probability: float, chain: Chain) -> str:
     """Return a member's probability in the words of a verdict, by the chain's thresholds."""
     rule = chain.file.verdict
     if probability > rule.generated_above:
-        return VERDICTS["generated"]
-    return VERDICTS["real" if probability < rule.real_below else "inconclusive"]
+        return VERDICT_WORDS["generated"]
+    return VERDICT_WORDS["real" if probability < rule.real_below else "inconclusive"]
 
 
 def factor(nats: float) -> str:
@@ -184,7 +183,7 @@ def disagreement_words(row: Row, chain: Chain) -> Iterator[str]:
         yield f"the detectors contradict each other: {told}"
 
 
-SIDES = (VERDICTS["generated"], VERDICTS["real"])
+SIDES = (VERDICT_WORDS["generated"], VERDICT_WORDS["real"])
 
 NEXT_STEPS = {
     "generated": (

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2f.chain.words import VERDICTS, factor, looks_at, percent, stage_titles
+from d2f.api.rows import VERDICT_WORDS
+from d2f.chain.words import factor, looks_at, percent, stage_titles
 from d2f.explain.map import HeatMap
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def scale(row: Row, chain: Chain) -> str:
     rule = chain.file.verdict
     low, high = rule.real_below * WIDTH, rule.generated_above * WIDTH
     zones = (
-        (0.0, low, "real", VERDICTS["real"], f'x="0" {START}'),
+        (0.0, low, "real", VERDICT_WORDS["real"], f'x="0" {START}'),
         (low, high, "between", "inconclusive", f'x="{(low + high) / 2:.1f}" {MIDDLE}'),
-        (high, WIDTH, "made", VERDICTS["generated"], f'x="{WIDTH}" {END}'),
+        (high, WIDTH, "made", VERDICT_WORDS["generated"], f'x="{WIDTH}" {END}'),
     )
     parts = []
     for left, right, name, words, place in zones:

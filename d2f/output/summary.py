@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from d2f.api.errors import CODES, Exit
-from d2f.api.rows import NOT_RUN, Member, Row
+from d2f.api.rows import NOT_RUN, VERDICT_WORDS, Member, Row, verdicts_in_words
 from d2f.output.append import Head
 from d2f.output.columns import printable
 
@@ -53,12 +53,16 @@ WEAKEST = 0.05
 """In nats; what would be shown as 0.0 is left out."""
 
 
+WIDEST = max(map(len, VERDICT_WORDS.values()))
+
+
 def verdict_text(row: Row) -> str:
-    """Return the verdict and its probability, such as ``generated     0.9710``."""
+    """Return the verdict and its probability, such as ``AI-generated           0.9710``."""
     if row.error is not None:
         return "failed"
+    words = "none" if row.verdict is None else VERDICT_WORDS[row.verdict]
     probability = "" if row.probability is None else f"{row.probability:.4f}"
-    return f"{row.verdict or 'none':<12}  {probability}".rstrip()
+    return f"{words:<{WIDEST}}  {probability}".rstrip()
 
 
 def evidence_lines(row: Row) -> list[str]:
@@ -67,7 +71,7 @@ def evidence_lines(row: Row) -> list[str]:
         stated = [f"{one.kind}: {one.statement} ({one.trust})" for one in row.evidence]
         return [printable(line) for line in [f"{row.error.code}: {row.error.message}", *stated]]
     failed = [f"{member.name} {member.error.code}: {member.error.message}" for member in row.stages if member.error]
-    disagreements = [f"disagreement: {one}" for one in row.disagreements]
+    disagreements = [f"disagreement: {verdicts_in_words(one)}" for one in row.disagreements]
     notes = [f"note: {note.message}" for note in row.notes if note.code not in ("too-few-scores", "not-fitted")]
     shown = {member.detector for member in row.stages if member.error}
     missing = [f"missing: {one.detector}: {one.reason}" for one in row.missing if one.detector not in shown]
@@ -106,7 +110,8 @@ def _silent(row: Row) -> list[str]:
 CAUTION = "A probability holds for images like those that the chain was fitted on."
 MISSING = "stages that gave no answer"
 CAVEATS = "caveats"
-VERDICTS = ("generated", "real", "inconclusive", "failed")
+RESULTS = {**VERDICT_WORDS, "failed": "failed"}
+"""What is counted, and how it reads."""
 
 
 class Summary:
@@ -175,7 +180,7 @@ class Summary:
             yield CAUTION
 
     def _counts(self) -> str:
-        return ", ".join(f"{self._verdicts[word]} {word}" for word in VERDICTS)
+        return ", ".join(f"{self._verdicts[value]} {words}" for value, words in RESULTS.items())
 
     def caveats(self) -> Iterator[str]:
         """Yield what rows alone do not show at a glance, for a run without a summary."""
@@ -188,7 +193,7 @@ class Summary:
         """Return the counters and the rate so far, at no cost."""
         new = self.images - self._earlier
         rate = round(new / max(seconds, 1e-9), 2)
-        verdicts = {word: self._verdicts[word] for word in VERDICTS}
+        verdicts = {word: self._verdicts[word] for word in RESULTS}
         return {"images": self.images, "earlier": self._earlier, **verdicts, "codes": dict(self._codes), "rate": rate}
 
     def counts(self, seconds: float, ended: bool = True) -> dict[str, Any]:
@@ -197,7 +202,7 @@ class Summary:
             "chain": self._head.chain,
             "chain_digest": self._head.digest,
             "images": self.images,
-            "verdicts": {word: self._verdicts[word] for word in VERDICTS},
+            "verdicts": {word: self._verdicts[word] for word in RESULTS},
             "earlier": self._earlier,
             "ended": ended,
             "seconds": round(seconds, 3),

@@ -15,7 +15,7 @@ from d2f.api.rows import Row
 from d2f.files import explained
 from d2f.output.append import guarded
 from d2f.output.columns import printable
-from d2f.output.summary import evidence_lines, verdict_text
+from d2f.output.summary import WIDEST, evidence_lines, verdict_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 PLAIN_WIDTH = 80
-VERDICT_WIDTH = 20
+VERDICT_WIDTH = WIDEST + len("  0.0000")
 GAP = "  "
-HEADINGS = ("file", "verdict, probability", "evidence: + generated, - real")
+HEADINGS = ("file", "verdict, probability", "evidence: + AI, - camera")
 COLOURS = {"generated": "red", "real": "green", "inconclusive": "yellow", None: "bold magenta"}
 
 

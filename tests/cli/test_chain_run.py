@@ -58,7 +58,7 @@ def expect(text: str) -> str:
 
 
 SUMMARY = """
-    6 images: 1 generated, 1 real, 3 inconclusive, 1 failed
+    6 images: 1 AI-generated, 1 no sign of generation, 3 inconclusive, 1 failed
     failed images
            1  D2F302: the file is empty; first: photos/empty.jpg
     failed members
@@ -80,20 +80,21 @@ class TestWhatIsPrinted:
         code, out, err = run("photos")
         assert out == expect(
             """
-            file                         verdict, probability  evidence: + generated, - real
-            photos/black.png             real          0.1107  -1.3 light/plain
-                                                               -0.7 light/negative
-            photos/blue.png              inconclusive  0.3798  -0.3 light/plain
-                                                               -0.2 light/negative
-            photos/empty.jpg             failed                D2F302: the file is empty
-            photos/grey.png              inconclusive  0.4890  -0.1 hue/plain: no colour at
-                                                               all
-            photos/red.png               inconclusive  0.3798  -0.3 light/plain
-                                                               -0.2 light/negative
-                                                               hue/plain D2F401: ValueError:
-                                                               it is red
-            photos/white.png             generated     0.8718  +1.3 light/plain
-                                                               +0.7 light/negative
+            file                     verdict, probability           evidence: + AI, - camera
+            photos/black.png         no sign of generation  0.1107  -1.3 light/plain
+                                                                    -0.7 light/negative
+            photos/blue.png          inconclusive           0.3798  -0.3 light/plain
+                                                                    -0.2 light/negative
+            photos/empty.jpg         failed                         D2F302: the file is
+                                                                    empty
+            photos/grey.png          inconclusive           0.4890  -0.1 hue/plain: no
+                                                                    colour at all
+            photos/red.png           inconclusive           0.3798  -0.3 light/plain
+                                                                    -0.2 light/negative
+                                                                    hue/plain D2F401:
+                                                                    ValueError: it is red
+            photos/white.png         AI-generated           0.8718  +1.3 light/plain
+                                                                    +0.7 light/negative
             """
         )
         assert (code, err) == (Exit.SOME_FAILED, summary("standard output"))
@@ -169,8 +170,8 @@ class TestWhatIsPrinted:
         (toy.folder / "disagreeing.yaml").write_text(disagreeing, "utf-8")
         toy.picture("white.png")
         _, out, err = run("white.png", chain="disagreeing.yaml")
-        assert "disagreement: light: plain\n" in out
-        assert "generated, negative real\n" in out
+        assert "disagreement: light:\n" in out
+        assert "negative no sign of\n" in out
         assert "1 image with a detector whose views disagree\n" in err
 
     def test_help_names_the_exit_codes(self, run: Run) -> None:
@@ -217,14 +218,14 @@ class TestImages:
             toy.picture(f"photos/{name}")
         for file in ("rows.jsonl", "rows.csv", "rows.parquet"):
             assert run("photos", "-o", file)[0] == 0
-            assert "5 images: 5 generated" in run("photos", "-o", file, "--resume")[1]
+            assert "5 images: 5 AI-generated" in run("photos", "-o", file, "--resume")[1]
             assert "none was left to do; 5 from an earlier run" in run("photos", "-o", file, "--resume")[1]
         rows = [json.loads(line) for line in Path("rows.jsonl").read_bytes().splitlines()]
         paths = [path_of(row["path"], row["path_bytes"]) for row in rows]
         assert sorted(paths) == sorted(f"photos/{name}" for name in names)
         assert all(Path(path).is_file() for path in paths)
         _, out, _ = run("photos")
-        assert "photos/two\\nlines\\r.png " in out
+        assert "two\\nlines\\r.png " in out
         assert "photos/caf\ufffd.png " in out
 
     def test_one_named_twice_has_one_row_resumed_or_not(self, toy: Toy, run: Run) -> None:
@@ -233,7 +234,8 @@ class TestImages:
         named = ("photos", "photos/a.png", "photos/../photos/a.png")
         _, out, _ = run(*named, "-o", "rows.jsonl")
         assert out.startswith(
-            "2 images: 2 generated, 0 real, 0 inconclusive, 0 failed\n2 images were named twice and taken once\n"
+            "2 images: 2 AI-generated, 0 no sign of generation, 0 inconclusive, 0 failed\n"
+            "2 images were named twice and taken once\n"
         )
         whole = Path("rows.jsonl").read_bytes()
         assert whole.count(b'"path": "photos/a.png"') == 1

@@ -79,12 +79,12 @@ def slow(toy: Toy) -> Toy:
 
 def test_a_table_and_a_bar_share_the_terminal(slow: Toy) -> None:
     seen, _, _ = watch(slow, "slow.yaml", "photos", screen="stdout stderr")
-    assert "\x1b[31mgenerated     0.8718\x1b[0m" in seen
+    assert "\x1b[31mAI-generated           0.8718\x1b[0m" in seen
     assert re.search(r"\d+ of 30 images", seen)
     assert re.search(r"\d+\.\d a second", seen)
-    assert len(re.findall(r"photos/\d\d\.png +generated", seen.replace("\x1b[31m", ""))) == 30
-    assert "30 images: 30 generated, 0 real, 0 inconclusive, 0 failed" in seen
-    assert seen.rindex("of 30 images") < seen.rindex("30 images: 30 generated")
+    assert len(re.findall(r"photos/\d\d\.png +AI-generated", seen.replace("\x1b[31m", ""))) == 30
+    assert "30 images: 30 AI-generated, 0 no sign of generation, 0 inconclusive, 0 failed" in seen
+    assert seen.rindex("of 30 images") < seen.rindex("30 images: 30 AI-generated")
 
 
 def test_rows_in_a_pipe_with_a_bar_on_the_terminal(slow: Toy) -> None:
@@ -92,14 +92,14 @@ def test_rows_in_a_pipe_with_a_bar_on_the_terminal(slow: Toy) -> None:
     assert len(out.splitlines()) == 31
     assert "\x1b" not in out
     assert "of 30 images" in seen
-    assert "30 images: 30 generated" in seen
+    assert "30 images: 30 AI-generated" in seen
 
 
 def test_a_table_on_the_terminal_leaves_stderr_clean(slow: Toy) -> None:
     seen, _, err = watch(slow, "slow.yaml", "photos", screen="stdout")
     assert "of 30 images" not in seen
     assert "\x1b" not in err
-    assert err.startswith("30 images: 30 generated")
+    assert err.startswith("30 images: 30 AI-generated")
 
 
 @pytest.mark.parametrize("option", ["--quiet", "--no-progress"])
@@ -111,7 +111,7 @@ def test_no_bar_where_none_is_wanted(slow: Toy, option: str) -> None:
 def test_no_colour_where_none_is_wanted(slow: Toy) -> None:
     seen, _, _ = watch(slow, "slow.yaml", "photos/00.png", "-q", screen="stdout stderr", NO_COLOR="1")
     assert "\x1b[3" not in seen
-    assert "generated     0.8718" in seen
+    assert "AI-generated           0.8718" in seen
 
 
 def test_lines_in_a_log_where_they_are_wanted(

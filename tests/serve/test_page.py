@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from d2f import load_chain
-from d2f.chain.words import VERDICTS
+from d2f.api.rows import VERDICT_WORDS
 from tests.docs.pages import DOCS
 from tests.serve.browser import browser, needs_browser
 from tests.serve.serving import Running, serving
@@ -73,7 +73,7 @@ def test_pictures_are_dropped_and_their_verdicts_read(page: Any) -> None:
     assert page.locator("#pictures > li").count() == 3
     local = {row.path: row.verdict for row in load_chain("fast").run([str(IMAGES / name) for name in DRAWN])}
     for name in DRAWN:
-        assert verdict(page, name) == VERDICTS[local[str(IMAGES / name)] or ""]
+        assert verdict(page, name) == VERDICT_WORDS[local[str(IMAGES / name)] or ""]
     card = page.locator("#pictures > li", has_text="flat.png")
     assert "not photographic" in card.locator(".sentence").inner_text()
     assert "most files state nothing" in card.locator(".file").inner_text()

@@ -67,7 +67,7 @@ def test_a_fitted_chain(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> No
 
         Verdict
           members ─ logistic(bias=0.1) ─ platt(slope=1.1, bias=0.05) ─ prior 0.5 ─> probability
-          below 0.3 real, above 0.75 generated, else inconclusive
+          below 0.3 no sign of generation, above 0.75 AI-generated, else inconclusive
           with fewer than 2 members inconclusive
 
         Weights
@@ -92,7 +92,7 @@ def test_a_chain_that_is_not_fitted(catalog: Catalog, monkeypatch: pytest.Monkey
 
         Verdict
           members ─ logit-mean ─ prior 0.5 ─> probability
-          below 0.35 real, above 0.65 generated, else inconclusive
+          below 0.35 no sign of generation, above 0.65 AI-generated, else inconclusive
 
         Weights
           noise-statistics/default   sha256 0123456789ab…   MIT

@@ -17,7 +17,7 @@ def test_word_for_word() -> None:
     for number, row in enumerate((*ROWS, GENERATED, dataclasses.replace(BROKEN, path="c\n.jpg"))):
         summary.add(row, earlier=number == 0)
     assert list(summary.lines(2.0, "rows.jsonl")) == [
-        "6 images: 2 generated, 1 real, 1 inconclusive, 2 failed",
+        "6 images: 2 AI-generated, 1 no sign of generation, 1 inconclusive, 2 failed",
         "failed images",
         "       2  D2F304: the image is damaged or truncated; first: broken.jpg",
         "failed members",
@@ -37,7 +37,8 @@ def test_word_for_word() -> None:
 def test_one_image() -> None:
     summary = Summary(HEAD)
     summary.add(REAL)
-    assert next(summary.lines(1.0, "rows.csv")) == "1 image: 0 generated, 1 real, 0 inconclusive, 0 failed"
+    first = next(summary.lines(1.0, "rows.csv"))
+    assert first == "1 image: 0 AI-generated, 1 no sign of generation, 0 inconclusive, 0 failed"
 
 
 def test_an_unfitted_chain_s_summary_speaks_of_no_fit() -> None:

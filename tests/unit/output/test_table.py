@@ -35,33 +35,39 @@ def terminal(width: int) -> Console:
 
 def test_each_kind_of_row() -> None:
     assert plain(*ROWS).splitlines() == [
-        "file                         verdict, probability  evidence: + generated, - real",
-        "a.jpg                        generated     0.9710  +2.0 provenance/plain: C2PA",
-        "                                                   manifest signed by a",
-        "                                                   generator",
-        "                                                   +1.9 resnet/plain",
-        "                                                   c2pa: made by a generator",
-        "                                                   (valid; signer unknown)",
-        "                                                   disagreement: resnet: plain",
-        "                                                   generated, denoised real",
-        "                                                   disagreement: noise: plain",
-        "                                                   real, jpeg generated",
-        "b.png                        real          0.0120  +2.0 provenance/plain: C2PA",
-        "                                                   manifest signed by a",
-        "                                                   generator",
-        "                                                   +1.9 resnet/plain",
-        "                                                   c2pa: made by a generator",
-        "                                                   (valid; signer unknown)",
-        "half.jpg                     inconclusive          resnet/plain D2F401:",
-        "                                                   ValueError: a, b: c",
-        "                                                   note: grey",
-        "broken.jpg                   failed                D2F304: the image is damaged",
-        "                                                   or truncated",
+        "file                     verdict, probability           evidence: + AI, - camera",
+        "a.jpg                    AI-generated           0.9710  +2.0 provenance/plain:",
+        "                                                        C2PA manifest signed by",
+        "                                                        a generator",
+        "                                                        +1.9 resnet/plain",
+        "                                                        c2pa: made by a",
+        "                                                        generator (valid; signer",
+        "                                                        unknown)",
+        "                                                        disagreement: resnet:",
+        "                                                        plain AI-generated,",
+        "                                                        denoised no sign of",
+        "                                                        generation",
+        "                                                        disagreement: noise:",
+        "                                                        plain no sign of",
+        "                                                        generation, jpeg",
+        "                                                        AI-generated",
+        "b.png                    no sign of generation  0.0120  +2.0 provenance/plain:",
+        "                                                        C2PA manifest signed by",
+        "                                                        a generator",
+        "                                                        +1.9 resnet/plain",
+        "                                                        c2pa: made by a",
+        "                                                        generator (valid; signer",
+        "                                                        unknown)",
+        "half.jpg                 inconclusive                   resnet/plain D2F401:",
+        "                                                        ValueError: a, b: c",
+        "                                                        note: grey",
+        "broken.jpg               failed                         D2F304: the image is",
+        "                                                        damaged or truncated",
     ]
 
 
 def test_headings_stand_without_rows() -> None:
-    assert plain() == "file                         verdict, probability  evidence: + generated, - real\n"
+    assert plain() == "file                     verdict, probability           evidence: + AI, - camera\n"
 
 
 def test_a_terminal_has_colour_and_a_rule() -> None:
@@ -70,7 +76,7 @@ def test_a_terminal_has_colour_and_a_rule() -> None:
     assert head.startswith("\x1b[1mfile ")
     assert rule.startswith("\x1b[2m─────")
     assert "\x1b[33minconclusive" in text
-    assert "\x1b[31mgenerated     0.9710\x1b[0m" in text
+    assert "\x1b[31mAI-generated           0.9710\x1b[0m" in text
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
