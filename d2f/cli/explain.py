@@ -108,10 +108,12 @@ def report() -> None:
 @click.argument("report", metavar="REPORT.json")
 @click.argument("image", metavar="IMAGE")
 @click.option("--chain", metavar="CHAIN", help="Take this chain; by default the one that the report names.")
-def verify(report: str, image: str, chain: str | None) -> int:
+@TRUST_LIST
+def verify(report: str, image: str, chain: str | None, trust_list: str | None) -> int:
     """Recompute the sha256, the chain's digest and the row of IMAGE, and compare them with REPORT.json.
 
-    Exit code 0: all three hold. 1: one does not.
+    Of a report that was made with --trust-list, give the same list. Exit code 0: all three hold. 1: one does not. 2:
+    REPORT.json or IMAGE cannot be read.
     """
     from d2f.cores import one_blas_thread
 
@@ -122,7 +124,7 @@ def verify(report: str, image: str, chain: str | None) -> int:
 
     holds = True
     with rows_only() as stdout:
-        for one in checks(report, image, chain):
+        for one in checks(report, image, chain, trust_list):
             holds &= one.holds
             click.echo(printable(f"{'holds' if one.holds else 'DIFFERS':8} {one.what}: {one.found}"), file=stdout)
     return Exit.OK if holds else Exit.SOME_FAILED

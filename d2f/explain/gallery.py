@@ -16,15 +16,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from d2f.api.rows import Row, encodable
-from d2f.chain.words import VERDICTS, percent
-from d2f.explain.explain import Explanation
-from d2f.explain.page import STYLE, footer, section
+from d2f.api.rows import VERDICT_WORDS, Row, encodable
+from d2f.chain.words import percent
+from d2f.explain.explain import Explanation, splice_of
+from d2f.explain.map import KINDS
+from d2f.explain.page import STYLE, footer, no_map, section
 from d2f.explain.record import head_of, image_of
 from d2f.files import explained, require_new_folder, write_whole
 from d2f.report.page import document
@@ -61,9 +63,9 @@ class Shown:
 
 FILTERS: Mapping[str, tuple[str, Callable[[Shown], bool]]] = {
     "index": ("all", lambda one: True),
-    "generated": (VERDICTS["generated"], lambda one: one.verdict == "generated"),
-    "inconclusive": (VERDICTS["inconclusive"], lambda one: one.verdict == "inconclusive"),
-    "real": (VERDICTS["real"], lambda one: one.verdict == "real"),
+    "generated": (VERDICT_WORDS["generated"], lambda one: one.verdict == "generated"),
+    "inconclusive": (VERDICT_WORDS["inconclusive"], lambda one: one.verdict == "inconclusive"),
+    "real": (VERDICT_WORDS["real"], lambda one: one.verdict == "real"),
     "failed": ("not judged", lambda one: one.verdict == "failed"),
     "stated": ("the file states something", lambda one: one.stated),
     "disagreeing": ("detectors disagree", lambda one: one.disagrees),
@@ -133,9 +135,11 @@ class GalleryWriter:
 
     def _page_of(self, one: Explanation, shown: Shown) -> str:
         small = f'<img alt="the picture" src="../../thumbs/{shown.place}.jpg">' if shown.pictured else ""
-        again = "The map and the views are in the report of one image: d2f explain CHAIN IMAGE -o report.html"
+        again = f"Views and maps are made for one image at a time: d2f explain {self._chain.name} IMAGE -o report.html."
+        if not any(found is not None and found.helps for found in map(partial(splice_of, self._chain), KINDS)):
+            again += f" {no_map(one)}"
         back = '<nav><a href="../../index.html">all images</a></nav>'
-        parts = [back, *section(one, shown.number, "h1", small), f"<p class=soft>{again}</p>"]
+        parts = [back, *section(one, shown.number, "h1", small), f"<p class=soft>{escape(again)}</p>"]
         return document(shown.name, [*parts, *footer(self._chain, False)], STYLE)
 
     def _write_pages(self, name: str, shown: Sequence[Shown], counts: Counter[str], ended: bool) -> None:
@@ -166,7 +170,7 @@ def _write(path: Path, data: bytes) -> None:
 def _caption(row: Row) -> str:
     if row.error is not None:
         return "not judged"
-    words = VERDICTS[row.verdict or "inconclusive"]
+    words = VERDICT_WORDS[row.verdict or "inconclusive"]
     return words if row.probability is None else f"{words}, {percent(row.probability)}"
 
 

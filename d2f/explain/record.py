@@ -235,16 +235,19 @@ def read_report(path: str) -> dict[str, Any]:
         raise D2FError.of("D2F608", f"'{path}' lacks what the schema of reports asks for: d2f report schema") from None
 
 
-def verify(path: str, image: str, chain_name: str | None = None) -> Iterator[Verified]:
-    """Recompute an image's digest, the chain's digest and the row, and compare them with a report."""
+def verify(path: str, image: str, chain_name: str | None = None, trust_list: str | None = None) -> Iterator[Verified]:
+    """Recompute an image's digest, the chain's digest and the row, and compare them with a report.
+
+    D2F002, or the reader's code, where the image cannot be read: nothing is known of it then.
+    """
     from d2f.images.memory import InMemory, load
     from d2f.images.read import Unread
 
     report = read_report(path)
     loaded = load(image)
     if isinstance(loaded, Unread) and loaded.sha256 is None:
-        yield Verified("sha256", False, f"the image cannot be read: {loaded.failure.message}")
-        return
+        code = loaded.failure.code if os.path.exists(image) else "D2F002"
+        raise D2FError.of(code, f"'{image}' cannot be compared with the report: {loaded.failure.message}")
     rows = [row for row in report["images"] if row["sha256"] == loaded.sha256]
     source: str | InMemory = image
     if not rows and isinstance(loaded, ImageFile):
@@ -261,6 +264,7 @@ def verify(path: str, image: str, chain_name: str | None = None) -> Iterator[Ver
     stated = report["chain"]
     allow = bool(stated.get("allow_missing"))
     chain = load_chain(chain_name or str(stated.get("origin") or stated["name"]), allow_missing=allow)
+    chain = chain if trust_list is None else chain.with_trust_list(trust_list)
     same = chain.digest == stated["digest"]
     yield Verified("chain digest", same, chain.digest if same else f"{chain.digest}: the report has {stated['digest']}")
     if chain.plan.decision is not None and stated["prior"] != chain.prior:

@@ -5,12 +5,14 @@ Verified by c2pa-python, an optional dependency, on the file's bytes alone: no m
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from d2f import Evidence, Weights
@@ -94,6 +96,15 @@ def fetched_list() -> Weights | None:
     """Return the record of the list that was fetched; None where none was."""
     record = resolve(FETCHED.name, (FETCHED,))
     return record if record.sha256 else None
+
+
+def own_list(path: str) -> Weights | None:
+    """Return the record of a user's file, by what it holds; None where it cannot be read."""
+    try:
+        sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return None
+    return Weights(name="trust-list", sha256=sha256, licence="", sources=(path,))
 
 
 def trust_lists(fetched: Weights | None) -> tuple[TrustList, TrustList]:

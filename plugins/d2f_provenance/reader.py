@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from d2f import Evidence
-from d2f_provenance.credentials import fetched_list
+from d2f_provenance.credentials import fetched_list, own_list
 from d2f_provenance.evidence import FORGEABLE, count_once
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class ProvenanceOptions(BaseModel):
 
     trust_list: str | None = Field(
         default=None,
+        exclude=True,  # what results depend on is what the file holds, which `weights` tells
         description="PEM file of root certificates to trust in place of the shipped lists; null: the shipped lists.",
     )
     invisible_marks: bool = Field(
@@ -50,8 +51,9 @@ class Provenance:
 
     def __init__(self, options: ProvenanceOptions) -> None:
         self._options = options
-        self._fetched = fetched_list() if options.trust_list is None else None
-        self.weights = () if self._fetched is None else (self._fetched,)
+        own = options.trust_list
+        self._list = fetched_list() if own is None else own_list(own)
+        self.weights = () if self._list is None else (self._list,)
 
     def load(self) -> None:
         """Read the trust lists.
@@ -109,7 +111,7 @@ class Provenance:
         from d2f_provenance.credentials import CredentialReader, trust_lists
 
         path = self._options.trust_list
-        return CredentialReader(trust_lists(self._fetched)) if path is None else _by_own_list(path)
+        return CredentialReader(trust_lists(self._list)) if path is None else _by_own_list(path)
 
 
 def _by_own_list(path: str) -> CredentialReader:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from d2f_provenance.credentials import shipped_lists
 from jsonschema import Draft202012Validator
 from PIL import Image
 
@@ -54,6 +55,18 @@ def test_a_report_is_verified(toy: Toy, capsys: pytest.CaptureFixture[str]) -> N
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["holds"] * 3
     assert main(["report", "verify", "report.json", f"{folder}/black.png", "--chain", chain]) == 1
     assert capsys.readouterr().out.startswith("DIFFERS  sha256: ")
+    assert main(["report", "verify", "report.json", f"{folder}/gone.png", "--chain", chain]) == 2
+    assert f"error[D2F002]: '{folder}/gone.png' cannot be compared" in capsys.readouterr().err
+    Path("empty.png").touch()
+    assert main(["report", "verify", "report.json", "empty.png", "--chain", chain]) == 2
+    assert "error[D2F302]: 'empty.png' cannot be compared" in capsys.readouterr().err
+    Path("roots.pem").write_text(shipped_lists()[0].anchors)
+    told = ["explain", "fast", f"{folder}/white.png", "-o", "own.html", "--map", "none"]
+    assert main([*told, "--trust-list", "roots.pem"]) == 0
+    capsys.readouterr()
+    assert main(["report", "verify", "own.json", f"{folder}/white.png", "--trust-list", "roots.pem"]) == 0
+    assert main(["report", "verify", "own.json", f"{folder}/white.png"]) == 1
+    assert "DIFFERS  chain digest" in capsys.readouterr().out
     assert main(["report", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == report_schema()
 
@@ -83,6 +96,8 @@ def test_a_run_writes_a_gallery(toy: Toy, capsys: pytest.CaptureFixture[str], mo
     assert links
     assert [link for link in links if not (out / link).is_file()] == []
     assert len(list(out.rglob("thumbs/*/*.jpg"))) == 7
+    (one, *_) = (out / "images").rglob("*.html")
+    assert "one image at a time: d2f explain toy IMAGE -o report.html. No map is shown: whether this" in one.read_text()
     assert main(["chain", "run", chain, folder, "--report", "out"]) == 2
     assert "is not empty" in capsys.readouterr().err
 

@@ -320,5 +320,10 @@ def test_a_chain_takes_a_list_of_one_s_own(tmp_path: Path) -> None:
     assert own.prior == 0.1
     assert own.judge(PICTURE).llr == chain.judge(PICTURE).llr
     assert own.plan.evidence[0].stage._credentials._lists[0].name == "trust list own.pem"
-    with pytest.raises(D2FError, match="D2F114"):
-        chain.with_trust_list(tmp_path / "empty.pem")
+    (tmp_path / "copy.pem").write_bytes((tmp_path / "own.pem").read_bytes())
+    assert chain.with_trust_list(tmp_path / "copy.pem").digest == own.digest
+    (tmp_path / "own.pem").write_text(shipped_lists()[1].anchors)
+    assert chain.with_trust_list(tmp_path / "own.pem").digest != own.digest
+    for name in ("empty.pem", "none.pem"):
+        with pytest.raises(D2FError, match="D2F114"):
+            chain.with_trust_list(tmp_path / name)
