@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Bounds, ImageFile, Pixels
+from d2f.api.inputs import Bounds, ImageFile, Note, Pixels
 from d2f.api.rows import Failure
 from d2f.images.read import ImageError, Reserve, Unread, decode, load_image
 
@@ -62,7 +63,8 @@ class InMemory:
                 return decode(self.content, self.path, bounds, reserve)
             if hasattr(self.content, "read"):
                 return decode(self._bytes_read(bounds), self.path, bounds, reserve)
-            return _of_pixels(self.path, self._pixels(bounds, reserve))
+            notes: list[Note] = []
+            return _of_pixels(self.path, self._pixels(bounds, reserve, notes), notes)
         except ImageError as error:
             return error.unread
 
@@ -79,26 +81,26 @@ class InMemory:
             raise self._refused("D2F301", f"the file object gives {type(data).__name__}, not bytes: open it with 'rb'")
         return data
 
-    def _pixels(self, bounds: Bounds, reserve: Reserve | None) -> Pixels:
+    def _pixels(self, bounds: Bounds, reserve: Reserve | None, notes: list[Note]) -> Pixels:
         height, width = self._shape
         if width * height > bounds.pixels:
             raise self._refused("D2F306", f"{width}x{height} pixels, more than the {bounds.pixels} allowed")
         if reserve is not None:
             reserve(3 * width * height)
-        return self.content if _is_array(self.content) else self._pixels_of_picture()
+        return self.content if _is_array(self.content) else self._pixels_of_picture(notes)
 
     @property
     def _shape(self) -> tuple[int, int]:
         return self.content.shape[:2] if _is_array(self.content) else (self.content.height, self.content.width)
 
-    def _pixels_of_picture(self) -> Pixels:
+    def _pixels_of_picture(self, notes: list[Note]) -> Pixels:
         from d2f.images.colour import orientation, srgb_pixels, upright
         from d2f.images.read import quiet_pillow
 
         try:
             with quiet_pillow():
                 self.content.load()
-                return upright(srgb_pixels(self.content), orientation(self.content))
+                return upright(srgb_pixels(self.content, notes=notes), orientation(self.content))
         except Exception as error:  # Pillow decodes an opened file only here, and raises many kinds
             said = " ".join(str(error).split())[:200]
             raise self._refused("D2F304", f"the PIL image cannot be read: {type(error).__name__}: {said}") from None
@@ -179,10 +181,11 @@ def _start(file: Any) -> int | None:
         return None
 
 
-def _of_pixels(path: str, pixels: Pixels) -> ImageFile:
+def _of_pixels(path: str, pixels: Pixels, notes: Sequence[Note]) -> ImageFile:
     import numpy as np
 
     view = np.ascontiguousarray(pixels).view()
     view.flags.writeable = False
     height, width = view.shape[:2]
-    return ImageFile(path, b"", hashlib.sha256(view.data).hexdigest(), "", width, height, view)
+    digest = hashlib.sha256(view.data).hexdigest()
+    return ImageFile(path, b"", digest, "", width, height, view, notes=tuple(notes))

@@ -69,6 +69,16 @@ def test_pixels_are_judged_upright_without_what_needs_the_file(fast: d2f.Chain, 
     assert of_image.missing == (d2f.Missing("provenance", NEEDS_FILE),)
 
 
+def test_a_transparent_picture_has_the_note_of_its_file(fast: d2f.Chain, tmp_path: Path) -> None:
+    picture = Image.open(PICTURE).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    picture.save(tmp_path / "clear.png")
+    of_image, of_path = fast.judge(picture), fast.judge(tmp_path / "clear.png")
+    assert "transparent" in [note.code for note in of_path.notes]
+    assert of_image.notes == of_path.notes
+    assert of_image.probability == of_path.probability
+
+
 def test_stages_that_read_the_file_are_missing_for_pixels(tmp_path: Path, catalog: Catalog, pixels: d2f.Pixels) -> None:
     (tmp_path / "chain.yaml").write_text(
         "d2f: 1\nname: two\nevidence: [{use: name}]\n"
