@@ -1,14 +1,14 @@
 """Jobs: an uploaded archive, or a folder below the root, judged in the background while pictures of people come first.
 
-One job runs at a time. What it needs lies in one private folder of the server's, emptied when it starts and ends.
+One job runs at a time. What it needs lies in one private folder of the server's, which is gone when it ends.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
-import stat
 import tempfile
 import threading
 import time
@@ -55,6 +55,9 @@ MOST_SHOWN = 2000
 
 ENDED = ("done", "failed", "cancelled")
 
+PREFIX = f"d2f-jobs-{os.getuid()}-"
+"""How the folders of this user's servers begin."""
+
 
 @dataclass(eq=False)
 class ImageJob:
@@ -94,8 +97,9 @@ class ImageJob:
 class Jobs:
     """The jobs of one server, and the thread that works on them."""
 
-    def __init__(self, batcher: Batcher, settings: ServeSettings, folder: Path) -> None:
-        self._batcher, self._settings, self._folder = batcher, settings, folder
+    def __init__(self, batcher: Batcher, settings: ServeSettings) -> None:
+        self._batcher, self._settings = batcher, settings
+        self._private: PrivateFolder | None = None
         self._jobs: dict[str, ImageJob] = {}
         self._due: deque[ImageJob] = deque()
         self._changed = threading.Condition()
@@ -104,8 +108,8 @@ class Jobs:
         self._thread = threading.Thread(target=self._work, name="d2f-jobs", daemon=True)
 
     def start(self) -> None:
-        """Empty the folder and begin."""
-        empty(self._folder, make=True)
+        """Make the folder and begin."""
+        self._private = PrivateFolder()
         self._thread.start()
 
     def stop(self) -> None:
@@ -121,7 +125,14 @@ class Jobs:
         self.stop()
         if self._thread.is_alive():
             self._thread.join()
-        empty(self._folder, make=False)
+        if self._private is not None:
+            self._private.close()
+            self._private = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where all that jobs need lies; None before the start and after the end."""
+        return None if self._private is None else self._private.path
 
     @property
     def closed(self) -> bool:
@@ -203,9 +214,12 @@ class Jobs:
         self.delete(ended)
 
     def _make_folder(self) -> Path:
-        if not self._folder.exists():  # what cleans the temporary directory of old folders has taken it
-            empty(self._folder, make=True)
-        return Path(tempfile.mkdtemp(prefix="job-", dir=self._folder))
+        if self._private is None:
+            raise about_to_end()
+        if not self._private.path.exists():  # what cleans the temporary directory of old folders has taken it
+            self._private.close()
+            self._private = PrivateFolder()
+        return Path(tempfile.mkdtemp(prefix="job-", dir=self._private.path))
 
     def _keep(self, size: int) -> None:
         """Count bytes that go to the disk; 413 where they are too many."""
@@ -336,21 +350,41 @@ def _suffix(file: BinaryIO) -> str | None:
     return next((suffix for at, magic, suffix in SUFFIXES if head[at : at + len(magic)] == magic), None)
 
 
-def empty(folder: Path, make: bool) -> None:
-    """Remove what a folder of this user's holds; `make`: have it there afterwards, else have it gone.
+class PrivateFolder:
+    """A folder in the temporary directory that this process alone uses, removed at the end or at another's start.
 
-    Raises
-    ------
-    D2FError
-        D2F004: somebody else has put something in its place.
+    The lock on it, which the system lifts when a process dies, tells whose server still runs.
     """
+
+    def __init__(self) -> None:
+        for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+            if (lock := _locked(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
+        while True:
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+            self._lock = _locked(self.path)
+            if self.path.is_dir():  # else a server that began just now has taken it for one that was left
+                return
+            self.close()
+
+    def close(self) -> None:
+        """Remove it with all that it holds."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _locked(folder: Path) -> int | None:
+    """Return the descriptor of a folder, locked; None where another process has it, or there are no locks."""
     try:
-        found = os.lstat(folder)
-    except FileNotFoundError:
-        pass
-    else:
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise D2FError.of("D2F004", f"'{folder}' is there and not a folder of this user's", "remove it")
-        shutil.rmtree(folder)
-    if make:
-        folder.mkdir(mode=0o700)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -25,6 +22,9 @@ from d2f.serve.guard import AnswerUnread, Guard
 from d2f.serve.jobs import Jobs
 from d2f.serve.metrics import Metrics
 from d2f.serve.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Server:
@@ -41,12 +41,15 @@ class Server:
         self.metrics = Metrics()
         self.batcher = Batcher(chain, settings.limits, settings.workers, self.metrics.observe)
         self.metrics.watch(self.batcher)
-        # The port belongs to this server alone, and so does the folder.
-        self.folder = Path(tempfile.gettempdir()) / f"d2f-serve-{os.getuid()}-{self._socket.getsockname()[1]}"
-        self._jobs = Jobs(self.batcher, settings, self.folder)
+        self._jobs = Jobs(self.batcher, settings)
         self._app = make_app(self.batcher, self._jobs, settings, self.metrics)
         self._guard = Guard(self._app, settings, self.metrics.answered)
         self._uvicorn = _Uvicorn(_config(self._guard, settings))
+
+    @property
+    def folder(self) -> Path | None:
+        """Where archives and the rows of jobs lie while it runs."""
+        return self._jobs.folder
 
     def run(self) -> None:
         """Serve until `stop` is called, SIGINT or SIGTERM come; then finish what runs."""

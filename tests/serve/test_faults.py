@@ -189,12 +189,15 @@ def test_uploads_touch_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             while not ended.wait(0.002):
                 seen.update(os.listdir(tmp_path))
 
+        folder = running.server.folder
+        assert folder is not None
+
         threading.Thread(target=watch).start()
         noise = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), np.uint8)
         answer = running.judge_all([("a.png", encoded(noise)), ("b.txt", bytes(3 * 2**20))])
         ended.set()
     assert len(answer.rows) == 2
-    assert seen == {running.server.folder.name}
+    assert seen == {folder.name}
     assert os.listdir(tmp_path) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -104,12 +105,34 @@ def test_what_is_not_below_the_root_is_not_there(running: Running, name: str) ->
 def test_without_a_root_no_folder_is_judged_and_jobs_leave_nothing_behind() -> None:
     with serving() as running:
         assert begin(running, "desk").status == 403
-        running.server.folder.rmdir()  # as a system does with what lies in its temporary directory for days
+        folder_of(running).rmdir()  # as a system does with what lies in its temporary directory for days
         assert send_archive(running).status == 202
-        folder = running.server.folder
+        folder = folder_of(running)
         assert folder.is_dir()
         assert folder.stat().st_mode & 0o077 == 0
     assert not folder.exists()
+
+
+def folder_of(running: Running) -> Path:
+    assert running.server.folder is not None
+    return running.server.folder
+
+
+def test_a_server_leaves_the_uploads_of_another_alone_but_not_those_of_a_dead_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with serving() as first:
+        assert send_archive(first).status == 202
+        left = tmp_path / folder_of(first).name.replace(folder_of(first).name[-8:], "leftover")
+        (left / "job").mkdir(parents=True)
+        held = {path.name for path in folder_of(first).iterdir()}
+        with serving(host="127.0.0.2", port=first.port) as second:
+            assert folder_of(second) != folder_of(first)
+            assert not left.exists()
+        assert {path.name for path in folder_of(first).iterdir()} == held
+        assert held
+    assert list(tmp_path.iterdir()) == []
 
 
 def send_archive(running: Running) -> Any:
@@ -144,6 +167,6 @@ def test_a_job_can_be_deleted_and_the_oldest_that_ended_makes_room(running: Runn
     assert running.ask("DELETE", f"/v1/jobs/{listed[0]}").status == 204
     assert running.ask("GET", f"/v1/jobs/{listed[0]}").code == "D2F709"
     deadline = time.monotonic() + 10
-    while len(list(running.server.folder.iterdir())) > 2 and time.monotonic() < deadline:
+    while len(list(folder_of(running).iterdir())) > 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert len(list(running.server.folder.iterdir())) == 2
+    assert len(list(folder_of(running).iterdir())) == 2
