@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
 
 
-API_VERSION = "1.0"
+API_VERSION = "1.1"
 """Version of the plugin API; see docs/adr/0001-plugin-api.md for what may change under it."""
 
 GROUP = "d2f"

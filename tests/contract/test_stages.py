@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from d2f import (
+    API_VERSION,
     Calibrator,
     Combiner,
     Detector,
@@ -35,6 +36,14 @@ PROTOCOLS: dict[str, tuple[type, ...]] = {
 }
 EXACT = ("noise-statistics",)
 """Handcrafted detectors with weights: their scores repeat bit for bit all the same."""
+
+OF_THE_API = {
+    "1.1": {
+        *("requires", "load", "weights", "trained_on", "ablations", "needs", "time_limit", "title", "looks_at"),
+        "thread_safe",
+    }
+}
+"""What a stage may have, by the version of the plugin API: another set is another version (ADR 0001)."""
 
 STAGES = [(kind, name) for kind in KINDS for name in Catalog.discover().names(kind)]
 OURS = [(kind, name) for kind, name in STAGES if getattr(Catalog.discover().owner(kind, name), "built_in", False)]
@@ -98,3 +107,7 @@ def test_every_built_in_detector_says_what_it_looks_at() -> None:
         stage: Any = stage_class("detector", name)
         assert 3 < len(stage.title) < 60, name
         assert stage.looks_at.endswith("."), name
+
+
+def test_what_a_stage_may_have_is_what_the_version_of_the_api_says() -> None:
+    assert OF_THE_API[API_VERSION] == set(OPTIONAL)
