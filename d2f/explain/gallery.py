@@ -137,7 +137,7 @@ class GalleryWriter:
         small = f'<img alt="the picture" src="../../thumbs/{shown.place}.jpg">' if shown.pictured else ""
         again = f"Views and maps are made for one image at a time: d2f explain {self._chain.name} IMAGE -o report.html."
         if not any(found is not None and found.helps for found in map(partial(splice_of, self._chain), KINDS)):
-            again += f" {no_map(one)}"
+            again += f" {no_map(self._chain)}"
         back = '<nav><a href="../../index.html">all images</a></nav>'
         parts = [back, *section(one, shown.number, "h1", small), f"<p class=soft>{escape(again)}</p>"]
         return document(shown.name, [*parts, *footer(self._chain, False)], STYLE)

@@ -167,7 +167,7 @@ def _where(one: Explanation) -> Iterator[str]:
         yield f"<h3>{MAP_TITLES[found.kind]}</h3>{_bullets(map_lines(one.chain, found))}"
         yield "</div></div>"
     if not one.maps:
-        yield f"<p>{escape(no_map(one))}</p>"
+        yield f"<p>{escape(no_map(one.chain))}</p>"
 
 
 def map_lines(chain: Chain, found: HeatMap) -> list[str]:
@@ -178,7 +178,8 @@ def map_lines(chain: Chain, found: HeatMap) -> list[str]:
         _help(chain, found),
         f"Look for: {LOOK_FOR[found.kind]}",
         f"Ignore: {IGNORE[found.kind]}",
-        f"Hatched, not to be relied on: {masked or 'nothing'}. The colours are scaled to this map's own maximum.",
+        f"Orange speaks for AI-generated, blue for a camera image; both are scaled to this map's own maximum, "
+        f"{found.largest:.1f} nats. Hatched, not to be relied on: {masked or 'nothing'}.",
     ]
 
 
@@ -205,15 +206,16 @@ def splice_words(measured: Splice) -> str:
     return f"{found}: it does not beat chance."
 
 
-def no_map(one: Explanation) -> str:
-    measured = [splice_of(one.chain, kind) for kind in KINDS]
+def no_map(chain: Chain, how: str = " To measure them all the same: d2f explain --map both.") -> str:
+    """Return why a report has no map, and `how` to have one where none is known to help."""
+    measured = [splice_of(chain, kind) for kind in KINDS]
     if all(found is not None and not found.helps for found in measured):
+        words = " ".join(splice_words(found) for found in measured if found)
         return (
-            "No map is shown: of this chain's maps none was found to help with finding generated parts. "
-            f"{' '.join(splice_words(found) for found in measured if found)} They are measured on request (--map both)."
+            f"No map is shown: none of this chain's maps was found to help with finding generated parts. {words}{how}"
         )
     if not any(measured):
-        return "No map is shown: whether this chain's maps help was not measured. On request: --map both."
+        return f"No map is shown: whether this chain's maps help was not measured.{how}"
     return "No map was asked for, or the picture is too small for one."
 
 

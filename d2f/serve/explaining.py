@@ -12,7 +12,7 @@ from d2f.chain.chain import Chain
 from d2f.chain.words import MAP_TITLES, view_words
 from d2f.explain.explain import Explanation, MapChoice, explain_image
 from d2f.explain.figures import overlay
-from d2f.explain.page import PICTURE_SIDE, VIEW_SIDE, map_lines, no_map
+from d2f.explain.page import PICTURE_SIDE, map_lines, no_map
 from d2f.images.memory import InMemory
 from d2f.report.thumbnails import data_address, small_jpeg
 
@@ -56,7 +56,7 @@ def explanation_told(chain: Chain, request: Explain, bounds: Bounds) -> Told:
     """Return why a picture has its verdict."""
     found = explain_image(chain, request.image, maps=request.maps, bounds=bounds)
     maps, views = _maps(found), _drawn_views(found)
-    return {"maps": maps, "no_map": no_map(found), "views": views, "report": found.html(), "error": None}
+    return {"maps": maps, "no_map": no_map(found.chain, ""), "views": views, "report": found.html(), "error": None}
 
 
 def unexplained(failure: Failure) -> Told:
@@ -84,7 +84,7 @@ def _drawn_views(found: Explanation) -> list[DrawnView]:
         {
             "name": name,
             "words": view_words(found.chain, name),
-            "image": data_address(small_jpeg(pixels, VIEW_SIDE), "jpeg"),
+            "image": data_address(small_jpeg(pixels, PICTURE_SIDE), "jpeg"),
         }
         for name, pixels in found.views().items()
     ]

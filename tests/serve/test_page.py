@@ -95,19 +95,27 @@ def test_what_cannot_be_judged_says_why(page: Any) -> None:
     )
     assert verdict(page, "large.jpg") == verdict(page, "words.jpg") == "not judged"
     assert "too large" in page.locator("#pictures > li", has_text="large.jpg").inner_text()
-    assert "not an image that d2f reads" in page.locator("#pictures > li", has_text="words.jpg").inner_text()
+    assert (
+        "text, not an image in a format that d2f reads"
+        in page.locator("#pictures > li", has_text="words.jpg").inner_text()
+    )
 
 
 def test_a_map_is_opened_over_the_picture_and_the_report_is_saved(page: Any) -> None:
     drop(page, "camera-like.jpg")
     verdict(page, "camera-like.jpg")
-    page.get_by_role("button", name="Show where").click()
+    page.get_by_role("button", name="Look closer").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("No map is shown").wait_for()
+    assert "--map" not in dialog.inner_text()  # of the command line, which the page has a button for
+    assert page.locator("#above").evaluate("one => one.naturalWidth") == page.locator("#below").evaluate(
+        "one => one.naturalWidth"
+    )
     dialog.get_by_role("button", name="Measure a map all the same").click()
     dialog.locator("option", has_text="Map:").first.wait_for(state="attached")
     assert dialog.get_by_text("Look for:").is_visible()
     assert dialog.get_by_text("Ignore:").is_visible()
+    assert dialog.get_by_text("Orange speaks for AI-generated").is_visible()
     slider = dialog.get_by_label("How much of it")
     before = page.locator("#above").evaluate("one => one.style.opacity")
     slider.press("ArrowLeft")
@@ -152,6 +160,10 @@ def test_on_a_phone_nothing_is_cut_off_and_buttons_are_large(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     low = "[...document.querySelectorAll('button, .button')].filter(one => one.offsetParent && one.offsetHeight < 44)"
     assert page.evaluate(f"{low}.length") == 0
+    page.get_by_role("button", name="Look closer").last.click()
+    page.get_by_role("button", name="Measure a map all the same").click()
+    page.locator("option", has_text="Map:").first.wait_for(state="attached")
+    assert page.evaluate("(one => one.scrollWidth - one.clientWidth)(document.querySelector('#closer'))") == 0
 
 
 @pytest.mark.parametrize("page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True)

@@ -5,9 +5,6 @@ const KEPT = 100;
 const HISTORY = "d2f.history";
 const VERDICTS = {generated: "AI-generated", real: "no sign of generation", inconclusive: "inconclusive"};
 const PROBLEMS = {
-  D2F303: "not an image that d2f reads",
-  D2F304: "damaged",
-  D2F302: "empty",
   D2F305: "too large",
   D2F306: "too many pixels",
   D2F704: "too large",
