@@ -35,10 +35,15 @@ def cannot_write(name: str | os.PathLike[str], error: OSError | str, *notes: str
     return D2FError.of("D2F004", f"'{name}' cannot be written: {why}", *(notes or (OTHER_FILE,)), exit=exit)
 
 
-def other_slashes(path: str) -> str:
-    """Return a hint where a path that is not there would be with / in place of Windows' separators; else empty."""
-    there = "\\" in path and os.sep == "/" and os.path.exists(path.replace("\\", "/"))
-    return "with / in place of \\ it is there" if there else ""
+def other_spelling(path: str) -> str:
+    """Return a hint where a path that is not there would be if it were written as it was meant; else empty."""
+    meant = {
+        path.replace("\\", os.sep): "with / in place of \\ it is there",
+        path.replace('"', "").replace("'", ""): "without the quotes it is there",
+        path.strip(): "without the blanks around it, it is there",
+        os.path.join(*(part.strip() for part in os.path.split(path))): "without the blanks around it, it is there",
+    }
+    return next((hint for other, hint in meant.items() if other != path and os.path.exists(other)), "")
 
 
 def require_new_file(path: str | os.PathLike[str], overwrite: bool = False, *, writable: bool = True) -> Path:

@@ -104,7 +104,7 @@ CODES: dict[str, str] = {
     "D2F121": "a detector id is repeated",
     "D2F122": "unknown member",
     "D2F123": "a detector that reads the file's bytes runs on plain only",
-    "D2F124": "thresholds cross",
+    "D2F124": "thresholds cross, or leave no verdict",
     "D2F125": "`need` asks for more members than the chain has",
     "D2F126": "a view is defined and never used",
     "D2F127": "the chain is not fitted",

@@ -282,6 +282,12 @@ class _Check:
             message = f"the thresholds cross: real_below is {below:g}, generated_above is {above:g}"
             note = "a probability between them would be both; let real_below be the smaller"
             self._add("D2F124", message, self.source.value(("verdict", next(iter(given)))), note)
+        never = [word for word, at_end in (("real", below == 0), ("generated", above == 1)) if at_end]
+        if given and never:
+            which = "no verdict but inconclusive" if len(never) == 2 else f"no verdict {never[0]}"
+            message = f"the chain can give {which}: its thresholds are {below:g} and {above:g}"
+            note = "fitted to too few images for the errors asked for? fit it to more, or allow more errors"
+            self._add("D2F124", message, self.source.value(("verdict", next(iter(given)))), note, warning=True)
 
     def _calibrated_members(self) -> None:
         for member in _dict(self.source.data.get("calibrate")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -269,6 +270,9 @@ def one_line(problem: Problem) -> str:
 DEBUG = "D2F_DEBUG"
 """Environment variable: show the traceback of a bug instead of writing it to a file."""
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a write that no command can foresee and that are no bug."""
+
 DIAGNOSES = ("plugin", "doctor")
 """Commands that report broken plugins themselves."""
 
@@ -293,6 +297,11 @@ def run(group: click.Group, arguments: list[str]) -> int:
         return Exit.INTERRUPTED
     except BrokenPipeError:
         return _nobody_reads()
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            return _ended(ctx, (bug_problem(error),), Exit.BUG)
+        full = Problem("D2F004", f"the output cannot be written: {error.strerror}", notes=("make room, and repeat it",))
+        return _ended(ctx, (full,), Exit.SOME_FAILED)
     except Exception as error:
         return _ended(ctx, (bug_problem(error),), Exit.BUG)
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from d2f.api.errors import D2FError
 from d2f.api.inputs import Bounds
 from d2f.cli.log import LOG_FORMATS, RunLog, StageTimes
-from d2f.cli.main import Interruption, RememberingCommand, called_with, rows_only
+from d2f.cli.main import ClosedOutput, Interruption, RememberingCommand, called_with, rows_only
 from d2f.cli.options import ALLOW_MISSING, TRUST_LIST, Destination, Quantity
 from d2f.engine.duplicates import Duplicates
 from d2f.files import require_new_file, write_whole
@@ -326,7 +326,7 @@ class RunRows:
             lines = [*search, *self._summary.caveats()]
         else:
             lines = list(self._summary.lines(seconds, self._destination.name, ended, search))
-        if self._request.quiet or self._destination.path is None:
+        if self._request.quiet or self._destination.path is None or isinstance(self._destination.stream, ClosedOutput):
             for line in lines:
                 click.echo(printable(line), err=True)
             return

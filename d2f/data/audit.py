@@ -76,6 +76,10 @@ def conclusion(found: Sequence[Shortcut], across_labels: int = 0) -> str:
     if most.strength >= SOME:
         how = f"AUC {most.auc}" if most.auc is not None else most.reason
         return f"the files tell some of the label without their pictures: {most.name}, {how}{contradictory}"
+    unclear = [each for each in measured if each.unclear]
+    if unclear:
+        names = ", ".join(f"{each.name}, AUC {each.auc}" for each in unclear)
+        return f"the set is too small to say whether the files tell the label: {names}{contradictory}"
     if absent:
         names = ", ".join(each.name for each in absent)
         return f"nothing that was measured tells the label; not measured: {names}{contradictory}"
@@ -88,6 +92,8 @@ def is_history(found: Shortcut) -> bool:
 
 
 def _meaning(found: Shortcut) -> str:
+    if found.unclear:
+        return "too few images, or collections, to say"
     if found.strength < SOME:
         return "tells next to nothing that holds on other collections"
     if is_history(found):

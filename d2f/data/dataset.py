@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.inputs import Labels
-from d2f.files import explained, is_absent, other_slashes, write_whole
+from d2f.files import explained, is_absent, other_spelling, write_whole
 from d2f.images.files import TABLES, read_table, require_one_line
 from d2f.images.walk import Listing, walk
 
@@ -201,7 +201,7 @@ def _row_problems(manifest: Path, line: int, row: Mapping[str, str], words: Mapp
     if not row["path"]:
         yield Problem("D2F605", "a row has no path", place)
     elif is_absent(found := os.path.join(manifest.parent, row["path"])) or os.path.isdir(found):
-        hint = other_slashes(found)
+        hint = other_spelling(found)
         yield Problem("D2F002", f"there is no file '{row['path']}'", place, notes=(hint,) if hint else ())
 
 
@@ -255,7 +255,8 @@ def read_layout(folder: Path, words: Mapping[str, int] = LABEL_WORDS) -> tuple[t
             images.append(_labelled_by_folder(path, parts, at, words[found[0].lower()]))
     if conflicts:
         where, named = next(iter(conflicts.items()))
-        what = f"the folders {named} of '{where}' name opposite labels ({len(conflicts)} folders do)"
+        more = f" (so do those of {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
+        what = f"the folders {named} of '{where}' name opposite labels{more}"
         raise D2FError.of("D2F602", what, f"say which word is no label: --labels WORD={IGNORED}, or rename the folders")
     return tuple(images), (*_layout_notes(by_folder), *_left_out(unlabelled, unread), *listing.lines())
 

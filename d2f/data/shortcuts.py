@@ -231,6 +231,10 @@ ALL = "all together"
 DRAWS = 500
 
 
+UNCLEAR = 0.75
+"""An interval from 0.5 or below to this AUC leaves open whether a property tells anything."""
+
+
 @dataclass(frozen=True)
 class Shortcut:
     """How well one property tells the label; `only` names the label that alone has it."""
@@ -253,6 +257,11 @@ class Shortcut:
         if self.auc is None or self.auc.low <= 0.5:
             return 0.5
         return max(0.5, self.auc.value)
+
+    @property
+    def unclear(self) -> bool:
+        """Whether its interval holds both an AUC of nothing and one of much: too few images, or collections."""
+        return self.auc is not None and self.auc.low <= 0.5 and self.auc.high >= UNCLEAR
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ def _is_parquet(path: str) -> bool:
         head = file.read(4)
     if head == b"PAR1" or path.lower().endswith(".parquet"):
         return True
+    if head.lstrip()[:1] in (b"{", b"["):
+        raise unreadable(path, "it is JSON, and no table", 0)
     if not path.lower().endswith(".csv") and (
         b"\0" in head or head.startswith((b"PK", b"%PDF", b"\x89PNG", b"\xff\xd8"))
     ):
@@ -170,6 +172,9 @@ def read_lines(null: bool = False) -> Iterator[str]:
         return
     for line, text in enumerate(sys.stdin if source is None else map(os.fsdecode, source), 1):
         if name := text.rstrip("\r\n"):
+            if "\0" in name:
+                what = "a path on standard input holds a NUL character"
+                raise D2FError.of("D2F605", what, "to read paths that end in NUL, as find -print0 writes: -0")
             require_one_line(name, "standard input", line)
             yield name
 

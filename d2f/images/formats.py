@@ -8,6 +8,7 @@ its warnings.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
@@ -78,7 +79,18 @@ OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"IIU\0", "a camera raw file (RW2)", DEVELOP),
     (b"\x1aE\xdf\xa3", "a film (Matroska or WebM)", "take a frame from it"),
     (b"\x7fELF", "a program", ""),
+    (b"MZ", "a program", ""),
+    (b"ID3", "a sound (MP3)", ""),
+    (b"\0\5\x16\7", "a Mac's companion file (AppleDouble)", "the picture is the file without '._' before its name"),
+    (b"{\\rtf", "a text document (RTF)", EXPORT),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile", EXPORT),
+    (b"SIMPLE  =", "a FITS picture", CONVERT),
+    (b"\x93NUMPY", "a NumPy array", "save it as PNG or TIFF"),
+    (b"\x89PNG\n", "a PNG whose line ends were changed, as a transfer of text does", "transfer it again, as binary"),
+    (b"\x89PNG\r\r", "a PNG whose line ends were changed, as a transfer of text does", "transfer it again, as binary"),
 )
+LOOKED_THROUGH = 1024
+"""Bytes of an unknown file in which an image's beginning is looked for."""
 BOXES = {b"crx ": ("a camera raw file (CR3)", DEVELOP), b"qt  ": ("a film (QuickTime)", "take a frame from it")}
 FILM_BRANDS = (b"isom", b"mp41", b"mp42", b"avc1", b"M4V ", b"3gp4", b"3gp5")
 
@@ -114,11 +126,22 @@ def what_it_is(data: bytes) -> str:
         named = ("a film (AVI)", "take a frame from it") if data[8:12] == b"AVI " else ("a RIFF file", "")
     if named is None and data[128:132] == b"DICM":
         named = ("a DICOM picture", EXPORT)
-    named = named or _text_format(data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower())
+    named = named or _hidden_image(data) or _text_format(data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower())
     if named is None:
         return "not an image in a format that d2f reads"
     what, todo = named
     return f"{what}, not an image in a format that d2f reads" + (f"; {todo}" if todo else "")
+
+
+def _hidden_image(data: bytes) -> tuple[str, str] | None:
+    """Return that nothing but one byte is there, or that an image begins behind something else."""
+    if not data.strip(data[:1]):
+        return f"nothing but {data[0]:#04x} bytes, as broken downloads and cards leave", "fetch it again"
+    found = [data.find(magic, 1, LOOKED_THROUGH) for magic in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")]
+    places = [at for at in found if at > 0]
+    if not places:
+        return None
+    return f"other bytes with an image from byte {min(places)} on", "if that is the picture, cut off what precedes it"
 
 
 def _text_format(start: bytes) -> tuple[str, str] | None:
@@ -169,7 +192,7 @@ def frame_count(image: Image.Image, name: str) -> int:
 def select_frame(image: Image.Image, name: str) -> tuple[int, int, tuple[Note, ...]]:
     """Bring `image` to the frame that is the picture; return its number, the number of frames, and a note.
 
-    Of TIFF pages of different sizes the largest (reduced copies last); of an animation the first with content.
+    Of TIFF pages the largest (reduced copies last); of those and of an animation's frames the first with content.
     A JPEG (MPO) keeps its first picture, HEIF its primary one.
     """
     count = frame_count(image, name)
@@ -177,9 +200,9 @@ def select_frame(image: Image.Image, name: str) -> tuple[int, int, tuple[Note, .
         return 0, 1, ()
     chosen = image.tell()
     if name == "TIFF":
-        chosen = _largest_page(image, min(count, MOST_LOOKED_AT))
+        chosen = _first_with_content(image, _largest_pages(image, min(count, MOST_LOOKED_AT)))
     elif name in ("GIF", "WEBP", "PNG", "AVIF"):
-        chosen = _first_with_content(image, min(count, MOST_LOOKED_AT))
+        chosen = _first_with_content(image, range(min(count, MOST_LOOKED_AT)))
     if image.tell() != chosen:
         image.seek(chosen)
     word = {"TIFF": "pages", "JPEG": "pictures", "HEIF": "pictures"}.get(name, "frames")
@@ -187,7 +210,8 @@ def select_frame(image: Image.Image, name: str) -> tuple[int, int, tuple[Note, .
     return chosen, count, (Note("one-of-several", message),)
 
 
-def _largest_page(image: Image.Image, count: int) -> int:
+def _largest_pages(image: Image.Image, count: int) -> Sequence[int]:
+    """Return the pages of the largest size, in their order; at least the first page."""
     sizes = []
     for number in range(count):
         try:
@@ -195,23 +219,26 @@ def _largest_page(image: Image.Image, count: int) -> int:
         except Exception:  # a page that cannot be opened is not the picture
             break
         reduced = int(image.tag_v2.get(REDUCED_COPY, 0)) & 1  # type: ignore[attr-defined]
-        sizes.append((1 - reduced, image.width * image.height, -number))
-    return -max(sizes)[2] if sizes else 0
+        sizes.append((1 - reduced, image.width * image.height))
+    most = max(sizes, default=None)
+    return [number for number, size in enumerate(sizes) if size == most] or [0]
 
 
-def _first_with_content(image: Image.Image, count: int) -> int:
+def _first_with_content(image: Image.Image, numbers: Sequence[int]) -> int:
     """Return the first frame with at least half the contrast of the richest: a fade-in's first frames have little."""
+    if len(numbers) == 1:
+        return numbers[0]
     contrast: list[float] = []
-    for number in range(count):
+    for number in numbers:
         try:
             image.seek(number)
             contrast.append(_deviation(image))
         except Exception:  # a damaged frame: those before it decide
             break
         if contrast[0] >= CONTENT:
-            return 0
+            return number
     most = max(contrast, default=0.0)
-    return next((number for number, value in enumerate(contrast) if value >= most / 2), 0)
+    return next((number for number, value in zip(numbers, contrast, strict=False) if value >= most / 2), numbers[0])
 
 
 def _deviation(image: Image.Image) -> float:
@@ -284,3 +311,23 @@ def _hole(data: bytes, warning: str) -> str | None:
     run = max((len(found[0]) for found in runs), default=0)
     least = max(left_over + DECODED_OF_A_HOLE, LEAST_HOLE)
     return f"a run of {run} equal bytes in place of coded data" if run >= least else None
+
+
+LEAST_HOLES = {"AVIF": 64, "HEIF": 64, "WEBP": 4096}
+"""Zeros in a row that coded data do not have: AV1 and HEVC reached 16, VP8 300 on pictures of one colour."""
+
+
+def zeros_in_coded_data(name: str, data: bytes, info: Mapping[str, object]) -> int:
+    """Return the longest run of zero bytes in a file's coded data that is too long for its format, 0 where none is.
+
+    Their decoders fill in what a lost block held without an error. EXIF may hold zeros and is left out.
+    """
+    least = LEAST_HOLES.get(name)
+    if least is None:
+        return 0
+    start = data.find(b"VP8") if name == "WEBP" else data.find(b"mdat")
+    exif = info.get("exif")
+    body = data[max(0, start) :]
+    if isinstance(exif, bytes) and len(exif) > 6:
+        body = body.replace(exif.removeprefix(b"Exif\0\0"), b"\1")
+    return max((len(run[0]) for run in re.finditer(rb"\0{%d,}" % least, body)), default=0)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.api.inputs import Bounds, ImageFile, Note, Pixels
 from d2f.api.rows import Failure
-from d2f.files import other_slashes
+from d2f.files import other_spelling
 from d2f.images.formats import (
     HARMLESS,
     REDUCED_COPY,
@@ -29,6 +29,7 @@ from d2f.images.formats import (
     select_frame,
     sniff,
     what_it_is,
+    zeros_in_coded_data,
 )
 from d2f.images.sources import SourceError, bytes_elsewhere
 
@@ -181,7 +182,7 @@ def read_bytes(path: str, bounds: Bounds, reserve: Reserve | None = None) -> byt
             size = _size(path, os.fstat(file.fileno()), bounds)
             data = file.read(size + 1)
     except (OSError, ValueError) as error:
-        said = [getattr(error, "strerror", None) or str(error), other_slashes(path)]
+        said = [getattr(error, "strerror", None) or str(error), other_spelling(path)]
         raise _refused(path, "D2F301", "; ".join(filter(None, said))) from None
     if len(data) != size:
         raise _refused(path, "D2F301", "the file changed while it was read")
@@ -326,6 +327,9 @@ def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Res
         _check_jpeg(data, unread, notes)
     if name == "TIFF":
         _check_tiff(image, data, unread)
+    lost = zeros_in_coded_data(name, data, image.info)
+    if lost:
+        notes.append(Note("damaged-file", f"{lost} zero bytes in a row in the {name} data, as lost blocks leave"))
     try:
         pixels = _pixels(name, data, image, number, unread, bounds, notes)
     except ImageError:

@@ -20,6 +20,7 @@ from d2f.evaluate.attacks import CORE
 from d2f.images.read import read_image
 from d2f.plugins.catalog import Catalog
 from preconditions.graphics import KINDS, drawn
+from preconditions.rescans import RESCANS
 
 Row = dict[str, Any]
 
@@ -29,6 +30,7 @@ EVERYDAY = {
     "sepia, JPEG 85": "sepia+jpeg:85",
     "scan, grey, tilted": "scan+jpeg:90",
     "scan in colour, tilted": "scan:colour=true+jpeg:90",
+    "scan in colour, straight": "scan:tilt=0,colour=true+jpeg:90",
     "caption bars over it, JPEG 75": "caption+jpeg:75",
     "caption bars beside it, JPEG 75": "caption:outside+jpeg:75",
     "white border of 8 %": "frame+jpeg:90",
@@ -46,7 +48,8 @@ EVERYDAY = {
     "camera again": "camera",
     "resharpened": "sharpen",
 }
-"""Everyday edits and what they are in one word."""
+"""Everyday edits and what they are in one word; of what `preconditions.rescans` makes, the name is enough."""
+EVERYDAY |= dict.fromkeys(RESCANS, "")
 
 
 def measured(image: ImageFile) -> Row:
@@ -104,6 +107,8 @@ def measure_set(root: str, target: Path, variants: Mapping[str, str], edited: in
             for name in wanted:
                 given = standardise(file) if whole and name != "as found" else file
                 pixels = given.pixels
+                if name in RESCANS:
+                    pixels = RESCANS[name](pixels, given.seed)
                 for step in steps.get(name, ()):
                     pixels = step.stage.apply(pixels, given.seed)
                 head = {"path": path, "variant": name, "label": image.label, "collection": image.collection or path}

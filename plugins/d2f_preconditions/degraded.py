@@ -1,4 +1,4 @@
-"""Traces of strong recompression and of enlargement."""
+"""Traces of strong recompression, of enlargement, of a palette, and of a print or a display under the picture."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f_preconditions.sampling import profiles
+from d2f_preconditions.sampling import SIDE, grid, luma, profiles, windows
 
 if TYPE_CHECKING:
     from d2f import Pixels
 
 BLOCK = 8
 """Side of JPEG's blocks (ITU-T T.81)."""
+NEIGHBOURHOOD = 15
+"""Frequencies across with which a peak of the spectrum is compared."""
+COARSEST = 14
+"""Cycles a window below which structure is the picture's own."""
+FAINT = 100.0
+"""Power, of levels squared, at which noise and structure are not told apart."""
 
 
 def degraded_statistics(pixels: Pixels) -> dict[str, float]:
@@ -25,9 +31,13 @@ def degraded_statistics(pixels: Pixels) -> dict[str, float]:
     doi:10.1109/ICIP.2000.899622, in the spatial domain). `near`: the mean absolute difference of neighbours over that
     of pixels two apart, 0.5 of a picture without fine detail. `coarse`: the detail in the second octave over that in
     the third (`d2f_preconditions.sampling.Profiles`): of a picture enlarged four times both octaves are empty.
+
+    `repeated`: over all neighbouring rows, and columns, the smaller of two steps in a row over the larger (sums of mean
+    absolute differences within a window): 0 where each pixel was repeated. `colours`: distinct ones in a coarse sample.
+    `pattern`: see `pattern_strength`.
     """
     found = profiles(pixels)
-    one = two = 0.0
+    one = two = low = high = 0.0
     ratios = []
     for axis, starts in ((1, found.lefts), (0, found.tops)):
         near, far = found.steps[1, axis], found.steps[2, axis]
@@ -39,12 +49,53 @@ def degraded_statistics(pixels: Pixels) -> dict[str, float]:
         ratios.append(_grid_ratio(steps, count))
         if far.size:
             one, two = one + float(near.mean()), two + float(far.mean())
+        low += float(np.minimum(near[:, 1:], near[:, :-1]).sum())
+        high += float(np.maximum(near[:, 1:], near[:, :-1]).sum())
     detail = found.octaves.sum(axis=0)
     return {
         "blocks": float(np.prod(ratios) ** 0.5),
         "near": one / two if two else 1.0,
         "coarse": float((detail[1] + 0.1) / (detail[2] + 0.1)),
+        "repeated": low / high if high else 1.0,
+        "colours": float(_colours(grid(pixels, 170))),
+        "pattern": pattern_strength(luma(windows(pixels))),
     }
+
+
+def _colours(levels: NDArray[np.uint8]) -> int:
+    red, green, blue = levels.astype(np.uint32)
+    return len(np.unique(red << 16 | green << 8 | blue))
+
+
+def pattern_strength(planes: NDArray[np.float32]) -> float:
+    """Return how far one fine regular pattern stands out in the windows' luma, shape (n, 144, 144): a print's screen.
+
+    The logarithm of the power spectrum (Hann window), averaged over the windows, less its mean over 15x15 frequencies:
+    the largest value at frequencies of at least 14 cycles a window, in nepers; 0 of smaller windows. The grids of 8 and
+    of 16 pixels and what lies along the axes are left out: codecs, generators and scaling have them.
+    """
+    if planes.shape[1:] != (SIDE, SIDE):
+        return 0.0
+    hann = np.hanning(SIDE).astype(np.float32)
+    power = np.abs(np.fft.rfft2((planes - planes.mean(axis=(1, 2), keepdims=True)) * np.outer(hann, hann))) ** 2
+    mean = np.fft.fftshift(np.log(power + FAINT).mean(axis=0), 0)
+    down, across = np.abs(np.arange(SIDE) - SIDE // 2)[:, None], np.arange(SIDE // 2 + 1)[None]
+    step = SIDE // (2 * BLOCK)
+    on_grid = (np.minimum(down % step, -down % step) <= 1) & (np.minimum(across % step, -across % step) <= 1)
+    judged = (np.hypot(down, across) >= COARSEST) & ~on_grid & (down > 2) & (across > 2)
+    return float((mean - _around(mean))[judged].max())
+
+
+def _around(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the mean of the neighbourhood of each value."""
+    half = NEIGHBOURHOOD // 2
+    sums = np.pad(values.astype(np.float64), half, mode="reflect")
+    for axis in (0, 1):
+        total = np.cumsum(np.insert(sums, 0, 0, axis=axis), axis=axis)
+        sums = np.take(total, range(NEIGHBOURHOOD, total.shape[axis]), axis=axis) - np.take(
+            total, range(total.shape[axis] - NEIGHBOURHOOD), axis=axis
+        )
+    return sums / NEIGHBOURHOOD**2
 
 
 def _grid_ratio(steps: NDArray[np.float64], count: NDArray[np.float64]) -> float:

@@ -147,13 +147,28 @@ class DegradedOptions(Options):
     coarse: float = Field(
         default=0.56, ge=0, le=10, description="Enlarged: detail of the second octave over the third is at most this."
     )
+    nearest: float = Field(
+        default=0.516, ge=0, le=2, description="Enlarged whatever `coarse` is: `near`'s figure is at most this."
+    )
+    repeated: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Enlarged by repeated pixels: of steps between rows, the smaller over the larger is at most this.",
+    )
+    colours: int = Field(default=256, ge=0, description="Refuse a picture whose sample has at most this many colours.")
+    pattern: float = Field(
+        default=4.0,
+        gt=0,
+        description="Refuse where a fine regular pattern, as of a print's screen, stands out by this many nepers.",
+    )
 
 
 class Degraded(Measuring):
-    """A picture that is not degraded beyond use: not recompressed to blocks, not enlarged to a blur."""
+    """A picture that is not degraded beyond use: no blocks, no blur or repeated pixels of enlargement, no palette."""
 
     name = "degraded"
-    summary = "The picture is not degraded beyond use: no strong blocks, no strong enlargement."
+    summary = "The picture is not degraded beyond use: no strong blocks, no strong enlargement, no palette, no print."
     Options = DegradedOptions
 
     def __init__(self, options: DegradedOptions) -> None:
@@ -168,15 +183,21 @@ class Degraded(Measuring):
     def refusal(self, found: Figures) -> str | None:
         """Return the reason to refuse a picture whose detail is lost."""
         limits = self.options
+        if found["repeated"] <= limits.repeated:
+            return f"enlarged by repeated pixels: every other step between rows is {found['repeated']:.2f} of the next"
         if found["blocks"] >= limits.blocks:
             return (
                 f"strongly compressed: steps at the edges of 8x8 blocks are {found['blocks']:.1f} times the others, "
                 f"refused from {limits.blocks:.1f}"
             )
-        if found["near"] <= limits.near and found["coarse"] <= limits.coarse:
+        if found["near"] <= (limits.near if found["coarse"] <= limits.coarse else limits.nearest):
+            return f"strongly enlarged: neighbouring pixels differ by {found['near']:.3f} of what pixels two apart do"
+        if found["colours"] <= limits.colours:
+            return f"a palette: {found['colours']:.0f} colours in a sample of its pixels"
+        if found["pattern"] >= limits.pattern:
             return (
-                f"strongly enlarged: neighbouring pixels differ by {found['near']:.3f} of what pixels two apart do, "
-                f"refused up to {limits.near:.3f}"
+                f"a fine regular pattern over all of it, as of a print: {found['pattern']:.1f} nepers above its "
+                f"surroundings, refused from {limits.pattern:.1f}"
             )
         return None
 

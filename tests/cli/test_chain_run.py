@@ -495,3 +495,13 @@ def test_standard_output_holds_rows_and_nothing_else_whatever_a_plugin_prints(to
     assert [json.loads(line)["verdict"] is not None for line in done.stdout.splitlines()] == [True] * 3
     for word in ("python", "descriptor", "c code", "child"):
         assert word in done.stderr
+
+
+def test_rows_in_a_file_need_no_standard_output(toy: Toy) -> None:
+    command = " ".join(f"'{word}'" for word in toy.command("toy.yaml", toy.picture("white.png"), "-o", "rows.jsonl"))
+    done = subprocess.run(
+        ["bash", "-c", f"{command} >&-"], cwd=toy.folder, env=toy.environment, capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"1 image: " in done.stderr
+    assert len((toy.folder / "rows.jsonl").read_text().splitlines()) == 1

@@ -341,3 +341,18 @@ class TestStreams:
         assert done.returncode == code_expected
         if closed == ">&-":
             assert b"error[D2F004]: standard output is closed" in done.stderr
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+    @pytest.mark.parametrize("command", ["plugin list", "--help", "chain show fast", "doctor"])
+    def test_a_full_disk_is_no_bug(self, tmp_path: Path, command: str) -> None:
+        code = "import sys; from d2f.cli.main import main; sys.exit(main())"
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-c", code, *command.split()],
+                cwd=tmp_path,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                timeout=60,
+            )
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"error[D2F004]: the output cannot be written: No space left on device\n")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from d2f_preconditions import d2f_preconditions
+from d2f_preconditions.degraded import pattern_strength
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from d2f import ImageFile
@@ -194,6 +195,40 @@ class TestDegraded:
     @pytest.mark.parametrize("name", ["astronaut", "coffee"])
     def test_enlargement_is_refused(self, name: str) -> None:
         assert "strongly enlarged" in refused(edited("enlarge:4+jpeg:90", photograph(name)))["degraded"]
+
+    @pytest.mark.parametrize("name", ["astronaut", "coffee"])
+    def test_a_sharp_thumbnail_enlarged_is_refused(self, name: str) -> None:
+        small = edited("resize:longest=180", photograph(name))
+        assert "strongly enlarged" in refused(edited("enlarge:4", small))["degraded"]
+
+    @pytest.mark.parametrize("times", [2, 3, 4])
+    @pytest.mark.parametrize("quality", [None, 90])
+    def test_repeated_pixels_are_refused(self, times: int, quality: int | None) -> None:
+        large = photograph("coffee")[:200, :300].repeat(times, axis=0).repeat(times, axis=1)
+        assert "enlarged" in refused(large if quality is None else edited(f"jpeg:{quality}", large))["degraded"]
+
+    def test_a_palette_is_refused(self) -> None:
+        image = Image.fromarray(photograph("coffee"))
+        assert "a palette: " in refused(stored(image.quantize(256), "GIF"))["degraded"]
+
+    @pytest.mark.parametrize("angle", [15, 45])
+    def test_a_print_with_its_screen_is_refused(self, angle: float) -> None:
+        # A screen of 6 pixels over a photograph, as strong as a printed one is after a scan.
+        picture = photograph("coffee").astype(np.float64)
+        down, across = np.mgrid[: picture.shape[0], : picture.shape[1]] * (2 * np.pi / 6)
+        turned = across * np.cos(np.deg2rad(angle)) + down * np.sin(np.deg2rad(angle))
+        printed = np.clip(np.rint(picture + 12 * np.sin(turned)[..., None]), 0, 255).astype(np.uint8)
+        assert "a fine regular pattern" in refused(edited("jpeg:90", printed))["degraded"]
+
+    def test_the_pattern_of_one_wave_is_its_power(self) -> None:
+        noise = np.random.default_rng(0).normal(128, 10, (9, 144, 144)).astype(np.float32)
+        wave = 20 * np.sin(2 * np.pi * (np.arange(144)[:, None] * 31 + np.arange(144)[None] * 22) / 144)
+        # The power of a wave of amplitude a under a window of weights w, (a sum(w) / 2)^2, over s^2 sum(w^2) of noise;
+        # the mean of the logarithm of noise's power is less than that of its mean by Euler's constant.
+        weights = np.outer(np.hanning(144), np.hanning(144))
+        ratio = np.log((20 * weights.sum() / 2) ** 2 / (100 * (weights**2).sum())) + np.euler_gamma
+        assert pattern_strength(noise + wave.astype(np.float32)) == pytest.approx(ratio, abs=0.4)
+        assert pattern_strength(noise) < 2
 
     def test_blocks_are_refused(self) -> None:
         assert "strongly compressed" in refused(edited("jpeg:5", photograph("chelsea")))["degraded"]

@@ -141,7 +141,7 @@ class TestTypes:
     @pytest.mark.parametrize(
         ("key", "value"),
         [
-            ("verdict", "{prior: 1e-9, real_below: 0, generated_above: 1}"),
+            ("verdict", "{prior: 1e-9, real_below: 1e-9, generated_above: 0.999}"),
             ("verdict", "{real_below: 0.5, generated_above: 0.5}"),
             ("verdict", "{}"),
             ("combine", "{need: 0x1}"),
@@ -151,6 +151,11 @@ class TestTypes:
     )
     def test_taken(self, check: Check, key: str, value: str) -> None:
         assert codes(check(f"{NOISE}{key}: {value}\n")) == ["D2F127"]
+
+    @pytest.mark.parametrize(("below", "above"), [(0, 1), (0, 0.6), (0.4, 1)])
+    def test_thresholds_at_their_ends_are_taken_with_a_warning(self, check: Check, below: float, above: float) -> None:
+        found = codes(check(f"{NOISE}verdict: {{real_below: {below}, generated_above: {above}}}\n"))
+        assert sorted(found) == ["D2F124", "D2F127"]
 
 
 class TestCells:

@@ -32,7 +32,7 @@ BEYOND = {
     # what only a stage knows,
     "38-requirement", "39-not-constructed", "40-unknown-weights", "41-other-weights",
     # and warnings.
-    "34-view-never-used", "35-not-fitted", "36-fitted-in-part", "37-combiner-not-fitted",
+    "34-view-never-used", "35-not-fitted", "36-fitted-in-part", "37-combiner-not-fitted", "49-thresholds-at-their-ends",
 }  # fmt: skip
 
 

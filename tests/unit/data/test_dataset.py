@@ -227,6 +227,7 @@ def test_numbers_as_labels_are_noted(tmp_path):
     ("name", "data", "words"),
     [
         ("x.zip", b"PK\x03\x04 whatever", "it is no table"),
+        ("x.jsonl", b'{"path": "a.jpg", "label": "real"}\n', "it is JSON, and no table"),
         ("x.pdf", b"%PDF-1.7", "it is no table"),
         ("m.csv", b"path;label\na.jpg;real\n", "the separator looks like ';'"),
         ("m.csv", b"file,label\na.jpg,real\n", "no column path (columns: 'file', 'label')"),
@@ -261,3 +262,17 @@ def test_a_path_with_windows_separators_is_hinted_at(tmp_path):
     assert gone.notes == ()
     unread = load_image(str(tmp_path / "real\\a.jpg"))
     assert unread.failure.message == "No such file or directory; with / in place of \\ it is there"
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ('"real/a.jpg"', "without the quotes it is there"),
+        ("real/a.jpg  ", "without the blanks around it, it is there"),
+        ("real/ a.jpg", "without the blanks around it, it is there"),
+    ],
+)
+def test_a_path_with_quotes_or_blanks_is_hinted_at(tmp_path, path, hint):
+    touch(tmp_path, "real/a.jpg")
+    assert load_image(f"{tmp_path}/{path}").failure.message == f"No such file or directory; {hint}"
+    assert load_image(f"{tmp_path}/gone {path}").failure.message == "No such file or directory"

@@ -163,8 +163,9 @@ def test_a_list_that_is_cut_or_separated_otherwise_is_refused_before_its_first_r
 
 def test_a_nul_between_names_says_so(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("a.PNG\0b.jpg"))
-    with pytest.raises(D2FError, match="a path holds a NUL character"):
+    with pytest.raises(D2FError, match="a path on standard input holds a NUL character") as caught:
         find_images(["-"])
+    assert caught.value.problems[0].notes == ("to read paths that end in NUL, as find -print0 writes: -0",)
 
 
 def test_standard_input(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

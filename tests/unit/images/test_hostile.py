@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pillow_heif import from_pillow
 
 from d2f.images.read import ImageError, Unread, decode, load_image
 from tests.unit.images.pictures import packed, smooth
@@ -172,3 +173,30 @@ def test_holes_in_a_jpeg_are_damage_and_padding_is_none(tmp_path: Path, how: dic
             image = load_image(str(path))
             assert not isinstance(image, Unread)
             assert {note.code for note in image.notes} <= {"damaged-file"}
+
+
+@pytest.mark.parametrize("name", ["AVIF", "HEIF"])
+def test_zeros_in_coded_data_are_said_and_those_in_exif_are_not(name: str) -> None:
+    noise = np.random.default_rng(2).normal(127, 30, (256, 256, 3))
+    image = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x010E] = "a" + "\0" * 500 + "b"
+    stream = io.BytesIO()
+    if name == "HEIF":
+        from_pillow(image).save(stream, quality=80, exif=exif.tobytes())
+    else:
+        image.save(stream, name, quality=80, exif=exif)
+    data = stream.getvalue()
+    assert "damaged-file" not in {note.code for note in decode(data).notes}
+    at = data.index(b"mdat") + 2 * (len(data) - data.index(b"mdat")) // 3
+    holed = decode(data[:at] + bytes(512) + data[at + 512 :])
+    assert "512 zero bytes in a row" in next(note.message for note in holed.notes if note.code == "damaged-file")
+
+
+def test_a_uniform_first_page_of_the_same_size_is_passed_over() -> None:
+    picture = Image.fromarray(np.random.default_rng(2).integers(0, 256, (120, 160, 3), dtype=np.uint8))
+    stream = io.BytesIO()
+    Image.new("RGB", picture.size).save(stream, "TIFF", save_all=True, append_images=[picture, picture])
+    image = decode(stream.getvalue())
+    assert image.pixels.tolist() == np.asarray(picture).tolist()
+    assert "the file holds 3 pages; number 2 was judged" in [note.message for note in image.notes]

@@ -20,6 +20,12 @@ OTHERS = [
     (b"data:image/png;base64,iVBORw0KGgo", "an image in base64", "decode it first"),
     (b"/9j/4AAQSkZJRgABAQ", "an image in base64", "decode it first"),
     (b'{"error": "not found"}', "text", ""),
+    (bytes(3000), "nothing but 0x00 bytes, as broken downloads and cards leave", "fetch it again"),
+    (b"\0\5\x16\7\0\2\0\0Mac OS X", "a Mac's companion file (AppleDouble)", "without '._'"),
+    (b"\x89PNG\n\x1a\n" + bytes(30), "a PNG whose line ends were changed, as a transfer of text does", "as binary"),
+    (b"HTTP/1.1 200 OK\r\n\r\n\xff\xd8\xff\xe0" + bytes(30), "other bytes with an image from byte 19 on", "cut off"),
+    (b"ID3\4\0" + bytes(30), "a sound (MP3)", ""),
+    (b"{\\rtf1\\ansi", "a text document (RTF)", "export the picture from it"),
 ]
 
 

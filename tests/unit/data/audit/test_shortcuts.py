@@ -128,6 +128,9 @@ def test_what_was_not_measured_is_never_nothing():
     assert conclusion([chance, *unknown]) == "nothing that was measured tells the label; not measured: size, format"
     nobody = Shortcut("JPEG quality", None, 0, "no image has it")
     assert conclusion([chance, nobody]) == "nothing in the files but the pictures themselves tells the label"
+    open_ = Shortcut("bytes per pixel", Interval(0.5, 0.0, 1.0), 8)
+    assert conclusion([chance, open_]).startswith("the set is too small to say whether the files tell the label: bytes")
+    assert verdict(open_).endswith("too few images, or collections, to say")
     assert conclusion([chance], across_labels=3).endswith("; 3 pairs of duplicates have both labels")
 
 
