@@ -1,4 +1,8 @@
-"""Write the picture of README.md, what `d2f judge` prints now of its own pictures: python docs/make_readme.py."""
+"""Write what README.md shows: the picture of an answer, and the table and chart of how good the chains are.
+
+python docs/make_readme.py             the picture: what `d2f judge` prints now of the tutorial's images
+python docs/make_readme.py measured    table and chart too, of the bench that docs/make_measured.py ran into `measured`
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,29 @@ import io
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from plain_svg import write_svg
 from rich.console import Console
 from rich.text import Text
 
+from d2f.evaluate.bench import read_result
+from d2f.report.tables import markdown_table, with_bounds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 ROOT = Path(__file__).resolve().parents[1]
-PICTURE = ROOT / "docs" / "images" / "answer.svg"
+IMAGES = ROOT / "docs" / "images"
 COMMAND = ("d2f", "judge", "docs/tutorial/images")
+CHAINS = {"deep": "#2a6fbb", "robust": "#d9622b"}
+"""The two that README names, and their colours."""
+
+BEGIN, END = "<!-- measured: python docs/make_readme.py measured -->", "<!-- end -->"
+SHARES = ("true_positive", "miss", "false_positive", "inconclusive")
+HEADINGS = ("chain", "AUC [95 %]", "at worst", "generated found", "called real", "false alarms", "inconclusive")
 
 
 def answer() -> str:
@@ -33,5 +52,57 @@ def terminal_picture(text: str) -> str:
     return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="d2f", unique_id="d2f"), flags=re.DOTALL)
 
 
+def table(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield README's table: clean figures, and the lowest AUC under an attack of the grid."""
+    rows = []
+    for system in _systems(result):
+        clean, worst = system["figures"]["none"], system["worst"]["auc"]
+        least = f"{system['figures'][worst]['auc'][0]:.3f} ({worst})"
+        shares = (
+            f"{100 * clean[name][0]:.0f} %" for name in ("true_positive", "miss", "false_positive", "inconclusive")
+        )
+        rows.append((f"`{system['name']}`", with_bounds(clean["auc"]), least, *shares))
+    yield from markdown_table(HEADINGS, rows)
+
+
+def chart(result: Mapping[str, Any]) -> Figure:
+    """Return the AUC of each chain under each attack, with its interval; what is worst for `deep` at the bottom."""
+    from matplotlib.figure import Figure
+
+    systems = _systems(result)
+    attacks = sorted(systems[0]["figures"], key=lambda attack: systems[0]["figures"][attack]["auc"][0])
+    figure = Figure(figsize=(7.0, 0.9 + 0.22 * len(attacks)), layout="constrained")
+    axis = figure.subplots()
+    for place, system in enumerate(systems):
+        found = [system["figures"][attack]["auc"] for attack in attacks]
+        values, low, high = ([one[part] for one in found] for part in range(3))
+        errors = [[v - b for v, b in zip(values, low, strict=True)], [t - v for v, t in zip(values, high, strict=True)]]
+        heights = [number + 0.15 - 0.3 * place for number in range(len(attacks))]
+        axis.errorbar(
+            values, heights, xerr=errors, fmt="o", ms=3, lw=1, color=CHAINS[system["name"]], label=system["name"]
+        )
+    axis.set_yticks(range(len(attacks)), ["as judged" if attack == "none" else attack for attack in attacks])
+    axis.axvline(0.5, color="grey", lw=0.8, ls=":")
+    axis.set_xlabel("AUC, 95 % interval over collections; .5 is a coin")
+    axis.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def _systems(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    named = {system["name"]: system for system in result["systems"]}
+    return [named[name] for name in CHAINS if name in named]
+
+
+def main() -> None:
+    """Write."""
+    (IMAGES / "answer.svg").write_text(terminal_picture(answer()), "utf-8")
+    if folder := sys.argv[1:]:
+        result = read_result(folder[0])
+        write_svg(lambda: chart(result), IMAGES / "measured.svg")
+        text = (ROOT / "README.md").read_text("utf-8")
+        (before, _, rest), wanted = text.partition(BEGIN), "\n".join(table(result))
+        (ROOT / "README.md").write_text(f"{before}{BEGIN}\n{wanted}\n{END}{rest.partition(END)[2]}", "utf-8")
+
+
 if __name__ == "__main__":
-    PICTURE.write_text(terminal_picture(answer()), "utf-8")
+    main()

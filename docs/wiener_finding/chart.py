@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from plain_svg import write_svg
 
 from d2f.api.inputs import Floats, Labels
 from d2f.engine.plan import Decision
@@ -20,23 +19,11 @@ if TYPE_CHECKING:
 
 BINS = 30
 KINDS = (("photographs", "#2a6fbb"), ("generated", "#d9622b"))
-PLAIN: Any = {"svg.hashsalt": "d2f", "svg.fonttype": "none", "font.size": 8, "font.family": "sans-serif"}
-"""So that the same numbers give the same file, and its text stays text."""
 
 
 def draw(judged: Sequence[Judged], labels: Labels, path: Path) -> None:
     """Write an SVG: a row a chain, a column a copy, thresholds dashed; it needs matplotlib."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    written = StringIO()
-    with rc_context(PLAIN):
-        figure = drawn(judged, labels)
-        FigureCanvasSVG(figure)
-        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": "d2f"})
-    # Hundredths of a point are enough for the eye, and half of the file.
-    lines = (line.rstrip() for line in re.sub(r"(\d\.\d\d)\d+", r"\1", written.getvalue()).splitlines())
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    write_svg(lambda: drawn(judged, labels), path)
 
 
 def drawn(judged: Sequence[Judged], labels: Labels) -> Figure:

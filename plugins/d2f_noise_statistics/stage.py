@@ -13,7 +13,7 @@ from d2f.weights import read_weights, resolve, strict
 RECORDS = (
     Weights(
         name="noise-statistics/default",
-        sha256="f0e3af857c65164321e651e4daed780ec453e91206048eacc677cc6faab6b69e",
+        sha256="960c0b64eba06fda7383ca1542bc014d89daed4f0e55e803d0bc4cd733701df8",
         licence="MIT",
         sources=("package:d2f_noise_statistics/default.safetensors",),
         description="Logistic regression on 1,906 images of 101 collections, as found and laundered.",
