@@ -55,13 +55,13 @@ Everyday edits of training images, {edited} of each label, share refused by each
 VALIDATION = """## On validation images
 
 {photographs} photographs in colour and {generated} generated images, as they were found; the rows below are of the
-first {drawn} of each label by their names' digests, brought to the protocol `whole` and then attacked as the bench's core
-grid does. {grey} more photographs are grey, and are refused for that.
+first {drawn} of each label by their names' digests, brought to the protocol `whole` and then attacked as the bench's
+core grid does. {grey} more photographs are grey, and are refused for that.
 
 Looked at twice. After the first look one limit was changed: `thumbnail` was 250 pixels, which refused 20 % of the
-photographs and 40 % of the generated images under `hard`, since that attack makes pictures of 224 pixels of the smallest
-that `whole` gives. The table is of the second look, after `areas`, `blurred`, `nearest`, `repeated`, `colours` and
-`pattern` had been added and fixed on training images; nothing was chosen by it.
+photographs and 40 % of the generated images under `hard`, since that attack makes pictures of 224 pixels of the
+smallest that `whole` gives. The table is of the second look, after `areas`, `blurred`, `nearest`, `repeated`,
+`colours` and `pattern` had been added and fixed on training images; nothing was chosen by it.
 
 {table}
 """
