@@ -20,6 +20,7 @@ from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Failure, Row
 
 if TYPE_CHECKING:
+    from d2f.chain.rows import WorkerArguments
     from d2f.engine.findings import Observe
     from d2f.images.memory import InMemory
     from d2f.images.read import Bounds
@@ -35,12 +36,9 @@ class ChainRecipe:
 
     Parameters
     ----------
-    origin, text : str
-        Name and content of the chain file.
-    allow_missing : bool
-        Whether stages that cannot be loaded are left out.
-    digest : str
-        The chain's digest, which is checked wherever it is loaded: another one is refused (D2F209).
+    chain : tuple
+        What the chain is loaded by: name and content of its file, whether stages that cannot be loaded are left out,
+        its digest, which is checked wherever it is loaded (another one is refused, D2F209), and the prior.
     folder : str
         The folder that relative paths start from.
     time_limit, memory_limit : float, int, optional
@@ -49,10 +47,7 @@ class ChainRecipe:
         On the bytes and pixels of a file.
     """
 
-    origin: str
-    text: str
-    allow_missing: bool
-    digest: str
+    chain: WorkerArguments
     folder: str
     time_limit: float | None = None
     memory_limit: int | None = None
@@ -98,7 +93,7 @@ class RowMaker:
             os.chdir(recipe.folder)
         self._bounds = recipe.bounds
         self._events = threading.local()
-        chain = chain_of_worker((recipe.origin, recipe.text, recipe.allow_missing, recipe.digest, recipe.time_limit))
+        chain = chain_of_worker(recipe.chain)
         if recipe.memory_limit is None:
             share = int(MEMORY_SHARE * usable_memory()) // (os.cpu_count() or 1)
             recipe = replace(recipe, memory_limit=share)

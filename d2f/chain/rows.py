@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from d2f.images.walk import Listing
 
     WorkerArguments = tuple[str, str, bool, str, float | None]
+    """Origin, text, whether stages may be missing, digest, prior."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +128,7 @@ def _of_engine(asked: Asked, sources: Iterator[str | InMemory]) -> Iterator[Row]
         hint = "install the stages' plugin, or run the chain in this process"
         raise D2FError.of("D2F001", f"engine '{asked.engine}' cannot run stages that were given in code", hint)
 
-    recipe = ChainRecipe(
-        chain.origin,
-        chain.text,
-        chain.plan.allow_missing,
-        chain.digest,
-        os.getcwd(),
-        asked.time_limit,
-        asked.memory_limit,
-        asked.bounds,
-    )
+    recipe = ChainRecipe(worker_arguments(chain), os.getcwd(), asked.time_limit, asked.memory_limit, asked.bounds)
     return find_engine(asked.engine)(Job(recipe, sources, asked.workers, asked.observe, partial(failed_row, chain)))
 
 
@@ -154,7 +146,7 @@ def process_engine(asked: Asked) -> ProcessEngine:
     from d2f.engine.processes import ProcessEngine
 
     chain, maker = asked.chain, f"{__name__}:row_maker_of"
-    arguments, owner = worker_arguments(chain, asked.time_limit), partial(package_of, chain)
+    arguments, owner = (worker_arguments(chain), asked.time_limit), partial(package_of, chain)
     return ProcessEngine(maker, arguments, chain.plan, asked.workers, asked.observe, asked.memory_limit, owner)
 
 
@@ -164,9 +156,10 @@ def package_of(chain: Chain, kind: str, name: str) -> str:
     return origin.package if origin is not None else ""
 
 
-def worker_arguments(chain: Chain, time_limit: float | None) -> WorkerArguments:
-    """Return what `row_maker_of` loads this chain by."""
-    return chain.origin, chain.text, chain.plan.allow_missing, chain.digest, time_limit
+def worker_arguments(chain: Chain) -> WorkerArguments:
+    """Return what `chain_of_worker` loads this chain by."""
+    prior = None if chain.plan.decision is None else chain.prior
+    return chain.origin, chain.text, chain.plan.allow_missing, chain.digest, prior
 
 
 def chain_of_worker(arguments: WorkerArguments) -> Chain:
@@ -175,20 +168,21 @@ def chain_of_worker(arguments: WorkerArguments) -> Chain:
     from d2f.chain.yaml import Text
     from d2f.plugins.catalog import Catalog
 
-    origin, text, allow_missing, digest, _ = arguments
+    origin, text, allow_missing, digest, prior = arguments
     chain = chain_of(Text(origin, text), Catalog.discover(), allow_missing=allow_missing)
     if chain.digest != digest:
         message = f"chain {chain.name!r} has another digest in a worker process: a plugin, or weights, have changed"
         hint = "start the run again; on a cluster: install the same d2f and plugins everywhere"
         raise D2FError.of("D2F209", message, hint, exit=Exit.PLUGIN)
-    return chain
+    return chain if prior is None or prior == chain.prior else chain.with_prior(prior)
 
 
-def row_maker_of(arguments: WorkerArguments) -> Handler:
+def row_maker_of(arguments: tuple[WorkerArguments, float | None]) -> Handler:
     """Load a chain in a worker process of `Chain.run`."""
     from d2f.engine.processes import row_maker
 
-    return row_maker(chain_of_worker(arguments).plan, arguments[-1])
+    of_chain, time_limit = arguments
+    return row_maker(chain_of_worker(of_chain).plan, time_limit)
 
 
 def _named_sources(images: Any) -> list[str | InMemory]:

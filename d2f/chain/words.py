@@ -104,6 +104,12 @@ def legend(chain: Chain) -> Iterator[str]:
         f"set so that {percent(rule.false_positive_rate)} of photographs are called AI-generated and "
         f"{percent(rule.miss_rate)} of generated images go unnoticed, among images like those of the fit"
     )
+    if chain.prior != rule.prior:
+        fewer, more = ("fewer", "more") if chain.prior < rule.prior else ("more", "fewer")
+        yield (
+            f"these rates were set at prior {percent(rule.prior)}: at {percent(chain.prior)} {fewer} photographs are "
+            f"called AI-generated, and {more} generated images go unnoticed"
+        )
     if (fitted := chain.file.fitted) is not None and (shift := fitted.shift) is not None:
         yield f"since then the ratio was shifted by {shift.nats:+.2f} nats (d2f calibrate), and these rates with it"
     yield f"chain {chain.name}, digest {chain.digest[:12]}, prior {percent(chain.prior)}; this concerns the pixels"

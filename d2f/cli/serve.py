@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from d2f.cli.main import rows_only
-from d2f.cli.options import ALLOW_MISSING, Quantity
+from d2f.cli.options import ALLOW_MISSING, PRIOR, TRUST_LIST, Quantity
 
 if TYPE_CHECKING:
     from d2f.api.errors import D2FError
@@ -42,6 +42,8 @@ def _limits(context: click.Context, parameter: click.Parameter, given: tuple[str
 )
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes. Default: one a core.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=N", callback=_limits, help="Set a limit; repeatable.")
+@PRIOR
+@TRUST_LIST
 @ALLOW_MISSING
 def serve(
     chain: str | None,
@@ -54,6 +56,8 @@ def serve(
     root: Path | None,
     workers: int | None,
     limits: dict[str, float],
+    prior: float | None,
+    trust_list: str | None,
     allow_missing: bool,
 ) -> None:
     """Keep CHAIN loaded behind a page and an API on this machine.
@@ -86,6 +90,8 @@ def serve(
     )
     settings.check()
     loaded, better = (load_chain(chain, allow_missing=allow_missing), []) if chain else best_chain(None)
+    loaded = loaded if trust_list is None else loaded.with_trust_list(trust_list)
+    loaded = loaded if prior is None else loaded.with_prior(prior)
     with rows_only() as stdout:
         server = Server(loaded, settings, lambda: click.echo(_announcement(loaded.name, server), file=stdout))
         for line in better:

@@ -130,7 +130,8 @@ def section(one: Explanation, number: int, mark: str, picture: str = "") -> Iter
         yield f"<p>The pixels give {escape(strength(row.llr))}.</p>"
     if row.probability is not None:
         yield scale(row, chain)
-        yield f"<p class=soft>{escape(capitalised(list(legend(chain))[1]))}. {escape(evidence_of(chain))}</p>"
+        rates = [f"{capitalised(line)}." for line in list(legend(chain))[1:-2]]
+        yield f"<p class=soft>{escape(' '.join([*rates, evidence_of(chain)]))}</p>"
     notes = [note.message for note in row.notes] + [f"{lost.detector}: {lost.reason}" for lost in row.missing]
     if notes:
         yield f"<h3>Caveats of this result</h3>{_bullets(notes)}"
@@ -269,7 +270,7 @@ def footer(chain: Chain, full: bool) -> Iterator[str]:
     """Yield what holds for the whole report."""
     lines = list(legend(chain))
     yield "<h2>How to read this</h2>" + _bullets(
-        [capitalised(line) + "." for line in lines[:2]] + [evidence_of(chain), NATS]
+        [f"{line}." for line in lines[:-2] or lines] + [evidence_of(chain), NATS]
     )
     yield f"<h2>Limits</h2>{_bullets(LIMITS)}"
     yield "<h2>The chain</h2>" + definitions(chain_facts(chain))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,7 +110,7 @@ def _silent(row: Row) -> list[str]:
 CAUTION = "A probability holds for images like those that the chain was fitted on."
 MISSING = "stages that gave no answer"
 CAVEATS = "caveats"
-RESULTS = {**VERDICT_WORDS, "failed": "failed"}
+RESULTS: Mapping[str, str] = {**VERDICT_WORDS, "failed": "failed"}
 """What is counted, and how it reads."""
 
 

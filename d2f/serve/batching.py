@@ -92,7 +92,7 @@ class Batcher:
     ) -> None:
         self.chain, self._limits, self._observe = chain, limits, observe
         arguments = (
-            worker_arguments(chain, limits.stage_seconds),
+            worker_arguments(chain),
             limits.bounds,
             limits.stage_seconds,
             limits.explain_seconds,

@@ -119,7 +119,15 @@ class AnswerUnread(Exception):
 
 
 class Guard:
-    """Lets through to `app` what `settings` allow; `answered` is called with path, status and seconds of each request.
+    """Lets through to `app` what `settings` allow.
+
+    Parameters
+    ----------
+    app, settings
+    answered : callable
+        Called with path, status and seconds of each request.
+    connections : callable
+        How many connections are open.
 
     Attributes
     ----------
@@ -128,10 +136,14 @@ class Guard:
     """
 
     def __init__(
-        self, app: Application, settings: ServeSettings, answered: Callable[[str, int, float], None] = lambda *_: None
+        self,
+        app: Application,
+        settings: ServeSettings,
+        answered: Callable[[str, int, float], None] = lambda *_: None,
+        connections: Callable[[], int] = lambda: 0,
     ) -> None:
         self._app, self._settings, self._limits = app, settings, settings.limits
-        self._answered = answered
+        self._answered, self._connections = answered, connections
         self._token = settings.token.get_secret_value() if settings.token is not None else None
         self._requests = self._held = 0
         self.draining = False
@@ -143,6 +155,9 @@ class Guard:
             return
         answer, begun = _Answer(send, self._limits.idle_seconds), time.monotonic()
         try:
+            if (count := self._connections()) > self._limits.connections:
+                again = [("retry-after", "1"), ("connection", "close")]
+                raise Refused(503, "D2F706", f"{count} connections are open", "ask again in a moment", headers=again)
             headers = _headers(scope)
             self._check_host(headers)
             origin = self._origin(headers)

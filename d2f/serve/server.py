@@ -43,13 +43,16 @@ class Server:
         self.metrics.watch(self.batcher)
         self._jobs = Jobs(self.batcher, settings)
         self._app = make_app(self.batcher, self._jobs, settings, self.metrics)
-        self._guard = Guard(self._app, settings, self.metrics.answered)
+        self._guard = Guard(self._app, settings, self.metrics.answered, self._open_connections)
         self._uvicorn = _Uvicorn(_config(self._guard, settings))
 
     @property
     def folder(self) -> Path | None:
         """Where archives and the rows of jobs lie while it runs."""
         return self._jobs.folder
+
+    def _open_connections(self) -> int:
+        return len(self._uvicorn.server_state.connections)
 
     def run(self) -> None:
         """Serve until `stop` is called, SIGINT or SIGTERM come; then finish what runs."""
@@ -134,7 +137,6 @@ def _config(app: Any, settings: ServeSettings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=limits.connections,
         timeout_graceful_shutdown=int(limits.seconds) + 1,
     )
 

@@ -18,7 +18,7 @@ import pytest
 import d2f
 from d2f.api.errors import Exit
 from d2f.chain.engines import ChainRecipe, Job, find_engine
-from d2f.chain.rows import failed_row
+from d2f.chain.rows import failed_row, worker_arguments
 from d2f.cli.main import main
 from d2f.images.memory import InMemory
 from d2f.images.walk import Listing
@@ -100,7 +100,7 @@ def test_rows_are_those_of_one_machine_and_deaths_cost_time_or_scores_only(toy: 
 
     # What ends an actor twice has a row.
     chain = d2f.load_chain("toy.yaml")
-    recipe = ChainRecipe(chain.origin, chain.text, False, chain.digest, os.getcwd())
+    recipe = ChainRecipe(worker_arguments(chain), os.getcwd())
     sources = [InMemory("poison", EndsItsProcess())]
     (row,) = find_engine("ray")(Job(recipe, sources, 1, lambda event: None, partial(failed_row, chain)))
     assert (row.path, row.error and row.error.code, row.verdict) == ("poison", "D2F411", None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from d2f import load_chain
+from d2f import Chain, load_chain
 from d2f.serve.server import Server
 from d2f.serve.settings import ServeSettings, limits_of
 
@@ -105,12 +105,12 @@ def everything(connection: socket.socket) -> bytes:
 
 @contextmanager
 def serving(
-    chain: str | Path = "fast", limits: Mapping[str, float] | None = None, **settings: Any
+    chain: str | Path | Chain = "fast", limits: Mapping[str, float] | None = None, **settings: Any
 ) -> Iterator[Running]:
     """Have a server run; it must end by itself once it is told to stop."""
     ready = threading.Event()
     told = {"port": 0, "workers": 1, "limits": limits_of(limits or {}), **settings}
-    server = Server(load_chain(chain), ServeSettings(**told), ready.set)
+    server = Server(chain if isinstance(chain, Chain) else load_chain(chain), ServeSettings(**told), ready.set)
     failed: list[BaseException] = []
 
     def run() -> None:

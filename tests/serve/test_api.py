@@ -168,6 +168,17 @@ def test_the_chain_is_told(running: Running) -> None:
     assert told["limits"]["files"] == 12
 
 
+def test_another_prior_holds_for_rows_and_reports() -> None:
+    rare = load_chain("fast").with_prior(0.01)
+    with serving(rare) as running:
+        answer = running.ask(
+            "POST", "/v1/judge?explain=1&maps=none", PICTURES["camera.jpg"], {"content-type": "image/jpeg"}
+        )
+        assert answer.rows[0]["probability"] == rare.judge(PICTURES["camera.jpg"]).probability
+        assert "prior 1 %" in answer.json["explanations"][0]["report"]
+        assert running.ask("GET", "/v1/chain").json["prior"] == 0.01
+
+
 def test_figures_count_what_was_asked(running: Running) -> None:
     running.judge(PICTURES["text.jpg"])
     text = running.ask("GET", "/metrics").body.decode()

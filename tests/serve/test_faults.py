@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -169,6 +170,40 @@ def test_slow_and_broken_requests_are_ended(hasty: Running, sent: bytes, status:
         connection.sendall(sent)
         assert everything(connection)[:12] == status
     assert hasty.ask("GET", "/healthz").status == 200
+
+
+def test_connections_are_bounded_and_the_answer_is_as_every_other() -> None:
+    with serving(limits={"connections": 2}) as running, running.connected(), running.connected():
+        answer = running.ask("GET", "/healthz")
+        assert (answer.status, answer.code) == (503, "D2F706")
+        assert answer.headers["x-frame-options"] == "DENY"
+
+
+def test_no_address_is_fetched(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere, serving(root=tmp_path) as running:
+        address = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/a.png"
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg"><image href="{address}"/></svg>'
+        for body in (address, svg, f'<!doctype html><img src="{address}">'):
+            assert running.judge(body.encode(), address).status == 415
+        folder = running.ask(
+            "POST", "/v1/jobs", json.dumps({"folder": address}).encode(), {"content-type": "application/json"}
+        )
+        assert folder.status == 404
+        (tmp_path / "list").mkdir()
+        (tmp_path / "list" / "images.txt").write_text(address)
+        begun = running.ask("POST", "/v1/jobs", b'{"folder": "list"}', {"content-type": "application/json"}).json
+        assert running.ask("GET", f"/v1/jobs/{begun['id']}/events").status == 200
+        elsewhere.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
+def test_wrong_tokens_are_bounded() -> None:
+    with serving(token="a token of this test") as running:
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        found = [running.ask("POST", "/signin", b"token=another", kind).status for _ in range(11)]
+        assert found == [401] * 10 + [429]
+        assert running.ask("POST", "/signin", b"token=a+token+of+this+test", kind).code == "D2F705"
 
 
 @pytest.fixture(scope="module")

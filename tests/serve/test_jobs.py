@@ -156,6 +156,15 @@ def test_what_is_no_archive_is_refused_and_not_kept(running: Running) -> None:
     assert (answer.status, answer.code) == (415, "D2F703")
 
 
+def test_archives_and_jobs_are_bounded(root: Path) -> None:
+    with serving(root=root, limits={"job_bytes": 10_000, "job_files": 2}) as running:
+        answer = send_archive(running)
+        assert (answer.status, answer.code) == (413, "D2F704")
+        assert list(folder_of(running).iterdir()) == []
+        job = ended(running, begin(running, "desk").json["id"])
+        assert (job["state"], job["error"]) == ("failed", {"code": "D2F704", "message": "a job may have 2 pictures"})
+
+
 def test_a_job_can_be_deleted_and_the_oldest_that_ended_makes_room(running: Running) -> None:
     first = begin(running, "desk").json["id"]
     ended(running, first)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import d2f
-from d2f.chain.words import sentence
+from d2f.chain.words import legend, sentence
 from d2f.engine.findings import NEEDS_FILE
 from d2f.plugins.catalog import Catalog
 from tests.docs.pages import DOCS
@@ -128,6 +128,25 @@ def test_a_run_takes_all_of_them_in_order(fast: d2f.Chain, pixels: d2f.Pixels, w
     assert (alone.path, alone.llr) == ("<array>", rows[4].llr)
     assert [row.llr for row in fast.run(np.stack([pixels]))] == [alone.llr]
     assert [row.llr for row in fast.run(Image.fromarray(pixels))] == [alone.llr]
+
+
+@pytest.mark.parametrize(("prior", "fewer", "more"), [(0.01, "fewer", "more"), (0.9, "more", "fewer")])
+def test_another_prior_says_what_becomes_of_the_error_rates(
+    fast: d2f.Chain, prior: float, fewer: str, more: str
+) -> None:
+    assert not [line for line in legend(fast) if "were set at" in line]
+    (line,) = [line for line in legend(fast.with_prior(prior)) if "were set at" in line]
+    assert line.startswith("these rates were set at prior 50 %")
+    assert f"{fewer} photographs are called AI-generated, and {more} generated images go unnoticed" in line
+
+
+def test_another_prior_holds_in_every_process(fast: d2f.Chain) -> None:
+    rare = fast.with_prior(0.01)
+    expected = [rare.judge(PICTURE).probability] * 2
+    assert expected[0] != fast.judge(PICTURE).probability
+    given = [PICTURE.read_bytes()] * 2
+    assert [row.probability for row in rare.run(given, workers=2)] == expected
+    assert [row.probability for row in rare.run(given, workers=1)] == expected
 
 
 def test_a_result_is_a_row_that_shows_itself(fast: d2f.Chain) -> None:
