@@ -91,7 +91,10 @@ REFUSALS: Responses = {
     403: {"model": ErrorAnswer, "description": "This host or origin may not ask."},
     408: {"model": ErrorAnswer, "description": "The body did not arrive in time."},
     429: {"model": ErrorAnswer, "description": "Too many requests at once."},
-    503: {"model": ErrorAnswer, "description": "The queue is full, or the server is about to end."},
+    503: {
+        "model": ErrorAnswer,
+        "description": "The queue is full, too many connections are open, or the server is about to end.",
+    },
 }
 JUDGED: Responses = {
     **REFUSALS,

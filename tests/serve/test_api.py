@@ -175,7 +175,7 @@ def test_another_prior_holds_for_rows_and_reports() -> None:
             "POST", "/v1/judge?explain=1&maps=none", PICTURES["camera.jpg"], {"content-type": "image/jpeg"}
         )
         assert answer.rows[0]["probability"] == rare.judge(PICTURES["camera.jpg"]).probability
-        assert "prior 1 %" in answer.json["explanations"][0]["report"]
+        assert "rates were set at prior 50 %: at 1 %" in answer.json["explanations"][0]["report"]
         assert running.ask("GET", "/v1/chain").json["prior"] == 0.01
 
 
