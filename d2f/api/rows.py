@@ -20,7 +20,7 @@ NOT_RUN = "not run: "
 """Beginning of `Member.abstained` where a precondition failed, so that no detector was run."""
 
 Verdict: TypeAlias = Literal["generated", "real", "inconclusive"]
-VERDICT_WORDS: Mapping[Verdict, str] = {
+VERDICT_WORDS: Mapping[str, str] = {
     "generated": "AI-generated",
     "real": "no sign of generation",
     "inconclusive": "inconclusive",
@@ -184,7 +184,7 @@ def verdicts_in_words(disagreement: str) -> str:
     >>> verdicts_in_words("resnet: plain generated, denoised real")
     'resnet: plain AI-generated, denoised no sign of generation'
     """
-    return re.sub(r" (generated|real)(?=, |$)", lambda found: f" {VERDICT_WORDS[found[1]]}", disagreement)  # type: ignore[index]
+    return re.sub(r" (generated|real)(?=, |$)", lambda found: f" {VERDICT_WORDS[found[1]]}", disagreement)
 
 
 _ESCAPED = re.compile("[\ud800-\udfff]")
