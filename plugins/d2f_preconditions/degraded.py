@@ -18,6 +18,12 @@ NEIGHBOURHOOD = 15
 """Frequencies across with which a peak of the spectrum is compared."""
 COARSEST = 14
 """Cycles a window below which structure is the picture's own."""
+PALETTE = 256
+"""Colours that an 8-bit palette holds."""
+GREY = 8
+"""Levels by which the channels of a grey picture may differ: WebP's do by a few."""
+ANY = 1 << 24
+"""Colours of 8 bits a channel."""
 FAINT = 100.0
 """Power, of levels squared, at which noise and structure are not told apart."""
 
@@ -32,12 +38,10 @@ def degraded_statistics(pixels: Pixels) -> dict[str, float]:
     of pixels two apart, 0.5 of a picture without fine detail. `coarse`: the detail in the second octave over that in
     the third (`d2f_preconditions.sampling.Profiles`): of a picture enlarged four times both octaves are empty.
 
-    `repeated`: over all neighbouring rows, and columns, the smaller of two steps in a row over the larger (sums of mean
-    absolute differences within a window): 0 where each pixel was repeated. `colours`: distinct ones in a coarse sample.
-    `pattern`: see `pattern_strength`.
+    `colours`: distinct ones in a sample. `pattern`: see `pattern_strength`.
     """
     found = profiles(pixels)
-    one = two = low = high = 0.0
+    one = two = 0.0
     ratios = []
     for axis, starts in ((1, found.lefts), (0, found.tops)):
         near, far = found.steps[1, axis], found.steps[2, axis]
@@ -49,22 +53,28 @@ def degraded_statistics(pixels: Pixels) -> dict[str, float]:
         ratios.append(_grid_ratio(steps, count))
         if far.size:
             one, two = one + float(near.mean()), two + float(far.mean())
-        low += float(np.minimum(near[:, 1:], near[:, :-1]).sum())
-        high += float(np.maximum(near[:, 1:], near[:, :-1]).sum())
     detail = found.octaves.sum(axis=0)
     return {
         "blocks": float(np.prod(ratios) ** 0.5),
         "near": one / two if two else 1.0,
         "coarse": float((detail[1] + 0.1) / (detail[2] + 0.1)),
-        "repeated": low / high if high else 1.0,
-        "colours": float(_colours(grid(pixels, 170))),
+        "colours": float(_colours(pixels)),
         "pattern": pattern_strength(luma(windows(pixels))),
     }
 
 
-def _colours(levels: NDArray[np.uint8]) -> int:
-    red, green, blue = levels.astype(np.uint32)
-    return len(np.unique(red << 16 | green << 8 | blue))
+def _colours(pixels: Pixels) -> int:
+    """Return the distinct colours of a coarse sample, and where a palette could hold those, of a fine one."""
+    count = 0
+    for longest in (170, 2048):
+        levels = grid(pixels, longest).astype(np.uint32)
+        if np.ptp(levels, axis=0).max() <= GREY:
+            return ANY  # grey has at most 256 levels, and no palette
+        red, green, blue = levels
+        count = len(np.unique(red << 16 | green << 8 | blue))
+        if count > PALETTE:
+            break
+    return count
 
 
 def pattern_strength(planes: NDArray[np.float32]) -> float:

@@ -148,15 +148,12 @@ class DegradedOptions(Options):
         default=0.56, ge=0, le=10, description="Enlarged: detail of the second octave over the third is at most this."
     )
     nearest: float = Field(
-        default=0.516, ge=0, le=2, description="Enlarged whatever `coarse` is: `near`'s figure is at most this."
+        default=0.51, ge=0, le=2, description="Enlarged whatever `coarse` is: `near`'s figure is at most this."
     )
-    repeated: float = Field(
-        default=0.3,
-        ge=0,
-        le=1,
-        description="Enlarged by repeated pixels: of steps between rows, the smaller over the larger is at most this.",
+    colours: int = Field(
+        default=256, ge=0, description="A dithered palette: at most this many colours in a sample of the pixels,"
     )
-    colours: int = Field(default=256, ge=0, description="Refuse a picture whose sample has at most this many colours.")
+    dithered: float = Field(default=0.6, ge=0, le=2, description="and `near`'s figure at least this.")
     pattern: float = Field(
         default=4.0,
         gt=0,
@@ -183,23 +180,25 @@ class Degraded(Measuring):
     def refusal(self, found: Figures) -> str | None:
         """Return the reason to refuse a picture whose detail is lost."""
         limits = self.options
-        if found["repeated"] <= limits.repeated:
-            return f"enlarged by repeated pixels: every other step between rows is {found['repeated']:.2f} of the next"
+        if found["near"] <= (limits.near if found["coarse"] <= limits.coarse else limits.nearest):
+            return f"strongly enlarged: neighbouring pixels differ by {found['near']:.3f} of what pixels two apart do"
         if found["blocks"] >= limits.blocks:
             return (
                 f"strongly compressed: steps at the edges of 8x8 blocks are {found['blocks']:.1f} times the others, "
                 f"refused from {limits.blocks:.1f}"
             )
-        if found["near"] <= (limits.near if found["coarse"] <= limits.coarse else limits.nearest):
-            return f"strongly enlarged: neighbouring pixels differ by {found['near']:.3f} of what pixels two apart do"
-        if found["colours"] <= limits.colours:
-            return f"a palette: {found['colours']:.0f} colours in a sample of its pixels"
+        if found["colours"] <= limits.colours and found["near"] >= limits.dithered:
+            return f"a dithered palette: {found['colours']:.0f} colours in a sample of its pixels"
         if found["pattern"] >= limits.pattern:
             return (
                 f"a fine regular pattern over all of it, as of a print: {found['pattern']:.1f} nepers above its "
                 f"surroundings, refused from {limits.pattern:.1f}"
             )
         return None
+
+
+MOST_BLURRED = 0.8
+"""Share beyond which blurred margins are none, but a picture without fine detail."""
 
 
 class FramedOptions(Options):
@@ -243,7 +242,7 @@ class Framed(Measuring):
             return f"framed: {found['sides']:.0f} sides have a border that ends in a straight line"
         if found["bands"] >= limits.bands:
             return f"framed: bars of one colour take {found['bands']:.0%} of its rows or columns"
-        if found["blurred"] >= limits.blurred:
+        if limits.blurred <= found["blurred"] <= MOST_BLURRED:
             return f"framed: blurred margins take {found['blurred']:.0%} of its rows or columns"
         return None
 

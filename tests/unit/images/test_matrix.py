@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,12 @@ def test_heic_is_near_what_was_written() -> None:
     file = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(RGB)).save(file, quality=100, chroma=444)
     assert np.abs(decode(file.getvalue()).pixels.astype(int) - RGB).mean() <= 2.5
+
+
+def test_the_page_of_formats_counts_what_is_tried() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/reference/image-formats.md").read_text("utf-8")
+    assert f"{len(LOSSLESS)} lossless ones equal to the array" in page
+    assert f"{len(REFUSED)} refused by their name" in page
 
 
 REFUSED = {
