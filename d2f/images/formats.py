@@ -8,7 +8,7 @@ its warnings.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
@@ -317,7 +317,7 @@ LEAST_HOLES = {"AVIF": 64, "HEIF": 64, "WEBP": 4096}
 """Zeros in a row that coded data do not have: AV1 and HEVC reached 16, VP8 300 on pictures of one colour."""
 
 
-def zeros_in_coded_data(name: str, data: bytes, info: Mapping[str, object]) -> int:
+def zeros_in_coded_data(name: str, data: bytes, exif: object) -> int:
     """Return the longest run of zero bytes in a file's coded data that is too long for its format, 0 where none is.
 
     Their decoders fill in what a lost block held without an error. EXIF may hold zeros and is left out.
@@ -326,7 +326,6 @@ def zeros_in_coded_data(name: str, data: bytes, info: Mapping[str, object]) -> i
     if least is None:
         return 0
     start = data.find(b"VP8") if name == "WEBP" else data.find(b"mdat")
-    exif = info.get("exif")
     body = data[max(0, start) :]
     if isinstance(exif, bytes) and len(exif) > 6:
         body = body.replace(exif.removeprefix(b"Exif\0\0"), b"\1")

@@ -327,7 +327,7 @@ def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Res
         _check_jpeg(data, unread, notes)
     if name == "TIFF":
         _check_tiff(image, data, unread)
-    lost = zeros_in_coded_data(name, data, image.info)
+    lost = zeros_in_coded_data(name, data, image.info.get("exif"))
     if lost:
         notes.append(Note("damaged-file", f"{lost} zero bytes in a row in the {name} data, as lost blocks leave"))
     try:
