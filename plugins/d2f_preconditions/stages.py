@@ -165,7 +165,7 @@ class Degraded(Measuring):
     """A picture that is not degraded beyond use: no blocks, no blur or repeated pixels of enlargement, no palette."""
 
     name = "degraded"
-    summary = "The picture is not degraded beyond use: no strong blocks, no strong enlargement, no palette, no print."
+    summary = "The picture is not degraded beyond use: no strong blocks, no strong enlargement, palette or print."
     Options = DegradedOptions
 
     def __init__(self, options: DegradedOptions) -> None:
