@@ -187,7 +187,7 @@ class Degraded(Measuring):
                 f"strongly compressed: steps at the edges of 8x8 blocks are {found['blocks']:.1f} times the others, "
                 f"refused from {limits.blocks:.1f}"
             )
-        if found["colours"] <= limits.colours and found["near"] >= limits.dithered:
+        if 1 < found["colours"] <= limits.colours and found["near"] >= limits.dithered:
             return f"a dithered palette: {found['colours']:.0f} colours in a sample of its pixels"
         if found["pattern"] >= limits.pattern:
             return (

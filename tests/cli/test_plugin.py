@@ -275,9 +275,9 @@ class TestApiRange:
     def test_incompatible(self, distributions: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
         distributions.add_plugin("soft", stage_module("soft", "d2f_api = '>=2,<3'"))
         assert wanted("preprocessor", "soft") == expect("""
-            error[D2F205]: preprocessor 'soft' is not usable: plugin 'soft' was written for plugin API >=2,<3, not 1.0
+            error[D2F205]: preprocessor 'soft' is not usable: plugin 'soft' was written for plugin API >=2,<3, not 1.1
               --> entry point  soft = d2f_soft  (d2f-soft 1.2)
-               = it is skipped; install a version of d2f-soft that was written for 1.0
+               = it is skipped; install a version of d2f-soft that was written for 1.1
             [exit 3]
             """)
         assert [problem.severity for problem in Catalog.discover().problems] == ["warning"]
@@ -394,7 +394,7 @@ class TestList:
             **origin,
         } in found["weights"]
         assert found["problems"] == []
-        assert found["api"] == "1.0"
+        assert found["api"] == "1.1"
 
 
 class TestCheck:

@@ -137,7 +137,7 @@ def test_interrupted_it_says_how_to_go_on(many: Toy, file: str, number: signal.S
     written, whole = rows(output), left_alone(many, file)
     assert 0 < len(written) < len(whole)
     assert written == whole[: len(written)]
-    assert " generated, " in out
+    assert " AI-generated, " in out
     d2f, *arguments = shlex.split(err.partition("to continue: ")[2])
     assert (d2f, main(arguments)) == ("d2f", Exit.OK)
     assert rows(output) == whole

@@ -210,6 +210,7 @@ class TestDegraded:
     def test_a_palette_is_refused(self) -> None:
         image = Image.fromarray(photograph("coffee"))
         assert "a dithered palette: " in refused(stored(image.quantize(256), "GIF"))["degraded"]
+        assert "degraded" not in refused(stored(Image.new("RGB", (640, 480), (10, 120, 200)), "PNG"))
         assert "degraded" not in refused(stored(image.convert("L"), "PNG"))
 
     @pytest.mark.parametrize("angle", [15, 45])
