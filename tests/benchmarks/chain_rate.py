@@ -1,11 +1,12 @@
 """Images a second through whole chains, beside the bare forward pass of a known detector in PyTorch.
 
-`python -m tests.benchmarks.chain_rate robust deep` (PyTorch comes with the extra `torch`) writes JPEGs of 512x512
-pixels and, in turn, round after round, judges them all (reading, decoding, views, detectors, verdict; timed from the
-17th row on, when every worker process has started) and runs NPR's network over as many tensors that lie ready:
-ResNet-50 cut after its second stage, 256x256 pixels, 16 at a time, `eval()`, `inference_mode()`, float32 (Tan et al.,
-"Rethinking the up-sampling operations in CNN-based generative network for generalizable deepfake detection", arXiv
-2312.10461).
+`python -m tests.benchmarks.chain_rate robust deep` (PyTorch comes with the extra `torch`) makes JPEGs of 512x512
+pixels of training pictures (D2F_DATA) and, in turn, round after round, judges them all (reading, decoding, views,
+detectors, verdict; timed from the 17th row on, when every worker process has started) and runs NPR's network over as
+many tensors that lie ready: ResNet-50 cut after its second stage, 256x256 pixels, 16 at a time, `eval()`,
+`inference_mode()`, float32 (Tan et al., "Rethinking the up-sampling operations in CNN-based generative network for
+generalizable deepfake detection", arXiv 2312.10461). Where PyTorch spends its time in the kernel (`time` says so), give it some GiB of
+MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_, so that it keeps its memory.
 """
 
 from __future__ import annotations
@@ -22,12 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from d2f import Chain, load_chain
-from tests.benchmarks.pictures import picture
+from tests.benchmarks.scale import fill
 
-QUALITY = 90
 NPR_SIDE = 256
 BATCH = 16
 
@@ -96,11 +95,11 @@ def main() -> None:
         return given.images / (time.perf_counter() - begun)
 
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(given.images):
-            Image.fromarray(picture(number)).save(Path(folder) / f"{number}.jpg", quality=QUALITY)
+        # Drawn pictures would be refused by the chains' preconditions, and cost next to nothing.
+        images = str(fill(Path(folder) / "images", given.images, given.images))
         works: dict[str, Callable[[], float]] = {"NPR's network": forward}
         for name in given.chains:
-            works[name] = partial(_rate, load_chain(name), folder, given.workers or given.cores)
+            works[name] = partial(_rate, load_chain(name), images, given.workers or given.cores)
         rates: dict[str, list[float]] = {name: [] for name in works}
         for number in range(given.rounds + 1):
             for name, work in works.items():

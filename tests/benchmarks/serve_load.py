@@ -35,14 +35,18 @@ FILE_BYTES = 2**20
 AT_ONCE = 32
 
 
-def corpus() -> dict[str, bytes]:
-    """Return files by name: pictures, broken pictures, and files made to hurt."""
+def corpus(alone: int) -> dict[str, bytes]:
+    """Return files by name: pictures, broken ones, files made to hurt; `alone 0.jpg` and so on are asked for once."""
     from d2f.testing.pictures import camera_picture, upsampled_picture
 
     files = dict(PICTURES)
     for seed in range(8):
         files[f"camera {seed}.jpg"] = encoded(camera_picture(512, 512, seed), "JPEG", quality=90)
         files[f"made {seed}.png"] = encoded(upsampled_picture(384, 512, seed))
+    # A picture that comes again costs a chain with a tower nothing: its tokens are at hand.
+    files |= {
+        f"alone {seed}.jpg": encoded(camera_picture(512, 512, 100 + seed), "JPEG", quality=90) for seed in range(alone)
+    }
     random_bytes = random.Random(0).randbytes
     whole = files["camera 0.jpg"]
     files |= {f"cut {part}.jpg": whole[: len(whole) * part // 5] for part in range(1, 5)}
@@ -166,7 +170,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=1000, help="pictures of the comparison with chain run; 0: none")
     parser.add_argument("--lone", type=int, default=50, help="requests sent one after the other first")
     given = parser.parse_args()
-    files = corpus()
+    files = corpus(given.lone)
     rows = local_rows(given.chain, files)
     good = [name for name, row in rows.items() if row["error"] is None]
     limits = ["--limit", f"file_bytes={FILE_BYTES}", "--limit", "queue=1000"]
@@ -193,12 +197,11 @@ def measure(
 ) -> None:
     """Print the figures of one server."""
     lone = Load(port, files, rows)
-    large = [name for name in good if name.startswith("camera ")] * given.lone
-    lone.run(large[: min(given.lone, 5)], 1)
+    lone.run([name for name in good if name.startswith("camera ")][:5], 1)
     lone.seconds.clear()
-    lone.run(large[: given.lone], 1)
+    lone.run([name for name in files if name.startswith("alone ")], 1)
     print(f"a lone request of 512x512 pixels: {percentiles(lone.seconds)}")
-    drawn = random.Random(1).choices([*files], k=given.requests)
+    drawn = random.Random(1).choices([name for name in files if not name.startswith("alone ")], k=given.requests)
     load = Load(port, files, rows)
     seconds, memory = 0.0, [server.memory()]
     for part in range(10):
