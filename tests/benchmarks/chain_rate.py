@@ -5,8 +5,8 @@ pixels of training pictures (D2F_DATA) and, in turn, round after round, judges t
 detectors, verdict; timed from the 17th row on, when every worker process has started) and runs NPR's network over as
 many tensors that lie ready: ResNet-50 cut after its second stage, 256x256 pixels, 16 at a time, `eval()`,
 `inference_mode()`, float32 (Tan et al., "Rethinking the up-sampling operations in CNN-based generative network for
-generalizable deepfake detection", arXiv 2312.10461). Where PyTorch spends its time in the kernel (`time` says so), give it some GiB of
-MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_, so that it keeps its memory.
+generalizable deepfake detection", arXiv 2312.10461). Where PyTorch spends its time in the kernel (`time` says so), give
+it some GiB of MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_, so that it keeps its memory.
 """
 
 from __future__ import annotations
