@@ -53,15 +53,15 @@ def terminal_picture(text: str) -> str:
 
 
 def table(result: Mapping[str, Any]) -> Iterator[str]:
-    """Yield README's table: clean figures, and the lowest AUC under an attack of the grid."""
+    """Yield README's table: clean figures, and the lowest AUC under an attack that is not refused."""
     rows = []
     for system in _systems(result):
-        clean, worst = system["figures"]["none"], system["worst"]["auc"]
-        least = f"{system['figures'][worst]['auc'][0]:.3f} ({worst})"
+        clean, judged = system["figures"]["none"], _judged(system)
+        least, worst = min((system["figures"][attack]["auc"][0], attack) for attack in judged)
         shares = (
             f"{100 * clean[name][0]:.0f} %" for name in ("true_positive", "miss", "false_positive", "inconclusive")
         )
-        rows.append((f"`{system['name']}`", with_bounds(clean["auc"]), least, *shares))
+        rows.append((f"`{system['name']}`", with_bounds(clean["auc"]), f"{least:.3f} ({worst})", *shares))
     yield from markdown_table(HEADINGS, rows)
 
 
@@ -86,6 +86,12 @@ def chart(result: Mapping[str, Any]) -> Figure:
     axis.set_xlabel("AUC, 95 % interval over collections; .5 is a coin")
     axis.legend(frameon=False, loc="lower left")
     return figure
+
+
+def _judged(system: Mapping[str, Any]) -> list[str]:
+    """Return the attacks under which preconditions let at least half of either label through."""
+    refused = system["refused"]
+    return [attack for attack in system["figures"] if max(refused.get(attack, {}).values(), default=0.0) < 0.5]
 
 
 def _systems(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -40,12 +40,12 @@ def test_the_table_s_figures_stand_in_the_measured_page() -> None:
 
 
 def test_the_table_and_the_chart_are_of_the_measured_result(tmp_path: Path) -> None:
-    figures = {"none": 0.9, "wiener-7": 0.8, "noise-5": 0.85}
+    figures = {"none": 0.9, "wiener-7": 0.8, "noise-5": 0.85, "grey": 0.5}
     shares = {name: [0.125, 0, 1] for name in make_readme.SHARES}
     system = {
         "name": "deep",
         "figures": {name: {**shares, "auc": [auc, auc - 0.1, auc + 0.1]} for name, auc in figures.items()},
-        "worst": {"auc": "wiener-7"},
+        "refused": {"wiener-7": {"real": 0.1, "generated": 0.2}, "grey": {"real": 1.0, "generated": 0.2}},
     }
     result = {"systems": [{**system, "name": "triad"}, system]}
     head, _, row = make_readme.table(result)
