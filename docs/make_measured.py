@@ -45,11 +45,11 @@ The set's `data` digest is `{digest}`. What was measured:
 """
 
 WORST = "worst"
-"""Stands for the attack under which a chain's AUC is lowest."""
+"""Stands for the attack under which a figure is worst; where all is refused the AUC is .5."""
 
 AIMS: tuple[tuple[str, str, str, str, tuple[float, float]], ...] = (
-    ("deep", "AUC", "auc", "none", (0.90, 0.95)),
-    ("deep", "AUC at the worst attack", "auc", WORST, (0.86, 0.92)),
+    ("deep", "AUC, pairs of like aspect", "auc_like_aspect", "none", (0.90, 0.95)),
+    ("deep", "the same at the worst attack", "auc_like_aspect", WORST, (0.86, 0.92)),
     ("deep", "generated called generated", "true_positive", "none", (0.60, 0.80)),
     ("deep", "photographs called generated", "false_positive", "none", (-0.06, -0.04)),
     ("deep", "share inconclusive", "inconclusive", "none", (-0.35, -0.25)),
@@ -60,8 +60,8 @@ AIMS: tuple[tuple[str, str, str, str, tuple[float, float]], ...] = (
     ("deep", "calibration error", "ece", "none", (-0.05, -0.03)),
     ("deep", "precision of `generated`, at even odds", "precision_generated", "none", (0.90, 0.95)),
     ("deep", "precision of `real`, at even odds", "precision_real", "none", (0.90, 0.95)),
-    ("robust", "AUC", "auc", "none", (0.78, 0.88)),
-    ("robust", "AUC at the worst attack", "auc", WORST, (0.74, 0.82)),
+    ("robust", "AUC, pairs of like aspect", "auc_like_aspect", "none", (0.78, 0.88)),
+    ("robust", "the same at the worst attack", "auc_like_aspect", WORST, (0.74, 0.82)),
 )
 """Chain, title, figure, attack, milestone and target, set before anything was measured; below zero: at most so much."""
 
@@ -140,8 +140,9 @@ def aims(result: Mapping[str, Any]) -> Iterator[str]:
         "|---|---|--:|--:|--:|---|",
     )
     for chain, title, figure, attack, steps in rows:
-        under = systems[chain]["worst"]["auc"] if attack == WORST else attack
-        value = systems[chain]["figures"][under][figure][0]
+        figures = systems[chain]["figures"]
+        under = list(figures) if attack == WORST else [attack]
+        value = (min if steps[0] > 0 else max)(figures[each][figure][0] for each in under if figure in figures[each])
         sign = "≥" if steps[0] > 0 else "≤"
         wanted = " | ".join(f"{sign} {abs(step):.2f}" for step in steps)
         reached = sum(value >= step if step > 0 else value <= -step for step in steps)

@@ -84,7 +84,7 @@ def chart(result: Mapping[str, Any]) -> Figure:
     axis.set_yticks(range(len(attacks)), ["as judged" if attack == "none" else attack for attack in attacks])
     axis.axvline(0.5, color="grey", lw=0.8, ls=":")
     axis.set_xlabel("AUC, 95 % interval over collections; .5 is a coin")
-    axis.legend(frameon=False, loc="lower left")
+    axis.legend(frameon=False, loc="lower right")
     return figure
 
 
