@@ -177,8 +177,9 @@ class Jobs:
             if suffix is None:
                 raise Refused(415, "D2F703", "this is no archive", "send a .zip, or a .tar, plain or compressed")
             path = path.rename(path.with_name(f"upload{suffix}"))
+            job = self._begin(clean_name(name), str(path), folder)
             begun = True
-            return self._begin(clean_name(name), str(path), folder)
+            return job
         finally:
             if not begun:
                 self._drop(folder)

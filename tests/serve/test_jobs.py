@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ import pytest
 from d2f import load_chain
 from d2f.output.jsonl import json_line
 from d2f.serve.app import _up_to
+from d2f.serve.batching import Batcher
+from d2f.serve.guard import Refused
+from d2f.serve.jobs import Jobs
+from d2f.serve.settings import ServeSettings, limits_of
 from tests.serve.serving import Running, serving
 from tests.serve.test_api import PICTURES
 
@@ -133,6 +138,24 @@ def test_a_server_leaves_the_uploads_of_another_alone_but_not_those_of_a_dead_on
         assert {path.name for path in folder_of(first).iterdir()} == held
         assert held
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upload_that_another_job_overtakes_is_refused_and_not_kept(root: Path) -> None:
+    settings = ServeSettings(root=root, limits=limits_of({"jobs": 1}))
+    jobs = Jobs(Batcher(load_chain("fast"), settings.limits, 1), settings)  # without a process, no job ends
+
+    async def overtaken() -> AsyncIterator[bytes]:
+        jobs.of_folder("desk")
+        yield b"PK\x03\x04"
+
+    jobs.start()
+    try:
+        with pytest.raises(Refused, match="1 jobs run or wait"):
+            asyncio.run(jobs.of_archive("photos.zip", overtaken()))
+        assert jobs.folder is not None
+        assert list(jobs.folder.iterdir()) == [jobs.all[0].folder]
+    finally:
+        jobs.close()
 
 
 def send_archive(running: Running) -> Any:
