@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from d2f.api.rows import VERDICT_WORDS, Row, verdicts_in_words
 
 if TYPE_CHECKING:
+    from d2f.api.inputs import Note
     from d2f.chain.chain import Chain
 
 STRENGTHS = (
@@ -26,6 +27,12 @@ STRENGTHS = (
     (math.inf, "extremely strong"),
 )
 """Upper bounds of the likelihood ratio, each with its words."""
+
+
+CAVEATS = frozenset(
+    ("colours-converted", "damaged-file", "duplicate", "one-of-several", "partly-seen", "transparent", "unstable")
+)
+"""Codes of notes that never cost an image its probability."""
 
 
 def strength(llr: float) -> str:
@@ -58,9 +65,14 @@ def sentence(row: Row) -> str:
         return f"not judged: {row.error.message}"
     verdict = VERDICT_WORDS[row.verdict or "inconclusive"]
     if row.probability is None:
-        reason = row.notes[0].message if row.notes else "too few detectors gave an answer"
-        return f"{verdict}: {reason}"
+        note = reason_note(row)
+        return f"{verdict}: {'too few detectors gave an answer' if note is None else note.message}"
     return f"{verdict}; probability of being AI-generated: {percent(row.probability)}"
+
+
+def reason_note(row: Row) -> Note | None:
+    """Return the note that says why a row has no probability: the first that is no mere caveat, if there is one."""
+    return next((note for note in row.notes if note.code not in CAVEATS), row.notes[0] if row.notes else None)
 
 
 def reasons(row: Row, titles: Mapping[str, str]) -> Iterator[str]:
@@ -83,8 +95,10 @@ def reasons(row: Row, titles: Mapping[str, str]) -> Iterator[str]:
         yield f"with what the file states: {percent(row.probability_with_provenance)}"
     for disagreement in row.disagreements:
         yield f"disagreement: {verdicts_in_words(disagreement)}"
-    for note in row.notes if row.probability is not None else row.notes[1:]:
-        yield f"note: {note.message}"
+    said = reason_note(row) if row.probability is None else None
+    for note in row.notes:
+        if note is not said:
+            yield f"note: {note.message}"
     for missing in row.missing:
         yield f"missing: {missing.detector}: {missing.reason}"
 

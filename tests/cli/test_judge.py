@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,10 @@ def test_every_kind_of_row_has_a_sentence() -> None:
     refused = Row("a", verdict="inconclusive", notes=(Note("colour", "no colour"), Note("size", "small")))
     assert sentence(refused) == "inconclusive: no colour"
     assert list(reasons(refused, {})) == ["note: small"]
+    several = replace(refused, notes=(Note("one-of-several", "2 pages"), *refused.notes))
+    assert sentence(several) == "inconclusive: no colour"
+    assert list(reasons(several, {})) == ["note: 2 pages", "note: small"]
+    assert sentence(replace(several, notes=several.notes[:1])) == "inconclusive: 2 pages"
     assert sentence(Row("a", error=Failure("D2F304", "damaged"))) == "not judged: damaged"
 
 
