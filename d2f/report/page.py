@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from d2f.api.rows import encodable
+
 STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6570; --rule: #d8dde3; --paper: #fff;
   --real: #2a6fbb; --made: #d9622b; --heat-ink: #14508f; }
@@ -47,8 +49,8 @@ svg .real { fill: var(--real); opacity: .55; } svg .generated { fill: var(--made
 
 
 def document(title: str, body: Iterable[str], more_style: str = "") -> str:
-    """Return a page of parts of HTML."""
-    return (
+    """Return a page of parts of HTML, as UTF-8 can hold it."""
+    return encodable(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}{more_style}</style></head>\n<body>\n"

@@ -86,6 +86,11 @@ def test_a_folder_whose_name_is_not_utf_8_is_judged(running: Running, root: Path
     assert running.ask("DELETE", f"/v1/jobs/{job['id']}").status == 204
 
 
+def test_a_media_type_is_read_in_any_case(running: Running) -> None:
+    headers = {"content-type": "APPLICATION/JSON; charset=utf-8"}
+    assert running.ask("POST", "/v1/jobs", b'{"folder": "no such"}', headers).status == 404
+
+
 def test_the_name_of_a_folder_is_short(running: Running) -> None:
     answer = begin(running, "a" * 2**17)
     assert (answer.status, answer.code) == (413, "D2F704")
