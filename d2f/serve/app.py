@@ -251,7 +251,7 @@ def _add_jobs(app: FastAPI, jobs: Jobs, chain: Chain) -> None:
         request: Request, name: Annotated[str, Query(max_length=4096, description="Name of the archive.")] = "archive"
     ) -> Response:
         """Judge an archive that is sent as bytes, or a folder below the server's root: ``{"folder": "…"}``."""
-        if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
             job = jobs.of_folder(await _folder_named(request))
         else:
             job = await jobs.of_archive(name, request.stream())

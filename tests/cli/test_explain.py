@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -107,3 +108,17 @@ def test_a_resumed_run_reports_every_row(toy: Toy) -> None:
     assert main(["chain", "run", chain, f"{folder}/white.png", "-o", "rows.jsonl"]) == 0
     assert main(["chain", "run", chain, folder, "-o", "rows.jsonl", "--resume", "--report", "out"]) == 0
     assert len(valid(Path("out/report.json"))["images"]) == 2  # type: ignore[arg-type]
+
+
+def test_a_file_name_that_is_not_utf8_is_reported_as_in_the_record(toy: Toy) -> None:
+    toy.picture("photos/grey.png", "grey")
+    try:
+        os.rename("photos/grey.png", b"photos/caf\xe9.png")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    assert main(["explain", "toy.yaml", "photos", "-o", "report.html"]) == 0
+    assert main(["chain", "run", "toy.yaml", "photos", "-o", "rows.jsonl", "--report", "out"]) == 0
+    (page,) = Path("out/images").rglob("*.html")
+    for path in (Path("report.html"), page, Path("out/index.html")):
+        assert "caf\ufffd.png" in path.read_text("utf-8")
+    assert valid(Path("out/report.json"))["images"][0]["row"]["path"] == "caf\ufffd.png"  # type: ignore[index]
