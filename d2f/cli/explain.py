@@ -107,7 +107,7 @@ def report() -> None:
 @click.command()
 @click.argument("report", metavar="REPORT.json")
 @click.argument("image", metavar="IMAGE")
-@click.option("--chain", metavar="CHAIN", help="Take this chain; by default the one that the report names.")
+@click.option("--chain", metavar="CHAIN", help="Take this chain; by default the shipped one that the report names.")
 @TRUST_LIST
 def verify(report: str, image: str, chain: str | None, trust_list: str | None) -> int:
     """Recompute the sha256, the chain's digest and the row of IMAGE, and compare them with REPORT.json.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from d2f.api.errors import D2FError
 from d2f.api.inputs import ImageFile
 from d2f.api.rows import Failure, Member, Row, encodable
-from d2f.chain.chain import Chain, load_chain
+from d2f.chain.chain import Chain, chain_of, load_chain, shipped_names, shipped_text
 from d2f.chain.words import percent
 from d2f.version import __version__
 
@@ -226,7 +226,7 @@ def read_report(path: str) -> dict[str, Any]:
         raise D2FError.of("D2F608", f"'{path}' is no report of d2f, version {VERSION}", "expected: a report.json")
     try:
         chain, images = dict(report["chain"]), [dict(one["row"]) for one in report["images"]]
-        if not 0 < chain["prior"] < 1 or not all(isinstance(one, str) for one in (chain["name"], chain["digest"])):
+        if not 0 < chain["prior"] < 1 or not all(isinstance(chain[one], str) for one in ("name", "origin", "digest")):
             raise ValueError
         if not all(isinstance(row["sha256"], str | None) for row in images):
             raise ValueError
@@ -262,8 +262,7 @@ def verify(path: str, image: str, chain_name: str | None = None, trust_list: str
         return
     yield Verified("sha256", True, str(loaded.sha256))
     stated = report["chain"]
-    allow = bool(stated.get("allow_missing"))
-    chain = load_chain(chain_name or str(stated.get("origin") or stated["name"]), allow_missing=allow)
+    chain = _chain_of(stated, chain_name)
     chain = chain if trust_list is None else chain.with_trust_list(trust_list)
     same = chain.digest == stated["digest"]
     yield Verified("chain digest", same, chain.digest if same else f"{chain.digest}: the report has {stated['digest']}")
@@ -272,6 +271,20 @@ def verify(path: str, image: str, chain_name: str | None = None, trust_list: str
     now = row_of(chain.judge_loaded(loaded, source), bool(report.get("full")))
     differing = list(row_differences(rows[0], now, ""))
     yield Verified("row", not differing, "; ".join(differing[:5]) or f"{now['verdict']}, {now['probability']}")
+
+
+def _chain_of(stated: Mapping[str, Any], given: str | None) -> Chain:
+    """Return the chain `given`, or else the shipped one that a report names: a report says of no file to open it."""
+    from d2f.chain.yaml import text_of
+    from d2f.plugins.catalog import Catalog
+
+    allow, name = bool(stated.get("allow_missing")), stated["origin"]
+    if given is not None:
+        return load_chain(given, allow_missing=allow)
+    if name not in shipped_names():
+        message = f"the report names the chain {name[:200]!r}, which does not ship with d2f"
+        raise D2FError.of("D2F130", message, "give the chain's file: --chain FILE")
+    return chain_of(text_of(name, shipped_text(name)), Catalog.discover(), allow_missing=allow)
 
 
 NOT_COMPARED = {"path", "path_bytes", "chain_digest"}

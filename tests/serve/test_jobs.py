@@ -86,6 +86,16 @@ def test_a_folder_whose_name_is_not_utf_8_is_judged(running: Running, root: Path
     assert running.ask("DELETE", f"/v1/jobs/{job['id']}").status == 204
 
 
+def test_rows_of_jobs_are_counted_in_the_figures(running: Running) -> None:
+    def counted() -> float:
+        lines = running.ask("GET", "/metrics").body.decode().splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith("d2f_pictures_total{"))
+
+    before = counted()
+    job = ended(running, begin(running, "desk").json["id"])
+    assert counted() - before == job["done"] == 4
+
+
 def test_a_media_type_is_read_in_any_case(running: Running) -> None:
     headers = {"content-type": "APPLICATION/JSON; charset=utf-8"}
     assert running.ask("POST", "/v1/jobs", b'{"folder": "no such"}', headers).status == 404
