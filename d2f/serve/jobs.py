@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from html import escape
@@ -95,10 +95,12 @@ class ImageJob:
 
 
 class Jobs:
-    """The jobs of one server, and the thread that works on them."""
+    """The jobs of one server, and the thread that works on them; `made` is told every row."""
 
-    def __init__(self, batcher: Batcher, settings: ServeSettings) -> None:
-        self._batcher, self._settings = batcher, settings
+    def __init__(
+        self, batcher: Batcher, settings: ServeSettings, made: Callable[[Row], None] = lambda row: None
+    ) -> None:
+        self._batcher, self._settings, self._made = batcher, settings, made
         self._private: PrivateFolder | None = None
         self._jobs: dict[str, ImageJob] = {}
         self._due: deque[ImageJob] = deque()
@@ -285,6 +287,7 @@ class Jobs:
             if job.cancelled.wait(0.05):
                 raise CancelledError
         row = future.result()
+        self._made(row)
         line = json_line(row)
         self._keep(len(line))
         file.write(line)

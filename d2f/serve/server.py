@@ -41,7 +41,7 @@ class Server:
         self.metrics = Metrics()
         self.batcher = Batcher(chain, settings.limits, settings.workers, self.metrics.observe)
         self.metrics.watch(self.batcher)
-        self._jobs = Jobs(self.batcher, settings)
+        self._jobs = Jobs(self.batcher, settings, self.metrics.made)
         self._app = make_app(self.batcher, self._jobs, settings, self.metrics)
         self._guard = Guard(self._app, settings, self.metrics.answered, self._open_connections)
         self._uvicorn = _Uvicorn(_config(self._guard, settings))

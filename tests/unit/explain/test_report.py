@@ -167,8 +167,9 @@ def test_a_report_with_a_map_is_valid_and_verified(fast: d2f.Chain, photograph: 
         '{"report": 2}',
         '{"report": 1}',
         '{"report": 1, "chain": 3, "images": 4}',
-        '{"report": 1, "chain": {"name": "fast", "digest": "", "prior": 2}, "images": []}',
-        '{"report": 1, "chain": {"name": "fast", "digest": "", "prior": 0.5}, "images": [{"row": {"sha256": []}}]}',
+        '{"report": 1, "chain": {"name": "", "origin": "", "digest": "", "prior": 2}, "images": []}',
+        '{"report":1,"chain":{"name":"","origin":"","digest":"","prior":0.5},"images":[{"row":{"sha256":[]}}]}',
+        '{"report": 1, "chain": {"name": "fast", "origin": 3, "digest": "", "prior": 0.5}, "images": []}',
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
@@ -188,6 +189,26 @@ def test_an_image_that_is_not_there_is_not_that_of_a_row_without_a_digest(fast: 
 def test_a_folder_with_the_name_of_a_word_leaves_the_words_of_a_row_alone() -> None:
     row = Row("real/a.png", notes=(Note("n", "the verdict is real, of real/a.png and real/b.png"),))
     assert scrubbed(row, False).notes[0].message == "the verdict is real, of a.png and …b.png"
+
+
+def test_a_report_opens_no_file(
+    fast: d2f.Chain, photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report, own = tmp_path / "report.json", tmp_path / "own.yaml"
+    own.write_text("not a chain: this line is private")
+    save([explain_image(fast, str(photograph), maps="none")], tmp_path / "report.html")
+    record = json.loads(report.read_text())
+    for origin in (str(own), own.name):
+        record["chain"]["origin"] = origin
+        report.write_text(json.dumps(record))
+        with pytest.raises(d2f.D2FError, match=r"D2F130.*own\.yaml(.|\n)*--chain FILE") as caught:
+            list(verify(str(report), str(photograph)))
+        assert "private" not in str(caught.value)
+    (tmp_path / "fast").write_text("a file of a shipped chain's name")
+    record["chain"]["origin"] = "fast"
+    report.write_text(json.dumps(record))
+    assert all(one.holds for one in verify(str(report), str(photograph)))
 
 
 def test_rows_differ_beyond_rounding_only() -> None:
