@@ -26,9 +26,10 @@ CHAINS = Path(__file__).resolve().parents[1] / "chains"
 
 INTRODUCTION = """# Measured
 
-What every shipped chain is worth on images that nothing was trained or fitted on: {images} whole pictures of
+What every shipped chain is worth on images that no detector or chain was fitted to: {images} whole pictures of
 `{root}` (forms {forms}), from other collections than the chains know. Every look at such images
-is listed in [Experiments](../research/experiments.md).{drawn} Made on {date} with d2f {version} by
+is listed in [Experiments](../research/experiments.md); looks at these images moved a limit of two
+[preconditions](preconditions.md), as that page says.{drawn} Made on {date} with d2f {version} by
 
     python docs/make_measured.py {root} measured{option}
 

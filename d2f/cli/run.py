@@ -53,7 +53,7 @@ NAMED = 20
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="local, or ray: a Ray cluster.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes. Default: cores; 1 for few images.")
-@click.option("--time-limit", type=SECONDS, metavar="S", help="Of a stage for an image. Default: 120 s.")
+@click.option("--time-limit", type=SECONDS, metavar="S", help="Of a stage for an image. Default: 120 s in workers.")
 @click.option("--memory-limit", type=Quantity(), metavar="N", help="Bytes of a process. Default: its share of memory.")
 @click.option("--max-bytes", type=Quantity(), metavar="N", help="Refuse larger files. Default: 640Mi.")
 @click.option("--max-pixels", type=Quantity(), metavar="N", help="Refuse larger images. Default: 128Mi.")
