@@ -21,6 +21,8 @@ COLUMN = "path"
 """The column that holds paths."""
 
 TABLES = (".csv", ".parquet")
+NO_TEXT = ("int", "float", "double", "decimal", "bool", "list", "struct", "map", "date", "time", "duration")
+"""What the names of Parquet's types that no path has hold."""
 
 
 def is_manifest(path: str) -> bool:
@@ -132,11 +134,20 @@ def _parquet_rows(
                 name for name, heading in zip(names, headings, strict=True) if columns is None or heading in columns
             ]
             called = dict(zip(names, headings, strict=True))
+            kind = next((str(field.type) for field in file.schema_arrow if called.get(field.name) == "path"), "")
+            if any(said in kind for said in NO_TEXT):
+                raise unreadable(path, f"column 'path' holds {kind}, not text", 0)
             for batch in file.iter_batches(batch_size=4096, columns=wanted):
                 for row in batch.to_pylist():
-                    yield 0, {called[name]: "" if value is None else str(value).strip() for name, value in row.items()}
+                    yield 0, {called[name]: _text(value).strip() for name, value in row.items()}
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, str(error), 0) from error
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
+    return "" if value is None else str(value)
 
 
 def _headings(path: str, names: Sequence[str], required: Sequence[str]) -> list[str]:

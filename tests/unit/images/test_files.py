@@ -113,6 +113,12 @@ def test_manifests_are_relative_to_themselves(tree: Path) -> None:
     assert found("c/list.csv") == ["c/d.webp", "c/e/f.heic", "c/list.csv:4"]
     assert found("c/list.txt") == ["c/d.webp", "c/../gone.jpg", "/abs/olute.png"]
     assert found("c/list.parquet") == ["c/d.webp", "c/list.parquet:2"]
+    parquet.write_table(pa.table({"path": [b"d.webp"]}), tree / "c/list.parquet")
+    assert found("c/list.parquet") == ["c/d.webp"]
+    for value in (3, ["d.webp"]):
+        parquet.write_table(pa.table({"path": [value]}), tree / "c/list.parquet")
+        with pytest.raises(D2FError, match=r"column 'path' holds .*, not text"):
+            found("c/list.parquet")
 
 
 def test_manifest_without_paths_is_refused_at_once(tree: Path) -> None:
