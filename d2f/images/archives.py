@@ -208,7 +208,7 @@ class Tar(Archive):
             self._end("" if ended else f"the archive breaks off, or is damaged, at byte {tar.offset}")
         elif tar.offset <= member.offset or (self._names and tar.offset < before):
             self._end(f"the archive is damaged at byte {member.offset}")
-        elif not member.isreg() or member.issparse():
+        elif (place := self._place(member)) is None:
             if not member.isdir():
                 self.irregular.append(member.name)
         elif member.name in self._places:
@@ -218,7 +218,13 @@ class Tar(Archive):
                 self._end(f"the archive has more than {MOST_MEMBERS} members")
                 return
             self._names.append(member.name)
-            self._places[member.name] = member.offset_data, member.size
+            self._places[member.name] = place
+
+    def _place(self, member: tarfile.TarInfo) -> tuple[int, int] | None:
+        """Return where a member's bytes start and how many they are: of a hard link, those of the member before it."""
+        if member.islnk():
+            return self._places.get(member.linkname)
+        return (member.offset_data, member.size) if member.isreg() and not member.issparse() else None
 
     def _end(self, problem: str) -> None:
         self._ended, self.problem, self._tar = True, problem, None

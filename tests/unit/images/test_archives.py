@@ -238,3 +238,20 @@ def test_a_member_behind_another_of_its_name_is_counted(tmp_path: Path, name: st
     listing = Listing()
     assert list(find_images([str(archive)], listing)) == [f"{archive}!a.png"]
     assert (listing.passed_over["behind another of its name in an archive"], listing.repeated) == (2, 0)
+
+
+@pytest.mark.parametrize("name", ["linked.tar", "linked.tgz"])
+def test_a_hard_link_holds_the_bytes_of_the_member_before_it(folder: Path, name: str) -> None:
+    archive = folder.parent / name
+    with tarfile.open(archive, "w:gz" if name.endswith("tgz") else "w") as tar:
+        tar.add(folder / "a.png", "a.png")
+        for link, target in (("b.png", "a.png"), ("c.png", "b.png"), ("out.png", "/etc/passwd"), ("on.png", "z.png")):
+            member = tarfile.TarInfo(link)
+            member.type, member.linkname = tarfile.LNKTYPE, target
+            tar.addfile(member)
+        tar.add(folder / "b/c.png", "z.png")
+    listing = Listing()
+    found = list(find_images([str(archive)], listing))
+    assert found == [f"{archive}!{one}" for one in ("a.png", "b.png", "c.png", "z.png")]
+    assert [archives.opened(str(archive)).read(one, len(picture())) for one in ("b.png", "c.png")] == [picture(0)] * 2
+    assert listing.passed_over == {"that is no regular file": 2}
