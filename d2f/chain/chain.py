@@ -293,6 +293,14 @@ def load_chain(
     return chain_of(text, found, refit=refit, allow_missing=allow_missing)
 
 
+def load_shipped(name: str, *, allow_missing: bool = False) -> Chain:
+    """Load a chain that ships with d2f, even where a file of its name lies here; D2F130 of another name."""
+    from d2f.chain.yaml import text_of
+    from d2f.plugins.catalog import Catalog
+
+    return chain_of(text_of(name, shipped_text(name)), Catalog.discover(), allow_missing=allow_missing)
+
+
 def chain_of(text: Text, catalog: Catalog, *, refit: bool = False, allow_missing: bool = False) -> Chain:
     """Make a chain of a file's text; see `load_chain`."""
     from d2f.chain.check import check_text

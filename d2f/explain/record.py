@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from d2f.api.errors import D2FError
 from d2f.api.inputs import ImageFile
 from d2f.api.rows import Failure, Member, Row, encodable
-from d2f.chain.chain import Chain, chain_of, load_chain, shipped_names, shipped_text
+from d2f.chain.chain import Chain, load_chain, load_shipped, shipped_names
 from d2f.chain.words import percent
 from d2f.version import __version__
 
@@ -275,16 +275,13 @@ def verify(path: str, image: str, chain_name: str | None = None, trust_list: str
 
 def _chain_of(stated: Mapping[str, Any], given: str | None) -> Chain:
     """Return the chain `given`, or else the shipped one that a report names: a report says of no file to open it."""
-    from d2f.chain.yaml import text_of
-    from d2f.plugins.catalog import Catalog
-
     allow, name = bool(stated.get("allow_missing")), stated["origin"]
     if given is not None:
         return load_chain(given, allow_missing=allow)
     if name not in shipped_names():
         message = f"the report names the chain {name[:200]!r}, which does not ship with d2f"
         raise D2FError.of("D2F130", message, "give the chain's file: --chain FILE")
-    return chain_of(text_of(name, shipped_text(name)), Catalog.discover(), allow_missing=allow)
+    return load_shipped(name, allow_missing=allow)
 
 
 NOT_COMPARED = {"path", "path_bytes", "chain_digest"}
