@@ -223,7 +223,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is None:
             return ""
-        if origin in self._settings.allow_origin:
+        if origin.lower() in self._settings.allow_origin:
             return origin
         if _place_of(origin) != headers.get("host", ""):
             note = f"where pages or extensions of this origin may ask: --allow-origin {origin[:100]}"

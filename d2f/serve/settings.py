@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from d2f.api.errors import D2FError, Problem, did_you_mean
 from d2f.api.inputs import Bounds
@@ -94,6 +94,16 @@ class ServeSettings(BaseModel):
     workers: int | None = Field(default=None, ge=1)
     limits: Limits = Limits()
 
+    @field_validator("allow_host")
+    @classmethod
+    def _as_asked_for(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name.lower().removesuffix("/").removesuffix(".") for name in names)
+
+    @field_validator("allow_origin")
+    @classmethod
+    def _as_sent(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_origin(origin) for origin in origins)
+
     def check(self) -> None:
         """Raise D2F001 where the server would be open to other machines, or its token is too short."""
         if self.token is not None and len(self.token.get_secret_value()) < LEAST_TOKEN:
@@ -109,6 +119,19 @@ class ServeSettings(BaseModel):
                 "give it one in D2F_TOKEN or with --token; or listen on 127.0.0.1 behind a reverse proxy",
                 "where everybody who can reach this address may ask: --insecure",
             )
+
+
+def _origin(given: str) -> str:
+    """Return an origin as browsers send it; D2F001 where none would send it."""
+    origin = given.lower().removesuffix("/")
+    scheme, _, place = origin.partition("://")
+    if origin != "null" and (not scheme or not place or any(mark in place for mark in "/?#@")):
+        raise D2FError.of(
+            "D2F001",
+            f"--allow-origin {given} is no origin",
+            "give scheme, host and port without a path, such as https://d2f.example.org or https://d2f.example.org:8443",
+        )
+    return origin
 
 
 def is_loopback(host: str) -> bool:

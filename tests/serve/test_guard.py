@@ -103,6 +103,18 @@ def test_another_origin_may_not_ask_unless_it_is_named(origin: str, status: int)
     assert ("access-control-allow-origin" in asked.headers) == (origin == "chrome-extension://mine")
 
 
+def test_names_and_origins_are_allowed_however_they_are_spelled() -> None:
+    asked = Asked(allow_host=("MyServer.Local/",), allow_origin=("https://Example.com/",))
+    assert asked(("host", "myserver.local:8000"), ("origin", "https://example.com")).status == 200
+
+
+@pytest.mark.parametrize("origin", ["https://example.com/page", "example.com", "https://", "*"])
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    with pytest.raises(D2FError, match="is no origin") as refused:
+        ServeSettings(allow_origin=(origin,))
+    assert refused.value.problems[0].code == "D2F001"
+
+
 def test_a_preflight_is_answered_for_a_named_origin_alone() -> None:
     asked = Asked(allow_origin=("https://desk.example",), token=TOKEN)
     assert asked(HOME, ("origin", "https://desk.example"), method="OPTIONS").status == 204
