@@ -118,13 +118,16 @@ def _compression(path: str) -> str:
 class Archive:
     """Members of one archive; `problem` says why there may be more than were found.
 
-    `irregular` and `hidden_behind` name what cannot be read: no regular files, and members behind one of the same name.
+    `irregular` and `replaced` name what cannot be read: no regular files, and members with another of the same name.
+    Of these the last is read, as tar and unzip leave it, but the first of an archive that is read `forwards`.
     """
+
+    forwards = False
 
     def __init__(self) -> None:
         self.problem = ""
         self.irregular: list[str] = []
-        self.hidden_behind: list[str] = []
+        self.replaced: list[str] = []
 
     def names(self) -> Iterator[str]:
         """Yield the names of the regular files in it, in its order; may be called from several threads."""
@@ -156,11 +159,12 @@ def _damaged(error: Exception) -> SourceError:
 
 
 class Tar(Archive):
-    """A tar archive, plain or compressed; headers are read no further than they are asked for."""
+    """A tar archive; of one that is read forwards, headers are read no further than they are asked for."""
 
     def __init__(self, path: str, source: Source) -> None:
         super().__init__()
         self._source = Decompressed(path, source) if _compression(path) else source
+        self.forwards = not isinstance(self._source, LocalFile)
         self._lock = threading.Lock()
         self._names: list[str] = []
         self._places: dict[str, tuple[int, int]] = {}
@@ -169,6 +173,7 @@ class Tar(Archive):
 
     def names(self) -> Iterator[str]:
         """Yield the names of the regular files in it, as far as they can be read."""
+        self._read_ahead()
         number = 0
         while number < len(self._names) or self._advance(number):
             yield self._names[number]
@@ -176,6 +181,7 @@ class Tar(Archive):
 
     def size(self, name: str) -> int:
         """Return the bytes that a member claims to hold."""
+        self._read_ahead()
         while name not in self._places:
             if not self._advance(len(self._names)):
                 raise SourceError("D2F301", self.problem or "the archive has no such member")
@@ -183,6 +189,11 @@ class Tar(Archive):
 
     def _read(self, name: str, size: int) -> bytes:
         return self._source.read_at(self._places[name][0], size)
+
+    def _read_ahead(self) -> None:
+        """Read all headers, where that costs no pass over the archive: which member of a name is the last is known."""
+        if not self.forwards:
+            self._advance(MOST_MEMBERS)
 
     def _advance(self, known: int) -> bool:
         """Read headers until there are more names than `known`; False at the end."""
@@ -212,7 +223,9 @@ class Tar(Archive):
             if not member.isdir():
                 self.irregular.append(member.name)
         elif member.name in self._places:
-            self.hidden_behind.append(member.name)
+            self.replaced.append(member.name)
+            if not self.forwards:
+                self._places[member.name] = place
         else:
             if len(self._names) >= MOST_MEMBERS:
                 self._end(f"the archive has more than {MOST_MEMBERS} members")
@@ -252,10 +265,8 @@ class Zip(Archive):
             if (one.external_attr >> 28) not in (0, 8):  # of a Unix mode: neither unknown nor a regular file
                 if not one.is_dir():
                     self.irregular.append(one.filename)
-            elif one.filename in self._members:
-                self.hidden_behind.append(one.filename)
             elif not one.is_dir():
-                self._names.append(one.filename)
+                (self.replaced if one.filename in self._members else self._names).append(one.filename)
                 self._members[one.filename] = one
 
     def names(self) -> Iterator[str]:
@@ -327,7 +338,12 @@ def members(path: str, listing: Listing) -> Iterator[str]:
             yield member
     for name in archive.irregular:
         listing.pass_over(f"{path}!{name}", "that is no regular file")
-    for number, name in enumerate(archive.hidden_behind):
-        listing.pass_over(f"{path}!{name}\0{number}", "behind another of its name in an archive")
+    last, first = (
+        "replaced by a later one of its name in an archive",
+        "behind the first of its name in a tar read forwards",
+    )
+    why = first if archive.forwards else last
+    for number, name in enumerate(archive.replaced):
+        listing.pass_over(f"{path}!{name}\0{number}", why)
     if archive.problem:
         yield path
