@@ -32,6 +32,7 @@ from d2f.weights.sources import (
     REMOTE,
     Located,
     cached_paths,
+    changing,
     located,
     missing_weights,
     pinned,
@@ -153,7 +154,7 @@ def add_weights(record: Weights, file: Path) -> Pulled:
         shutil.copyfile(file, part)
         part.replace(kept)
         if not known.sha256:
-            _write_pins({**pins(), record.name: sha256})
+            _pin(record.name, sha256)
     except OSError as error:
         message = f"weights cannot be kept in '{kept.parent}': {error.strerror or error}"
         raise D2FError.of("D2F004", message, exit=Exit.PLUGIN) from error
@@ -162,11 +163,14 @@ def add_weights(record: Weights, file: Path) -> Pulled:
 
 def unpin(record: Weights) -> None:
     """Take back what the first pull of a record pinned."""
-    _write_pins({name: sha256 for name, sha256 in pins().items() if name != record.name})
+    _pin(record.name, "")
 
 
-def _write_pins(held: dict[str, str]) -> None:
-    write_whole(weights_folder() / PINS, json.dumps(held, indent=2) + "\n")
+def _pin(name: str, sha256: str) -> None:
+    """Pin a digest; an empty one takes back what is pinned."""
+    with changing(PINS) as file:
+        held = {other: digest for other, digest in {**pins(), name: sha256}.items() if digest}
+        write_whole(file, json.dumps(held, indent=2) + "\n")
 
 
 def _in_turn(record: Weights, sources: list[str], watcher: Watcher, largest: int) -> Pulled:
@@ -187,7 +191,7 @@ def _in_turn(record: Weights, sources: list[str], watcher: Watcher, largest: int
             kept = cached_paths(whole)[0]
             part.replace(kept)
             if not record.sha256:
-                _write_pins({**pins(), record.name: sha256})
+                _pin(record.name, sha256)
             return Pulled(whole, Located(source, kept), True, not record.sha256)
     if other:
         message = f"weights '{record.name}' have not the pinned digest at their source; nothing was kept"

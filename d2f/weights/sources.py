@@ -7,7 +7,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 from d2f.api.errors import D2FError, Problem, WeightsMissing, did_you_mean
 from d2f.api.inputs import Weights
-from d2f.files import is_absent
+from d2f.files import explained, file_lock, is_absent
 
 FOLDER = "D2F_CACHE"
 """Environment variable: a folder to use instead of the platform's own."""
@@ -41,6 +42,16 @@ def cache_folder() -> Path:
 def weights_folder() -> Path:
     """Return the folder of the weights files in the cache, whether or not it exists."""
     return cache_folder() / "weights"
+
+
+@contextmanager
+def changing(name: str) -> Iterator[Path]:
+    """Hold the lock of a file in the folder of weights files while it is read and written; yield its path."""
+    place = weights_folder() / name
+    with explained(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(place):
+            yield place
 
 
 PINS = "pins.json"

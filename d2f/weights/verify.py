@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from d2f.api.errors import D2FError, Exit
 from d2f.api.inputs import Weights
 from d2f.files import write_whole
-from d2f.weights.sources import weights_folder
+from d2f.weights.sources import changing, weights_folder
 
 OUTPUTS = "outputs.json"
 """In the folder of weights files: what self-tests gave on this machine, by digest and self-test."""
@@ -105,5 +105,6 @@ def _stored_sample(record: Weights) -> tuple[float, ...] | None:
 
 
 def _store_sample(record: Weights, output: tuple[float, ...]) -> None:
-    held = {**_outputs(), f"{record.sha256} {record.self_test}": list(output)}
-    write_whole(weights_folder() / OUTPUTS, json.dumps(held) + "\n")
+    with changing(OUTPUTS) as file:
+        held = {**_outputs(), f"{record.sha256} {record.self_test}": list(output)}
+        write_whole(file, json.dumps(held) + "\n")

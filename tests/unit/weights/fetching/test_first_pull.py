@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 from d2f.api.errors import D2FError, WeightsMissing
 from d2f.api.inputs import Weights
 from d2f.weights import as_record, checked_bytes
-from d2f.weights.fetch import pull_weights
+from d2f.weights.fetch import add_weights, pull_weights
+from d2f.weights.sources import pins
+from d2f.weights.verify import SelfTest, self_tested
 from tests.unit.weights.fetching.server import Server
 
 DATA = b"first come" * 50
@@ -61,8 +65,31 @@ def test_a_part_that_broke_off_is_not_gone_on_with(server: Server, cache: Path) 
     assert pull_weights(unknown).record.sha256 == hashlib.sha256(DATA).hexdigest()
 
 
-@pytest.mark.parametrize("pins", ["", "[]", "{", '{"theirs/default": "../../x"}', '{"theirs/default": 3}'])
-def test_pins_that_are_none(server: Server, cache: Path, pins: str) -> None:
+def one_number(record: Weights) -> SelfTest:
+    return SelfTest((float(record.name),))
+
+
+def test_pins_and_outputs_of_many_at_once_are_all_kept(cache: Path, tmp_path: Path) -> None:
+    names = [str(number) for number in range(1, 33)]
+
+    def add(name: str) -> None:
+        stick = tmp_path / name
+        stick.write_text(name)
+        record = Weights(name, "", "MIT", ("https://example.org/a.pth",), self_test=f"{__name__}:one_number")
+        assert self_tested(add_weights(record, stick).record).outcome == "kept"
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, names))
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+    assert pins() == digests
+    outputs = json.loads((cache / "outputs.json").read_text("utf-8"))
+    assert {key.partition(" ")[0]: output for key, output in outputs.items()} == {
+        digests[name]: [float(name)] for name in names
+    }
+
+
+@pytest.mark.parametrize("held", ["", "[]", "{", '{"theirs/default": "../../x"}', '{"theirs/default": 3}'])
+def test_pins_that_are_none(server: Server, cache: Path, held: str) -> None:
     cache.mkdir(parents=True)
-    (cache / "pins.json").write_text(pins)
+    (cache / "pins.json").write_text(held)
     assert as_record(record(server)).sha256 == ""
