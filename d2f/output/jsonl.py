@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from d2f.api.rows import Failure, Member, Row, encodable, path_of
+from d2f.api.rows import VERDICT_WORDS, Failure, Member, Row, encodable, path_of
 from d2f.output import append as refusals
 from d2f.output.append import LARGEST_RECORD, AppendFile, StandardOutput
 from d2f.output.columns import AS_JSON
@@ -53,6 +53,10 @@ def row_of_data(plain: Any) -> Row:
         members = tuple(Member(**{**one, "error": _failure(one["error"])}) for one in plain["stages"])
         disagreements = tuple(plain["disagreements"])
         parts = {"stages": members, "disagreements": disagreements, "error": _failure(plain["error"])}
+        if not isinstance(plain["path"], str):
+            raise TypeError(f"path is {plain['path']!r}, not text")
+        if plain["verdict"] is not None and plain["verdict"] not in VERDICT_WORDS:
+            raise TypeError(f"unknown verdict {plain['verdict']!r}")
         path = path_of(plain["path"], plain.pop("path_bytes"))
         return Row(**{**plain, "path": path, **records, **parts})
     except (TypeError, KeyError) as error:

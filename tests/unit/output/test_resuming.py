@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from d2f.api.errors import D2FError, Exit
 from d2f.api.rows import Row
 from d2f.output import Done, Format, Head, append, open_writer
 from d2f.output import parquet as parquet_parts
+from d2f.output.jsonl import json_line
 from tests.unit.output.made import GENERATED, HEAD, MEMBERS, NASTY_NAMES, OTHER, ROWS, named
 
 LINES: tuple[Format, ...] = ("jsonl", "csv")
@@ -130,6 +132,17 @@ def test_a_strange_file_is_refused_and_kept(format: Format, content: bytes, why:
     assert str(error).startswith(f"error[D2F006]: '{path}' cannot be resumed: {why}")
     assert error.exit == Exit.USAGE
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"), [("path", 7, "path is 7, not text"), ("verdict", "x", "unknown verdict 'x'")]
+)
+def test_a_line_of_a_wrong_value_is_refused(column: str, value: object, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_text(json.dumps({**json.loads(json_line(ROWS[0])), column: value}) + "\n", "utf-8")
+    assert str(refused(path, "jsonl")).startswith(
+        f"error[D2F006]: '{path}' cannot be resumed: line 1: not a row of d2f: {why}"
+    )
 
 
 @pytest.mark.parametrize("format", LINES)
