@@ -236,7 +236,9 @@ def read_report(path: str) -> dict[str, Any]:
 
 
 def verify(path: str, image: str, chain_name: str | None = None, trust_list: str | None = None) -> Iterator[Verified]:
-    """Recompute an image's digest, the chain's digest and the row, and compare them with a report.
+    """Recompute an image's digest, the chain's digest and facts, and the row; compare them with a report.
+
+    Every row that the report has of the image is compared. `NOT_CHECKED` is not.
 
     D2F002, or the reader's code, where the image cannot be read: nothing is known of it then.
     """
@@ -268,9 +270,19 @@ def verify(path: str, image: str, chain_name: str | None = None, trust_list: str
     yield Verified("chain digest", same, chain.digest if same else f"{chain.digest}: the report has {stated['digest']}")
     if chain.plan.decision is not None and stated["prior"] != chain.prior:
         chain = chain.with_prior(stated["prior"])
-    now = row_of(chain.judge_loaded(loaded, source), bool(report.get("full")))
-    differing = list(row_differences(rows[0], now, ""))
+    full = bool(report.get("full"))
+    facts = head_of(chain, full)["chain"]
+    keys = [key for key in {**stated, **facts} if key not in ("origin", "digest")]
+    wrong = [_difference(key, stated.get(key), facts.get(key)) for key in keys if stated.get(key) != facts.get(key)]
+    found = "; ".join(wrong[:5]) or "name, description, prior, thresholds and rates"
+    yield Verified("chain", not wrong, f"{chain.origin}: {found}")
+    now = row_of(chain.judge_loaded(loaded, source), full)
+    differing = [line for row in rows for line in row_differences(row, now, "")]
     yield Verified("row", not differing, "; ".join(differing[:5]) or f"{now['verdict']}, {now['probability']}")
+
+
+NOT_CHECKED = "maps, quality facts, date, version of d2f, and the page itself"
+"""Of a report, by `verify`."""
 
 
 def _chain_of(stated: Mapping[str, Any], given: str | None) -> Chain:
@@ -300,7 +312,11 @@ def row_differences(stated: Any, found: Any, where: str) -> Iterator[str]:
         if not math.isclose(stated, found, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             yield f"{where}: {stated} in the report, {found} now"
     elif stated != found:
-        yield f"{where}: {json.dumps(stated)[:60]} in the report, {json.dumps(found)[:60]} now"
+        yield _difference(where, stated, found)
+
+
+def _difference(where: str, stated: Any, found: Any) -> str:
+    return f"{where}: {json.dumps(stated)[:60]} in the report, {json.dumps(found)[:60]} now"
 
 
 def _is_number(value: Any) -> bool:

@@ -53,7 +53,10 @@ def test_a_report_is_verified(toy: Toy, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["explain", chain, f"{folder}/white.png", "-o", "report.html"]) == 0
     capsys.readouterr()
     assert main(["report", "verify", "report.json", f"{folder}/white.png", "--chain", chain]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["holds"] * 3
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told] == ["holds"] * 4 + ["not"]
+    assert told[2].startswith("holds    chain: toy.yaml: ")
+    assert told[4].startswith("not checked: maps, quality facts")
     assert main(["report", "verify", "report.json", f"{folder}/black.png", "--chain", chain]) == 1
     assert capsys.readouterr().out.startswith("DIFFERS  sha256: ")
     assert main(["report", "verify", "report.json", f"{folder}/gone.png", "--chain", chain]) == 2
@@ -62,8 +65,8 @@ def test_a_report_is_verified(toy: Toy, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["report", "verify", "report.json", "empty.png", "--chain", chain]) == 2
     assert "error[D2F302]: 'empty.png' cannot be compared" in capsys.readouterr().err
     Path("roots.pem").write_text(shipped_lists()[0].anchors)
-    told = ["explain", "fast", f"{folder}/white.png", "-o", "own.html", "--map", "none"]
-    assert main([*told, "--trust-list", "roots.pem"]) == 0
+    command = ["explain", "fast", f"{folder}/white.png", "-o", "own.html", "--map", "none"]
+    assert main([*command, "--trust-list", "roots.pem"]) == 0
     capsys.readouterr()
     assert main(["report", "verify", "own.json", f"{folder}/white.png", "--trust-list", "roots.pem"]) == 0
     assert main(["report", "verify", "own.json", f"{folder}/white.png"]) == 1

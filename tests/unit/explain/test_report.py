@@ -146,6 +146,7 @@ def test_a_report_with_a_map_is_valid_and_verified(fast: d2f.Chain, photograph: 
     assert [(one.what, one.holds) for one in verify(str(report), str(photograph))] == [
         ("sha256", True),
         ("chain digest", True),
+        ("chain", True),
         ("row", True),
     ]
     other = list(verify(str(report), str(PICTURE)))
@@ -153,9 +154,29 @@ def test_a_report_with_a_map_is_valid_and_verified(fast: d2f.Chain, photograph: 
     record["images"][0]["row"]["llr"] += 1.0
     record["chain"]["digest"] = "f" * 64
     report.write_text(json.dumps(record))
-    changed = list(verify(str(report), str(photograph)))
-    assert [(one.what, one.holds) for one in changed] == [("sha256", True), ("chain digest", False), ("row", False)]
-    assert changed[2].found.startswith("llr: ")
+    changed = {one.what: one for one in verify(str(report), str(photograph))}
+    assert [one.what for one in changed.values() if not one.holds] == ["chain digest", "row"]
+    assert changed["row"].found.startswith("llr: ")
+
+
+def test_a_forged_row_or_threshold_does_not_hold(fast: d2f.Chain, photograph: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    save([explain_image(fast.with_prior(0.2), str(photograph), maps="none")], tmp_path / "report.html")
+    record = json.loads(report.read_text())
+    assert all(one.holds for one in verify(str(report), str(photograph)))
+
+    def differing(forged: dict[str, object]) -> list[tuple[str, str]]:
+        report.write_text(json.dumps(forged))
+        return [
+            (one.what, one.found.split(" in the")[0]) for one in verify(str(report), str(photograph)) if not one.holds
+        ]
+
+    first = record["images"][0]
+    second = {**first, "row": {**first["row"], "verdict": "forged"}}
+    assert differing({**record, "images": [first, second]}) == [("row", 'verdict: "forged"')]
+    for key, value in (("name", "other"), ("description", "never wrong"), ("generated_above", 0.1), ("miss_rate", 0)):
+        found = differing({**record, "chain": {**record["chain"], key: value}})
+        assert found == [("chain", f"fast: {key}: {json.dumps(value)}")]
 
 
 @pytest.mark.parametrize(
