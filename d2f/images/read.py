@@ -280,7 +280,8 @@ def decode(data: bytes, path: str = "", bounds: Bounds | None = None, reserve: R
     if not data:
         raise _error(unread, "D2F302", "the file is empty")
     if len(data) > bounds.bytes:
-        raise _error(unread, "D2F305", f"{len(data)} bytes, more than the {bounds.bytes} allowed (--max-bytes)")
+        more = "to allow more: --max-bytes of d2f chain run, --limit file_bytes=N of d2f serve"
+        raise _error(unread, "D2F305", f"{len(data)} bytes, more than the {bounds.bytes} allowed; {more}")
     name, sha256 = sniff(data), hashlib.sha256(data).hexdigest()
     unread = replace(unread, sha256=sha256, format=name, data=data)
     if name is None:
@@ -355,8 +356,8 @@ def _open(name: str, data: bytes, unread: Unread) -> Image.Image | None:
 def _check_size(image: Image.Image, unread: Unread, bounds: Bounds) -> None:
     width, height = image.size
     if width * height > bounds.pixels:
-        message = f"{width}x{height} pixels, more than the {bounds.pixels} allowed; to allow more: --max-pixels"
-        raise _error(unread, "D2F306", message)
+        more = "to allow more: --max-pixels of d2f chain run, --limit pixels=N of d2f serve"
+        raise _error(unread, "D2F306", f"{width}x{height} pixels, more than the {bounds.pixels} allowed; {more}")
     if width < 1 or height < 1:
         raise _error(unread, "D2F304", f"the header states {width}x{height} pixels")
 

@@ -105,6 +105,11 @@ def test_a_single_picture_without_a_result_has_a_status_and_its_row(
     assert answer.rows == [local[name]]
 
 
+def test_too_many_pixels_names_the_limit_of_the_server_too(running: Running) -> None:
+    message = running.judge(PICTURES["bomb.png"]).json["error"]["message"]
+    assert "--max-pixels of d2f chain run, --limit pixels=N of d2f serve" in message
+
+
 def test_too_many_bytes_of_one_picture_do_not_cost_the_others(running: Running, local: dict[str, Any]) -> None:
     answer = running.judge_all([("big.bin", bytes(2**20 + 1)), ("made.png", PICTURES["made.png"])])
     assert answer.status == 200
