@@ -10,6 +10,7 @@ import datetime
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,9 +32,15 @@ SCHEMA = "https://d2f.readthedocs.io/report.schema.json"
 TOLERANCE = 5e-4
 """Differences of numbers, absolute and relative, that another processor or library may cause."""
 
+_PRIVATE = re.compile(
+    r"(?<![\w/])(?:file:/+|[A-Za-z]:[\\/]|\\\\|/(?!/))(?=[^\s,;])[^,;]*?(?=[,;]|\.?$)"
+    r"|(?<![\w-])[\w-]*\d{6}[\w-]*"
+)
+"""In a statement: a local path, to the end of its clause since it may hold blanks; a number as long as a serial one."""
+
 
 def scrubbed(row: Row, full: bool) -> Row:
-    """Return a row for a report: as it is where `full`, else without local paths and raw fields."""
+    """Return a row for a report: as it is where `full`, else without local paths, serial numbers and raw fields."""
     if full:
         return row
     folder, name = os.path.split(row.path)
@@ -57,7 +64,7 @@ def scrubbed(row: Row, full: bool) -> Row:
         path=name or row.path,
         notes=tuple(replace(one, message=clean(one.message) or "") for one in row.notes),
         missing=tuple(replace(one, reason=clean(one.reason) or "") for one in row.missing),
-        evidence=tuple(replace(one, raw="") for one in row.evidence),
+        evidence=tuple(replace(one, statement=_PRIVATE.sub("…", one.statement), raw="") for one in row.evidence),
         stages=tuple(map(member, row.stages)),
         error=failure(row.error),
     )

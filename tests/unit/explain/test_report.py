@@ -42,6 +42,7 @@ def photograph(tmp_path: Path) -> Path:
     """The tutorial's picture with a place, a serial number and a prompt in its metadata."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Camera Works", "One"
+    exif[0x0131] = "darktable /home/jane.doe/my bin SN 12345678"
     exif.get_ifd(IFD.Exif)[0xA431] = SECRET
     exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)})
     folder = tmp_path / "private folder"
@@ -87,9 +88,11 @@ def test_what_is_private_is_left_out_unless_asked_for(fast: d2f.Chain, photograp
         save([one], tmp_path / "report.html")
         html, record = (tmp_path / "report.html").read_text(), (tmp_path / "report.json").read_text()
         (tmp_path / "report.html").unlink()
-        for secret in (SECRET, "48.0", "private folder"):
+        for secret in (SECRET, "48.0", "private folder", "jane.doe", "my bin", "12345678"):
             assert (secret in html) == full, secret
-        assert ("private folder" in record) == full
+        assert "darktable" in html
+        for secret in ("private folder", "jane.doe", "my bin", "12345678"):
+            assert (secret in record) == full, secret
         assert ("--full): it" if full else "are left out of this report (--full)") in html or full
         assert "Exif" not in _embedded(html)
 
@@ -230,6 +233,21 @@ def test_a_report_opens_no_file(
     record["chain"]["origin"] = "fast"
     report.write_text(json.dumps(record))
     assert all(one.holds for one in verify(str(report), str(photograph)))
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("Written by: D:\\Jane Doe\\a.exe, today.", "Written by: …, today."),
+        ("Written by: A One SN-0123456.", "Written by: A One …."),
+        ("On file:///home/jane; on \\\\nas\\jane; on ~/a b.", "On …; on …; on ~…."),
+        ("Kept at https://example.org/a, taken 2026-11-30, Tool/6.0 and/or 7.", ""),
+    ],
+)
+def test_a_statement_shows_no_path_and_no_serial_number(statement: str, shown: str) -> None:
+    row = Row("a", evidence=(Evidence("exif", statement, "EXIF", "forgeable text"),))
+    assert scrubbed(row, False).evidence[0].statement == (shown or statement)
+    assert scrubbed(row, True) == row
 
 
 def test_rows_differ_beyond_rounding_only() -> None:
