@@ -29,7 +29,7 @@ from d2f.images.walk import Listing, location
 from d2f.output import Done, Format, Head, Summary, Writer
 from d2f.output.append import guarded
 from d2f.output.columns import printable
-from d2f.output.record import RunRecord
+from d2f.output.record import SUFFIX, RunRecord
 from d2f.progress import BackgroundCount, Progress
 
 if TYPE_CHECKING:
@@ -135,12 +135,30 @@ def run(
         loaded = loaded if trust_list is None else loaded.with_trust_list(trust_list)
         log.tell_problems(loaded.warnings)
         named = images or _named_in_file(loaded, chain)
+        _require_no_source({"-o": destination.path, "--summary": summary}, named)
         processes = {"engine": engine, "workers": workers, "time_limit": time_limit, "memory_limit": memory_limit}
         if null and STANDARD_INPUT not in named:
             raise click.UsageError("-0 needs - among what is named: paths from standard input")
+        listing = _listing(all_files, null, destination.path, summary)
         shown = quiet, progress, log
-        request = RunRequest(named, bounds, processes, Listing(all_files, null), once, summary, report, *shown)
+        request = RunRequest(named, bounds, processes, listing, once, summary, report, *shown)
         return RunRows(loaded, request, destination).finish(ctx)
+
+
+def _require_no_source(outputs: Mapping[str, str | None], named: Sequence[str]) -> None:
+    """Refuse to write to a file that images are read from."""
+    for option, path in outputs.items():
+        for source in named:
+            # What is not there yet is no source.
+            with suppress(OSError, ValueError):
+                if path is not None and os.path.samefile(path, source):
+                    raise click.UsageError(f"{option} names '{source}', which images are read from")
+
+
+def _listing(all_files: bool, null: bool, *outputs: str | None) -> Listing:
+    """Return the search of a run, which does not take what the run itself writes."""
+    files = frozenset(location(path) for path in outputs if path is not None)
+    return Listing(all_files, null, outputs=files | {f"{path}{SUFFIX}" for path in files})
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +314,11 @@ class RunRows:
 
     def _count(self, progress: Progress) -> BackgroundCount:
         """Count the images meanwhile, where they can be listed twice."""
-        listed, all_files = self._request.images, self._listing.all_files
+        listed, given = self._request.images, self._listing
         if not is_listed_at_once(listed):
             return BackgroundCount(lambda: (), lambda total: None)
-        return BackgroundCount(lambda: find_images(listed, Listing(all_files)), lambda n: progress.update(total=n))
+        search = Listing(given.all_files, outputs=given.outputs)
+        return BackgroundCount(lambda: find_images(listed, search), lambda n: progress.update(total=n))
 
     def _counts(self, seconds: float, how: str) -> dict[str, Any]:
         counts = {**self._summary.counts(seconds, how == "complete"), "passed_over": dict(self._listing.passed_over)}

@@ -47,6 +47,8 @@ class Listing:
         How many images were named again and left out: each is judged once.
     notes : list of str
         Arguments that were understood otherwise than their ending suggests.
+    outputs : frozenset of str
+        Locations of what the run itself writes; `all_files` takes them no more than a search by ending does.
     met_again : int
         How often an image or a folder was met that had been met before.
     """
@@ -57,6 +59,7 @@ class Listing:
     passed_over: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     notes: list[str] = field(default_factory=list)
+    outputs: frozenset[str] = frozenset()
     met_again: int = 0
     # Folders by (device, inode). Files by digest; None where no file can be met twice.
     _folders: set[tuple[int, int]] = field(default_factory=set)
@@ -115,8 +118,10 @@ class Listing:
         Taken are files whose ending is that of an image, and others whose first bytes are of a format that d2f reads,
         save those that bear the ending of a camera raw: such files hold a preview.
         """
+        if self.all_files:
+            return not self.outputs or location(path) not in self.outputs
         ending = os.path.splitext(path)[1].lower()
-        if ending in SUFFIXES or self.all_files:
+        if ending in SUFFIXES:
             return True
         kind = ending or "without ending"
         if ending not in RAW_SUFFIXES:

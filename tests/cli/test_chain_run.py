@@ -303,6 +303,24 @@ class TestRefusals:
         assert err.startswith("error[D2F001]: ")
         assert message in err
 
+    @pytest.mark.parametrize("options", [("-o",), ("-o", "rows.csv", "--summary")])
+    def test_an_output_that_is_also_an_input(self, photos: Toy, run: Run, options: tuple[str, ...]) -> None:
+        listed = b"path\nphotos/white.png\n"
+        Path("list.csv").write_bytes(listed)
+        Path("link.csv").symlink_to("list.csv")
+        code, out, err = run("list.csv", *options, "link.csv", "--overwrite")
+        assert (code, out) == (Exit.USAGE, "")
+        assert err.startswith(f"error[D2F001]: {options[-1]} names 'list.csv', which images are read from\n")
+        assert Path("list.csv").read_bytes() == listed
+
+    def test_all_files_are_taken_but_the_run_s_own(self, photos: Toy, run: Run) -> None:
+        named = ("photos", "--all-files", "-o", "photos/rows.jsonl", "--summary", "photos/counts.json", "--resume")
+        run(*named)
+        before = Path("photos/rows.jsonl").read_bytes()
+        assert before.count(b"\n") == 6
+        run(*named)
+        assert Path("photos/rows.jsonl").read_bytes() == before
+
     def test_a_file_that_is_there(self, photos: Toy, run: Run) -> None:
         run("photos", "-o", "rows.csv")
         before = Path("rows.csv").read_bytes()
