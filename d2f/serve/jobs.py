@@ -74,6 +74,12 @@ class ImageJob:
     error: dict[str, str] | None = None
     created: float = field(default_factory=time.time)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    listing: Listing = field(default_factory=Listing)
+
+    @property
+    def links_refused(self) -> int:
+        """How many links led out of the root."""
+        return self.listing.links_refused if isinstance(self.listing, _ListingBelow) else 0
 
     @property
     def rows(self) -> Path:
@@ -89,9 +95,32 @@ class ImageJob:
             "found": self.found,
             "done": self.done,
             "results": dict(self.results),
+            "passed_over": dict(self.listing.passed_over),
+            "links_refused": self.links_refused,
             "error": self.error,
             "created": round(self.created, 3),
         }
+
+
+class _ListingBelow(Listing):
+    """What a search below the root has met; links that lead out of it are counted, and nothing behind them."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__()
+        self.root, self.links_refused = root, 0
+
+    def enter(self, folder: str) -> bool:
+        """Whether a folder is below the root and new."""
+        return self._is_below(folder) and super().enter(folder)
+
+    def takes(self, path: str) -> bool:
+        """Whether a file is below the root and is taken."""
+        return self._is_below(path) and super().takes(path)
+
+    def _is_below(self, path: str) -> bool:
+        inside = below(self.root, path) is not None
+        self.links_refused += not inside
+        return inside
 
 
 class Jobs:
@@ -162,7 +191,7 @@ class Jobs:
         target = below(root, name)
         if target is None or not target.is_dir():
             raise Refused(404, "D2F002", f"there is no folder '{name[:200]}' below the root")
-        return self._begin(encodable(name), str(target))
+        return self._begin(encodable(name), str(target), listing=_ListingBelow(os.path.realpath(root)))
 
     async def of_archive(self, name: str, chunks: AsyncIterator[bytes]) -> ImageJob:
         """Begin a job for an archive that is being sent; 415 where it is none."""
@@ -195,9 +224,9 @@ class Jobs:
         if not running:
             self._drop(job.folder)
 
-    def _begin(self, name: str, target: str, folder: Path | None = None) -> ImageJob:
+    def _begin(self, name: str, target: str, folder: Path | None = None, listing: Listing | None = None) -> ImageJob:
         self._require_room()
-        job = ImageJob(name, target, folder or self._make_folder())
+        job = ImageJob(name, target, folder or self._make_folder(), listing=listing or Listing())
         with self._changed:
             self._jobs[job.id] = job
             self._due.append(job)
@@ -300,7 +329,7 @@ class Jobs:
         """Yield the pictures of a job; their names are seen from the folder or the archive."""
         limits, base = self._settings.limits, os.path.realpath(self._settings.root or "/")
         inside = f"{job.target}!"
-        for number, path in enumerate(find_images([job.target], Listing())):
+        for number, path in enumerate(find_images([job.target], job.listing)):
             if job.cancelled.is_set():
                 raise CancelledError
             if number >= limits.job_files:
@@ -312,7 +341,7 @@ class Jobs:
             elif below(base, path) is not None:
                 name = os.path.relpath(path, base)
             else:
-                continue  # a link that leads out of the root
+                continue  # it has become a link out of the root since it was listed
             yield _upload(path, name, limits.file_bytes)
 
 
@@ -330,10 +359,16 @@ def job_report(job: ImageJob, chain: Chain) -> str:
     told = f"{job.done:,} of {job.found:,} pictures judged; {job.state}."
     if len(shown) > MOST_SHOWN:
         told += f" The first {MOST_SHOWN:,} are shown; all are in the rows."
+    left = job.listing.lines()
+    if refused := job.links_refused:
+        left.append(
+            f"{refused} {'link that leads' if refused == 1 else 'links that lead'} out of the root not followed"
+        )
     table = f'<div class="wide changed"><table><tbody>{"".join(lines)}</tbody></table></div>'
     body = [
         f"<h1>{escape(job.name)}</h1>",
         f"<p>{told}</p>",
+        *(f"<p>{escape(encodable(line))}.</p>" for line in left),
         table,
         "<h2>How to read it</h2>",
         listed([*legend(chain)]),

@@ -83,7 +83,10 @@ class ChainAnswer(BaseModel):
 
 
 class JobAnswer(BaseModel):
-    """A job: how many pictures were found and judged so far, and how many rows have which verdict or error."""
+    """A job: how many pictures were found and judged so far, and how many rows have which verdict or error.
+
+    `passed_over`: files that were not taken, by ending or reason. `links_refused`: links that lead out of the root.
+    """
 
     id: str
     name: str
@@ -91,5 +94,7 @@ class JobAnswer(BaseModel):
     found: int
     done: int
     results: dict[str, int]
+    passed_over: dict[str, int]
+    links_refused: int
     error: dict[str, str] | None
     created: float

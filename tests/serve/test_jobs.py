@@ -96,6 +96,32 @@ def test_rows_of_jobs_are_counted_in_the_figures(running: Running) -> None:
     assert counted() - before == job["done"] == 4
 
 
+def test_files_that_a_job_leaves_out_are_counted(running: Running, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "private.secret").write_bytes(b"outside of the root")
+    folder = root / "mixed"
+    folder.mkdir()
+    (folder / "made.png").write_bytes(PICTURES["made.png"])
+    for name in ("notes.doc", "more.doc", ".hidden.png"):
+        (folder / name).write_bytes(b"words")
+    (folder / "out").symlink_to(tmp_path)
+    (folder / "out.txt").symlink_to(tmp_path / "private.secret")
+    job = ended(running, begin(running, "mixed").json["id"])
+    assert (job["state"], job["found"], job["links_refused"]) == ("done", 1, 2)
+    assert job["passed_over"] == {".doc": 2, "hidden": 1}
+    report = running.ask("GET", f"/v1/jobs/{job['id']}/report").body.decode()
+    assert "3 files passed over: 2 .doc, 1 hidden." in report
+    assert "2 links that lead out of the root not followed" in report
+
+
+def test_files_of_an_archive_that_are_left_out_are_counted(running: Running) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("made.png", PICTURES["made.png"])
+        archive.writestr("read.me", b"words")
+    job = running.ask("POST", "/v1/jobs", buffer.getvalue(), {"content-type": "application/zip"}).json
+    assert ended(running, job["id"])["passed_over"] == {".me": 1}
+
+
 def test_a_media_type_is_read_in_any_case(running: Running) -> None:
     headers = {"content-type": "APPLICATION/JSON; charset=utf-8"}
     assert running.ask("POST", "/v1/jobs", b'{"folder": "no such"}', headers).status == 404
