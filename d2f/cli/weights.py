@@ -263,14 +263,21 @@ def verify(names: tuple[str, ...], pin: bool | None) -> int:
     from d2f.weights.fetch import pull_weights, unpin
 
     different = 0
+    problems: list[Problem] = []
     for record in named(names, Catalog.discover().weights):
-        with Download(record.name) as download:
-            pulled = pull_weights(record, download)
+        try:
+            with Download(record.name) as download:
+                pulled = pull_weights(record, download)
+        except D2FError as error:
+            problems += error.problems
+            continue
         failed = _tried(pulled)
         different += failed
         if pulled.first and (failed or not _wanted(pulled, pin)):
             unpin(record)
             click.echo("  not pinned: the next pull trusts what it is given")
+    if problems:
+        raise D2FError(problems, Exit.PLUGIN)
     return Exit.SOME_FAILED if different else Exit.OK
 
 

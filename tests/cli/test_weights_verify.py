@@ -96,6 +96,17 @@ def test_a_pin_is_taken_back(
     assert pins() == {}
 
 
+def test_one_that_cannot_be_reached_does_not_keep_the_others(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del server.files["/first.npz"]
+    assert run("verify", "soft/first", "soft/known") == Exit.PLUGIN
+    out, err = capsys.readouterr()
+    assert "soft/known: fetched from" in out
+    assert "error[D2F507]: weights 'soft/first' could not be fetched" in err
+    assert err.endswith("1 error\n")
+
+
 def test_a_file_brought_by_hand(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stick = tmp_path / "stick.npz"
     stick.write_bytes(GOOD)
