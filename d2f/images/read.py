@@ -448,7 +448,7 @@ def _damaged_image(unread: Unread, error: Exception) -> ImageError:
     said = " ".join(str(error).split())[:200] or "no reason given"
     if isinstance(error, NotImplementedError) or any(words in said.lower() for words in KINDS_NOT_READ):
         return _error(unread, "D2F303", f"{unread.format} of a kind that is not read: {said}")
-    return _error(unread, "D2F304", f"{unread.format} is damaged or truncated: {type(error).__name__}: {said}")
+    return _error(unread, "D2F304", f"{unread.format} is damaged or truncated: {said}")
 
 
 def _error(unread: Unread, code: str, message: str) -> ImageError:

@@ -115,6 +115,7 @@ def test_load_image_returns_what_is_known(tmp_path: Path) -> None:
     found = load_image(bad)
     assert isinstance(found, Unread)
     assert found.failure.code == "D2F304"
+    assert found.failure.message.startswith("JPEG is damaged or truncated: image file is truncated")
     assert (found.format, found.width, found.height) == ("JPEG", 64, 64)
     assert found.sha256 == hashlib.sha256(data).hexdigest()
     with pytest.raises(ImageError, match=r"bad\.jpg") as caught:
