@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from d2f import D2FError, Exit, Problem
+from d2f.cores import usable_cores
 from d2f.framing import NORMALISATIONS, Framing
 from d2f.weights import check_onnx
 
@@ -133,7 +133,7 @@ def _scale(options: OnnxOptions) -> Any:
 def _session(data: bytes, provider: str, name: str) -> Any:
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = QUIET
-    settings.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    settings.intra_op_num_threads = usable_cores()
     # Never onnxruntime's own format, which the check does not read.
     settings.add_session_config_entry("session.load_model_format", "ONNX")
     try:

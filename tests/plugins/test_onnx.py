@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,15 @@ def test_the_card_says_the_options() -> None:
     rows = [line.split(" | ") for line in card.splitlines() if line.startswith("| `")]
     stated = {row[0].strip("| `"): row[2].removesuffix(" |") for row in rows}
     assert stated == {name: field.description for name, field in OnnxOptions.model_fields.items()}
+
+
+def test_a_worker_takes_its_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for threads in ("1", "2"):
+        monkeypatch.setenv("D2F_THREADS", threads)
+        made = detector(tmp_path, models.classifier(*ONE))
+        assert made._classifier is not None
+        session = made._classifier._session
+        assert session.get_session_options().intra_op_num_threads == min(int(threads), len(os.sched_getaffinity(0)))
+        found[threads] = made.score(VIEWS)
+    assert found["1"] == found["2"]
