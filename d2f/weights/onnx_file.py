@@ -43,6 +43,9 @@ DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 FILLED = ("ConstantOfShape", "Expand")
 """Operators whose output is as large as a number in the file says."""
 
+RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
+"""Operators whose output differs from run to run."""
+
 RANK = 8
 """Numbers of the longest shape that is looked at."""
 
@@ -119,8 +122,8 @@ def check_onnx(data: bytes, name: str = "file") -> None:
     ------
     D2FError
         D2F505: it is no ONNX file, or is cut off; a tensor lies in another file; an operator is of a domain that
-        onnxruntime does not have built in and that the file does not define; graphs lie in each other more than
-        16 deep; or a number in the file asks for a tensor of more than 2^28 numbers.
+        onnxruntime does not have built in and that the file does not define; an operator draws random numbers;
+        graphs lie in each other more than 16 deep; or a number in the file asks for a tensor of more than 2^28 numbers.
     """
     try:
         model = _Message(memoryview(data), "model")
@@ -294,6 +297,8 @@ class _Look:
         for domain, operator, inputs in self.operators:
             if domain not in DOMAINS and (domain, operator) not in functions:
                 raise OnnxRefused(f"operator '{operator}' is of the custom domain '{domain}', which cannot be checked")
+            if operator in RANDOM and domain in DOMAINS:
+                raise OnnxRefused(f"operator '{operator}' draws random numbers: scores would differ from run to run")
             largest = max((self.sizes.get(name, 0) for name in inputs), default=0)
             if operator in FILLED and largest > LARGEST:
                 raise OnnxRefused(f"operator '{operator}' makes a tensor of {largest} numbers; {LARGEST} are allowed")

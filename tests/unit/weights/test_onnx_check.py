@@ -9,7 +9,7 @@ import pytest
 
 from d2f import D2FError
 from d2f.weights import check_onnx
-from d2f.weights.onnx_file import DEPTH
+from d2f.weights.onnx_file import DEPTH, RANDOM
 from tests.onnx_writer import field
 from tests.plugins import onnx_models as models
 
@@ -55,6 +55,14 @@ def test_custom_domains_are_refused_unless_the_file_defines_them() -> None:
     function = field(1, "Evil") + field(10, "com.example") + field(7, models.node("Relu", ["a"], ["b"]))
     check_onnx(around(custom, more=field(25, function)))
     check_onnx(around(models.node("FusedGelu", ["x"], ["y"], domain="com.microsoft")))
+
+
+@pytest.mark.parametrize("operator", RANDOM)
+def test_operators_that_draw_random_numbers_are_refused(operator: str) -> None:
+    drawn = models.node(operator, ["x"], ["y"])
+    branch = models.subgraph("then_branch", models.graph([drawn], [], [], []))
+    for node in (drawn, models.node("If", ["x"], ["y"], branch)):
+        assert f"operator '{operator}' draws random numbers" in refusal(around(node))
 
 
 def test_graphs_within_graphs_are_bounded() -> None:
