@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from d2f import load_chain
 from d2f.api.rows import VERDICT_WORDS
@@ -99,6 +102,19 @@ def test_what_cannot_be_judged_says_why(page: Any) -> None:
         "text, not an image in a format that d2f reads"
         in page.locator("#pictures > li", has_text="words.jpg").inner_text()
     )
+
+
+def test_what_a_damaged_file_states_is_shown(page: Any) -> None:
+    stated = PngInfo()
+    stated.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512")
+    buffer = io.BytesIO()
+    with Image.open(IMAGES / "camera-like.jpg") as image:
+        image.save(buffer, "PNG", pnginfo=stated)
+    damaged = buffer.getvalue()[: len(buffer.getvalue()) // 2]
+    page.set_input_files("#files", [{"name": "damaged.png", "mimeType": "image/png", "buffer": damaged}])
+    assert verdict(page, "damaged.png") == "not judged"
+    assert "D2F304" in page.locator(".sentence").inner_text()
+    assert "generation parameters" in page.locator(".file").inner_text()
 
 
 def test_a_map_is_opened_over_the_picture_and_the_report_is_saved(page: Any) -> None:

@@ -89,7 +89,10 @@ async function send(picture) {
     if (answer.status === 429 || answer.status === 503) return await later(picture, answer);
     const told = await answer.json();
     if (told.rows && !told.rows[0].error) judged(picture, told.rows[0], told.words[0]);
-    else fail(picture, problem(told.error), answer.status >= 500);
+    else {
+      fail(picture, problem(told.error), answer.status >= 500);
+      if (told.rows?.[0].evidence.length) showFile(picture, told.rows[0], told.words[0]);
+    }
   } catch (error) {
     if (!(error instanceof Gone)) {
       fail(picture, "the server's answer is not understood", true);
@@ -124,6 +127,13 @@ function judged(picture, row, words) {
   picture.row = row;
   show(picture, row.verdict, VERDICTS[row.verdict], words.sentence.replace(/^[^;:]*[;:] /, ""));
   drawScale(picture, row.probability);
+  showFile(picture, row, words);
+  part(picture, ".map").hidden = part(picture, ".report").hidden = false;
+  remember(picture.name, row, words.sentence);
+  say(`${picture.name}: ${words.sentence}`);
+}
+
+function showFile(picture, row, words) {
   const stated = row.evidence.map(one => `${one.statement} (${one.source}; ${one.trust})`);
   part(picture, ".file-head").hidden = false;
   part(picture, ".file").replaceChildren(
@@ -131,9 +141,6 @@ function judged(picture, row, words) {
       .map(line => element("li", line)));
   part(picture, ".reasons").replaceChildren(...words.reasons.map(line => element("li", line)));
   part(picture, ".why").hidden = !words.reasons.length;
-  part(picture, ".map").hidden = part(picture, ".report").hidden = false;
-  remember(picture.name, row, words.sentence);
-  say(`${picture.name}: ${words.sentence}`);
 }
 
 function fail(picture, why, again = false) {
