@@ -308,21 +308,25 @@ def _wanted(pulled: Pulled, pin: bool | None) -> bool:
 def add(file: Path, name: str) -> int:
     """Take FILE, brought on a stick or through another program, as the weights NAME; its digest is checked first.
 
-    Where no digest is known, that of FILE is pinned. Then it is tried as `d2f weights verify` does.
+    It is tried as `d2f weights verify` does. Where no digest is known, that of FILE is then pinned, or FILE not taken.
     """
     from d2f.plugins.catalog import Catalog
-    from d2f.weights.fetch import add_weights, unpin
+    from d2f.weights.fetch import add_weights, pin
+    from d2f.weights.sources import cached_paths
 
     records = named([name], Catalog.discover().weights)
     if len(records) != 1:
         raise click.UsageError(f"'{name}' stands for {len(records)} files: {', '.join(one.name for one in records)}")
     added = add_weights(records[0], file)
-    if not _tried(added):
-        return Exit.OK
-    if added.first:
-        unpin(records[0])
+    failed = _tried(added)
+    if added.first and failed:
+        if added.fetched:
+            cached_paths(added.record)[0].unlink(missing_ok=True)
         click.echo("  not pinned, and so not taken")
-    return Exit.SOME_FAILED
+    elif added.first:
+        pin(added.record)
+        click.echo(f"  pinned, on trust: sha256 {added.record.sha256}")
+    return Exit.SOME_FAILED if failed else Exit.OK
 
 
 def _records(names: tuple[str, ...], every: bool, sha256: str | None) -> list[Weights]:
@@ -348,9 +352,12 @@ def _own(names: tuple[str, ...], sha256: str | None) -> Weights:
 
 
 def _described(pulled: Pulled) -> str:
-    size = bytes_in_words(pulled.located.size)
-    how = f"fetched from {pulled.located.source}" if pulled.fetched else "here already"
-    first = f"\n  pinned by this first pull, on trust: sha256 {pulled.record.sha256}" if pulled.first else ""
+    from d2f.weights.sources import REMOTE
+
+    source, size = pulled.located.source, bytes_in_words(pulled.located.size)
+    remote = source.startswith(REMOTE)
+    how = f"{'fetched' if remote else 'read'} from {source}" if pulled.fetched else "here already"
+    first = f"\n  pinned by this first pull, on trust: sha256 {pulled.record.sha256}" if pulled.first and remote else ""
     return f"{pulled.record.name}: {how}, {size}\n  {pulled.located.file}{first}"
 
 

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -131,15 +132,18 @@ def pull_weights(record: Weights, watcher: Watcher | None = None, largest: int =
 
 
 def add_weights(record: Weights, file: Path) -> Pulled:
-    """Take a file that a person brought as that of a record; where its digest is not known, it is pinned.
+    """Take a file that a person brought as that of a record; `first` where its digest is not known, nor pinned here.
 
     Raises
     ------
     D2FError
-        D2F002: there is no such file. D2F503: it has another digest than the record's. D2F004: it cannot be kept.
+        D2F002: there is no such file, or it is a folder, a pipe or a device. D2F503: it has another digest than the
+        record's. D2F004: it cannot be kept.
     """
     known = pinned(record)
     try:
+        if not S_ISREG(file.stat().st_mode):
+            raise OSError("it is no regular file")
         sha256 = file_sha256(file)
     except OSError as error:
         raise D2FError.of("D2F002", f"'{file}' cannot be read: {error.strerror or error}") from error
@@ -149,27 +153,26 @@ def add_weights(record: Weights, file: Path) -> Pulled:
     whole = replace(known, sha256=sha256)
     kept = cached_paths(whole)[0]
     part = kept.with_name(f"{kept.name}.part")
+    new = not kept.exists()
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, part)
         part.replace(kept)
-        if not known.sha256:
-            _pin(record.name, sha256)
     except OSError as error:
         message = f"weights cannot be kept in '{kept.parent}': {error.strerror or error}"
         raise D2FError.of("D2F004", message, exit=Exit.PLUGIN) from error
-    return Pulled(whole, Located(str(file), kept), True, not known.sha256)
+    return Pulled(whole, Located(str(file), kept), new, not known.sha256)
 
 
 def unpin(record: Weights) -> None:
     """Take back what the first pull of a record pinned."""
-    _pin(record.name, "")
+    pin(replace(record, sha256=""))
 
 
-def _pin(name: str, sha256: str) -> None:
-    """Pin a digest; an empty one takes back what is pinned."""
+def pin(record: Weights) -> None:
+    """Pin the digest of a record; an empty one takes back what is pinned."""
     with changing(PINS) as file:
-        held = {other: digest for other, digest in {**pins(), name: sha256}.items() if digest}
+        held = {name: sha256 for name, sha256 in {**pins(), record.name: record.sha256}.items() if sha256}
         write_whole(file, json.dumps(held, indent=2) + "\n")
 
 
@@ -191,7 +194,7 @@ def _in_turn(record: Weights, sources: list[str], watcher: Watcher, largest: int
             kept = cached_paths(whole)[0]
             part.replace(kept)
             if not record.sha256:
-                _pin(record.name, sha256)
+                pin(whole)
             return Pulled(whole, Located(source, kept), True, not record.sha256)
     if other:
         message = f"weights '{record.name}' have not the pinned digest at their source; nothing was kept"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,10 +112,13 @@ def test_a_file_brought_by_hand(tmp_path: Path, cache: Path, capsys: pytest.Capt
     stick = tmp_path / "stick.npz"
     stick.write_bytes(GOOD)
     assert run("add", stick, "--as", "soft/known") == Exit.OK
-    assert "self-test: the output equals the recorded output" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith(f"soft/known: read from {stick}, ")
+    assert "self-test: the output equals the recorded output" in out
     assert (cache / f"{SHA256}.npz").read_bytes() == GOOD
     assert run("add", stick, "--as", "soft/first") == Exit.OK
     assert pins() == {"soft/first": SHA256}
+    assert f"  pinned, on trust: sha256 {SHA256}\n" in capsys.readouterr().out
 
 
 def test_another_file_brought_by_hand_is_refused(
@@ -132,7 +136,16 @@ def test_another_file_brought_by_hand_is_refused(
     out, err = capsys.readouterr()
     assert "error[D2F505]" in err
     assert "not pinned, and so not taken" in out
+    assert "on trust" not in out
     assert pins() == {}
+    assert not list(cache.glob("*.npz"))
     assert run("add", tmp_path / "gone.npz", "--as", "soft/known") == Exit.USAGE
     assert run("add", stick, "--as", "soft") == Exit.USAGE
     assert "'soft' stands for 3 files: soft/" in capsys.readouterr().err
+
+
+def test_what_is_no_regular_file_is_refused_unread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path(os.devnull), tmp_path / "pipe", tmp_path):
+        assert run("add", path, "--as", "soft/first") == Exit.USAGE
+        assert capsys.readouterr().err.startswith(f"error[D2F002]: '{path}' cannot be read: it is no regular file\n")

@@ -13,7 +13,7 @@ import pytest
 from d2f.api.errors import D2FError, WeightsMissing
 from d2f.api.inputs import Weights
 from d2f.weights import as_record, checked_bytes
-from d2f.weights.fetch import add_weights, pull_weights
+from d2f.weights.fetch import add_weights, pin, pull_weights
 from d2f.weights.sources import pins
 from d2f.weights.verify import SelfTest, self_tested
 from tests.unit.weights.fetching.server import Server
@@ -76,7 +76,9 @@ def test_pins_and_outputs_of_many_at_once_are_all_kept(cache: Path, tmp_path: Pa
         stick = tmp_path / name
         stick.write_text(name)
         record = Weights(name, "", "MIT", ("https://example.org/a.pth",), self_test=f"{__name__}:one_number")
-        assert self_tested(add_weights(record, stick).record).outcome == "kept"
+        added = add_weights(record, stick).record
+        assert self_tested(added).outcome == "kept"
+        pin(added)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(add, names))
