@@ -2,7 +2,8 @@
 
 An actor holds the chain loaded and decodes what it scores; see `RowMaker`. This process lists the sources, hands them
 out and takes the rows, so that its memory does not grow with their number. An actor that dies is replaced, and its lots
-are given out again: that costs time only. A source over which two actors have died has a row with the error.
+are given out again: that costs time only. A source over which two actors have died, of the second of which it was the
+only one, has a row with the error.
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ class Lot:
     deaths: int = 0
     rows: list[Row] | None = None
 
+    @property
+    def share(self) -> int:
+        """How many of an actor's lots it counts for: all, once its one source may be what ended an actor."""
+        return LOTS_AN_ACTOR if self.deaths and len(self.sources) == 1 else 1
+
 
 def rows(job: Job) -> Iterator[Row]:
     """Start or join a cluster and score a job's sources there."""
@@ -134,10 +140,13 @@ class _RayRun:
                 self._due.append(self._lots[-1])
             if not self._due:
                 break
-            lot = self._due.popleft()
-            lot.number = min(range(self._count), key=self._busy.__getitem__)
-            self._busy[lot.number] += 1
-            lot.actor = self._actors[lot.number]
+            lot, number = self._due[0], min(range(self._count), key=self._busy.__getitem__)
+            if self._busy[number] + lot.share > LOTS_AN_ACTOR:
+                break
+            self._due.popleft()
+            lot.number = number
+            self._busy[number] += lot.share
+            lot.actor = self._actors[number]
             lot.answer = lot.actor.rows.remote(lot.sources)
             if not lot.sources:
                 break
@@ -153,7 +162,7 @@ class _RayRun:
 
     def _take(self, lot: Lot) -> None:
         answer, lot.answer = lot.answer, None
-        self._busy[lot.number] -= 1
+        self._busy[lot.number] -= lot.share
         try:
             found, rest = ray.get(answer)
         except RayTaskError:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ from tests.stores import put, s3_server
 __all__ = ["toy"]
 
 pytest.importorskip("ray")
+RayError: Any = pytest.importorskip("ray.exceptions").RayError
+ray_engine: Any = pytest.importorskip("d2f.chain.ray_engine")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -113,3 +116,58 @@ def test_rows_are_those_of_one_machine_and_deaths_cost_time_or_scores_only(toy: 
     rows = list(d2f.load_chain("nasty.yaml").run("bad", engine="ray", listing=Listing()))
     assert [row.stages[0].score is None for row in rows] == [False, True, False]
     assert rows[1].missing[0].reason.startswith("D2F411") or rows[1].stages[0].error is not None
+
+
+class TinyCluster:
+    """As much of Ray as the engine uses: an actor that is given a lot with "poison" dies with all lots it has."""
+
+    def __init__(self) -> None:
+        self.lots: dict[int, tuple[object, list[str]]] = {}
+
+    def remote(self, kind: type) -> Any:
+        return SimpleNamespace(options=lambda **settings: SimpleNamespace(remote=self.actor))
+
+    def actor(self, recipe: object) -> Any:
+        actor = SimpleNamespace()
+        actor.rows = SimpleNamespace(remote=partial(self.give, actor))
+        return actor
+
+    def give(self, actor: object, sources: list[str]) -> int:
+        answer = len(self.lots)
+        self.lots[answer] = actor, sources
+        return answer
+
+    def wait(self, answers: list[int], num_returns: int, timeout: float | None = None) -> tuple[list[int], list[int]]:
+        return answers, []
+
+    def get(self, answer: int) -> tuple[list[str], list[object]]:
+        actor, sources = self.lots[answer]
+        if any("poison" in lot for one, lot in self.lots.values() if one is actor):
+            raise RayError("the actor died")
+        return sources, []
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def kill(self, actor: object) -> None:
+        """Nothing holds it."""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("count", [2, 33, 100])
+def test_the_neighbour_of_what_ends_an_actor_has_its_own_row(
+    monkeypatch: pytest.MonkeyPatch, workers: int, count: int
+) -> None:
+    monkeypatch.setattr(ray_engine, "ray", TinyCluster())
+    for place in (0, count // 2, count - 1):
+        sources = [str(number) for number in range(count)]
+        sources[place] = "poison"
+        job: Any = SimpleNamespace(
+            recipe=None, sources=sources, workers=workers, failed=lambda source, failure: (source, failure.code)
+        )
+        expected: list[Any] = [*sources]
+        expected[place] = ("poison", "D2F411")
+        assert list(ray_engine.rows(job)) == expected
