@@ -48,8 +48,9 @@ _TEXT_CHARACTERS = 2**16  # searched by the patterns above; prompts are shorter
 
 def generator_evidence(blocks: Sequence[Block], exif: Sequence[Exif], xmp: Sequence[Xmp]) -> Iterator[Evidence]:
     """Yield what PNG texts, EXIF and XMP hold that image generators write."""
-    texts = {block.key: (block.source, decoded(block.data)) for block in blocks if block.kind == "text"}
-    yield from _png(texts)
+    for block in blocks:
+        if block.kind == "text":
+            yield from _png(block.key, decoded(block.data), f"{block.source} {block.key}")
     for each in exif:
         yield from _exif(each)
     for packet in xmp:
@@ -95,24 +96,21 @@ def _samples(graph: Mapping[str, Any]) -> bool:
     return any(isinstance(kind, str) and "sampler" in kind.lower() for kind in kinds)
 
 
-def _png(texts: Mapping[str, tuple[str, str]]) -> Iterator[Evidence]:
-    for key in ("parameters", "prompt", "workflow"):
-        source, text = texts.get(key, ("", ""))
+def _png(key: str, text: str, source: str) -> Iterator[Evidence]:
+    """Yield what one text says; a PNG may hold several of one key."""
+    start = text[:_TEXT_CHARACTERS]
+    if key in ("parameters", "prompt", "workflow"):
         if maker := prompt_writer(text):
-            yield _found(maker, f"{source} {key}", text)
-    for key in ("invokeai_metadata", "sd-metadata"):
-        source, text = texts.get(key, ("", ""))
+            yield _found(maker, source, text)
+    elif key in ("invokeai_metadata", "sd-metadata"):
         if as_object(text):
-            yield _found("InvokeAI", f"{source} {key}", text)
-    source, text = texts.get("Dream", ("", ""))
-    if _DREAM.search(text[:_TEXT_CHARACTERS]):
-        yield _found("InvokeAI", f"{source} Dream", text)
-    source, text = texts.get("Description", ("", ""))
-    if _MIDJOURNEY.search(text[:_TEXT_CHARACTERS]):
-        yield _found("Midjourney", f"{source} Description", text, "a prompt with its flags and job number")
-    source, text = texts.get("Software", ("", ""))
-    if _PROGRAM.match(text):
-        yield _by_name(text, f"{source} Software")
+            yield _found("InvokeAI", source, text)
+    elif key == "Dream" and _DREAM.search(start):
+        yield _found("InvokeAI", source, text)
+    elif key == "Description" and _MIDJOURNEY.search(start):
+        yield _found("Midjourney", source, text, "a prompt with its flags and job number")
+    elif key == "Software" and _PROGRAM.match(text):
+        yield _by_name(text, source)
 
 
 def _exif(exif: Exif) -> Iterator[Evidence]:

@@ -232,6 +232,12 @@ def test_generators(data: bytes, maker: str) -> None:
     assert isclose(found.llr, log(3))
 
 
+def test_a_second_text_of_the_same_key_hides_nothing() -> None:
+    real, other = text("parameters", PARAMETERS), text("parameters", "hello")
+    for data in (png(real, other), png(other, real)):
+        assert "Stable Diffusion web UI" in one(data, "generator-text").statement
+
+
 # The text in the lowest bits
 
 
