@@ -33,14 +33,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_WEB_UI = re.compile(r"^Steps: \d+, (?=.*(?:Sampler|CFG scale|Seed): )", re.MULTILINE)
+_PAIR = r"\w[^,:\n]*: (?:\"(?:[^\"\\\n]|\\.)*\"|[\[{].*$|(?![\[{\"])[^,\n]*)"  # matches in one way at most
+_WEB_UI = re.compile(
+    # The last line, after which an extension puts its templates.
+    rf"^Steps: \d+, (?=.*(?:Sampler|CFG scale|Seed): ){_PAIR}(?:, {_PAIR})*,?\s*(?:\Z|^(?:Negative )?Template: )",
+    re.MULTILINE,
+)
 _DREAM = re.compile(r"\".*\" .*-s ?\d+ .*-S ?\d+ .*-W ?\d+ -H ?\d+ ", re.DOTALL)
 _MIDJOURNEY = re.compile(rf"\s--[a-z]+ .*\bJob ID: {_UUID}\s*$", re.DOTALL)
 _XAI = re.compile(r"Signature: [A-Za-z0-9+/]{80,4000}={0,2}")
 _PROGRAM = re.compile(
-    r"AI generated;|Fooocus v\d"
-    r"|(?:NovelAI|InvokeAI|ComfyUI|Midjourney|Stable Diffusion|DALL[-·]E|Adobe Firefly)\b"
+    r"AI generated(?:;[\w .-]+)+|Fooocus v\d[\w.+-]*"
+    r"|(?:NovelAI|InvokeAI|ComfyUI|Midjourney|Stable Diffusion|DALL[-·]E|Adobe Firefly)(?:[ /]v?\d[\w.+-]*)?"
 )
+"""The whole of a field: a name, and a version at most."""
 _FLUX_MAKER = "Black Forest Labs"
 _GRAPHS = ("workflow:", "prompt:")
 _TEXT_CHARACTERS = 2**16  # searched by the patterns above; prompts are shorter
@@ -54,7 +60,7 @@ def generator_evidence(blocks: Sequence[Block], exif: Sequence[Exif], xmp: Seque
     for each in exif:
         yield from _exif(each)
     for packet in xmp:
-        if _PROGRAM.match(tool := packet.get(XMP_BASIC, "CreatorTool")):
+        if _PROGRAM.fullmatch(tool := packet.get(XMP_BASIC, "CreatorTool")):
             yield _by_name(tool, f"{packet.source} XMP CreatorTool")
 
 
@@ -109,7 +115,7 @@ def _png(key: str, text: str, source: str) -> Iterator[Evidence]:
         yield _found("InvokeAI", source, text)
     elif key == "Description" and _MIDJOURNEY.search(start):
         yield _found("Midjourney", source, text, "a prompt with its flags and job number")
-    elif key == "Software" and _PROGRAM.match(text):
+    elif key == "Software" and _PROGRAM.fullmatch(text):
         yield _by_name(text, source)
 
 
@@ -121,7 +127,7 @@ def _exif(exif: Exif) -> Iterator[Evidence]:
         text = exif.text(tag)
         if text[:9].lower().startswith(_GRAPHS) and _samples(as_object(text.partition(":")[2])):
             yield _found("ComfyUI", f"{exif.source} EXIF {name}", text)
-    if _PROGRAM.match(program := exif.text(SOFTWARE)):
+    if _PROGRAM.fullmatch(program := exif.text(SOFTWARE)):
         yield _by_name(program, f"{exif.source} EXIF Software")
     elif exif.text(MAKE) == _FLUX_MAKER:
         yield _by_name(f"{exif.text(MAKE)} {exif.text(MODEL)}", f"{exif.source} EXIF Make")
@@ -132,7 +138,7 @@ def _exif(exif: Exif) -> Iterator[Evidence]:
 
 def is_generator_name(text: str) -> bool:
     """Tell whether a field for a camera's or a program's name holds a generator's name or its graph instead."""
-    return bool(_PROGRAM.match(text)) or text == _FLUX_MAKER or text[:9].lower().startswith(_GRAPHS)
+    return bool(_PROGRAM.fullmatch(text)) or text == _FLUX_MAKER or text[:9].lower().startswith(_GRAPHS)
 
 
 # The text in the lowest bits of the pixels, column by column, most significant bit first.

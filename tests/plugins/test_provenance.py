@@ -211,6 +211,12 @@ def test_what_is_no_aigc_label(value: str) -> None:
         (png(chunk(b"zTXt", b"parameters\0\0" + zlib.compress(PARAMETERS.encode()))), "Stable Diffusion web UI"),
         (exif_of({}, {0x9286: b"UNICODE\0" + PARAMETERS.encode("utf-16-be")}), "Stable Diffusion web UI"),
         (exif_of({}, {0x9286: b"UNICODE\0" + PARAMETERS.encode("utf-16-le")}), "Stable Diffusion web UI"),
+        (
+            png(text("parameters", f'{PARAMETERS}, Lora hashes: "a: 1, b: \\"2\\"", Version: v1.9')),
+            "Stable Diffusion web UI",
+        ),
+        (png(text("parameters", f'{PARAMETERS}, Civitai resources: [{{"a":1,"b":2}}]\n')), "Stable Diffusion web UI"),
+        (png(text("parameters", f"{PARAMETERS}\nTemplate: a {{duck, goose}}")), "Stable Diffusion web UI"),
         (png(text("prompt", COMFY)), "ComfyUI"),
         (png(text("workflow", json.dumps({"nodes": [{"type": "SamplerCustom"}]}))), "ComfyUI"),
         (exif_of({0x010F: f"workflow:{COMFY}"}), "ComfyUI"),
@@ -223,6 +229,8 @@ def test_what_is_no_aigc_label(value: str) -> None:
         (png(text("Description", f"a duck --ar 4:3 --v 5.2 Job ID: {UUID}")), "Midjourney"),
         (exif_of({0x010F: "Black Forest Labs", 0x0110: "flux-dev"}), "Black Forest Labs"),
         (exif_of({0x010E: "Signature: " + "aB3/" * 40 + "==", 0x013B: UUID}), "xAI"),
+        (exif_of({0x0131: "AI generated;txt2img;flux"}), "AI generated"),
+        (exif_of({0x0131: "DALL-E 3"}), "DALL-E"),
         (jpeg_xmp(xmp('xmp:CreatorTool="Midjourney 7"')), "Midjourney"),
     ],
 )

@@ -28,6 +28,10 @@ LABEL = xmp(f'ext:DigitalSourceType="{GENERATED}"')
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 WORDS = f'Talk on Midjourney, "Job ID: {UUID}", trainedAlgorithmicMedia, Made with Google AI, parameters: Steps: 20'
 
+STORY = (
+    "My photo. I described it to a model with\n"
+    "Steps: 20, Sampler: Euler a, CFG scale: 7, and it looked nothing like it."
+)
 CAMERA = {0x010F: "SONY", 0x0110: "ILCE-7M4", 0x0131: "ILCE-7M4 v3.00", 0x0132: "2026:01:02 03:04:05"}
 TAKEN = {0x9003: "2026:01:02 03:04:05"}
 
@@ -53,6 +57,13 @@ ORDINARY = {
     ),
     "EXIF comment of zeros": exif_of(CAMERA, {0x9286: bytes(264)}),
     "EXIF comment with one word": exif_of(CAMERA, {0x9286: b"UNICODE\0" + "Steps: many".encode("utf-16-be")}),
+    "EXIF comment on parameters": exif_of(CAMERA, {0x9286: b"UNICODE\0" + STORY.encode("utf-16-be")}),
+    "EXIF comment that goes on after parameters": exif_of(
+        CAMERA, {0x9286: b"ASCII\0\0\0" + f"{PARAMETERS}\nand it looked nothing like it.".encode()}
+    ),
+    "EXIF program that detects": exif_of({0x0131: "Stable Diffusion detector 1.0"}),
+    "EXIF program of a newsroom": exif_of({0x0131: "Midjourney-detector by Reuters"}),
+    "an opinion": jpeg_xmp(xmp('xmp:CreatorTool="NovelAI is what I dislike"')),
     "EXIF signature without an identifier": exif_of({0x010E: "Signature: " + "a" * 200, 0x013B: "A. Person"}),
     "EXIF program": exif_of({0x0131: "Midday generated report 3"}),
     "Lightroom": jpeg_xmp(
