@@ -82,9 +82,9 @@ class Colour(Measuring):
         """Return the reason to refuse a picture that is grey or has one tone."""
         limits = self.options
         if found["channels"] <= limits.grey:
-            return f"no colour: the three channels differ by at most {found['channels']:.1f} of 255"
+            return f"no colour: nearly everywhere the channels differ by at most {found['channels']:.1f} of 255"
         if found["areas"] <= limits.areas:
-            return f"no colour but noise: over areas the three channels differ by at most {found['areas']:.1f} of 255"
+            return f"no colour but noise: over nearly all areas they differ by at most {found['areas']:.1f} of 255"
         within = min(limits.tone, limits.tone_share * found["chroma"])
         plain = found["accent"] <= limits.accent and found["range"] >= limits.tone_range
         if found["chroma"] >= 4 and found["tone"] <= within and plain:

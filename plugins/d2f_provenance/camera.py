@@ -30,6 +30,18 @@ THUMBNAIL_AGREES = 0.5
 """Correlation of thumbnail and picture, both brought to 32 x 32 grey, below which they are said to differ."""
 
 
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""What brings a thumbnail upright, by EXIF's orientation; Pillow's names."""
+
+
 def camera_evidence(exif: Sequence[Exif], pixels: NDArray[np.uint8] | None) -> Iterator[Evidence]:
     """Yield what EXIF names, and where it does not agree; none of it counts for or against generation.
 
@@ -95,11 +107,12 @@ def _thumbnail_agreement(exif: Exif, pixels: NDArray[np.uint8]) -> float | None:
         small = small.convert("L")
     except (OSError, SyntaxError, ValueError):
         return None
-    turned = {3: 2, 6: 3, 8: 1}.get(exif.number(ORIENTATION), 0)
     height, width = pixels.shape[:2]
     thin = pixels[:: max(1, height // 256), :: max(1, width // 256)]
     picture = _grid(Image.fromarray(np.ascontiguousarray(thin)).convert("L"))
-    preview = _grid(_without_bars(Image.fromarray(np.rot90(np.asarray(small), turned)), width / height))
+    turn = UPRIGHT.get(exif.number(ORIENTATION) or 1)
+    upright = small if turn is None else small.transpose(Image.Transpose[turn])
+    preview = _grid(_without_bars(upright, width / height))
     if min(picture.std(), preview.std()) < 4.0:
         return None
     return float(np.corrcoef(picture.ravel(), preview.ravel())[0, 1])

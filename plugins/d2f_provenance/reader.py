@@ -103,7 +103,9 @@ class Provenance:
         camera = list(camera_evidence(exif, pixels))
         yield from camera
         if any(item.llr > 0 for item in texts) and any(item.kind == "camera" for item in camera):
-            statement = "The file names both a camera and an image generator."
+            named = any(item.kind == "generator-text" for item in texts)
+            label = "The file names a camera and has a label of AI generation."
+            statement = "The file names both a camera and an image generator." if named else label
             yield Evidence("consistency", statement, "EXIF and text", FORGEABLE)
 
     @cached_property

@@ -106,7 +106,8 @@ class TestColour:
         if mode == "I;16":
             grey = Image.fromarray(np.asarray(grey, np.uint16) * 257)
         image = grey if mode in ("L", "I;16") else grey.convert("RGB").convert(mode)
-        assert "no colour: the three channels differ by at most" in refused(stored(image, format, **options))["colour"]
+        reason = refused(stored(image, format, **options))["colour"]
+        assert "no colour: nearly everywhere the channels differ by at most" in reason
 
     @pytest.mark.parametrize(
         "tones", [((20, 10, 0), (255, 240, 200)), ((20, 0, 90), (255, 220, 120)), ((0, 20, 40), (230, 250, 255))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from math import isclose, log
@@ -11,12 +12,13 @@ import pytest
 from d2f_provenance.evidence import FORGEABLE, TRUST, count_once
 from d2f_provenance.fields import as_object
 from d2f_provenance.labels import SOURCE_TYPES, source_type
-from PIL import Image
+from PIL import Image, ImageOps
 
 from d2f import Evidence
 from tests.plugins.provenance_files import (
     GENERATED,
     PARAMETERS,
+    STAGE,
     TERMS,
     UUID,
     alarms,
@@ -334,14 +336,15 @@ def test_dates_and_sizes_that_do_not_agree() -> None:
     ]
 
 
-def with_thumbnail(shown: Image.Image, thumbnail: Image.Image) -> bytes:
+def with_thumbnail(shown: Image.Image, thumbnail: Image.Image, orientation: int = 1) -> bytes:
     """Return a JPEG whose EXIF holds another JPEG: the second directory, by hand."""
     small = encoded("JPEG", thumbnail, quality=90)
-    first = b"\0\0" + (14).to_bytes(4, "big")
+    entry = b"\x01\x12\0\3\0\0\0\1" + orientation.to_bytes(2, "big") + b"\0\0"
+    first = b"\0\1" + entry + (26).to_bytes(4, "big")
     second = (
         b"\0\2"
         + b"\x02\x01\0\4\0\0\0\1"
-        + (8 + 6 + 2 + 24 + 4).to_bytes(4, "big")
+        + (8 + 18 + 2 + 24 + 4).to_bytes(4, "big")
         + b"\x02\x02\0\4\0\0\0\1"
         + len(small).to_bytes(4, "big")
         + bytes(4)
@@ -360,7 +363,10 @@ def test_thumbnails() -> None:
     bars = Image.new("RGB", (160, 120))
     bars.paste(shown.resize((160, 107)), (0, 6))
     for thumbnail, expected in ((shown.resize((96, 64)), []), (bars, []), (other.resize((96, 64)), ["consistency"])):
-        assert [item.kind for item in read(with_thumbnail(shown, thumbnail), with_pixels=True)] == expected
+        for orientation in range(1, 9):
+            data = with_thumbnail(shown, thumbnail, orientation)
+            upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+            assert [item.kind for item in STAGE.read(data, np.asarray(upright))] == expected, orientation
 
 
 def test_camera_and_generator_in_one_file() -> None:
@@ -369,9 +375,11 @@ def test_camera_and_generator_in_one_file() -> None:
     packet = xmp(f'ext:DigitalSourceType="{GENERATED}"')
     found = read(encoded("JPEG", exif=block, xmp=packet))
     assert [item.kind for item in found] == ["iptc", "camera", "consistency"]
+    assert found[-1].statement == "The file names a camera and has a label of AI generation."
     comment = b"UNICODE\0" + PARAMETERS.encode("utf-16-be")
     found = read(exif_of({0x010F: "Canon", 0x0110: "EOS R5"}, {0x9286: comment}))
     assert [item.kind for item in found] == ["generator-text", "camera", "consistency"]
+    assert found[-1].statement == "The file names both a camera and an image generator."
     flux = {0x010F: "Black Forest Labs", 0x0110: "flux-dev", 0x0131: "AI generated;txt2img;flux"}
     assert [item.kind for item in read(exif_of(flux))] == ["generator-text"]
 
