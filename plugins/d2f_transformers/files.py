@@ -11,12 +11,15 @@ from d2f import D2FError, Exit, Problem, Weights, WeightsMissing
 from d2f.weights import as_record
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+ALSO = ("processor_config.json", "model.safetensors.index.json")
+"""Files that transformers follows too: the first goes before PROCESSOR, the second names the shards."""
+
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 LAYERS = re.compile(r"layers|depth|blocks")
 """Numbers of config.json that say how often something is repeated."""
 
 LARGEST = 2**20
-"""Bytes of one of the two JSON files, at most."""
+"""Bytes of one of the JSON files, at most."""
 
 
 def folder_of(model: str, revision: str) -> Path:
@@ -59,7 +62,7 @@ def _cache() -> Path:
 
 
 def records(model: str, folder: Path) -> tuple[Weights, ...]:
-    """Return a record of each file that the result depends on: the two JSON files, and the safetensors.
+    """Return a record of each file that the result depends on: the JSON files, and the safetensors.
 
     Raises
     ------
@@ -75,12 +78,16 @@ def records(model: str, folder: Path) -> tuple[Weights, ...]:
             note = f"'{pickled[0].name}' may run code when it is read; save the model as safetensors"
             raise D2FError(Problem("D2F505", f"model '{model}' holds no .safetensors", notes=(note,)), Exit.PLUGIN)
         raise WeightsMissing(Problem("D2F502", f"there is no .safetensors file in '{folder}'"))
-    files = [folder / CONFIG, folder / PROCESSOR, *shards]
+    files = [*_json_files(folder), *shards]
     held = [as_record(file) for file in files]
     return tuple(
         Weights(f"{model}/{file.name}", record.sha256, "unknown", record.sources, "a file of the user's own")
         for file, record in zip(files, held, strict=True)
     )
+
+
+def _json_files(folder: Path) -> list[Path]:
+    return [folder / CONFIG, folder / PROCESSOR, *(folder / name for name in ALSO if (folder / name).is_file())]
 
 
 def check_config(folder: Path, name: str) -> None:
@@ -91,7 +98,7 @@ def check_config(folder: Path, name: str) -> None:
     D2FError
         D2F505.
     """
-    for file in (folder / CONFIG, folder / PROCESSOR):
+    for file in _json_files(folder):
         try:
             if file.stat().st_size > LARGEST:
                 raise ValueError(f"it holds more than {LARGEST} bytes")
@@ -100,10 +107,21 @@ def check_config(folder: Path, name: str) -> None:
                 raise ValueError("it is no mapping")
         except (ValueError, OSError, RecursionError) as error:
             raise _fault(f"{file.name} of {name} cannot be read", str(error)) from error
-        if held.get("auto_map"):
+        if any(each.get("auto_map") for each in (held, *held.values()) if isinstance(each, dict)):
             raise _fault(
                 f"{file.name} of {name} asks for code of its own", "d2f never runs code that came with weights"
             )
+        shards = held.get("weight_map", {}) if file.name == ALSO[1] else {}
+        away = next(
+            (
+                str(one)
+                for one in (shards.values() if isinstance(shards, dict) else [shards])
+                if Path(str(one)).name != str(one)
+            ),
+            None,
+        )
+        if away is not None:
+            raise _fault(f"{file.name} of {name} names the shard '{away}'", "shards lie beside it")
         if file.name == CONFIG:
             _bounded(held, _arrays(folder, name), name)
 

@@ -129,6 +129,21 @@ def test_hostile_configurations_are_refused(tmp_path: Path, config: Any, process
     assert caught.value.problems[0].code == "D2F505"
 
 
+def test_files_that_transformers_follows_are_recorded_and_checked_too(tmp_path: Path) -> None:
+    where = folder(tmp_path / "own")
+    (where / "processor_config.json").write_text('{"image_processor": {"size": {"height": 16}}}')
+    (where / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model.safetensors"}}')
+    names = [record.name.rpartition("/")[2] for record in records("own", where)]
+    assert names[2:4] == ["processor_config.json", "model.safetensors.index.json"]
+    check_config(where, "own")
+    (where / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../x.safetensors"}}')
+    with pytest.raises(D2FError, match=r"names the shard '\.\./x\.safetensors'"):
+        check_config(where, "own")
+    (where / "processor_config.json").write_text('{"image_processor": {"auto_map": {"A": "evil.P"}}}')
+    with pytest.raises(D2FError, match="asks for code of its own"):
+        check_config(where, "own")
+
+
 def test_truncated_weights_are_refused(tmp_path: Path) -> None:
     where = folder(tmp_path / "own")
     data = (where / "model.safetensors").read_bytes()
