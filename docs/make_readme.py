@@ -58,9 +58,7 @@ def table(result: Mapping[str, Any]) -> Iterator[str]:
     for system in _systems(result):
         clean, judged = system["figures"]["none"], _judged(system)
         least, worst = min((system["figures"][attack]["auc"][0], attack) for attack in judged)
-        shares = (
-            f"{100 * clean[name][0]:.0f} %" for name in ("true_positive", "miss", "false_positive", "inconclusive")
-        )
+        shares = (f"{100 * clean[name][0]:.0f} %" for name in SHARES)
         rows.append((f"`{system['name']}`", with_bounds(clean["auc"]), f"{least:.3f} ({worst})", *shares))
     yield from markdown_table(HEADINGS, rows)
 

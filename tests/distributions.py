@@ -96,11 +96,15 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distr
     monkeypatch.delenv("D2F_PLUGINS", raising=False)
     monkeypatch.delenv("D2F_DEBUG", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
-    _package_digest.cache_clear()  # another test's plugin may have had the same name
-    plugin_packages.cache_clear()
+    _forget_packages()
     yield Distributions(folder)
-    _package_digest.cache_clear()
-    plugin_packages.cache_clear()
+    _forget_packages()
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
             del sys.modules[name]
+
+
+def _forget_packages() -> None:
+    """Forget digests of plugins: another test's may have had the same name."""
+    _package_digest.cache_clear()
+    plugin_packages.cache_clear()

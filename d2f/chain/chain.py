@@ -69,17 +69,23 @@ class Chain:
         """Probability of `generated` before looking; that of the file unless `with_prior` gave another."""
         return self.plan.decision.prior if self.plan.decision is not None else self.file.verdict.prior
 
-    def with_prior(self, prior: float) -> Chain:
-        """Return the chain at another prior, within (0, 1); its scores and likelihood ratios stay as they are."""
+    def with_prior(self, prior: float | None) -> Chain:
+        """Return the chain at another prior, within (0, 1); its scores and likelihood ratios stay as they are.
+
+        None: the chain as it is.
+        """
+        if prior is None:
+            return self
         if self.plan.decision is None:
             raise D2FError.of("D2F127", f"chain {self.name!r} is not fitted, so it has no prior")
         decision = replace(self.plan.decision, prior=prior)
         return replace(self, plan=replace(self.plan, decision=decision))
 
-    def with_trust_list(self, path: str | os.PathLike[str]) -> Chain:
+    def with_trust_list(self, path: str | os.PathLike[str] | None) -> Chain:
         """Return the chain with a file of root certificates (PEM) in place of the shipped trust lists.
 
-        It is another chain, of another digest: signers that the file does not lead to are unknown.
+        It is another chain, of another digest: signers that the file does not lead to are unknown. None: the chain as
+        it is.
 
         Raises
         ------
@@ -91,6 +97,8 @@ class Chain:
         from d2f.chain.yaml import text_of
         from d2f.engine.findings import load_once
 
+        if path is None:
+            return self
         if all(one.use != PROVENANCE for one in self.file.evidence):
             raise D2FError.of("D2F001", f"chain {self.name!r} has no evidence reader `{PROVENANCE}`, so no trust list")
         own = {"trust_list": os.path.abspath(path)}

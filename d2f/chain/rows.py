@@ -174,7 +174,7 @@ def chain_of_worker(arguments: WorkerArguments) -> Chain:
         message = f"chain {chain.name!r} has another digest in a worker process: a plugin, or weights, have changed"
         hint = "start the run again; on a cluster: install the same d2f and plugins everywhere"
         raise D2FError.of("D2F209", message, hint, exit=Exit.PLUGIN)
-    return chain if prior is None or prior == chain.prior else chain.with_prior(prior)
+    return chain.with_prior(prior)
 
 
 def row_maker_of(arguments: tuple[WorkerArguments, float | None]) -> Handler:

@@ -69,8 +69,7 @@ def explain(
         for path in (output, record_path(output)):
             require_new_file(path, overwrite)
     loaded = load_chain(chain, allow_missing=allow_missing)
-    loaded = loaded if trust_list is None else loaded.with_trust_list(trust_list)
-    loaded = loaded if prior is None else loaded.with_prior(prior)
+    loaded = loaded.with_trust_list(trust_list).with_prior(prior)
     paths = list(find_images(images))
     if len(paths) > MOST_IMAGES:
         message = f"{len(paths)} images: a page holds {MOST_IMAGES}"

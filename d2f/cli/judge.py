@@ -87,7 +87,7 @@ def asked_here(
     from d2f.chain.words import legend, stage_titles
 
     chain, better = best_chain(name, prior)
-    chain = chain if trust_list is None else chain.with_trust_list(trust_list)
+    chain = chain.with_trust_list(trust_list)
     return JudgedImages(chain.run(images, listing=listing), stage_titles(chain), [*legend(chain), *better])
 
 
@@ -112,7 +112,7 @@ def best_chain(name: str | None, prior: float | None = None) -> tuple[Chain, lis
             break
         better.append(f"chain {chain.name} is better but its weights are missing: d2f weights pull {' '.join(absent)}")
         chain = load_chain(worse)
-    return (chain if prior is None else chain.with_prior(prior)), better
+    return chain.with_prior(prior), better
 
 
 def absent_weights(chain: Chain) -> list[str]:

@@ -132,7 +132,7 @@ def run(
     with log.problems(), rows_only() as stdout:
         destination = Destination.of(output, format, resume, overwrite, stdout)
         loaded = load_chain(chain, allow_missing=allow_missing)
-        loaded = loaded if trust_list is None else loaded.with_trust_list(trust_list)
+        loaded = loaded.with_trust_list(trust_list)
         log.tell_problems(loaded.warnings)
         named = images or _named_in_file(loaded, chain)
         _require_no_source({"-o": destination.path, "--summary": summary}, named)

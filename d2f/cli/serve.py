@@ -90,8 +90,7 @@ def serve(
     )
     settings.check()
     loaded, better = (load_chain(chain, allow_missing=allow_missing), []) if chain else best_chain(None)
-    loaded = loaded if trust_list is None else loaded.with_trust_list(trust_list)
-    loaded = loaded if prior is None else loaded.with_prior(prior)
+    loaded = loaded.with_trust_list(trust_list).with_prior(prior)
     with rows_only() as stdout:
         server = Server(loaded, settings, lambda: click.echo(_announcement(loaded.name, server), file=stdout))
         for line in better:

@@ -90,6 +90,11 @@ class GalleryWriter:
 
     def __init__(self, folder: str, chain: Chain) -> None:
         self.folder, self._chain = require_new_folder(folder), chain
+        self._views_and_maps = (
+            f"Views and maps are made for one image at a time: d2f explain {chain.name} IMAGE -o report.html."
+        )
+        if not any(found is not None and found.helps for found in map(partial(splice_of, chain), KINDS)):
+            self._views_and_maps += f" {no_map(chain)}"
         self._shown: list[Shown] = []
         self._open = ExitStack()
         with explained(folder):
@@ -135,11 +140,8 @@ class GalleryWriter:
 
     def _page_of(self, one: Explanation, shown: Shown) -> str:
         small = f'<img alt="the picture" src="../../thumbs/{shown.place}.jpg">' if shown.pictured else ""
-        again = f"Views and maps are made for one image at a time: d2f explain {self._chain.name} IMAGE -o report.html."
-        if not any(found is not None and found.helps for found in map(partial(splice_of, self._chain), KINDS)):
-            again += f" {no_map(self._chain)}"
         back = '<nav><a href="../../index.html">all images</a></nav>'
-        parts = [back, *section(one, shown.number, "h1", small), f"<p class=soft>{escape(again)}</p>"]
+        parts = [back, *section(one, shown.number, "h1", small), f"<p class=soft>{escape(self._views_and_maps)}</p>"]
         return document(shown.name, [*parts, *footer(self._chain, False)], STYLE)
 
     def _write_pages(self, name: str, shown: Sequence[Shown], counts: Counter[str], ended: bool) -> None:

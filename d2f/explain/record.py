@@ -271,8 +271,7 @@ def verify(path: str, image: str, chain_name: str | None = None, trust_list: str
         return
     yield Verified("sha256", True, str(loaded.sha256))
     stated = report["chain"]
-    chain = _chain_of(stated, chain_name)
-    chain = chain if trust_list is None else chain.with_trust_list(trust_list)
+    chain = _chain_of(stated, chain_name).with_trust_list(trust_list)
     same = chain.digest == stated["digest"]
     yield Verified("chain digest", same, chain.digest if same else f"{chain.digest}: the report has {stated['digest']}")
     if chain.plan.decision is not None and stated["prior"] != chain.prior:

@@ -338,11 +338,8 @@ def members(path: str, listing: Listing) -> Iterator[str]:
             yield member
     for name in archive.irregular:
         listing.pass_over(f"{path}!{name}", "that is no regular file")
-    last, first = (
-        "replaced by a later one of its name in an archive",
-        "behind the first of its name in a tar read forwards",
-    )
-    why = first if archive.forwards else last
+    last = "replaced by a later one of its name in an archive"
+    why = "behind the first of its name in a tar read forwards" if archive.forwards else last
     for number, name in enumerate(archive.replaced):
         listing.pass_over(f"{path}!{name}\0{number}", why)
     if archive.problem:

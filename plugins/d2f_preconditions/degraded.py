@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from d2f_preconditions.sampling import SIDE, grid, luma, profiles, windows
+from d2f_preconditions.sampling import SIDE, grid, profiles
 
 if TYPE_CHECKING:
     from d2f import Pixels
@@ -59,7 +59,7 @@ def degraded_statistics(pixels: Pixels) -> dict[str, float]:
         "near": one / two if two else 1.0,
         "coarse": float((detail[1] + 0.1) / (detail[2] + 0.1)),
         "colours": float(_colours(pixels)),
-        "pattern": pattern_strength(luma(windows(pixels))),
+        "pattern": pattern_strength(found.planes),
     }
 
 

@@ -39,6 +39,8 @@ class Profiles:
     steps : mapping
         By distance (1, 2, 4) and axis, the mean absolute difference of luma so far apart, of rows (axis 0, shape
         (n, height - distance)) and of columns (axis 1).
+    planes : numpy.ndarray, shape (n, height, width), float32
+        The windows' luma.
     """
 
     tops: tuple[int, ...]
@@ -47,6 +49,7 @@ class Profiles:
     width: int
     octaves: NDArray[np.float64]
     steps: Mapping[tuple[int, int], Floats]
+    planes: Floats
 
 
 def profiles(pixels: Pixels, planes: Floats | None = None) -> Profiles:
@@ -58,7 +61,7 @@ def profiles(pixels: Pixels, planes: Floats | None = None) -> Profiles:
     height, width = planes.shape[1:]
     steps = {(apart, axis): mean_steps(planes, apart, axis) for apart in (1, 2, 4) for axis in (0, 1)}
     tops, lefts = zip(*_places(pixels), strict=True)
-    found = Profiles(tops, lefts, height, width, _octaves(planes), steps)
+    found = Profiles(tops, lefts, height, width, _octaves(planes), steps, planes)
     _latest.kept = weakref.ref(pixels), found
     return found
 
