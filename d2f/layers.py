@@ -1,7 +1,8 @@
 """Layers for networks of detectors: mlx.nn's, fast on a Linux CPU too. Public: plugins may import them.
 
 `Conv2d`, `BatchNorm`, `MaxPool2d` and `AvgPool2d` have mlx.nn's constructors, parameters and results; on Metal
-and CUDA they are mlx.nn's own. See docs/explanation/mlx-on-a-cpu.md.
+and CUDA they are mlx.nn's own, and so are `attention`, `sigmoid`, `softmax` and `normal_distribution`. See
+docs/explanation/mlx-on-a-cpu.md.
 
 Examples
 --------
@@ -14,6 +15,7 @@ Examples
 
 from __future__ import annotations
 
+from d2f.mlx_cpu.exponential import attention, normal_distribution, sigmoid, softmax
 from d2f.mlx_cpu.layers import AvgPool2d, BatchNorm, Conv2d, MaxPool2d, fold_batch_norm, relu
 from d2f.mlx_cpu.parallel import Pieces, join, parallel, piecewise, split
 
@@ -23,10 +25,14 @@ __all__ = [
     "Conv2d",
     "MaxPool2d",
     "Pieces",
+    "attention",
     "fold_batch_norm",
     "join",
+    "normal_distribution",
     "parallel",
     "piecewise",
     "relu",
+    "sigmoid",
+    "softmax",
     "split",
 ]

@@ -13,16 +13,18 @@ from typing import Literal, TypeAlias
 import mlx.core as mx
 import mlx.nn as nn
 
+from d2f.layers import attention, normal_distribution, sigmoid
 from d2f.models.config import Normalisation
 
 Activation: TypeAlias = Literal["gelu", "gelu-tanh", "quick-gelu"]
 
 ACTIVATIONS: dict[Activation, Callable[[mx.array], mx.array]] = {
-    "gelu": nn.gelu,
-    "gelu-tanh": lambda x: 0.5 * x * (1 + mx.tanh((2 / mx.pi) ** 0.5 * (x + 0.044715 * x * x * x))),
-    "quick-gelu": lambda x: x * mx.sigmoid(1.702 * x),
+    "gelu": lambda x: x * normal_distribution(x),
+    "gelu-tanh": lambda x: x * sigmoid((8 / mx.pi) ** 0.5 * (x + 0.044715 * x * x * x)),
+    "quick-gelu": lambda x: x * sigmoid(1.702 * x),
 }
-"""x Phi(x) (Hendrycks and Gimpel, arXiv:1606.08415), its approximation by tanh, and that by a sigmoid."""
+"""x Phi(x) (Hendrycks and Gimpel, arXiv:1606.08415), its approximation by tanh (half of which, and a half, is a sigmoid
+of twice as much), and that by a sigmoid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class ViT(nn.Module):
             tokens = mx.concatenate([mx.broadcast_to(prefix, (n, *prefix.shape)), tokens], axis=1)
         return self.norm_before(tokens) if shape.norm_before else tokens
 
-    def after(self, x: mx.array, blocks: Sequence[int]) -> list[mx.array]:
+    def after(self, x: mx.array, blocks: Sequence[int], first: int | None = None) -> list[mx.array]:
         """Return the tokens after some blocks, each (n, tokens, width); no block after the last of them is computed.
 
         Parameters
@@ -172,14 +174,16 @@ class ViT(nn.Module):
             In [0, 1].
         blocks : sequence of int
             From 1 to the depth, rising.
+        first : int, optional
+            So many tokens are wanted of each; the last block then computes no more.
         """
         found = []
         tokens = self.embedded(x)
         angles = None if self.shape.rotary is None else rotary_angles(self.shape)
         for number, block in enumerate(self.blocks[: max(blocks)], start=1):
-            tokens = block(tokens, angles)
+            tokens = block(tokens, angles, first if number == max(blocks) else None)
             if number in blocks:
-                found.append(tokens)
+                found.append(tokens[:, :first])
         return found
 
     def pooled(self, tokens: mx.array) -> mx.array:
@@ -220,19 +224,19 @@ class Block(nn.Module):
         if shape.layer_scale:
             self.scale1, self.scale2 = mx.ones((width,)), mx.ones((width,))
 
-    def __call__(self, x: mx.array, angles: mx.array | None = None) -> mx.array:
-        """Return the tokens (n, tokens, width) after this block."""
-        mixed = self.out(self._attention(self.qkv(self.norm1(x)), angles))
-        x = x + (mixed * self.scale1 if self.scaled else mixed)
+    def __call__(self, x: mx.array, angles: mx.array | None = None, first: int | None = None) -> mx.array:
+        """Return the tokens (n, tokens, width) after this block, all or the first of them."""
+        mixed = self.out(self._attention(self.qkv(self.norm1(x)), angles, first))
+        x = x[:, :first] + (mixed * self.scale1 if self.scaled else mixed)
         made = self.fc2(self.activation(self.fc1(self.norm2(x))))
         return x + (made * self.scale2 if self.scaled else made)
 
-    def _attention(self, qkv: mx.array, angles: mx.array | None) -> mx.array:
+    def _attention(self, qkv: mx.array, angles: mx.array | None, first: int | None) -> mx.array:
         n, tokens, _ = qkv.shape
         q, k, v = qkv.reshape(n, tokens, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
         if angles is not None:
             q, k = (turned(part, angles, self.prefix) for part in (q, k))
-        return merged(q, k, v)
+        return merged(q[:, :, :first], k, v)
 
 
 class AttentionPool(nn.Module):
@@ -259,8 +263,7 @@ class AttentionPool(nn.Module):
 
 def merged(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
     """Return softmax(q k' / sqrt(d)) v, heads side by side, (n, queries, width), of (n, heads, tokens, d) each."""
-    mixed = mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5)
-    return mixed.transpose(0, 2, 1, 3).reshape(q.shape[0], q.shape[2], -1)
+    return attention(q, k, v).transpose(0, 2, 1, 3).reshape(q.shape[0], q.shape[2], -1)
 
 
 def turned(x: mx.array, angles: mx.array, prefix: int) -> mx.array:

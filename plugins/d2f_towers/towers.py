@@ -172,11 +172,11 @@ def tokens_of(
         Of uint8 (n, size, size, 3) to float32 (n, width * blocks); each picture goes through the tower alone.
     """
     chosen = of or (first_token if network.shape.prefix else mean_token)
+    first = 1 if chosen is first_token else None
 
     def run(x: mx.array) -> mx.array:
-        return mx.concatenate(
-            [chosen(tokens) for tokens in network.after(x.astype(mx.float32) / 255.0, blocks)], axis=1
-        )
+        found = network.after(x.astype(mx.float32) / 255.0, blocks, first)
+        return mx.concatenate([chosen(tokens) for tokens in found], axis=1)
 
     return lambda pictures: np.array(parallel(run, mx.array(pictures), images=1))
 
