@@ -60,7 +60,7 @@ def explain(
     from d2f.explain.explain import explain_image, record_path, save
     from d2f.files import require_new_file
     from d2f.images.files import find_images
-    from d2f.output.columns import printable
+    from d2f.output.lines import printable
     from d2f.progress import Progress
 
     if output is not None:
@@ -120,7 +120,7 @@ def verify(report: str, image: str, chain: str | None, trust_list: str | None) -
     from d2f.api.errors import Exit
     from d2f.explain.record import NOT_CHECKED
     from d2f.explain.record import verify as checks
-    from d2f.output.columns import printable
+    from d2f.output.lines import printable
 
     holds = True
     with rows_only() as stdout:

@@ -49,8 +49,7 @@ def judge(
     from d2f.chain.words import reasons, sentence
     from d2f.images.walk import Listing
     from d2f.output.append import guarded
-    from d2f.output.columns import printable
-    from d2f.output.jsonl import json_line
+    from d2f.output.lines import json_line, printable
 
     own = name, prior, trust_list
     if server is not None and any(one is not None for one in own):

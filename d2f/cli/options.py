@@ -18,11 +18,10 @@ from d2f.api.inputs import PROTOCOLS, ProtocolName
 from d2f.api.rows import Row
 from d2f.cli.main import print_problems
 from d2f.cores import usable_cores
+from d2f.files import is_url
 from d2f.output import Format, Head, Mode, Writer, choose_format, open_writer
-from d2f.output.append import NAME
-from d2f.output.columns import RESUMABLE
+from d2f.output.append import NAME, RESUMABLE
 from d2f.progress import Progress
-from d2f.stores import is_url
 
 if TYPE_CHECKING:
     from rich.console import Console

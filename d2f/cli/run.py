@@ -28,8 +28,8 @@ from d2f.images.sources import last_touched
 from d2f.images.walk import Listing, location
 from d2f.output import Done, Format, Head, Summary, Writer
 from d2f.output.append import guarded
-from d2f.output.columns import printable
-from d2f.output.record import SUFFIX, RunRecord
+from d2f.output.lines import printable
+from d2f.output.opening import SUFFIX, RunRecord
 from d2f.progress import BackgroundCount, Progress
 
 if TYPE_CHECKING:

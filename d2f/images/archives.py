@@ -21,9 +21,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
+from d2f.files import is_url
 from d2f.images.sources import LARGEST_READ, Cursor, Source, SourceError
 from d2f.images.walk import Listing
-from d2f.stores import is_url
 
 MOST_MEMBERS = 1_000_000
 """Members of one archive; about 200 bytes are held for each."""

@@ -12,10 +12,9 @@ from typing import Any
 
 from d2f.api.errors import D2FError, Place, Problem
 from d2f.api.rows import encodable
-from d2f.files import is_absent
+from d2f.files import is_absent, is_url
 from d2f.images.sources import is_archive, joined, member_of, open_binary
 from d2f.images.walk import Listing, is_glob, match, walk
-from d2f.stores import is_url
 
 COLUMN = "path"
 """The column that holds paths."""

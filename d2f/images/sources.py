@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO, Protocol
 
-from d2f.stores import is_url
+from d2f.files import is_url
 
 ARCHIVES = (".tar", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MEMBER = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, ARCHIVES))}))!(.+)", re.DOTALL | re.IGNORECASE)

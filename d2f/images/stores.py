@@ -10,9 +10,9 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
+from d2f.files import file_system, said
 from d2f.images.sources import SourceError
 from d2f.images.walk import Listing, is_glob
-from d2f.stores import file_system, said
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem

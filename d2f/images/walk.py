@@ -13,9 +13,9 @@ from fnmatch import translate
 from hashlib import blake2b
 from typing import Literal, TypeAlias
 
+from d2f.files import is_url
 from d2f.images.formats import RAW_SUFFIXES, SUFFIXES, sniff
 from d2f.images.sources import SourceError, bytes_elsewhere, member_of
-from d2f.stores import is_url
 
 AT_ONCE = 65_536
 """How many names of one folder are held at a time; a larger folder is read again for the next ones."""

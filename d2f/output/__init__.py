@@ -1,12 +1,11 @@
 """Rows written, resumed and summed up.
 
-A format has a module of its own, with its writer and with the reader that resumes it.
+A format has a writer, and a reader that resumes it.
 """
 
 from __future__ import annotations
 
-from d2f.output.append import Head, Mode
-from d2f.output.columns import FORMATS, Format, Writer, choose_format
+from d2f.output.append import FORMATS, Format, Head, Mode, Writer, choose_format
 from d2f.output.opening import Done, open_writer
 from d2f.output.summary import Summary
 

@@ -1,4 +1,4 @@
-"""A file that grows by whole records, and is cut back to them after a run that was killed."""
+"""Formats of rows, and the file that they are appended to: whole records, cut back to them after a run was killed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, BinaryIO, Literal, TextIO, TypeAlias
+from pathlib import PurePath
+from typing import IO, BinaryIO, Literal, Protocol, TextIO, TypeAlias, get_args
 
 from d2f.api.errors import D2FError, Exit
+from d2f.api.rows import Row
 from d2f.files import OTHER_FILE, cannot_write, explained
 
 CONTINUE = "rows written before this are whole; once it can be written again, repeat the command with --resume"
@@ -224,3 +226,42 @@ def _open_unbuffered(path: str) -> BinaryIO:
         regular = True
     flags = os.O_RDWR | os.O_CREAT if regular else os.O_WRONLY
     return os.fdopen(os.open(path, flags, 0o666), "r+b" if regular else "wb", buffering=0)
+
+
+Format: TypeAlias = Literal["table", "jsonl", "csv", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+RESUMABLE: tuple[Format, ...] = ("jsonl", "csv", "parquet")
+ENDINGS: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".txt": "table",
+}
+
+
+def choose_format(path: str | None, wanted: Format | None) -> Format:
+    """Return the format that is wanted, otherwise the one that the file's name ends in, otherwise ``table``."""
+    if path is None and wanted == "parquet":
+        raise D2FError.of("D2F001", "Parquet is written to a folder of parts", "name it with -o FOLDER")
+    if wanted is not None:
+        return wanted
+    if path is None:
+        return "table"
+    ending = PurePath(path).suffix.lower()
+    if ending not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        raise D2FError.of("D2F001", f"no format goes with the name '{path}'", f"give --format, or end it in {known}")
+    return ENDINGS[ending]
+
+
+class Writer(Protocol):
+    """Takes rows one by one; memory does not grow with their number."""
+
+    def write(self, row: Row) -> None:
+        """Write one row."""
+        ...
+
+    def close(self) -> None:
+        """Bring everything to its place; a closed writer may be closed again."""
+        ...

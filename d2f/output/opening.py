@@ -1,23 +1,28 @@
-"""An output opened: new, replaced, or resumed with the rows that it holds."""
+"""A run's output opened: rows new, replaced, or resumed with those that are there; and the record beside it.
+
+The record is JSON, ``OUTPUT.run.json``, with an entry for each run that wrote to it.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import platform
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
 from d2f.api.rows import Row
+from d2f.files import cannot_write, file_system, is_url, said, write_whole
 from d2f.output import append as refusals
-from d2f.output import csv as csv_file
-from d2f.output import jsonl as jsonl_file
+from d2f.output import lines
 from d2f.output import parquet as parquet_parts
-from d2f.output.append import AppendFile, Head, Mode, StandardOutput
-from d2f.output.columns import RESUMABLE, Format, Writer
-from d2f.output.store_parts import StoreFolder, require_parquet
-from d2f.stores import is_url
+from d2f.output.append import RESUMABLE, AppendFile, Format, Head, Mode, StandardOutput, Writer
+from d2f.version import __version__
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -91,7 +96,7 @@ def open_writer(
         hint = f"give -o FILE with --format {'|'.join(RESUMABLE)}"
         raise D2FError.of("D2F001", "only a file of rows can be resumed", hint)
     if path is not None and is_url(path):
-        require_parquet(path, format)
+        parquet_parts.require_parquet(path, format)
     if format == "table":
         return _open_table(path, mode, console, stream)
     if format == "parquet":
@@ -110,7 +115,7 @@ def _open_table(path: str | None, mode: Mode, console: Console | None, stream: T
 
 
 def _open_parquet(path: str, head: Head, mode: Mode, seen: Seen | None) -> Writer:
-    folder = StoreFolder(path, mode) if is_url(path) else parquet_parts.PartsFolder(path, mode)
+    folder = parquet_parts.StoreFolder(path, mode) if is_url(path) else parquet_parts.PartsFolder(path, mode)
     try:
         _resume(parquet_parts.resume_parquet(folder, head), path, head, seen)
     except D2FError:
@@ -123,7 +128,7 @@ def _open_lines(file: AppendFile | StandardOutput, format: Format, head: Head, m
     if isinstance(file, AppendFile) and mode == "resume":
         try:
             _resume(
-                jsonl_file.resume_jsonl(file) if format == "jsonl" else csv_file.resume_csv(file, head),
+                lines.resume_jsonl(file) if format == "jsonl" else lines.resume_csv(file, head),
                 file.path,
                 head,
                 seen,
@@ -132,8 +137,8 @@ def _open_lines(file: AppendFile | StandardOutput, format: Format, head: Head, m
             file.close()
             raise
     if format == "jsonl":
-        return jsonl_file.JsonlWriter(file)
-    return csv_file.CsvWriter(file, head, with_header=isinstance(file, StandardOutput) or not file.end)
+        return lines.JsonlWriter(file)
+    return lines.CsvWriter(file, head, with_header=isinstance(file, StandardOutput) or not file.end)
 
 
 def _resume(rows: Iterator[Row], path: str, head: Head, seen: Seen | None) -> None:
@@ -142,3 +147,83 @@ def _resume(rows: Iterator[Row], path: str, head: Head, seen: Seen | None) -> No
             raise refusals.other_chain(path, row.chain_digest, head.digest)
         if seen is not None:
             seen(row)
+
+
+SUFFIX = ".run.json"
+
+
+def machine_facts() -> dict[str, Any]:
+    """Return what a rate depends on, and nothing that names the machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory": memory,
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+class RunRecord:
+    """The record of one output; begun with the run, so that one that was killed has an entry without an end."""
+
+    def __init__(self, output: str, mode: Mode) -> None:
+        self.path = output.rstrip("/") + SUFFIX
+        self._runs: list[dict[str, Any]] = []
+        text = None if mode == "overwrite" else _record_text(self.path)
+        if text is not None:
+            if mode == "new":
+                raise refusals.exists(self.path)
+            try:
+                self._runs = list(json.loads(text)["runs"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise refusals.cannot_resume(self.path, f"it is no record of a run: {error}") from None
+
+    def begin(self, facts: dict[str, Any]) -> None:
+        """Write that a run has begun, and what is known of it."""
+        start = {"d2f": __version__, "started": _now(), "ended": None}
+        self._runs.append({**start, **facts, "machine": machine_facts()})
+        self._write()
+
+    def end(self, how: str, facts: dict[str, Any]) -> None:
+        """Write that the run has ended: ``complete``, ``interrupted`` or ``failed``, and what it has done."""
+        self._runs[-1] |= {"ended": _now(), "how": how, **facts}
+        self._write()
+
+    def _write(self) -> None:
+        text = json.dumps({"runs": self._runs}, indent=1, ensure_ascii=False) + "\n"
+        if not is_url(self.path):
+            write_whole(self.path, text)
+            return
+        system, path = file_system(self.path)
+        try:
+            with system.open_output_stream(path) as file:
+                file.write(text.encode())
+        except OSError as error:
+            raise cannot_write(self.path, said(error)) from None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _record_text(path: str) -> bytes | None:
+    try:
+        if not is_url(path):
+            with open(path, "rb") as file:
+                return file.read()
+        system, place = file_system(path)
+        with system.open_input_stream(place) as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise D2FError.of("D2F006", f"'{path}' cannot be read: {said(error)}") from None

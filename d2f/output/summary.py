@@ -10,7 +10,7 @@ from typing import Any
 from d2f.api.errors import CODES, Exit
 from d2f.api.rows import NOT_RUN, VERDICT_WORDS, Member, Row, verdicts_in_words
 from d2f.output.append import Head
-from d2f.output.columns import printable
+from d2f.output.lines import printable
 
 MOST_REASONS = 50
 REST = "other reasons"

@@ -14,7 +14,7 @@ from rich.text import Text
 from d2f.api.rows import Row
 from d2f.files import explained
 from d2f.output.append import guarded
-from d2f.output.columns import printable
+from d2f.output.lines import printable
 from d2f.output.summary import WIDEST, evidence_lines, verdict_text
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from d2f.api.rows import Row
 from d2f.chain.chain import Chain
 from d2f.chain.words import legend, reasons, sentence, stage_titles
 from d2f.explain.explain import MapChoice
-from d2f.output.jsonl import json_line
+from d2f.output.lines import json_line
 from d2f.serve.batching import Batcher
 from d2f.serve.explaining import Told
 from d2f.serve.guard import COOKIE, SESSION_SECONDS, Refused, error_body, is_token, json_bytes, session_cookie

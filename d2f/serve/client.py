@@ -19,7 +19,7 @@ from d2f.api.errors import CODES, D2FError, Exit
 from d2f.api.inputs import Bounds
 from d2f.api.rows import Row, encodable
 from d2f.images.read import ImageError, read_bytes
-from d2f.output.jsonl import row_of_data
+from d2f.output.lines import row_of_data
 
 AT_ONCE = 4
 """Pictures that are sent at once."""

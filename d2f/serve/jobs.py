@@ -28,7 +28,7 @@ from d2f.files import below
 from d2f.images.files import find_images
 from d2f.images.read import Bounds, ImageError, read_bytes
 from d2f.images.walk import Listing
-from d2f.output.jsonl import json_line, json_lines, row_of_line
+from d2f.output.lines import json_line, json_lines, row_of_line
 from d2f.report.page import document, listed
 from d2f.serve.batching import Batcher
 from d2f.serve.guard import Refused, about_to_end

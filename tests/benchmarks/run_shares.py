@@ -24,7 +24,7 @@ from d2f.engine.judge import Judge
 from d2f.engine.local import LocalEngine
 from d2f.images import read
 from d2f.images.files import find_images
-from d2f.output.jsonl import json_line
+from d2f.output.lines import json_line
 
 METHODS = {"precondition": "check", "evidence": "read", "preprocessor": "apply", "detector": "score"}
 

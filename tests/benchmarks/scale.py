@@ -25,7 +25,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from d2f.output.record import machine_facts
+from d2f.output.opening import machine_facts
 from tests.benchmarks.scale_page import page
 from tests.cli.toy import MAIN
 from tests.ray_cluster import ray_cluster

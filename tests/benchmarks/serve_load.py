@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from d2f import Bounds, load_chain
-from d2f.output.jsonl import json_line
+from d2f.output.lines import json_line
 from tests.cli.toy import MAIN
 from tests.serve.test_api import PICTURES, bomb, encoded
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from d2f import load_chain
-from d2f.output.jsonl import json_line
+from d2f.output.lines import json_line
 from d2f.testing.pictures import camera_picture, upsampled_picture
 from tests.serve.serving import FORM, Running, form, serving
 

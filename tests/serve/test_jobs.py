@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from d2f import load_chain
-from d2f.output.jsonl import json_line
+from d2f.output.lines import json_line
 from d2f.serve.app import _up_to
 from d2f.serve.batching import Batcher
 from d2f.serve.guard import Refused

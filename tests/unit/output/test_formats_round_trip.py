@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from d2f.api.rows import Member, Row
 from d2f.output import Format, Head, open_writer
-from d2f.output.columns import columns, flatten, members_of, unflatten
-from d2f.output.csv import csv_fields, csv_record
+from d2f.output.lines import columns, csv_fields, csv_record, flatten, members_of, unflatten
 from tests.unit.output.made import BROKEN, GENERATED, HEAD, MEMBERS, NASTY_NAMES, NOT_UTF8, ROWS, named
 
 RESUMABLE: tuple[Format, ...] = ("jsonl", "csv", "parquet")

@@ -12,7 +12,7 @@ from d2f.api.errors import D2FError, Exit
 from d2f.api.rows import Row
 from d2f.output import Done, Format, Head, append, open_writer
 from d2f.output import parquet as parquet_parts
-from d2f.output.jsonl import json_line
+from d2f.output.lines import json_line
 from tests.unit.output.made import GENERATED, HEAD, MEMBERS, NASTY_NAMES, OTHER, ROWS, named
 
 LINES: tuple[Format, ...] = ("jsonl", "csv")

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from d2f.api.rows import Row
-from d2f.output.columns import printable
+from d2f.output.lines import printable
 from d2f.output.table import TableWriter, column_widths, plain_console, shortened
 from tests.unit.output.made import GENERATED, HALF, NASTY_NAMES, ROWS, named
 
