@@ -162,9 +162,8 @@ class Chain:
     def judge_loaded(self, image: ImageFile | Unread, source: str | InMemory, observe: Observe | None = None) -> Result:
         """Judge an image that was loaded already from `source`; see `judge`."""
         from d2f.chain.result import Result
-        from d2f.engine.judge import Judge
+        from d2f.engine.judge import Judge, judged_rows
         from d2f.engine.local import LocalEngine
-        from d2f.engine.stability import judged_rows
 
         engine = LocalEngine(self.plan, workers=0, observe=observe)
         engine.load()
@@ -237,7 +236,7 @@ class Chain:
         >>> for row in chain.run(["photos"]):  # doctest: +SKIP
         ...     print(row.path, row.probability, row.verdict)
         """
-        from d2f.chain.rows import Asked, results
+        from d2f.chain.result import Asked, results
 
         asked = Asked(self, engine, workers, time_limit, memory_limit, bounds, self._observer(on_event), duplicates)
         return results(asked, images, only, listing)

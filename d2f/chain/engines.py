@@ -20,7 +20,7 @@ from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Failure, Row
 
 if TYPE_CHECKING:
-    from d2f.chain.rows import WorkerArguments
+    from d2f.chain.result import WorkerArguments
     from d2f.engine.findings import Observe
     from d2f.images.memory import InMemory
     from d2f.images.read import Bounds
@@ -85,7 +85,7 @@ class RowMaker:
     """The row function: sources to rows. Made once in each process that decodes; may be called from several threads."""
 
     def __init__(self, recipe: ChainRecipe) -> None:
-        from d2f.chain.rows import Asked, chain_of_worker, process_engine
+        from d2f.chain.result import Asked, chain_of_worker, process_engine
         from d2f.cores import usable_memory
         from d2f.engine.processes import MEMORY_SHARE, ProcessEngine
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2f.api.errors import D2FError
 from d2f.chain.yaml import ChainSource, Text, parse, text_of
-from d2f.plugins.describe import scalar_value
+from d2f.plugins.build import scalar_value
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap

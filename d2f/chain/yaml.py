@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from d2f.api.errors import D2FError, Place, Problem
-from d2f.plugins.build import OptionFinding, spelled
-from d2f.plugins.describe import scalar_value
+from d2f.plugins.build import OptionFinding, scalar_value, spelled
 
 Key: TypeAlias = str | int
 KeyPath: TypeAlias = tuple[Key, ...]

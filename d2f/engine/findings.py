@@ -193,19 +193,15 @@ def _loaded_or_not(stages: Iterable[tuple[str, Any]]) -> tuple[dict[int, str], l
             load_once(stage)
             continue
         except D2FError as error:
-            found = [_without_answer(called, problem, error) for problem in error.problems]
+            found = error.problems
+            if isinstance(error, WeightsMissing):
+                lacking = f"without them {called} cannot score any image"
+                found = tuple(replace(problem, notes=(lacking, *problem.notes)) for problem in found)
         except STAGE_ERRORS as error:
-            found = [_not_loaded(called, stage, error)]
-        missing[id(stage)] = _as_reason(found[0])
+            found = (_not_loaded(called, stage, error),)
+        missing[id(stage)] = "; ".join((found[0].message, *found[0].notes[-1:]))
         problems += found
     return missing, list(dict.fromkeys(problems))
-
-
-def _without_answer(called: str, problem: Problem, error: D2FError) -> Problem:
-    """Return a problem of missing weights with the stage that needs them."""
-    if not isinstance(error, WeightsMissing):
-        return problem
-    return replace(problem, notes=(f"without them {called} cannot score any image", *problem.notes))
 
 
 def load_once(stage: Any) -> None:
@@ -217,7 +213,7 @@ def load_once(stage: Any) -> None:
             return
         load()
         with suppress(TypeError):  # a class with slots may allow no weak reference: it loads again
-            _loaded[key] = weakref.ref(stage, lambda _: _forget(key))
+            _loaded[key] = weakref.ref(stage, lambda _: _loaded.pop(key, None))
 
 
 def _not_loaded(called: str, stage: Any, error: BaseException) -> Problem:
@@ -229,14 +225,6 @@ def _not_loaded(called: str, stage: Any, error: BaseException) -> Problem:
         f"to see what is wrong with it: d2f plugin check {getattr(stage, 'name', '')}".rstrip(),
     )
     return Problem("D2F209", f"{called} could not be loaded", notes=notes)
-
-
-def _forget(key: int) -> None:
-    _loaded.pop(key, None)
-
-
-def _as_reason(problem: Problem) -> str:
-    return "; ".join((problem.message, *problem.notes[-1:]))
 
 
 NEEDS_FILE = "it reads the file, and only pixels were given"

@@ -1,27 +1,37 @@
-"""From scores to a verdict: calibration of each member, combination, prior, thresholds.
+"""From scores to a verdict: calibration of each member, combination, prior, thresholds; then the trial of stability.
 
 The same arithmetic serves one row of a run and the whole table of a fit or a bench. Why a verdict is inconclusive is
-decided in `row` and `verdict_of`, and said in `_notes`.
+decided in `row` and `verdict_of`, and said in `_notes`. A chain names small changes (`verdict.stability`) that may not
+turn a verdict, and how near to a threshold a probability must lie to be tried under them (`verdict.stable_within`,
+fitted), so that the cost stays small. `judged_rows` makes the rows of every engine.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Exit, Problem
-from d2f.api.inputs import Floats, Note
+from d2f.api.inputs import Floats, ImageFile, Note
 from d2f.api.outcomes import Evidence, StageFinished
 from d2f.api.rows import Failure, Member, Missing, Row, Verdict
 from d2f.api.stages import Calibrator
 from d2f.engine.findings import STAGE_ERRORS, Observe, Watch, clipped, expit, failure_of, load_each, logit
-from d2f.engine.plan import Decision, Plan, Scored
+from d2f.engine.plan import Decision, Plan, Scored, Step
+from d2f.engine.prefetch import defer_errors
+from d2f.engine.views import apply_step
+
+if TYPE_CHECKING:
+    from d2f.engine.local import LocalEngine
+    from d2f.images.read import Unread
 
 PARTLY_SEEN = 0.5
 """A row says so where no detector looked at this share of the picture's pixels."""
@@ -45,8 +55,11 @@ def row(plan: Plan, scored: Scored, judged: Judged | None = None, problem: Probl
         verdict = "inconclusive" if lost else verdict_of(probability, plan.decision)
         disagreements = disagreements_of(members, plan.decision)
         notes += _notes(members, plan.decision, scored.refused, probability)
-    from_evidence = evidence_llr(scored.evidence)
-    prior = plan.decision.prior if plan.decision is not None else 0.5
+    with_evidence, from_evidence = None, evidence_llr(scored.evidence)
+    if from_evidence is not None:
+        prior = plan.decision.prior if plan.decision is not None else 0.5
+        pixels = float(judged.llr[0]) if judged is not None and math.isfinite(judged.llr[0]) else 0.0
+        with_evidence = rounded(float(expit(np.array(pixels + from_evidence + math.log(prior) - math.log1p(-prior)))))
     of_file = {name: getattr(scored, name) for name in ("path", "sha256", "width", "height", "format", "frames")}
     return Row(
         **of_file,
@@ -58,7 +71,7 @@ def row(plan: Plan, scored: Scored, judged: Judged | None = None, problem: Probl
         disagreements=disagreements,
         evidence=scored.evidence,
         llr_provenance=from_evidence,
-        probability_with_provenance=None if from_evidence is None else _with_evidence(judged, from_evidence, prior),
+        probability_with_provenance=with_evidence,
         stages=members,
         chain=plan.name,
         chain_digest=plan.digest,
@@ -95,11 +108,6 @@ def evidence_llr(evidence: Sequence[Evidence]) -> float | None:
     """
     ratios = [one.llr for one in evidence if math.isfinite(one.llr) and one.llr]
     return rounded(max(0.0, *ratios) + min(0.0, *ratios)) if ratios else None
-
-
-def _with_evidence(judged: Judged | None, from_evidence: float, prior: float) -> float | None:
-    pixels = float(judged.llr[0]) if judged is not None and math.isfinite(judged.llr[0]) else 0.0
-    return rounded(float(expit(np.array(pixels + from_evidence + math.log(prior) - math.log1p(-prior)))))
 
 
 def rounded(value: float) -> float | None:
@@ -221,7 +229,8 @@ class Judge:
         except STAGE_ERRORS as error:
             failure = failure_of(error, "D2F407", "the combiner raised ")
             raise _broken(failure.code, failure.message) from error
-        if not _is_combination(llr, contributions, members):
+        fits = llr.shape == (len(members),) and contributions.shape == members.shape and np.isfinite(llr).all()
+        if not fits or not np.isfinite(contributions[np.isfinite(members)]).all():
             raise _broken("D2F407", "the combiner returned something that is not one finite ratio an image")
         self._watch.notify(StageFinished("combiner", "combiner", "", len(members), time.perf_counter() - begun))
         return self._recalibrated(llr), contributions
@@ -233,12 +242,6 @@ class Judge:
         if np.isnan(found).any():
             raise _broken("D2F406", "the chain's own calibrator returned something that is not a probability")
         return logit(clipped(found))
-
-
-def _is_combination(llr: Floats, contributions: Floats, members: Floats) -> bool:
-    if llr.shape != (len(members),) or contributions.shape != members.shape:
-        return False
-    return bool(np.isfinite(llr).all() and np.isfinite(contributions[np.isfinite(members)]).all())
 
 
 def _probability(calibrator: Calibrator, scores: Floats) -> Floats:
@@ -255,3 +258,109 @@ def _probability(calibrator: Calibrator, scores: Floats) -> Floats:
 
 def _broken(code: str, message: str) -> D2FError:
     return D2FError.of(code, message, exit=Exit.PLUGIN)
+
+
+UNSTABLE = "unstable"
+"""Code of the note of a verdict that does not hold."""
+
+WAITING = 8
+"""Images near a threshold that are tried together; rows behind the first of them wait."""
+
+ROWS_WAITING = 64
+"""So many rows at most, so that a run that is killed has lost no more."""
+
+
+def judged_rows(engine: LocalEngine, judge: Judge, images: Iterable[ImageFile | Unread]) -> Iterator[Row]:
+    """Score images and judge them, in order; a verdict that does not hold under the chain's small changes says so."""
+    if judge.decision.stability:
+        yield from _Trial(engine, judge).rows(images)
+        return
+    for scored in engine.score(images):
+        yield judge.row(scored)
+
+
+def changed(image: ImageFile, step: Step) -> ImageFile | Failure:
+    """Return an image under a small change; its views draw the same noise as the image's own."""
+    pixels = apply_step(step, 0, image.pixels, image.seed, " of `verdict.stability`")
+    if isinstance(pixels, Failure):
+        return pixels
+    return replace(image, pixels=pixels, height=pixels.shape[0], width=pixels.shape[1])
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A row that is not written yet; `image` where its verdict is to be tried."""
+
+    row: Row
+    image: ImageFile | None
+
+
+class _Trial:
+    """Tries the verdicts of one run."""
+
+    def __init__(self, engine: LocalEngine, judge: Judge) -> None:
+        self._engine, self._judge = engine, judge
+        self._waiting: deque[_Waiting] = deque()
+
+    def rows(self, images: Iterable[ImageFile | Unread]) -> Iterator[Row]:
+        held: deque[ImageFile | Unread] = deque()
+
+        def remembered() -> Iterator[ImageFile | Unread]:
+            for image in images:
+                held.append(image)
+                yield image
+
+        errors: list[Exception] = []
+        near = 0
+        for scored in defer_errors(self._engine.score(remembered()), errors):
+            one = self._judged(scored, held.popleft())
+            self._waiting.append(one)
+            near += one.image is not None
+            if not 0 < near < WAITING or len(self._waiting) >= ROWS_WAITING:
+                yield from self._settled()
+                near = 0
+        yield from self._settled()
+        if errors:
+            raise errors[0]
+
+    def _judged(self, scored: Scored, image: ImageFile | Unread) -> _Waiting:
+        row, decision = self._judge.row(scored), self._judge.decision
+        decided = row.verdict in ("generated", "real") and isinstance(image, ImageFile)
+        near = decided and row.probability is not None and decision.margin(row.probability) <= decision.stable_within
+        return _Waiting(row, image if near and isinstance(image, ImageFile) else None)
+
+    def _settled(self) -> Iterator[Row]:
+        """Try what waits under each change in turn, and yield every waiting row."""
+        for step in self._judge.decision.stability:
+            copies: list[tuple[_Waiting, ImageFile]] = []
+            for one in self._waiting:
+                if one.image is None or one.row.verdict == "inconclusive":
+                    continue
+                copy = changed(one.image, step)
+                if isinstance(copy, Failure):
+                    lost = Missing(json.loads(step.key)["use"], f"{copy.code}: {copy.message}")
+                    one.row = replace(one.row, verdict="inconclusive", missing=(*one.row.missing, lost))
+                else:
+                    copies.append((one, copy))
+            # Preconditions and evidence are settled by the image itself.
+            again = self._engine.score((copy for _, copy in copies), examine=False)
+            for (one, _), scored in zip(copies, again, strict=True):
+                one.row = _settled_row(one.row, self._judge.row(scored), step)
+        while self._waiting:
+            yield self._waiting.popleft().row
+
+
+def _settled_row(row: Row, again: Row, step: Step) -> Row:
+    """Return the row as it stays beside the row of its changed copy."""
+    if again.verdict == row.verdict:
+        return row
+    facts = json.loads(step.key)
+    words = ", ".join([facts["use"], *(f"{name} {value}" for name, value in facts["with"].items())])
+    found = "no probability" if again.probability is None else f"probability {again.probability:.4f}"
+    message = (
+        f"a small change of the picture ({words}) turns the verdict: {row.verdict} (probability "
+        f"{row.probability:.4f}) without it, {again.verdict or 'none'} ({found}) with it"
+    )
+    lost = [one for one in again.missing if one not in row.missing]
+    notes = (*row.notes, Note(UNSTABLE, message))
+    return replace(row, verdict="inconclusive", notes=notes, missing=(*row.missing, *lost))

@@ -261,7 +261,9 @@ class Traversal:
                 seen = covered(places, wants.size, pixels.shape[0], pixels.shape[1])
                 task.waiting.append((Pending(task, member, len(places), seen), cut(pixels, places, wants.size)))
             else:
-                task.settle(member.index, _too_small(pixels, wants.size))
+                tile, (height, width) = f"{wants.size}x{wants.size}", pixels.shape[:2]
+                reason = f"the view is {width}x{height} pixels, smaller than a tile of {tile}"
+                task.settle(member.index, Abstention(reason))
             return
         given = image if isinstance(wants, FileBytes) else pixels
         pending = Pending(task, member, 1, None if isinstance(wants, FileBytes) else member.needs.share(pixels))
@@ -275,11 +277,6 @@ class Traversal:
     def _check_running(self) -> None:
         if self._stopped.is_set():
             raise RunStopped
-
-
-def _too_small(pixels: Pixels, size: int) -> Abstention:
-    height, width = pixels.shape[:2]
-    return Abstention(f"the view is {width}x{height} pixels, smaller than a tile of {size}x{size}")
 
 
 class CallingThread(Executor):

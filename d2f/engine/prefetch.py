@@ -43,7 +43,12 @@ def prefetch(
     """
     workers = max(1, workers or usable_cores())
     budget = MemoryBudget(held)
-    load_next = partial(_load, bounds or Bounds(), budget, Watch(observe))
+    watch = Watch(observe)
+
+    def load_next(number: int, path: str | InMemory) -> ImageFile | Unread:
+        with watch.timed("decode", "decode"):
+            return load(path, bounds, partial(budget.reserve, number))
+
     pool = ThreadPoolExecutor(workers, "d2f-read")
     errors: list[Exception] = []
     numbered = enumerate(defer_errors(paths, errors))
@@ -61,11 +66,6 @@ def prefetch(
     finally:
         budget.close()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _load(bounds: Bounds, budget: MemoryBudget, watch: Watch, number: int, path: str | InMemory) -> ImageFile | Unread:
-    with watch.timed("decode", "decode"):
-        return load(path, bounds, partial(budget.reserve, number))
 
 
 class BudgetClosed(BaseException):
@@ -88,7 +88,9 @@ class MemoryBudget:
     def reserve(self, number: int, size: int) -> None:
         """Wait until `size` bytes more are free for file `number`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._is_free(number, size))
+            self._changed.wait_for(
+                lambda: self._closed or number == self._next or sum(self._used.values()) + size <= self._limit
+            )
             if self._closed:
                 raise BudgetClosed
             self._used[number] = self._used.get(number, 0) + size
@@ -105,6 +107,3 @@ class MemoryBudget:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-    def _is_free(self, number: int, size: int) -> bool:
-        return number == self._next or sum(self._used.values()) + size <= self._limit

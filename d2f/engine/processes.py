@@ -9,23 +9,20 @@ has ended three processes is left out of the rest of the run.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from d2f.api.inputs import ImageFile, Tiles
 from d2f.api.outcomes import StageFinished
 from d2f.api.rows import Failure, Row
 from d2f.cores import thread_variables, usable_cores, usable_memory
 from d2f.engine.findings import Observe, StageLost, Watch, single_line
-from d2f.engine.judge import Judge, row
+from d2f.engine.judge import Judge, judged_rows, row
 from d2f.engine.local import LocalEngine
-from d2f.engine.plan import BoundDetector, Decision, Plan, Scored, Step
+from d2f.engine.plan import Decision, Plan, Scored, Step
 from d2f.engine.prefetch import defer_errors
-from d2f.engine.stability import judged_rows
 from d2f.engine.worker import DEATHS, Deaths, Worker, WorkerFailure, WorkerPool
 from d2f.engine.worker_child import Handler, running
 from d2f.engine.worker_process import private_memory
@@ -34,9 +31,6 @@ from d2f.images.read import Unread
 
 TIME_LIMIT = 120.0
 """Seconds that a stage may take for one image, where neither the user nor the stage says otherwise."""
-
-ENOUGH_FILES = 100
-"""Files from which on the start of several processes is worth its while."""
 
 IMAGES_A_REQUEST = 16
 """Images, at most, that a worker is given together, so that batches of tiles are full."""
@@ -55,21 +49,6 @@ SUPERVISED_CALLS = ("load", "score", "apply", "check", "read", "probability", "c
 
 Image: TypeAlias = ImageFile | Unread
 Answer: TypeAlias = tuple[list[Row], list[StageFinished]]
-Source = TypeVar("Source")
-
-
-def worth_it(files: Iterator[Source]) -> tuple[bool, Iterator[Source]]:
-    """Whether several processes finish files sooner than this one; and the files, which are still all there."""
-    if sys.platform != "linux" or usable_cores() == 1:
-        return False, files
-    errors: list[Exception] = []
-    first = list(islice(defer_errors(files, errors), ENOUGH_FILES))
-    return len(first) == ENOUGH_FILES, chain(first, _raised(errors[0]) if errors else files)
-
-
-def _raised(error: Exception) -> Iterator[Any]:
-    raise error
-    yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +216,10 @@ class ProcessEngine:
     @property
     def images_a_request(self) -> int:
         """Images, at most, that a worker is given together, so that batches of tiles are full."""
-        return max((_images_a_batch(one) for one in self._plan.detectors), default=1)
+        # Two batches of tiles, so that little of the last one is padding.
+        tiles = [(one.stage.wants, len(one.views)) for one in self._plan.detectors]
+        counts = [-(-2 * one.batch // (one.count * views)) for one, views in tiles if isinstance(one, Tiles)]
+        return max((min(IMAGES_A_REQUEST, count) for count in counts), default=1)
 
     def _gathered(self, images: Iterable[Image]) -> Iterator[list[Image]]:
         """Yield the images one by one, or as many together as fill a batch of tiles."""
@@ -295,7 +277,9 @@ class ProcessEngine:
                 lost[failure.stage] = self._blame(failure)
 
     def _ask(self, worker: Worker, images: Sequence[Image | InMemory], lost: Mapping[str, Failure]) -> Answer:
-        off = {stage: self._switched_off(stage) for stage in self._deaths.switched_off}
+        ended = f"is switched off: it ended {DEATHS} processes, last"
+        last = {stage: self._last[stage] for stage in self._deaths.switched_off}
+        off = {stage: Failure("D2F413", f"{stage} {ended} {one.code}: {one.message}") for stage, one in last.items()}
         answer: Answer = worker.ask(Request(images, {**off, **lost}), blame=False)
         return answer
 
@@ -307,25 +291,11 @@ class ProcessEngine:
         self._last[failure.stage] = Failure(failure.code, single_line("; ".join(filter(None, words))))
         return self._last[failure.stage]
 
-    def _switched_off(self, stage: str) -> Failure:
-        last = self._last[stage]
-        return Failure(
-            "D2F413", f"{stage} is switched off: it ended {DEATHS} processes, last {last.code}: {last.message}"
-        )
-
     def _failed(self, image: Image | InMemory, failure: WorkerFailure) -> Row:
         """Return the row of an image that no process has answered for."""
         why = Failure(failure.code, failure.message)
         known = Scored.of(Unread(image.path, why) if isinstance(image, InMemory) else image)
         return row(self._plan, replace(known, failure=why))
-
-
-def _images_a_batch(detector: BoundDetector) -> int:
-    """Return how many images fill two batches of tiles, so that little of the last one is padding."""
-    wants = detector.stage.wants
-    if not isinstance(wants, Tiles):
-        return 1
-    return min(IMAGES_A_REQUEST, -(-2 * wants.batch // (wants.count * len(detector.views))))
 
 
 def _held_bytes(image: Image) -> int:

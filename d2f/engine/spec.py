@@ -1,7 +1,6 @@
 """Lists of preprocessors in one word: the SPEC of ``d2f attack`` and of every ``--attack``.
 
-``wiener:window=7``, ``wiener:7+noise:sigma=2``, ``jpeg:60,subsampling=4:4:4``, ``resize:size=640x480``; the grammar is
-`d2f.engine.spec`'s, the values are `d2f.engine.spec`'s.
+``wiener:window=7``, ``wiener:7+noise:sigma=2``, ``jpeg:60,subsampling=4:4:4``, ``resize:size=640x480``.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from typing import Any
 
 from d2f.api.errors import D2FError, Exit, Place, Problem
 from d2f.engine.plan import Step, make_step
-from d2f.plugins.build import OptionFinding, option_findings, option_problem
+from d2f.plugins.build import OptionFinding, option_findings, option_problem, scalar_value
 from d2f.plugins.catalog import Catalog
-from d2f.plugins.describe import scalar_value
 
 KEY = re.compile(r"([A-Za-z_][\w-]*)\s*=")
 OPENING, CLOSING, QUOTES = "[{", "]}", "\"'"
@@ -125,7 +123,13 @@ def parts(text: str, separator: str) -> list[tuple[int, int]]:
             depth += 1
         elif character in CLOSING:
             depth -= 1
-        elif character == separator and depth == 0 and not _is_exponent(text, index):
+        elif (
+            character == separator
+            and depth == 0
+            and not (
+                re.search(r"[0-9.][eE]$", text[:index]) and text[index + 1 : index + 2].isdigit()  # 1e+5
+            )
+        ):
             found.append((start, index))
             start = index + 1
         if depth < 0:
@@ -145,10 +149,6 @@ def _end_of_quote(text: str, start: int) -> int:
     return closed.end() - 1
 
 
-def _is_exponent(text: str, index: int) -> bool:
-    return re.search(r"[0-9.][eE]$", text[:index]) is not None and text[index + 1 : index + 2].isdigit()
-
-
 PAIR = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
 PLAIN = re.compile(r"[^\s\"'\[\]{},+=#&*!|>%@`][^\s\"'\[\]{},+]*")
 
@@ -165,7 +165,10 @@ def read_value(text: str) -> Any:
     if text.startswith("["):
         return _items(text)
     if text.startswith(("{", '"')):
-        return _json(text)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError("what stands in double quotes or braces is read as JSON") from error
     if text.startswith("'"):
         if len(text) < 2 or not text.endswith("'"):
             raise ValueError("text follows the quote")
@@ -188,21 +191,10 @@ def write_value(value: Any) -> str:
         plain = PLAIN.fullmatch(value) and not PAIR.fullmatch(value) and scalar_value(value) == value
         return value if plain else json.dumps(value)
     if isinstance(value, float):
-        return _number_text(value)
+        if math.isfinite(value):
+            return repr(value).removesuffix(".0")
+        return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
     return json.dumps(value, separators=(",", ":"))
-
-
-def _number_text(value: float) -> str:
-    if math.isfinite(value):
-        return repr(value).removesuffix(".0")
-    return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError("what stands in double quotes or braces is read as JSON") from error
 
 
 def _items(text: str) -> list[Any]:
@@ -273,7 +265,11 @@ def _given_options(spec: SpecText, step: StepText, stage: Any) -> tuple[dict[str
         key = option.key.text if option.key else _first_option(spec, option.value, step, stage)
         if key in values:
             raise spec.error(option.key or option.value, f"option '{key}' is given twice", "", "keep one")
-        values[key], written[key] = _option_value(spec, option.value), option
+        try:
+            values[key], written[key] = read_value(option.value.text), option
+        except ValueError as error:
+            message = f"'{option.value.text}' is not a value"
+            raise spec.error(option.value, message, "", str(error)) from error
     return values, written
 
 
@@ -284,13 +280,6 @@ def _first_option(spec: SpecText, piece: Piece, step: StepText, stage: Any) -> s
     if not names:
         raise D2FError(Problem("D2F114", f"{KIND} '{step.name.text}': it takes no options", spec.place(piece)))
     return names[0]
-
-
-def _option_value(spec: SpecText, piece: Piece) -> Any:
-    try:
-        return read_value(piece.text)
-    except ValueError as error:
-        raise spec.error(piece, f"'{piece.text}' is not a value", "", str(error)) from error
 
 
 def _located_finding(

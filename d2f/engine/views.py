@@ -206,14 +206,12 @@ def textured(pixels: Pixels, tiles: Tiles) -> list[Corner]:
     lefts = np.arange(0, width - size + 1, step)
     ranked = []
     for top in range(0, height - size + 1, step):
-        textures = _textures(_grey(pixels[top : top + size]), lefts, size)
+        stripe = pixels[top : top + size]
+        # Three additions: a sum over the short last axis takes 15 times as long.
+        grey = stripe[..., 0].astype(np.int32) + stripe[..., 1] + stripe[..., 2]
+        textures = _textures(grey, lefts, size)
         ranked += [(-texture, top, int(left)) for texture, left in zip(textures, lefts, strict=True)]
     return sorted((top, left) for _, top, left in sorted(ranked)[: tiles.count])
-
-
-def _grey(pixels: Pixels) -> NDArray[np.int32]:
-    # Three additions: a sum over the short last axis takes 15 times as long.
-    return pixels[..., 0].astype(np.int32) + pixels[..., 1] + pixels[..., 2]
 
 
 def _textures(stripe: NDArray[np.int32], lefts: NDArray[np.int_], size: int) -> list[int]:

@@ -15,9 +15,8 @@ from d2f.api.rows import Failure
 from d2f.cache import Cache
 from d2f.data.protocol import Standardise
 from d2f.engine.findings import Observe
-from d2f.engine.judge import Judge
+from d2f.engine.judge import Judge, changed
 from d2f.engine.plan import Decision, Plan, Step, make_step
-from d2f.engine.stability import changed
 from d2f.evaluate.attacks import Attack, attacked
 from d2f.evaluate.score import ScoreTable, score_table
 from d2f.metrics.figures import verdicts_of

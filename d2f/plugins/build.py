@@ -1,4 +1,4 @@
-"""Stages constructed from plain options; pydantic's errors in plain sentences, each with its path.
+"""Stages constructed from plain options; pydantic's errors in plain sentences, each with its path; plain scalars.
 
 A validator of a stage's options may raise ``ValueError("must be an odd number")``: what begins with
 "must" is put after the option's name, anything else stands behind a colon.
@@ -6,6 +6,7 @@ A validator of a stage's options may raise ``ValueError("must be an odd number")
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -229,3 +230,45 @@ def _without_input(catalog: Catalog, name: str) -> D2FError:
     message = f"detector '{name}' is not usable: it has no `wants`, which says what `score` is given"
     note = "set it to d2f.WholeImage(), d2f.Tiles(…) or d2f.FileBytes(), on the class or in __init__"
     return D2FError(Problem("D2F203", message, owner.place if owner else None, notes=(note,)), Exit.PLUGIN)
+
+
+# Plain scalars: the core schema of YAML 1.2.2, section 10.3.2, to the letter.
+Scalar: TypeAlias = str | int | float | bool | None
+NULL = frozenset({"", "~", "null", "Null", "NULL"})
+BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+INT = re.compile(r"[-+]?[0-9]+")
+OCTAL = re.compile(r"0o[0-7]+")
+HEX = re.compile(r"0x[0-9a-fA-F]+")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
+NAN = frozenset({".nan", ".NaN", ".NAN"})
+DIGITS = 400
+"""An integer of more digits is read as a floating-point number, which it is too large for."""
+
+
+def scalar_value(text: str) -> Scalar:
+    """Return the value of a plain scalar: ``yes``, ``1_000`` and ``2026-11-21`` are text.
+
+    >>> [scalar_value(text) for text in ("on", "1e-4", "0o17", "~", "007")]
+    ['on', 0.0001, 15, None, 7]
+    """
+    if text in NULL:
+        return None
+    if text in BOOL:
+        return BOOL[text]
+    number = _number_of(text)
+    return text if number is None else number
+
+
+def _number_of(text: str) -> int | float | None:
+    if INT.fullmatch(text):
+        return int(text) if len(text) <= DIGITS else float(text)
+    if OCTAL.fullmatch(text):
+        return int(text[2:], 8)
+    if HEX.fullmatch(text):
+        return int(text[2:], 16)
+    if FLOAT.fullmatch(text):
+        return float(text)
+    if INFINITY.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    return float("nan") if text in NAN else None

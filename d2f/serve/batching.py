@@ -19,7 +19,7 @@ from typing import Any
 from d2f.api.inputs import Bounds, ImageFile
 from d2f.api.rows import Failure, Row
 from d2f.chain.chain import Chain
-from d2f.chain.rows import chain_of_worker, failed_row, package_of, worker_arguments
+from d2f.chain.result import chain_of_worker, failed_row, package_of, worker_arguments
 from d2f.engine.processes import ProcessEngine, Request, row_maker
 from d2f.engine.worker import Worker, WorkerFailure
 from d2f.engine.worker_child import Handler, running

@@ -236,12 +236,12 @@ class TestSameRows:
     def test_many_files_are_worth_processes_and_few_are_not(
         self, nasty: Nasty, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from d2f.engine import processes
+        from d2f.chain import result
 
-        monkeypatch.setattr(processes, "usable_cores", lambda: 2)
-        monkeypatch.setattr(processes.sys, "platform", "linux")
+        monkeypatch.setattr(result, "usable_cores", lambda: 2)
+        monkeypatch.setattr(result.sys, "platform", "linux")
         for count, expected in ((0, False), (99, False), (100, True), (150, True)):
-            several, files = processes.worth_it(iter(map(str, range(count))))
+            several, files = result.worth_it(iter(map(str, range(count))))
             assert (several, list(files)) == (expected, [str(number) for number in range(count)])
 
 

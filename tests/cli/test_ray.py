@@ -19,7 +19,7 @@ import pytest
 import d2f
 from d2f.api.errors import Exit
 from d2f.chain.engines import ChainRecipe, Job, find_engine
-from d2f.chain.rows import failed_row, worker_arguments
+from d2f.chain.result import failed_row, worker_arguments
 from d2f.cli.main import main
 from d2f.images.memory import InMemory
 from d2f.images.walk import Listing

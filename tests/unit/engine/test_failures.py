@@ -12,10 +12,9 @@ import pytest
 
 from d2f import Abstention, D2FError, Failure, Missing, Score, Tiles, WeightsMissing
 from d2f.engine.findings import load_once
-from d2f.engine.judge import Judge
+from d2f.engine.judge import Judge, judged_rows
 from d2f.engine.local import LocalEngine, Unread, score_images
 from d2f.engine.plan import Decision
-from d2f.engine.stability import judged_rows
 
 from .toys import Apply, Bytes, Sigmoid, SumOfLogits, TileFunction, Whole, image_of, picture, plan_of, step
 

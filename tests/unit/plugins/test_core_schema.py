@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2f.plugins.describe import scalar_value
+from d2f.plugins.build import scalar_value
 
 
 @pytest.mark.parametrize(
