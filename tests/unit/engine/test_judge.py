@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from d2f import Abstention, Combination, D2FError, Failure, Member, Row, StageFinished
+from d2f.engine import findings
+from d2f.engine.findings import clipped
 from d2f.engine.judge import Judge
 from d2f.engine.plan import Decision, Plan, Scored
 
@@ -265,3 +267,18 @@ class Exits(SumOfLogits):
 def test_a_combiner_that_exits_costs_the_row_only() -> None:
     row = Judge(plan(combiner=Exits())).row(scored(1.0, 1.0, 1.0))
     assert row.error == Failure("D2F407", "the combiner raised SystemExit: 2")
+
+
+# Log-odds against SciPy.
+
+
+def test_logit_and_expit() -> None:
+    probabilities = np.concatenate([np.geomspace(1e-6, 0.5, 200), 1 - np.geomspace(1e-6, 0.5, 200)])
+    np.testing.assert_allclose(findings.logit(probabilities), logit(probabilities), rtol=1e-9, atol=1e-12)
+    ratios = np.concatenate([np.linspace(-800, 800, 999), [0.0, np.nan]])
+    np.testing.assert_allclose(findings.expit(ratios), expit(ratios), rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(findings.expit(findings.logit(probabilities)), probabilities, rtol=1e-12)
+
+
+def test_clipping_keeps_nan() -> None:
+    np.testing.assert_array_equal(clipped(np.array([0.0, 0.5, 1.0, np.nan])), [1e-6, 0.5, 1 - 1e-6, np.nan])

@@ -1,14 +1,22 @@
+"""Options validated: what is expected, in words, and plain scalars under YAML 1.2.2's core schema."""
+
 from __future__ import annotations
 
 import datetime
+import json
+import math
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from d2f import D2FError, Exit
-from d2f.plugins.build import build, option_findings, read_options, spelled
+from d2f.plugins.build import build, option_findings, read_options, scalar_value, spelled
 from d2f.plugins.catalog import Catalog
+from d2f.plugins.describe import options_of
+from d2f.plugins.errors import expected, schema_of, spelled_value
 
 
 class Step(BaseModel):
@@ -181,3 +189,133 @@ class TestBuild:
             build(Catalog.of(Mute), "detector", "soft", {})
         assert str(caught.value).startswith("error[D2F203]: detector 'soft' is not usable: it has no `wants`")
         assert caught.value.exit == Exit.PLUGIN
+
+
+# What is expected, in words.
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "integer"}, "a whole number"),
+        ({"type": "integer", "minimum": 1, "maximum": 5}, "a whole number from 1 to 5"),
+        ({"type": "number", "minimum": 0.5}, "a number of at least 0.5"),
+        ({"type": "number", "minimum": 0, "exclusiveMaximum": 1}, "a number of at least 0 and below 1"),
+        ({"type": "integer", "multipleOf": 2}, "a whole number in steps of 2"),
+        ({"type": "string", "minLength": 1}, "text of at least 1 character"),
+        ({"type": "string", "minLength": 2, "maxLength": 8}, "text of 2 to 8 characters"),
+        ({"type": "string", "maxLength": 64}, "text of at most 64 characters"),
+        ({"type": "array"}, "a list of items"),
+        ({"type": "array", "items": {"type": "number", "minimum": 0}}, "a list of numbers of at least 0"),
+        ({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 3}, "a list of 1 to 3 texts"),
+        ({"type": "array", "items": {"type": "string"}, "maxItems": 3}, "a list of at most 3 texts"),
+        ({"type": "object", "additionalProperties": {"type": "number"}}, "a mapping to numbers"),
+        ({"anyOf": [{"type": "integer"}, {"const": "auto"}, {"type": "null"}]}, "a whole number, 'auto' or null"),
+        ({"$ref": "#/$defs/Odd"}, "a whole number from 1 to 9"),
+        ({}, "something else"),
+    ],
+)
+def test_words(schema: dict[str, Any], words: str) -> None:
+    root = {"$defs": {"Odd": {"type": "integer", "minimum": 1, "maximum": 9}}}
+    assert expected(root, schema) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "null"), (False, "false"), (1e-4, "0.0001"), ("a", "'a'"), ({}, "a mapping")]
+)
+def test_values_as_in_a_chain_file(value: object, text: str) -> None:
+    assert spelled_value(value) == text
+
+
+def test_long_lists_are_not_shown() -> None:
+    assert spelled_value(list(range(100))) == "a list"
+
+
+def test_options_of_a_stage() -> None:
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        sigma: float = Field(ge=0, description="Standard deviation in grey levels.")
+        back: bool = Field(False, description="And back again.")
+
+    class Stage:
+        pass
+
+    Stage.Options = Options  # type: ignore[attr-defined]
+    assert [option.sentence for option in options_of(Stage)] == [
+        "Standard deviation in grey levels. [a number of at least 0; required]",
+        "And back again. [true or false; default false]",
+    ]
+
+
+def test_options_that_have_no_schema() -> None:
+    class Odd:
+        pass
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+        odd: Odd | None = Field(None, description="Something else.")
+        even: Odd = Field(description="Needed.")
+
+    class Stage:
+        pass
+
+    Stage.Options = Options  # type: ignore[attr-defined]
+    assert schema_of(Options) is None
+    assert [(option.name, option.required) for option in options_of(Stage)] == [("odd", False), ("even", True)]
+    (found, other) = option_findings(Options, {"odd": 3})
+    assert found.message.startswith("is wrong: ")
+    assert other.sort == "missing"
+
+
+# Plain scalars under YAML 1.2.2's core schema, table 10.3.2, and what YAML 1.1 made of them.
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((text, None) for text in ("", "~", "null", "Null", "NULL")),
+        *((text, True) for text in ("true", "True", "TRUE")),
+        *((text, False) for text in ("false", "False", "FALSE")),
+        ("0", 0),
+        ("-7", -7),
+        ("+12", 12),
+        ("007", 7),
+        ("0o17", 15),
+        ("0xfF", 255),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("-.5e+3", -500.0),
+        ("1e-4", 1e-4),
+        ("1E3", 1000.0),
+        (".inf", math.inf),
+        ("-.INF", -math.inf),
+        ("+.Inf", math.inf),
+    ],
+)
+def test_values(text: str, value: Any) -> None:
+    assert scalar_value(text) == value
+    assert type(scalar_value(text)) is type(value)
+
+
+@pytest.mark.parametrize("text", [".nan", ".NaN", ".NAN"])
+def test_not_a_number(text: str) -> None:
+    assert math.isnan(float(scalar_value(text)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["on", "off", "yes", "no", "y", "n", "1_000", "1:30", "2026-11-21", "0b11", "017o", "-0x1", "nULL", "tRUE", "inf",
+     "nan", ".", "+", "-", "e5", "1e", "1e5.0", "0x", "0o8", "٣", "1 ", "½", "--1"],
+)  # fmt: skip
+def test_text(text: str) -> None:
+    assert scalar_value(text) == text
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_json_numbers(number: float) -> None:
+    assert scalar_value(json.dumps(number)) == number
+
+
+@pytest.mark.parametrize("digits", [4000, 5000, 100_000])
+def test_an_endless_integer_is_too_large_for_any_range(digits: int) -> None:
+    assert scalar_value("9" * digits) == math.inf
