@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from d2f import stores
+from d2f import files
 
 BUCKET = "photos"
 
@@ -33,7 +33,7 @@ def s3_server() -> Iterator[dict[str, str]]:
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    stores._file_system.cache_clear()  # what an earlier test's server was reached by
+    files._file_system.cache_clear()  # what an earlier test's server was reached by
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:
@@ -45,7 +45,7 @@ def s3_server() -> Iterator[dict[str, str]]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-        stores._file_system.cache_clear()
+        files._file_system.cache_clear()
         server.stop()
 
 

@@ -1,9 +1,13 @@
-"""Broken plugins, as real distributions, and every word that is printed of them."""
+"""`d2f plugin`: every word that is printed of broken plugins, as real distributions; its commands new and check."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -454,3 +458,222 @@ class TestCheck:
     def test_built_in_plugins_are_sound(self, distributions: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["plugin", "check"]) == Exit.OK
         assert "error" not in capsys.readouterr().out
+
+
+# `d2f plugin new`: what it prints, and what it refuses.
+
+
+@pytest.fixture
+def _in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.mark.usefixtures("_in_tmp_path")
+def test_new_prints_what_it_wrote_and_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugin", "new", "grain"]) == Exit.OK
+    assert capsys.readouterr().out == expect_printed("""
+        wrote d2f-grain/
+          .github/workflows/test.yml  the same tests on GitHub
+          .gitignore                  what is not committed
+          README.md                   what it is, and the commands below
+          d2f_grain.py                the detector and its options
+          grain.yaml                  a chain that uses it
+          pyproject.toml              the entry point by which d2f finds it
+          tests/test_grain.py         its tests, the first through d2f.testing
+
+        next:
+          pip install -e './d2f-grain[test]'
+          python -m pytest ./d2f-grain
+          d2f plugin check grain
+          d2f chain run ./d2f-grain/grain.yaml PICTURES
+        """)
+
+
+@pytest.mark.usefixtures("_in_tmp_path")
+def test_new_elsewhere_and_learned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["plugin", "new", "grain", "--learned", "--into", "my plugins"]) == Exit.OK
+    out = capsys.readouterr().out
+    assert "  d2f_grain/default.safetensors  weights to begin with, fitted to simulated pictures\n" in out
+    assert "  recipe.yaml                    how `d2f train` makes its weights\n" in out
+    assert "  pip install -e './my plugins/d2f-grain[test]'\n" in out
+    assert (tmp_path / "my plugins" / "d2f-grain" / "recipe.yaml").is_file()
+    assert main(["plugin", "new", "other", "--into", str(tmp_path / "deep" / "er")]) == Exit.OK
+    assert f"  python -m pytest {tmp_path}/deep/er/d2f-other\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_in_tmp_path")
+def test_new_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugin", "new", "grain"]) == Exit.OK
+    assert main(["plugin", "new", "grain", "--kind", "combiner"]) == Exit.USAGE
+    assert capsys.readouterr().err == expect_printed("""
+        error[D2F004]: 'd2f-grain' already exists
+           = nothing was written; --into DIR names another place
+
+        1 error
+        """)
+
+
+@pytest.mark.usefixtures("_in_tmp_path")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["wiener"], "error[D2F211]: the name 'wiener' is taken"),
+        (["Grain"], "did you mean 'grain'?"),
+        (["grain", "--kind", "filter"], "error[D2F001]: invalid value for '--kind'"),
+        (["grain", "--kind", "combiner", "--learned"], "error[D2F001]: --learned is for detectors"),
+        ([], "error[D2F001]: missing argument 'NAME'"),
+    ],
+)
+def test_refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["plugin", "new", *arguments]) == Exit.USAGE
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_in_tmp_path")
+def test_no_array_library_is_loaded() -> None:
+    program = (
+        "import sys; from d2f.cli.main import main; main(['plugin', 'new', 'grain']); "
+        "print([name for name in ('numpy', 'mlx', 'scipy', 'PIL') if name in sys.modules])"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "D2F_PLUGINS"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+# `d2f plugin check NAME` holds the plugin's stages to their contract, with ticks and crosses.
+
+BLUR = """
+@d2f.hookimpl
+def d2f_detectors():
+    return [Level]
+
+class Level:
+    name = "level"
+    summary = "Mean of the picture over its brightest value."
+    Options = Options
+    wants = d2f.WholeImage()
+    def __init__(self, options):
+        pass
+    def score(self, batch):
+        return [float(pixels.mean()) / int(pixels.max()) for pixels in batch]
+"""
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return exit code, output and errors, durations and sizes written as N."""
+    code = main(["plugin", "check", *arguments])
+    out, err = capsys.readouterr()
+    return code, re.sub(r"\d[\d.]* (ms|s|MB)\b", r"N \1", out), err
+
+
+def expect_printed(text: str) -> str:
+    return dedent(text).strip("\n") + "\n"
+
+
+def test_ticks(distributions: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+    distributions.add("two-things", {"two_things.py": stage_module("soft")}, {"two": "two_things"})
+    code, out, _ = run(capsys, "soft")
+    assert code == Exit.OK
+    assert out == expect_printed("""
+        two = two_things  (two-things 1.2)
+          state         loaded
+          hooks         d2f_preprocessors
+          preprocessor  soft: window
+
+        preprocessor 'soft'
+          ✓ it has what its kind needs
+          ✓ its summary is one short sentence
+          ✓ its options are documented                 window
+          ✓ listing it loads no array library
+          ✓ what it requires is installed              it requires nothing
+          ✓ the given options are valid
+          ✓ options survive a chain file
+          ✓ construction is cheap                      N ms
+          ✓ load() reads its weights                   it has nothing to load
+          ✓ every picture becomes a view               17 pictures
+          ✓ it prints nothing and warns of nothing
+          ✓ what it is given stays as it was
+          ✓ the seed is its only randomness            nothing is drawn
+          - it may be called from threads, as it says  thread_safe is not set: one thread at a time calls it
+          ✓ an image's cost is bounded                 N ms and N MB an image of 512x512
+          ✓ it keeps nothing of an image
+
+        1 plugin checked: no problem; 15 checks passed, 1 left out
+        """)
+
+
+def test_crosses(distributions: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+    distributions.add("two-things", {"two_things.py": stage_module("soft", BLUR)}, {"two": "two_things"})
+    code, out, _ = run(capsys, "level")
+    assert code == Exit.PLUGIN
+    assert "preprocessor 'soft'" not in out
+    assert out.partition("WholeImage\n")[2] == expect_printed("""
+          ✗ tiny and blank images are no exception
+              on black 64x64: it raised ZeroDivisionError: float division by zero   at two_things.py:34
+              next: return d2f.Abstention('why') for an image that it cannot score; an exception costs the whole batch
+          ✓ it prints nothing and warns of nothing
+          ✓ scores are finite, one for each image      5 of 5 pictures scored
+          ✓ what it is given stays as it was
+          ✓ the same image gives the same score        bit for bit
+          ✓ a score does not depend on its neighbours  alone, together, in reverse
+          - it may be called from threads, as it says  thread_safe is not set: one thread at a time calls it
+          ✓ an image's cost is bounded                 N ms and N MB an image of 512x512
+          ✓ it keeps nothing of an image
+
+        error[D2F210]: detector 'level' fails 1 of 19 checks
+          --> entry point  two = two_things  (two-things 1.2)
+           = the same in a test: from d2f.testing import check_stage; check_stage(Level)
+
+        1 plugin checked: 1 error; 17 checks passed, 1 failed, 1 left out
+        """)
+
+
+def test_a_plugin_s_name_checks_all_its_stages(
+    distributions: Distributions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distributions.add("two-things", {"two_things.py": stage_module("soft", BLUR)}, {"two": "two_things"})
+    for name in ("two", "two-things"):
+        _, out, _ = run(capsys, name)
+        assert "\ndetector 'level'\n" in out
+        assert "\npreprocessor 'soft'\n" in out
+
+
+def test_options(distributions: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+    distributions.add_plugin("soft", stage_module("soft"))
+    assert run(capsys, "soft", "--with", "window=5")[0] == Exit.OK
+    code, out, _ = run(capsys, "soft", "--with", "window=99")
+    assert code == Exit.PLUGIN
+    assert "preprocessor 'soft': option 'window' must be a whole number from 1 to 15, not 99" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("soft", "--with", "window"), "error[D2F001]: 'window' is not KEY=VALUE"),
+        (("calibrators", "--with", "slope=1"), "error[D2F001]: --with is for one stage"),
+        (("--with", "slope=1"), "error[D2F001]: --with is for one stage"),
+    ],
+)
+def test_wrong_options(
+    distributions: Distributions, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    distributions.add_plugin("soft", stage_module("soft"))
+    code, _, err = run(capsys, *arguments)
+    assert code == Exit.USAGE
+    assert words in err
+
+
+def test_without_a_name_nothing_is_run(distributions: Distributions, capsys: pytest.CaptureFixture[str]) -> None:
+    distributions.add_plugin("soft", stage_module("soft", BLUR))
+    code, out, _ = run(capsys)
+    assert code == Exit.OK
+    assert "✓" not in out
+
+
+def test_a_terminal_without_ticks(distributions: Distributions) -> None:
+    distributions.add_plugin("soft", stage_module("soft"))
+    done = distributions.run("plugin", "check", "soft", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "\n  + construction is cheap" in done.stdout

@@ -30,7 +30,7 @@ from tests.distributions import Distributions, installed
 from tests.plugins import autoencoder_reference as reference
 from tests.plugins.pictures import noise_picture, stage
 from tests.unit.evaluate.toys import write_set
-from tests.unit.weights.fetching.server import serving
+from tests.unit.weights.server import serving
 
 CARD = Path(__file__).parents[2] / "plugins" / "d2f_autoencoder" / "README.md"
 ABSENT = "weights 'taef2' are not on this machine; to fetch them: d2f weights pull taef2"

@@ -1,15 +1,18 @@
-"""The JPEG stage held to the standard's own tables, read out of the file that the encoder wrote."""
+"""The stages JPEG and WebP held to what the encoders write."""
 
 from __future__ import annotations
 
 import io
 
+import d2f_webp
 import numpy as np
 import pytest
 from d2f_jpeg import LONGEST, encode, recompress
 from PIL import Image
 
-from tests.plugins.pictures import flat_picture, noise_picture, photograph, stage
+from tests.plugins.pictures import SIZES, flat_picture, noise_picture, photograph, stage
+
+# JPEG held to the standard's own tables, read out of the file that the encoder wrote.
 
 # ITU-T T.81, annex K, tables K.1 (luminance) and K.2 (chrominance), row by row.
 LUMINANCE = [
@@ -115,3 +118,36 @@ def test_a_side_that_no_jpeg_holds() -> None:
     with pytest.raises(ValueError, match="at most 65500 pixels a side, not 65501"):
         encode(wide, 80)
     assert recompress(wide[:, 1:], 80).shape == (1, LONGEST, 3)
+
+
+# WebP held to the container that it writes, and to what lossless means.
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("method", [0, 6])
+def test_lossless_keeps_every_pixel(size: tuple[int, int], method: int) -> None:
+    picture = noise_picture(*size)
+    assert np.array_equal(stage("webp", lossless=True, method=method).apply(picture, 0), picture)
+
+
+@pytest.mark.parametrize("quality", [0, 80, 100])
+def test_it_is_what_a_webp_file_would_have_held(quality: int) -> None:
+    picture = photograph()[:101, :77]
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "WEBP", quality=quality)
+    assert stream.getvalue()[8:16] == b"WEBPVP8 "  # RFC 9649, section 2.5: simple, lossy
+    with Image.open(stream) as decoded:
+        expected = np.asarray(decoded.convert("RGB"))
+    assert np.array_equal(stage("webp", quality=quality).apply(picture, 0), expected)
+
+
+def test_the_error_of_webp_falls_with_quality() -> None:
+    picture = photograph("chelsea")
+    errors = [np.square(d2f_webp.recompress(picture, q).astype(float) - picture).mean() for q in (5, 40, 80, 100)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 20 < errors[0]
+
+
+def test_a_side_that_no_webp_holds() -> None:
+    with pytest.raises(ValueError, match="at most 16383 pixels a side, not 16384"):
+        d2f_webp.recompress(np.zeros((d2f_webp.LONGEST + 1, 1, 3), np.uint8))

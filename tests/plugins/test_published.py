@@ -10,14 +10,17 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from d2f_published import stages
+from d2f_published.commfor import SHAPE, WRAPPER
 from d2f_published.records import RECORDS
-from d2f_published.stages import STAGES
+from d2f_published.stages import STAGES, CommFor
+from d2f_towers.towers import TOWERS
 
 from d2f import D2FError, WeightsMissing
 from d2f.models import ViT, load_arrays, vit_arrays
 from d2f.testing import check_stage
 from d2f.weights import read_hdf5, write_weights
 from tests.plugins import published_reference as reference
+from tests.plugins import tower_references as references
 from tests.plugins.published_reference import needs_golden
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -169,3 +172,25 @@ def test_the_cards_say_what_each_is_shown() -> None:
         for record in stage.known:
             assert f"`{record.name}`" in section, record.name
             assert record.licence.partition(":")[0] in section
+
+
+# `commfor` against timm on seeded weights, from the authors' names to the score; needs PyTorch.
+
+
+@pytest.mark.torch
+def test_commfor_is_timms_network(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    references.without_torchvision()
+    pytest.importorskip("timm")
+    tower = TOWERS["commfor-vits16"]
+    assert tower.shape == SHAPE
+    module, state = references.reference("commfor-vits16", tower, tmp_path)
+    path = tmp_path / "theirs.safetensors"
+    write_weights(path, {f"{WRAPPER}{name}": array for name, array in state.items()})
+    made = CommFor(CommFor.Options(weights=str(path)))
+    made.load()
+    view = np.random.default_rng(1).integers(0, 256, (500, 700, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(made.framed(view).transpose(2, 0, 1)[None].copy())).item()
+    assert made.score([view])[0] == pytest.approx(expected, abs=1e-4, rel=1e-4)
+    assert abs(expected) > 1e-3
