@@ -1,19 +1,24 @@
-"""`d2f judge --server` prints what `d2f judge` prints here; what goes wrong with a server has a code."""
+"""Clients: `d2f judge --server` prints what `d2f judge` prints here, and `d2f mcp` answers an assistant."""
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from d2f.cli.main import main
 from tests.serve.serving import Running, serving
 from tests.serve.test_api import PICTURES
+
+# `d2f judge --server`.
 
 TOKEN = "a token of this test"
 
@@ -92,3 +97,38 @@ def test_a_port_that_is_taken_is_said(running: Running, capsys: pytest.CaptureFi
     assert "error[D2F708]" in capsys.readouterr().err
     assert main(["serve", "fast", "--limit", "pixel=3"]) == 2
     assert "did you mean 'pixels'?" in capsys.readouterr().err
+
+
+# `d2f mcp`, asked by the official client over the standard streams of a real process.
+
+D2F = "import sys; from d2f.cli.main import main; sys.exit(main())"
+
+
+async def asked_by_mcp(mcp: Any, folder: Path, calls: list[tuple[str, str]]) -> tuple[list[str], list[Any]]:
+    """Return the names of the tools, and the results of calls."""
+    told = mcp.StdioServerParameters(
+        command=sys.executable, args=["-c", D2F, "mcp", "--root", str(folder), "--chain", "fast"]
+    )
+    async with mcp.stdio_client(told) as streams, mcp.ClientSession(*streams) as session:
+        await session.initialize()
+        tools = [tool.name for tool in (await session.list_tools()).tools]
+        return tools, [await session.call_tool(name, {"path": path}) for name, path in calls]
+
+
+def test_an_assistant_judges_files_below_the_root_and_no_others(tmp_path: Path) -> None:
+    mcp = pytest.importorskip("mcp")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "made.png").write_bytes(PICTURES["made.png"])
+    (tmp_path / "outside.png").write_bytes(PICTURES["made.png"])
+    (root / "link.png").symlink_to(tmp_path / "outside.png")
+    calls = [("judge", "made.png"), ("explain", "made.png"), ("judge", "../outside.png"), ("judge", "link.png")]
+    tools, (judged, explained, above, linked) = asyncio.run(asked_by_mcp(mcp, root, calls))
+    assert tools == ["judge", "explain"]
+    assert not judged.is_error
+    assert judged.structured_content["verdict"] in ("generated", "real", "inconclusive")
+    assert any("nats" in line for line in explained.structured_content["reasons"])
+    assert any("no proof of a camera" in line for line in explained.structured_content["limits"])
+    assert above.is_error
+    assert linked.is_error
+    assert "there is no file 'link.png' below" in linked.content[0].text
