@@ -1,7 +1,8 @@
-"""The check of a chain file, where the snapshots of tests/chains/bad do not reach."""
+"""The check of a chain file, where the snapshots of tests/chains/bad do not reach; its schema; its plan."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from PIL import Image
+from pydantic import Field
 
-from d2f import Exit
+from d2f import D2FError, Exit
+from d2f.chain.build import Unfitted, build_plan
 from d2f.chain.chain import load_chain
 from d2f.chain.check import Checked, check_text
-from d2f.chain.yaml import text_of
+from d2f.chain.model import ChainFile, chain_schema
+from d2f.chain.yaml import parse, text_of
+from d2f.engine.plan import Plan
 from d2f.plugins.catalog import Catalog
 from tests.unit.chain import stages
 
@@ -283,3 +289,224 @@ def test_plugins_that_the_chain_does_not_use_are_not_touched(check: Check, monke
     for stage in (stages.Resnet, stages.Provenance, stages.Logistic, stages.Platt, stages.Wiener):
         monkeypatch.setattr(stage, "__init__", touched)
     assert codes(check(NOISE)) == ["D2F127"]
+
+
+# The JSON schema of chain files agrees with the check, as far as a schema can.
+
+CHAINS = Path(__file__).parents[2] / "chains"
+GOOD = sorted((CHAINS / "good").glob("*.yaml"))
+
+SCHEMA = chain_schema(stages.catalog())
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+BEYOND = {
+    # What no schema of the values can see: how the file is written,
+    "07-key-twice", "09-two-documents", "10-directive",
+    # numbers that JSON does not have,
+    "18-not-finite",
+    # what refers from one part to another,
+    "26-unknown-view", "27-id-twice", "29-missing-member", "30-bytes-on-a-view",
+    "31-thresholds-cross", "32-threshold-crosses-default", "33-need-too-large",
+    # what only a stage knows,
+    "38-requirement", "39-not-constructed", "40-unknown-weights", "41-other-weights",
+    # and warnings.
+    "34-view-never-used", "35-not-fitted", "36-fitted-in-part", "37-combiner-not-fitted", "49-thresholds-at-their-ends",
+}  # fmt: skip
+
+
+def data(chain: Path) -> Any:
+    source, _ = parse(text_of(chain.name, chain.read_text("utf-8-sig", errors="replace")))
+    return source.data if source is not None else None
+
+
+def test_it_is_a_schema() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize("chain", GOOD, ids=lambda path: path.stem)
+def test_good_chains_are_accepted(chain: Path) -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(data(chain))] == []
+
+
+@pytest.mark.parametrize("chain", sorted((CHAINS / "bad").glob("*.yaml")), ids=lambda path: path.stem)
+def test_bad_chains_are_rejected(chain: Path) -> None:
+    value = data(chain)
+    if value is not None and chain.stem != "22-not-utf-8":
+        assert bool(list(VALIDATOR.iter_errors(value))) == (chain.stem not in BEYOND)
+
+
+def with_stage(kind: str, stage: dict[str, Any]) -> dict[str, Any]:
+    chain: dict[str, Any] = {"d2f": 1, "name": "a", "detectors": [{"use": "resnet"}]}
+    return {
+        "preprocessor": {**chain, "views": {"v": [stage]}},
+        "detector": {**chain, "detectors": [stage]},
+        "calibrator": {**chain, "calibrate": {"resnet/plain": stage}},
+        "combiner": {**chain, "combine": stage},
+        "chain calibrator": {**chain, "combine": {"calibrate": stage}},
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "good"),
+    [
+        ("preprocessor", {"use": "wiener"}, True),
+        ("preprocessor", {"use": "wiener", "with": {"window": 7, "noise": None}}, True),
+        ("preprocessor", {"use": "wiener", "with": {"window": 33}}, False),
+        ("preprocessor", {"use": "wiener", "with": {"windw": 7}}, False),
+        ("preprocessor", {"use": "jpeg"}, False),
+        ("preprocessor", {"use": "jpeg", "with": {"quality": 90}}, True),
+        ("preprocessor", {"use": "resnet"}, False),
+        ("preprocessor", {"with": {}}, False),
+        ("detector", {"use": "noise-statistics", "with": {"scale": 0}}, False),
+        ("detector", {"use": "resnet", "views": []}, False),
+        ("calibrator", {"use": "platt"}, False),
+        ("calibrator", {"use": "platt", "with": {"slope": 1, "bias": 0}}, True),
+        ("chain calibrator", {"use": "platt", "with": {"slope": 1}}, False),
+        ("combiner", {"use": "logistic", "with": {"weights": {"resnet/plain": 1}}}, True),
+        ("combiner", {"use": "logistic", "with": {"weights": {"resnet/plain": "1"}}}, False),
+        # The combiner that is used where none is named has its options checked, too.
+        ("combiner", {"with": {"power": 2}}, False),
+        ("combiner", {"need": 0}, False),
+    ],
+)
+def test_options(kind: str, stage: dict[str, Any], good: bool) -> None:
+    assert VALIDATOR.is_valid(with_stage(kind, stage)) is good
+
+
+def test_descriptions_help_while_writing() -> None:
+    text = json.dumps(SCHEMA)
+    assert "Side of the window, odd." in text
+    assert "Views that the detector looks at" in text
+    for name, key in SCHEMA["properties"].items():
+        assert key.get("description"), name
+
+
+def test_the_installed_stages_are_in_it() -> None:
+    catalog = Catalog.discover()
+    schema = chain_schema(catalog)
+    Draft202012Validator.check_schema(schema)
+    assert {one["const"] for one in schema["$defs"]["preprocessor"]["properties"]["use"]["oneOf"]} == set(
+        catalog.names("preprocessor")
+    )
+
+
+class Inner(stages.Frozen):
+    title: int = Field(description="An option that is called as a keyword of schemas is.")
+
+
+class First(stages.Jpeg):
+    name = "first"
+
+    class Options(stages.Frozen):
+        inner: Inner = Field(description="Nested.")
+
+
+class Second(stages.Jpeg):
+    name = "second"
+
+    class Options(stages.Frozen):
+        inner: dict[str, Inner] = Field(description="Nested, too.")
+
+
+def test_nested_options_of_stages_do_not_meet() -> None:
+    validator = Draft202012Validator(chain_schema(Catalog.of(First, Second, stages.Resnet)))
+    first = with_stage("preprocessor", {"use": "first", "with": {"inner": {"title": 1}}})
+    second = with_stage("preprocessor", {"use": "second", "with": {"inner": {"a": {"title": 1}}}})
+    assert validator.is_valid(first)
+    assert validator.is_valid(second)
+    first["views"]["v"][0]["use"] = "second"
+    assert not validator.is_valid(first)
+
+
+# A chain file made into a plan.
+
+
+@pytest.fixture
+def triad(check: Callable[[str], Checked], catalog: Catalog) -> Plan:
+    file = check(TRIAD.read_text("utf-8")).file
+    assert file is not None
+    return build_plan(file, catalog)
+
+
+def test_views(triad: Plan) -> None:
+    assert list(triad.views) == ["plain", "denoised", "recompressed"]
+    assert triad.views["plain"] == ()
+    (wiener,) = triad.views["denoised"]
+    assert isinstance(wiener.stage, stages.Wiener)
+    assert wiener.stage.options == stages.Wiener.Options(window=7)
+
+
+def test_equal_steps_have_equal_keys(triad: Plan) -> None:
+    first, second = triad.views["recompressed"]
+    assert triad.views["denoised"][0].key == first.key
+    assert first.key != second.key
+    assert first.key == '{"use":"wiener","with":{"noise":null,"window":7}}'
+
+
+def test_detectors_and_members(triad: Plan) -> None:
+    assert [type(detector.stage) for detector in triad.detectors] == [
+        stages.Resnet,
+        stages.NoiseStatistics,
+        stages.Provenance,
+    ]
+    assert triad.member_names == (
+        "net/plain",
+        "net/denoised",
+        "noise/plain",
+        "noise/denoised",
+        "noise/recompressed",
+        "provenance/plain",
+    )
+
+
+def test_decision(triad: Plan) -> None:
+    decision = triad.decision
+    assert decision is not None
+    assert set(decision.calibrators) == set(triad.member_names)
+    assert decision.calibrators["net/denoised"].options == stages.Platt.Options(slope=-0.2, bias=0.1)  # type: ignore[attr-defined]
+    assert isinstance(decision.combiner, stages.Logistic)
+    assert decision.combiner.members == triad.member_names
+    assert isinstance(decision.chain_calibrator, stages.Platt)
+    assert (decision.need, decision.prior, decision.real_below, decision.generated_above) == (2, 0.5, 0.3, 0.75)
+
+
+def file(**more: Any) -> ChainFile:
+    return ChainFile.model_validate({"d2f": 1, "name": "a", "detectors": [{"use": "resnet"}], **more})
+
+
+def test_defaults(catalog: Catalog) -> None:
+    plan = build_plan(file(), catalog)
+    assert plan.decision is not None
+    assert isinstance(plan.decision.combiner, stages.LogitMean)
+    assert plan.decision.chain_calibrator is None
+    assert plan.decision.calibrators == {}
+
+
+def test_without_a_decision(catalog: Catalog) -> None:
+    plan = build_plan(file(combine={"use": "logistic"}), catalog, decision=False)
+    assert plan.decision is None
+    assert plan.digest == ""
+
+
+def test_a_combiner_that_waits_for_its_weights_leaves_every_verdict_open(catalog: Catalog) -> None:
+    plan = build_plan(file(combine={"use": "logistic"}), catalog)
+    assert plan.decision is not None
+    assert isinstance(plan.decision.combiner, Unfitted)
+    assert plan.decision.need > len(plan.members)
+    assert len(plan.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "exit_code"),
+    [
+        ({"detectors": [{"use": "nothing"}]}, "D2F110", Exit.USAGE),
+        ({"detectors": [{"use": "fragile"}]}, "D2F209", Exit.PLUGIN),
+        ({"combine": {"use": "logistic", "with": {"weights": {"b/plain": 1.0}}}}, "D2F122", Exit.USAGE),
+    ],
+)
+def test_what_cannot_be_built(catalog: Catalog, more: dict[str, Any], code: str, exit_code: Exit) -> None:
+    with pytest.raises(D2FError) as error:
+        build_plan(file(**more), catalog)
+    assert [problem.code for problem in error.value.problems] == [code]
+    assert error.value.exit == exit_code

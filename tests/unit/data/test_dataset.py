@@ -1,4 +1,9 @@
+"""Labelled sets: found in folders and manifests, their columns, written, and limited to a number."""
+
+from __future__ import annotations
+
 import os
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from d2f import D2FError
-from d2f.data.dataset import Dataset, Labelled, load_dataset
+from d2f.data.dataset import Dataset, Labelled, column_value, columns_of, limited, load_dataset, write_manifest
 from d2f.data.groups import components, digest, digest_of, require_one_label
 from d2f.images.files import find_images
 from d2f.images.read import load_image
@@ -276,3 +281,90 @@ def test_a_path_with_quotes_or_blanks_is_hinted_at(tmp_path, path, hint):
     touch(tmp_path, "real/a.jpg")
     assert load_image(f"{tmp_path}/{path}").failure.message == f"No such file or directory; {hint}"
     assert load_image(f"{tmp_path}/gone {path}").failure.message == "No such file or directory"
+
+
+# Columns.
+
+IMAGE = Labelled("a.png", 1, "flux", "blog", "anna", "g7", {"width": "256", "form": ""})
+
+
+def test_attributes_and_columns_of_the_manifest_are_found_alike():
+    found = [column_value(IMAGE, column) for column in ("label", "generator", "source", "collection", "group", "width")]
+    assert found == ["1", "flux", "blog", "anna", "g7", "256"]
+
+
+def test_a_column_that_is_empty_or_not_there_has_the_empty_value():
+    assert column_value(IMAGE, "form") == ""
+    assert column_value(IMAGE, "camera") == ""
+
+
+def test_the_columns_of_a_set_are_those_of_any_image():
+    other = Labelled("b.png", 0, more={"camera": "x", "form": ""})
+    known = ("label", "generator", "source", "collection", "group")
+    assert columns_of([IMAGE, other]) == (*known, "camera", "form", "width")
+    assert columns_of([]) == known
+
+
+# Manifests written.
+
+
+def test_what_is_written_reads_back(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a,b.png", "ü.png"):
+        (tmp_path / "in" / name).write_bytes(b"x")
+    images = Dataset(
+        (
+            Labelled(str(tmp_path / "in/a,b.png"), 0, "", "phone", "hands", "g", MappingProxyType({"camera": "X"})),
+            Labelled(str(tmp_path / "in/ü.png"), 1, 'so "called"', "", "", ""),
+        )
+    )
+    target = tmp_path / "out/list.csv"
+    write_manifest(target, images, {"part": ["train", "test"]})
+    found = load_dataset(target)
+    assert found[0].path.endswith("in/a,b.png")
+    assert [(i.label, i.generator, i.source, i.collection, i.group) for i in found] == [
+        (0, "", "phone", "hands", "g"),
+        (1, 'so "called"', "", "", ""),
+    ]
+    assert [dict(image.more) for image in found] == [{"camera": "X", "part": "train"}, {"camera": "", "part": "test"}]
+    assert target.read_text("utf-8").splitlines()[1].startswith('"../in/a,b.png",real,')
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(D2FError, match="cannot be written") as error:
+        write_manifest(tmp_path / "file/list.csv", Dataset(()))
+    assert error.value.problems[0].code == "D2F004"
+
+
+# Sets limited to a number of images.
+
+
+def dataset(*groups):
+    listed = [(label, name) for label, name, count in groups for _ in range(count)]
+    return Dataset(tuple(Labelled(f"{i}", label, collection=name) for i, (label, name) in enumerate(listed)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_stratum_keeps_its_share(seed):
+    whole = dataset((0, "a", 100), (0, "b", 50), (1, "a", 50), (1, "c", 200))
+    part = limited(whole, 40, seed)
+    assert len(part) == 40
+    for label, name, share in ((0, "a", 10), (0, "b", 5), (1, "a", 5), (1, "c", 20)):
+        assert abs(sum((i.label, i.collection) == (label, name) for i in part) - share) <= 1
+
+
+def test_small_strata_are_drawn_in_proportion():
+    whole = dataset(*[(i % 2, f"c{i}", 1) for i in range(300)])
+    assert len(limited(whole, 30)) == 30
+    first = [limited(whole, 30, seed).images for seed in range(2)]
+    assert first[0] != first[1]
+
+
+def test_it_repeats_keeps_the_order_and_gives_all_where_all_is_asked():
+    whole = dataset((0, "a", 20), (1, "b", 20))
+    assert limited(whole, 7, 5).images == limited(whole, 7, 5).images
+    numbers = [int(image.path) for image in limited(whole, 7)]
+    assert numbers == sorted(numbers)
+    assert limited(whole, 40) is whole
+    assert np.array_equal(limited(whole, 40).labels, whole.labels)
