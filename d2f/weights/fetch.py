@@ -90,14 +90,10 @@ class Watcher(Protocol):
 class Silent:
     """A watcher that shows nothing."""
 
-    def source(self, source: str) -> None:
+    def source(self, *_: Any, **__: Any) -> None:
         """Show nothing."""
 
-    def bytes(self, done: int, total: int | None) -> None:
-        """Show nothing."""
-
-    def waiting(self) -> None:
-        """Show nothing."""
+    bytes = waiting = source
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,11 @@ def pull_weights(record: Weights, watcher: Watcher | None = None, largest: int =
         return Pulled(record, here, False)
     sources = [source for source in record.sources if source.startswith(REMOTE)]
     if not sources:
-        raise _wrong_digest(record, here) if here is not None else WeightsMissing(missing_weights(record), Exit.PLUGIN)
+        if here is None:
+            raise WeightsMissing(missing_weights(record), Exit.PLUGIN)
+        notes = (f"at {here.source}", f"pinned  {record.sha256}", f"found   {here.sha256}")
+        message = f"weights '{record.name}' have not the pinned digest"
+        raise D2FError(Problem("D2F503", message, notes=notes), Exit.PLUGIN)
     folder = weights_folder()
     watcher = watcher or Silent()
     try:
@@ -132,14 +132,7 @@ def pull_weights(record: Weights, watcher: Watcher | None = None, largest: int =
 
 
 def add_weights(record: Weights, file: Path) -> Pulled:
-    """Take a file that a person brought as that of a record; `first` where its digest is not known, nor pinned here.
-
-    Raises
-    ------
-    D2FError
-        D2F002: there is no such file, or it is a folder, a pipe or a device. D2F503: it has another digest than the
-        record's. D2F004: it cannot be kept.
-    """
+    """Take a file that a person brought as that of a record; `first` where its digest is not known, nor pinned here."""
     known = pinned(record)
     try:
         if not S_ISREG(file.stat().st_mode):
@@ -232,12 +225,6 @@ def _fetched(record: Weights, source: str, watcher: Watcher, largest: int) -> tu
     raise _Other(f"it gave a file of sha256 {found}")
 
 
-def _wrong_digest(record: Weights, here: Located) -> D2FError:
-    message = f"weights '{record.name}' have not the pinned digest"
-    notes = (f"at {here.source}", f"pinned  {record.sha256}", f"found   {here.sha256}")
-    return D2FError(Problem("D2F503", message, notes=notes), Exit.PLUGIN)
-
-
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TIMEOUT = 30.0
 """Seconds without a byte."""
@@ -291,7 +278,8 @@ def _go_on(opener: OpenerDirector, source: str, attempt: Attempt) -> None:
         attempt.part.unlink()
         raise _Broken("the file has become shorter") from error
     with answer:
-        if not _continues(answer, done):
+        found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+        if answer.status != PARTIAL or found is None or int(found[1]) != done:
             done = 0
         length = answer.headers.get("Content-Length", "")
         total = attempt.bounded(done + int(length)) if length.isdecimal() else None
@@ -303,11 +291,6 @@ def _go_on(opener: OpenerDirector, source: str, attempt: Attempt) -> None:
                 attempt.watch(done, total)
     if total is not None and done < total:
         raise _Broken(f"the connection broke after {done} of {total} bytes")
-
-
-def _continues(answer: Any, done: int) -> bool:
-    found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    return answer.status == PARTIAL and found is not None and int(found[1]) == done
 
 
 def _require_https(source: str) -> None:

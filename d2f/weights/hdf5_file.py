@@ -85,7 +85,9 @@ class _File:
         messages = dict(self._messages(address))
         if SYMBOLS in messages:
             tree, heap = self._number(messages[SYMBOLS][0]), self._number(messages[SYMBOLS][0] + 8)
-            for name, child in self._children(tree, self._heap(heap), DEPTH):
+            if self._bytes(heap, 4) != b"HEAP":
+                raise ValueError(f"byte {heap} is no heap")
+            for name, child in self._children(tree, self._number(heap + 24), DEPTH):
                 yield from self._object(child, f"{path}/{name}".lstrip("/"), depth - 1)
         elif LAYOUT in messages:
             yield path, self._array(messages, path)
@@ -107,19 +109,14 @@ class _File:
                     yield kind, (place + 8, length)
                 place += 8 + length
 
-    def _heap(self, address: int) -> int:
-        """Return where the names of a group stand."""
-        if self._bytes(address, 4) != b"HEAP":
-            raise ValueError(f"byte {address} is no heap")
-        return self._number(address + 24)
-
     def _children(self, address: int, heap: int, depth: int) -> Iterator[tuple[str, int]]:
-        """Yield name and address of a group's members, out of its tree."""
+        """Yield name and address of a group's members, out of its tree; the names stand from `heap` on."""
         mark = self._bytes(address, 4)
         if mark == b"SNOD":
             for number in range(self._number(address + 6, 2)):
                 entry = address + 8 + 40 * number
-                yield self._name(heap + self._number(entry)), self._number(entry + 8)
+                place = heap + self._number(entry)
+                yield self._data[place : self._data.index(b"\0", place)].decode("utf-8"), self._number(entry + 8)
         elif mark == b"TREE" and depth:
             for number in range(self._number(address + 6, 2)):
                 yield from self._children(self._number(address + 24 + 8 + 16 * number), heap, depth - 1)
@@ -163,9 +160,6 @@ class _File:
         if letter is None or size not in (1, 2, 4, 8) or (letter == "f" and size == 1):
             raise ValueError(f"'{path}' is of a type that is not read")
         return np.dtype(f"{'>' if bits & 1 else '<'}{letter}{size}")
-
-    def _name(self, place: int) -> str:
-        return self._data[place : self._data.index(b"\0", place)].decode("utf-8")
 
     def _number(self, place: int, size: int = 8) -> int:
         return int.from_bytes(self._bytes(place, size), "little")

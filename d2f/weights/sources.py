@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from d2f.api.errors import D2FError, Problem, WeightsMissing, did_you_mean
@@ -68,11 +69,16 @@ def pinned(record: Weights) -> Weights:
 
 def pins() -> dict[str, str]:
     """Return what first pulls pinned, sha256 by name."""
+    return {name: str(sha256) for name, sha256 in held_in(PINS).items()}
+
+
+def held_in(name: str) -> dict[str, Any]:
+    """Return what a JSON file in the folder of weights files holds; nothing where there is none, or it is damaged."""
     try:
-        held = json.loads((weights_folder() / PINS).read_text("utf-8"))
+        held = json.loads((weights_folder() / name).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return {str(name): str(sha256) for name, sha256 in held.items()} if isinstance(held, dict) else {}
+    return held if isinstance(held, dict) else {}
 
 
 def cached_paths(record: Weights) -> tuple[Path, ...]:
@@ -124,13 +130,7 @@ def located(record: Weights) -> Located | None:
 
 
 def record_bytes(record: Weights) -> bytes:
-    """Return the file of a record, unchecked.
-
-    Raises
-    ------
-    WeightsMissing
-        D2F502: none of the sources is on this machine.
-    """
+    """Return the file of a record, unchecked."""
     found = located(record)
     if found is None:
         raise WeightsMissing(missing_weights(record))
@@ -138,15 +138,7 @@ def record_bytes(record: Weights) -> bytes:
 
 
 def user_file_bytes(path: Path) -> bytes:
-    """Return the bytes of a file that a user named.
-
-    Raises
-    ------
-    WeightsMissing
-        D2F502: there is no such file.
-    D2FError
-        D2F505: it cannot be read.
-    """
+    """Return the bytes of a file that a user named."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -187,15 +179,12 @@ def missing_weights(record: Weights) -> Problem:
     notes = [f"looked for {source}" for source in record.sources]
     shipped = next((source for source in record.sources if source.startswith(PACKAGE)), None)
     if shipped is not None:
-        notes.append(f"the installation of {_distribution(shipped)} is damaged: install it again")
+        from importlib.metadata import packages_distributions
+
+        module = shipped.removeprefix(PACKAGE).partition("/")[0].partition(".")[0]
+        distribution = next(iter(packages_distributions().get(module, [])), module)
+        notes.append(f"the installation of {distribution} is damaged: install it again")
     return Problem("D2F502", message, notes=tuple(notes))
-
-
-def _distribution(source: str) -> str:
-    from importlib.metadata import packages_distributions
-
-    module = source.removeprefix(PACKAGE).partition("/")[0].partition(".")[0]
-    return next(iter(packages_distributions().get(module, [])), module)
 
 
 def resolve(option: str, records: Sequence[Weights]) -> Weights:

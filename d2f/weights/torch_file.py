@@ -119,15 +119,12 @@ class _Operations(dict[int, Callable[[Any], Any]]):
         if self.done > MOST_OPERATIONS:
             raise CheckpointRefused(f"its pickle has more than {MOST_OPERATIONS} operations")
         if code not in self:
-            raise CheckpointRefused(f"its pickle uses {_operation(code)}, which tensors do without")
+            import pickletools
+
+            known = pickletools.code2op.get(chr(code))  # type: ignore[attr-defined]
+            name = known.name if known is not None else f"the unknown operation {code}"
+            raise CheckpointRefused(f"its pickle uses {name}, which tensors do without")
         return super().__getitem__(code)
-
-
-def _operation(code: int) -> str:
-    import pickletools
-
-    known = pickletools.code2op.get(chr(code))  # type: ignore[attr-defined]
-    return known.name if known is not None else f"the unknown operation {code}"
 
 
 _InPython: Any = pickle._Unpickler
