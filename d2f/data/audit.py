@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from d2f.data.groups import DuplicatePairs, components, duplicates, with_groups
 from d2f.data.shortcuts import (
     ALL,
     ORIGINAL,
-    Property,
     Shortcut,
     ShortcutTrial,
     all_together,
@@ -27,6 +26,7 @@ from d2f.data.shortcuts import (
     stated_properties,
 )
 from d2f.data.split import folds as make_folds
+from d2f.report.tables import plain
 
 MEASURES: Mapping[str, str] = {
     "size": "picture sizes",
@@ -112,15 +112,6 @@ class FoundDuplicates:
     across_labels: tuple[tuple[str, str, str], ...]
     across_parts: tuple[tuple[str, str, str], ...]
 
-    def plain(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {
-            "exact": self.exact,
-            "near": self.near,
-            "across_labels": [list(pair) for pair in self.across_labels],
-            "across_parts": [list(pair) for pair in self.across_parts],
-        }
-
 
 @dataclass(frozen=True, eq=False)
 class Audit:
@@ -150,7 +141,7 @@ class Audit:
             "images": {"real": labels[0], "generated": labels[1]},
             "components": self.components,
             "shortcuts": [_plain_shortcut(each) for each in (*self.shortcuts, *self.history)],
-            "duplicates": self.duplicates.plain(),
+            "duplicates": asdict(self.duplicates),
             "conclusion": self.conclusion,
             "notes": list(self.notes),
         }
@@ -161,9 +152,18 @@ def audit_set(seen: Inspection, folds: int = 5, seed: int = 0, columns: Sequence
     found = duplicates(seen)
     images = with_groups(seen.images, found.groups)
     measured, numbers, notes = _file_shortcuts(replace(seen, images=images), folds, seed)
-    stated = _news(stated_properties(images, columns), file_properties(seen))
+    # What a manifest states of the files as they are now is left out.
+    now = {f"{ORIGINAL}{each.name}": each for each in file_properties(seen)}
+    stated = [
+        each
+        for each in stated_properties(images, columns)
+        if each.name not in now or not each.separates_as(now[each.name])
+    ]
     history = measure_shortcuts(stated, ShortcutTrial(images.labels, numbers, folds, seed))
-    return Audit(images, measured, history, found_duplicates(images, found), numbers, notes)
+    across_labels = _across(images, found, [str(image.label) for image in images])
+    across_parts = _across(images, found, [part_of(image, images.root) for image in images])
+    held = FoundDuplicates(len(found.exact), len(found.near), across_labels, across_parts)
+    return Audit(images, measured, history, held, numbers, notes)
 
 
 def source_audit(seen: Inspection, seed: int = 0) -> list[str]:
@@ -186,12 +186,6 @@ def _file_shortcuts(
     return (*measure_shortcuts(properties, trial), all_together(properties, trial)), numbers, notes
 
 
-def _news(stated: Sequence[Property], of_file: Sequence[Property]) -> list[Property]:
-    """Leave out what a manifest states of the files as they are now."""
-    now = {f"{ORIGINAL}{each.name}": each for each in of_file}
-    return [each for each in stated if each.name not in now or not each.separates_as(now[each.name])]
-
-
 def _independent(images: Dataset, folds: int, seed: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Components by collection; by near-duplicates alone where a label has one collection only."""
     numbers = components(images)
@@ -208,14 +202,6 @@ def _independent(images: Dataset, folds: int, seed: int) -> tuple[NDArray[np.int
 
 PART_COLUMNS = ("part", "split", "fold")
 """Columns of a manifest that say which part an image is in."""
-
-
-def found_duplicates(images: Dataset, found: DuplicatePairs) -> FoundDuplicates:
-    """Say of a set's duplicates which have both labels and which lie in two parts."""
-    labels = [str(image.label) for image in images]
-    parts = [part_of(image, images.root) for image in images]
-    across = (_across(images, found, labels), _across(images, found, parts))
-    return FoundDuplicates(len(found.exact), len(found.near), *across)
 
 
 def part_of(image: Labelled, root: str) -> str:
@@ -239,12 +225,8 @@ def _across(images: Dataset, found: DuplicatePairs, names: Sequence[str]) -> tup
 
 
 def _plain_shortcut(found: Shortcut) -> dict[str, Any]:
-    auc = None if found.auc is None else dict(zip(("value", "low", "high"), map(_finite, found.auc), strict=True))
+    auc = None if found.auc is None else plain(found.auc._asdict())
     return {"name": found.name, "auc": auc, "images": found.images, "only": found.only, "verdict": verdict(found)}
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 6) if np.isfinite(value) else None
 
 
 SHOWN = 5

@@ -181,14 +181,13 @@ def read_manifest(path: Path, words: Mapping[str, int] = LABEL_WORDS) -> tuple[t
         raise D2FError(problems)
     digits = sorted({row["label"] for _, row in rows} & {"0", "1"})
     notes = (f"labels {' and '.join(digits)} are read as 0 real, 1 generated",) if digits else ()
-    return tuple(_labelled_row(path.parent, row, words) for _, row in rows), notes
-
-
-def _labelled_row(folder: Path, row: Mapping[str, str], words: Mapping[str, int]) -> Labelled:
-    generator, source, collection, group = (row.get(column, "") for column in KNOWN[2:])
-    more = {column: value for column, value in row.items() if column not in KNOWN}
-    path = os.path.join(folder, row["path"])
-    return Labelled(path, words[row["label"].lower()], generator, source, collection, group, MappingProxyType(more))
+    images = []
+    for _, row in rows:
+        place, label = os.path.join(path.parent, row["path"]), words[row["label"].lower()]
+        generator, source, collection, group = (row.get(column, "") for column in KNOWN[2:])
+        more = MappingProxyType({column: value for column, value in row.items() if column not in KNOWN})
+        images.append(Labelled(place, label, generator, source, collection, group, more))
+    return tuple(images), notes
 
 
 def _row_problems(manifest: Path, line: int, row: Mapping[str, str], words: Mapping[str, int]) -> Iterable[Problem]:
@@ -209,16 +208,21 @@ def write_manifest(path: Path, dataset: Dataset, more: Mapping[str, Sequence[obj
     """Write a set as CSV; paths are relative to the manifest's folder."""
     added = dict(more or {})
     kept = [column for column in dict.fromkeys(key for image in dataset for key in image.more) if column not in added]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*KNOWN, *kept, *added])
+    rows: list[Sequence[object]] = [(*KNOWN, *kept, *added)]
     for i, image in enumerate(dataset):
         known = (LABEL_NAMES[image.label], image.generator, image.source, image.collection, image.group)
         values = [image.more.get(column, "") for column in kept] + [column[i] for column in added.values()]
-        writer.writerow([_relative(image.path, path.parent), *known, *values])
+        rows.append([_relative(image.path, path.parent), *known, *values])
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.getvalue())
+    write_whole(path, csv_text(rows))
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV, lines ending in a line feed."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _relative(path: str, folder: Path) -> str:
@@ -277,17 +281,11 @@ def _left_out(unlabelled: Sequence[str], unread: Sequence[str]) -> Iterator[str]
 
 
 def _labelled_by_folder(path: str, parts: Sequence[str], at: int, label: int) -> Labelled:
-    above = [part for part in parts[:at] if part.lower() not in SPLITS]
-    generator, source = _generator_and_source(label, above, parts[at + 1 : -1])
-    collection = above[0] if above else source
-    return Labelled(path, label, generator, source or generator, collection)
-
-
-def _generator_and_source(label: int, above: Sequence[str], below: Sequence[str]) -> tuple[str, str]:
-    if label == REAL:
-        return "", below[0] if below else (above[0] if above else "")
-    generator = below[0] if below else (above[0] if above else "")
-    return generator, below[1] if len(below) > 1 else (above[0] if above else "")
+    outer = next((part for part in parts[:at] if part.lower() not in SPLITS), "")
+    # Below the label's folder: the generator of what is generated, and then the source.
+    named = [*parts[at + 1 : -1]] if label == GENERATED else ["", *parts[at + 1 : -1]]
+    generator, source = (named[place] if len(named) > place else outer for place in (0, 1))
+    return Labelled(path, label, generator, source or generator, outer or source)
 
 
 UNNAMED = "unnamed"

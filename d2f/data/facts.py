@@ -16,9 +16,9 @@ from PIL import Image
 from d2f.api.errors import Problem
 from d2f.api.inputs import Pixels
 from d2f.api.rows import Failure
-from d2f.data.dataset import Dataset, Labelled
+from d2f.data.dataset import Dataset
 from d2f.images.formats import open_as, sniff
-from d2f.images.read import Bounds, ImageError, Unread, quiet_pillow, read_bytes
+from d2f.images.read import Bounds, ImageError, Unread, quiet_pillow, read_bytes, read_image
 
 _NAMES = {(1, 1): "4:4:4", (2, 1): "4:2:2", (1, 2): "4:4:0", (2, 2): "4:2:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 
@@ -173,18 +173,15 @@ def facts_of(data: bytes, path: str = "") -> FileFacts:
 
 def _facts_of(name: str, sha256: str, data: bytes, path: str) -> FileFacts:
     image = open_as(name, data)
-    quality, chroma = _quality_and_chroma(image)
+    quality: int | None = None
+    chroma = ""
+    if (tables := getattr(image, "quantization", None)) and (layers := getattr(image, "layer", None)):
+        quality = jpeg_quality(tables).quality
+        chroma = chroma_subsampling([(across, down) for _, across, down, _ in layers])
     kinds = metadata_kinds(data, image)
     if name == "WEBP" and _is_lossless(data):
         name = "WEBP lossless"
     return FileFacts(path, sha256, len(data), image.width, image.height, name, quality, chroma, kinds)
-
-
-def _quality_and_chroma(image: Image.Image) -> tuple[int | None, str]:
-    tables, layers = getattr(image, "quantization", None), getattr(image, "layer", None)
-    if not tables or not layers:
-        return None, ""
-    return jpeg_quality(tables).quality, chroma_subsampling([(across, down) for _, across, down, _ in layers])
 
 
 def _is_lossless(data: bytes) -> bool:
@@ -225,75 +222,46 @@ def perceptual_hash(pixels: Pixels) -> int | None:
     grey = np.asarray(reduced, dtype=np.float64)
     if grey.std() < _FLAT:
         return None
-    basis = _cosines()
+    # Rows 1..8 of the DCT-II of 32 points, shape (8, 32); a common factor moves no bit.
+    frequency, place = np.arange(1, 9)[:, None], np.arange(_SIDE)[None]
+    basis = np.cos(np.pi * frequency * (2 * place + 1) / (2 * _SIDE))
     low = (basis @ grey @ basis.T).ravel()
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
 
 
-def _cosines() -> NDArray[np.float64]:
-    """Rows 1..8 of the DCT-II of 32 points, shape (8, 32); a common factor moves no bit."""
-    frequency, place = np.arange(1, 9)[:, None], np.arange(_SIDE)[None]
-    cosines: NDArray[np.float64] = np.cos(np.pi * frequency * (2 * place + 1) / (2 * _SIDE))
-    return cosines
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """What was seen of one file."""
-
-    facts: FileFacts
-    hash: int | None = None
-
-
 @dataclass(frozen=True)
 class Inspection:
-    """A set and what was seen of its files."""
+    """A set and what was seen of its files; a hash is None where no picture was decoded, or it is flat."""
 
     images: Dataset
-    reports: tuple[FileReport, ...]
+    facts: tuple[FileFacts, ...]
+    hashes: tuple[int | None, ...]
     problems: tuple[Problem, ...]
-
-    @property
-    def facts(self) -> tuple[FileFacts, ...]:
-        """The facts of each image."""
-        return tuple(each.facts for each in self.reports)
 
 
 def inspect(
     dataset: Dataset, decode: bool = False, workers: int = 1, tick: Callable[[], None] | None = None
 ) -> Inspection:
     """Look at every file of a set."""
-    seen = list(_each(dataset, _look if decode else _glance, workers, tick))
-    kept = [i for i, each in enumerate(seen) if isinstance(each, FileReport)]
-    problems = tuple(problem for each in seen if isinstance(each, ImageError) for problem in each.problems)
-    return Inspection(dataset.select(kept), tuple(each for each in seen if isinstance(each, FileReport)), problems)
 
-
-def _each(
-    dataset: Dataset,
-    look: Callable[[str], FileReport],
-    workers: int,
-    tick: Callable[[], None] | None,
-) -> Iterator[FileReport | ImageError]:
-    def seen(image: Labelled) -> FileReport | ImageError:
+    def look(path: str) -> tuple[FileFacts, int | None] | ImageError:
         try:
-            return look(image.path)
+            if not decode:
+                return read_facts(path), None
+            image = read_image(path)
+            return facts_of(image.data, path), perceptual_hash(image.pixels)
         except ImageError as error:
             return error
 
+    kept, facts, hashes, problems = [], [], [], list[Problem]()
     with ThreadPoolExecutor(workers) as pool:
-        for each in pool.map(seen, dataset):
-            yield each
+        for number, seen in enumerate(pool.map(look, (image.path for image in dataset))):
+            if isinstance(seen, ImageError):
+                problems += seen.problems
+            else:
+                kept.append(number)
+                facts.append(seen[0])
+                hashes.append(seen[1])
             if tick is not None:
                 tick()
-
-
-def _glance(path: str) -> FileReport:
-    return FileReport(read_facts(path))
-
-
-def _look(path: str) -> FileReport:
-    from d2f.images.read import read_image
-
-    image = read_image(path)
-    return FileReport(facts_of(image.data, path), perceptual_hash(image.pixels))
+    return Inspection(dataset.select(kept), tuple(facts), tuple(hashes), tuple(problems))

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from d2f.api.errors import D2FError, Place, Problem
-from d2f.data.dataset import LABEL_WORDS, Dataset, Labelled, labelled_path, write_manifest
+from d2f.data.dataset import LABEL_WORDS, Dataset, Labelled, csv_text, labelled_path, write_manifest
 from d2f.files import explained, file_sha256, write_whole
 from d2f.weights.fetch import Attempt, Unfetched, fetch_https
 
@@ -157,7 +157,9 @@ def fetch_images(
     gone = tuple(outcome for outcome in outcomes if outcome.gone)
     images = Dataset(there, str(folder))
     write_manifest(folder / MANIFEST, images)
-    write_whole(folder / GONE, _table_of(gone))
+    columns = ("repo", "commit", "path", "sha256")
+    rows = [[*(outcome.source.row[column] for column in columns), outcome.gone] for outcome in gone]
+    write_whole(folder / GONE, csv_text([[*columns, "why"], *rows]))
     return Fetched(images, sum(outcome.fresh for outcome in outcomes), gone)
 
 
@@ -203,12 +205,3 @@ def _from_mirror(source: ListedImage, mirror: Path) -> bytes:
         if done.returncode == 0 and hashlib.sha256(done.stdout).hexdigest() == source.row["sha256"]:
             return done.stdout
     raise Unfetched("the file there has another digest" if held else "its repository no longer has it")
-
-
-def _table_of(gone: Sequence[Outcome]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("repo", "commit", "path", "sha256", "why"))
-    for outcome in gone:
-        writer.writerow([outcome.source.row[key] for key in ("repo", "commit", "path", "sha256")] + [outcome.gone])
-    return text.getvalue()

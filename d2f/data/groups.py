@@ -72,7 +72,8 @@ def near_pairs(hashes: Sequence[int] | NDArray[np.uint64], radius: int = RADIUS)
     if not 0 <= radius < 12:
         raise ValueError(f"radius must be in 0..11, got {radius}")
     values = np.asarray(hashes, dtype=np.uint64)
-    masks = _masks(radius // _CHUNKS)
+    # Every number of a chunk's width with at most so many ones.
+    masks = np.flatnonzero(radius // _CHUNKS >= _ONES).astype(np.uint64)
     found = [pairs for chunk in range(_CHUNKS) for pairs in _near_in_chunk(values, chunk, masks, radius)]
     if not found:
         return np.empty((0, 2), dtype=np.int64)
@@ -114,11 +115,6 @@ def _candidate_pairs(
     return left[keep] + start, right[keep]
 
 
-def _masks(bits: int) -> NDArray[np.uint64]:
-    """Every 16-bit number with at most this many ones."""
-    return np.flatnonzero(bits >= _ONES).astype(np.uint64)
-
-
 _ONES = np.array([number.bit_count() for number in range(2**_WIDTH)], dtype=np.uint8)
 
 
@@ -131,13 +127,13 @@ class DuplicatePairs:
     groups: NDArray[np.int64]  # (n,), int64
 
 
-def duplicates(seen: Inspection, radius: int = RADIUS) -> DuplicatePairs:
+def duplicates(seen: Inspection) -> DuplicatePairs:
     """Find exact duplicates by sha256, and near-duplicates by perceptual hash where pictures were decoded."""
     digests = [facts.sha256 for facts in seen.facts]
     exact = _with_the_first(digests)
-    near = _alike(seen, radius)
+    near = _alike(seen)
     near = near[[digests[i] != digests[j] for i, j in near]] if len(near) else near
-    return DuplicatePairs(exact, near, _linked(len(seen.reports), np.concatenate([exact, near])))
+    return DuplicatePairs(exact, near, _linked(len(digests), np.concatenate([exact, near])))
 
 
 def with_groups(dataset: Dataset, numbers: NDArray[np.int64]) -> Dataset:
@@ -161,15 +157,15 @@ def with_groups(dataset: Dataset, numbers: NDArray[np.int64]) -> Dataset:
     return replace(dataset, images=renamed)
 
 
-def _alike(seen: Inspection, radius: int) -> NDArray[np.int64]:
+def _alike(seen: Inspection) -> NDArray[np.int64]:
     """Pairs of near hashes, i < j; of equal hashes only the first is compared with others."""
-    hashed = [(i, each.hash) for i, each in enumerate(seen.reports) if each.hash is not None]
+    hashed = [(i, found) for i, found in enumerate(seen.hashes) if found is not None]
     if not hashed:
         return np.empty((0, 2), dtype=np.int64)
     index = np.array([i for i, _ in hashed], dtype=np.int64)
     hashes = np.array([value for _, value in hashed], dtype=np.uint64)
     distinct, first = np.unique(hashes, return_index=True)
-    pairs = np.concatenate([index[first][near_pairs(distinct, radius)], index[_with_the_first(hashes.tolist())]])
+    pairs = np.concatenate([index[first][near_pairs(distinct)], index[_with_the_first(hashes.tolist())]])
     ordered: NDArray[np.int64] = np.unique(np.sort(pairs, axis=1), axis=0)
     return ordered
 

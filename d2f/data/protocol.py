@@ -93,7 +93,8 @@ def whole(image: ImageFile, seed: int = 0) -> ImageFile:
     random = np.random.default_rng((seed, image.seed))
     short = int(random.integers(SHORT_SIDES[0], SHORT_SIDES[1], endpoint=True))
     quality = int(random.integers(WHOLE_QUALITIES[0], WHOLE_QUALITIES[1], endpoint=True))
-    return _encoded(image, _reduced(image.pixels, short), quality)
+    factor = short / min(image.pixels.shape[:2])
+    return _encoded(image, image.pixels if factor >= 1 else _resized(image.pixels, factor, short), quality)
 
 
 def judging(image: ImageFile) -> ImageFile:
@@ -140,14 +141,7 @@ def _scaled(pixels: Pixels, window: int, random: np.random.Generator) -> Pixels:
     taken, place = random.random() < 0.5, random.random()
     if shorter <= window or not taken:
         return pixels
-    factor = (window / shorter) ** place
-    return _resized(pixels, factor, window)
-
-
-def _reduced(pixels: Pixels, short: int) -> Pixels:
-    """Return the picture with this short side, in pixels; one that has no longer side as it is."""
-    factor = short / min(pixels.shape[:2])
-    return pixels if factor >= 1 else _resized(pixels, factor, short)
+    return _resized(pixels, (window / shorter) ** place, window)
 
 
 def _resized(pixels: Pixels, factor: float, least: int) -> Pixels:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Problem
 from d2f.api.inputs import Floats, ImageFile
-from d2f.data.dataset import LABEL_NAMES, Dataset, Labelled, labelled_path, write_manifest
+from d2f.data.dataset import LABEL_NAMES, Dataset, Labelled, csv_text, labelled_path, write_manifest
 from d2f.data.facts import Inspection
 from d2f.data.groups import duplicates, with_groups
 from d2f.data.protocol import FITTING_QUALITIES, fitting, whole
@@ -155,11 +153,8 @@ def write_gallery(folder: Path, doubts: Sequence[LabelDoubt]) -> None:
     write_whole(
         folder / "index.html", gallery("Labels to look at again", introduction, list(map(_doubt_figure, doubts)))
     )
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, "reviewed_label"])
-    writer.writerows([*_doubt_row(doubt), ""] for doubt in doubts)
-    write_whole(folder / "review.csv", text.getvalue())
+    rows = [[*_doubt_row(doubt), ""] for doubt in doubts]
+    write_whole(folder / "review.csv", csv_text([[*COLUMNS, "reviewed_label"], *rows]))
 
 
 def _doubt_figure(doubt: LabelDoubt) -> str:
@@ -208,12 +203,14 @@ def repair(
     for i, image in enumerate(images):
         if not repeated[i] and not contradictory[i]:
             try:
-                made = _windowed(image, window, seed)
+                picture = read_image(image.path)
             except ImageError as error:
                 problems += error.problems
             else:
-                small[image.label] += made is None
-                if made is not None:
+                if min(picture.width, picture.height) < window:
+                    small[image.label] += 1
+                else:
+                    made = fitting(picture, seed, (window, window), FITTING_QUALITIES)
                     written.append(_write_repaired(folder, image, made, original_facts(image, seen.facts[i])))
         if tick is not None:
             tick()
@@ -223,13 +220,6 @@ def repair(
     write_manifest(folder / "manifest.csv", new)
     counts = int(repeated.sum()), int(contradictory.sum())
     return Repaired(new, (small[0], small[1]), *counts, (*seen.problems, *problems))
-
-
-def _windowed(image: Labelled, window: int, seed: int) -> ImageFile | None:
-    picture = read_image(image.path)
-    if min(picture.width, picture.height) < window:
-        return None
-    return fitting(picture, seed, (window, window), FITTING_QUALITIES)
 
 
 def _write_repaired(folder: Path, image: Labelled, made: ImageFile, original: dict[str, str]) -> Labelled:

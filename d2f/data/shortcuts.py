@@ -185,32 +185,21 @@ WORDS = 40
 """Most frequent values of a word that have a column; the others have none."""
 
 
-@dataclass(frozen=True)
-class Binned:
-    """Bins and values as they were found in one part of a set."""
+def binned_rows(properties: Sequence[Property], known: NDArray[np.bool_]) -> Floats:
+    """Return properties as zeros and ones, shape (n, d), in bins and values of the `known` rows (n,).
 
-    edges: tuple[Floats, ...]
-    values: tuple[NDArray[np.str_], ...]
-
-    @classmethod
-    def of(cls, properties: Sequence[Property], rows: NDArray[np.bool_]) -> Binned:
-        """Find bins and values in the rows (n,) of some properties."""
-        numbers = [column[rows] for each in properties for column in each.numbers]
-        words = [column[rows] for each in properties for column in each.words]
-        return cls(tuple(map(_edges, numbers)), tuple(map(_frequent, words)))
-
-    def rows(self, properties: Sequence[Property]) -> Floats:
-        """Return all rows of the properties as zeros and ones, shape (n, d); a missing number is a bin of its own."""
-        numbers = [column for each in properties for column in each.numbers]
-        words = [column for each in properties for column in each.words]
-        parts = [
-            np.searchsorted(edges, np.nan_to_num(column, nan=-np.inf))[:, None] + 1 == np.arange(len(edges) + 2)
-            for column, edges in zip(numbers, self.edges, strict=True)
-        ]
-        for part, column in zip(parts, numbers, strict=True):
-            part[np.isnan(column)] = np.arange(part.shape[1]) == 0
-        parts += [column[:, None] == values for column, values in zip(words, self.values, strict=True)]
-        return np.concatenate(parts, axis=1).astype(np.float64)
+    A missing number is a bin of its own.
+    """
+    parts = []
+    for column in (column for each in properties for column in each.numbers):
+        edges = _edges(column[known])
+        part = np.searchsorted(edges, np.nan_to_num(column, nan=-np.inf))[:, None] + 1 == np.arange(len(edges) + 2)
+        part[np.isnan(column)] = np.arange(part.shape[1]) == 0
+        parts.append(part)
+    for texts in (column for each in properties for column in each.words):
+        values, counts = np.unique(texts[known], return_counts=True)
+        parts.append(texts[:, None] == values[np.argsort(-counts, kind="stable")][:WORDS])
+    return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 def _edges(column: Floats) -> Floats:
@@ -219,12 +208,6 @@ def _edges(column: Floats) -> Floats:
         return np.empty(0)
     edges: Floats = np.unique(np.quantile(there, np.arange(1, BINS) / BINS, method="inverted_cdf"))
     return edges
-
-
-def _frequent(column: NDArray[np.str_]) -> NDArray[np.str_]:
-    values, counts = np.unique(column, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return values[order][:WORDS]
 
 
 ALL = "all together"
@@ -319,6 +302,6 @@ def _property_scores(properties: Sequence[Property], labels: Labels, fold: NDArr
         held = fold == number
         if len(set(labels[~held].tolist())) < 2:
             continue
-        rows = Binned.of(properties, ~held).rows(properties)
+        rows = binned_rows(properties, ~held)
         found[held] = log_odds(fit_logistic(rows[~held], labels[~held]), rows[held])
     return found

@@ -41,7 +41,8 @@ def shipped_split(dataset: Dataset) -> Split:
     members: dict[int, set[str]] = {}
     numbers = components(dataset).tolist()
     for number, image in zip(numbers, dataset, strict=True):
-        members.setdefault(number, set()).add(image.collection or image.group or _last_part(image.path))
+        name = image.path.replace("\\", "/").rsplit("/", 1)[-1]
+        members.setdefault(number, set()).add(image.collection or image.group or name)
     for number, names in members.items():
         first = next((name for name in sorted(names) if name in listed), None)
         parts[number] = listed[first] if first else _hashed(min(names))
@@ -59,10 +60,6 @@ def listed_parts() -> Mapping[str, Part]:
     text = files("d2f.data").joinpath("collections.yaml").read_text(encoding="utf-8")
     lists: dict[Part, list[str]] = YAML(typ="safe", pure=True).load(text)
     return {name: part for part, names in lists.items() for name in names}
-
-
-def _last_part(path: str) -> str:
-    return path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _hashed(name: str) -> Part:
@@ -150,11 +147,6 @@ def _require_components(holds: NDArray[np.bool_], count: int) -> None:
                 f"{count} parts need {word} from as many independent collections; there are {independent}",
                 "ask for fewer parts or folds, or give images from more collections",
             )
-
-
-def part_labels(labels: Labels, parts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return how many photographs and generated images each part has, shape (count, 2)."""
-    return np.stack([np.bincount(parts[labels == label], minlength=count) for label in (0, 1)], axis=1)
 
 
 def folds(components: NDArray[np.int64], labels: Labels, k: int = 5, seed: int = 0) -> NDArray[np.int64]:

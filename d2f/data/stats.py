@@ -127,14 +127,14 @@ def stats_lines(found: Stats, top: int = 10) -> Iterator[str]:
             yield from _axis("generator, after balancing", found.balanced_generators, top)
 
 
-def text_bar(real: int, generated: int, most: int, width: int = WIDTH) -> str:
-    """Return a bar of at most `width` characters, `most` images being that long.
+def text_bar(real: int, generated: int, most: int) -> str:
+    """Return a bar of at most `WIDTH` characters, `most` images being that long.
 
-    >>> text_bar(2, 4, most=12, width=12)
-    '==####'
+    >>> text_bar(2, 1, most=12)
+    '=======###'
     """
-    whole = round(width * (real + generated) / most)
-    of_real = round(width * real / most)
+    whole = round(WIDTH * (real + generated) / most)
+    of_real = round(WIDTH * real / most)
     return "=" * of_real + "#" * (whole - of_real)
 
 

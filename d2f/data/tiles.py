@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
@@ -38,7 +38,8 @@ def corners(width: int, height: int, size: int, pick: Pick, count: int, seed: in
     random = np.random.default_rng(seed)
     if pick == "random":
         return _apart(across, down, size, count, random)
-    found = _grid(width, height, size)
+    left, top = width % size // 2, height % size // 2
+    found = [(x, y) for y in range(top, down + 1, size) for x in range(left, across + 1, size)]
     chosen = np.sort(random.permutation(len(found))[:count])
     return [found[i] for i in chosen]
 
@@ -50,11 +51,6 @@ def is_flat(tile: Pixels, level: float) -> bool:
     """
     luma = tile.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     return bool(luma.std() < level)
-
-
-def _grid(width: int, height: int, size: int) -> list[Corner]:
-    left, top = width % size // 2, height % size // 2
-    return [(x, y) for y in range(top, height - size + 1, size) for x in range(left, width - size + 1, size)]
 
 
 def _apart(across: int, down: int, size: int, count: int, random: np.random.Generator) -> list[Corner]:
@@ -102,7 +98,8 @@ def cut_tiles(dataset: Dataset, folder: Path, cut: Cut, tick: Callable[[], None]
     if not len(tiles):
         raise D2FError([*work.problems, Problem("D2F601", "no tile was cut", notes=(work.explanation(),))])
     kept = balanced(tiles, cut.balance, cut.seed)
-    _remove(tiles, kept)
+    for path in {image.path for image in tiles} - {image.path for image in kept}:
+        Path(path).unlink(missing_ok=True)
     more = {"weight": label_weights(kept.labels).round(6).tolist()} if cut.balance == "weights" else {}
     write_manifest(folder / "manifest.csv", kept, more)
     return Tiled(kept, tiles.label_counts, kept.label_counts, work.small, work.flat, tuple(work.problems))
@@ -139,8 +136,9 @@ class _Work:
                 continue
             path = self._write(image, picture.sha256, pixels, x, y)
             group = image.group or f"picture-{picture.sha256[:16]}"
-            more = _more(image, self.folder, x, y)
-            yield Labelled(str(path), image.label, image.generator, image.source, image.collection, group, more)
+            origin = Path(os.path.relpath(image.path, self.folder)).as_posix()
+            more = MappingProxyType({**image.more, "from": origin, "x": str(x), "y": str(y)})
+            yield replace(image, path=str(path), group=group, more=more)
 
     def _write(self, image: Labelled, sha256: str, pixels: np.ndarray, x: int, y: int) -> Path:
         path = self.folder / labelled_path(image, f"{sha256[:16]}-{x}-{y}.png")
@@ -150,13 +148,3 @@ class _Work:
         except OSError as error:
             raise D2FError.of("D2F004", f"'{path}' cannot be written: {error.strerror or error}") from error
         return path
-
-
-def _more(image: Labelled, folder: Path, x: int, y: int) -> Mapping[str, str]:
-    origin = Path(os.path.relpath(image.path, folder)).as_posix()
-    return MappingProxyType({**image.more, "from": origin, "x": str(x), "y": str(y)})
-
-
-def _remove(tiles: Dataset, kept: Dataset) -> None:
-    for path in {image.path for image in tiles} - {image.path for image in kept}:
-        Path(path).unlink(missing_ok=True)

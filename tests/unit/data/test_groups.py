@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from d2f.data.dataset import Dataset, Labelled, load_dataset
-from d2f.data.facts import FileFacts, FileReport, Inspection, inspect
+from d2f.data.facts import FileFacts, Inspection, inspect
 from d2f.data.groups import components, duplicates, hamming, near_pairs
 from d2f.testing import camera_picture
 
@@ -118,7 +118,7 @@ def test_without_decoding_only_bytes_are_compared(tmp_path):
 def looked(hashes):
     facts = [FileFacts(str(i), str(i), 1, 1, 1, "PNG") for i in range(len(hashes))]
     images = Dataset(tuple(Labelled(str(i), 0) for i in range(len(hashes))))
-    return Inspection(images, tuple(map(FileReport, facts, hashes)), ())
+    return Inspection(images, tuple(facts), tuple(hashes), ())
 
 
 @given(st.lists(st.one_of(st.none(), st.sampled_from([0, 1, 0b111111, 2**63, 2**40 - 1])), max_size=16))
