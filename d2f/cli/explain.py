@@ -134,6 +134,6 @@ def verify(report: str, image: str, chain: str | None, trust_list: str | None) -
 @click.command()
 def schema() -> None:
     """Print the JSON schema (draft 2020-12) of report.json."""
-    from d2f.explain.schema import report_schema
+    from d2f.explain.record import report_schema
 
     click.echo(json.dumps(report_schema(), indent=2, ensure_ascii=False))

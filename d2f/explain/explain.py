@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from html import escape
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias
@@ -184,12 +184,8 @@ def explain_image(
     kinds = MAPS[maps] if maps != "auto" else [kind for kind in KINDS if (of := splice_of(chain, kind)) and of.helps]
     if row.probability is None:  # no ratio to be explained
         kinds = ()
-    found = [measure_map(chain.plan, loaded, kind, _ticker(kind, tick)) for kind in kinds]
+    found = [measure_map(chain.plan, loaded, kind, tick and partial(tick, kind)) for kind in kinds]
     return Explanation(chain, row, loaded, tuple(one for one in found if one is not None), full)
-
-
-def _ticker(kind: MapKind, tick: Tick | None) -> Callable[[int, int], object] | None:
-    return None if tick is None else lambda done, total: tick(kind, done, total)
 
 
 def save(explanations: Sequence[Explanation], path: str | os.PathLike[str]) -> None:

@@ -137,12 +137,6 @@ def overlay(found: HeatMap, pixels: Pixels, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def legend_of(found: HeatMap) -> str:
-    """Return the map's colours and what their ends stand for."""
-    end = f"{found.largest:.1f}"
-    return f'<p class="mapkey"><span>camera image, {end} nats</span><i></i><span>AI-generated, {end} nats</span></p>'
-
-
 def definitions(pairs: Sequence[tuple[str, str]]) -> str:
     """Return names with their values."""
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -196,18 +196,13 @@ def _turns(name: str, number: int, pages: int) -> str:
     """Return links to the pages of one filter; nothing where there is one page."""
     if pages == 1:
         return ""
+    # The pages worth a link: the first, the last, and those around this one.
     links = (
         f"<b>{at + 1}</b>" if at == number else f'<a href="{_page_file(name, at)}">{at + 1}</a>'
-        for at in _near(number, pages)
+        for at in range(pages)
+        if at in (0, pages - 1) or abs(at - number) <= 5
     )
     return f"<nav>pages: {' '.join(links)}</nav>"
-
-
-def _near(number: int, pages: int) -> Iterator[int]:
-    """Yield the pages worth a link: the first, the last, and those around this one."""
-    for at in range(pages):
-        if at in (0, pages - 1) or abs(at - number) <= 5:
-            yield at
 
 
 def _figure(one: Shown) -> str:

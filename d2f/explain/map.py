@@ -97,7 +97,8 @@ def measure_map(
     if min(down, right) < side // 2:
         return None
     corners = grid_corners(down, right, TILES, image.height / image.width)
-    variants = _cut_out(image, corners, side) if kind == "tiles" else _hidden(image, corners, side)
+    tiles = (np.ascontiguousarray(image.pixels[top : top + side, left : left + side]) for top, left in corners)
+    variants = tiles if kind == "tiles" else _hidden(image, corners, side)
     found: list[float] = []
     for number, llr in enumerate(_ratios(plan, variants), 1):
         found.append(llr)
@@ -122,20 +123,13 @@ def _ratios(plan: Plan, variants: Iterator[Pixels]) -> Iterator[float]:
     """Yield the chain's log-likelihood ratio of each variant, NaN where it has none."""
     bare = replace(plan, require=(), evidence=())
     judge = Judge(bare)
-    images = (_image(pixels, number) for number, pixels in enumerate(variants))
+    # Images without a file, of one digest: random stages draw alike for each of them.
+    images = (
+        ImageFile(str(number), b"", "0" * 64, "", pixels.shape[1], pixels.shape[0], pixels)
+        for number, pixels in enumerate(variants)
+    )
     for scored in LocalEngine(bare, workers=0).score(images):
         yield float(judge.probabilities(np.array([scored.scores], dtype=np.float64)).llr[0])
-
-
-def _image(pixels: Pixels, number: int) -> ImageFile:
-    """Return pixels as an image without a file; random stages draw alike for each of its tiles."""
-    height, width = pixels.shape[:2]
-    return ImageFile(str(number), b"", "0" * 64, "", width, height, pixels)
-
-
-def _cut_out(image: ImageFile, corners: Sequence[Corner], side: int) -> Iterator[Pixels]:
-    for top, left in corners:
-        yield np.ascontiguousarray(image.pixels[top : top + side, left : left + side])
 
 
 def _hidden(image: ImageFile, corners: Sequence[Corner], side: int) -> Iterator[Pixels]:

@@ -29,9 +29,9 @@ from d2f.chain.words import (
     view_words,
 )
 from d2f.explain.explain import Explanation, Splice, splice_of
-from d2f.explain.figures import bars, definitions, legend_of, overlay, scale
+from d2f.explain.figures import bars, definitions, overlay, scale
 from d2f.explain.map import KINDS, HeatMap
-from d2f.explain.record import chain_facts, identity_of, private_fields, quality_of, scrubbed
+from d2f.explain.record import identity_of, private_fields, quality_of, scrubbed
 from d2f.report.page import document, figure
 from d2f.report.tables import capitalised
 from d2f.report.thumbnails import embedded, small_jpeg
@@ -98,32 +98,25 @@ ul { padding-left: 1.2rem; } .claim { margin-bottom: .5rem; } .claim small { dis
 def report_page(explanations: Sequence[Explanation]) -> str:
     """Return the page of one image or of several, the most probably generated first."""
     ordered = sorted(explanations, key=lambda one: -(-1.0 if one.row.probability is None else one.row.probability))
-    first = ordered[0]
-    title = f"{first.name}: {sentence(_row_of(first))}" if len(ordered) == 1 else f"{len(ordered)} images judged by d2f"
-    body = [f"<h1>{escape(title)}</h1>"] if len(ordered) > 1 else []
+    first, verdicts = ordered[0], [sentence(scrubbed(one.row, one.full)) for one in ordered]
+    title, body = f"{first.name}: {verdicts[0]}", list[str]()
     if len(ordered) > 1:
-        body.append(_contents(ordered))
+        title = f"{len(ordered)} images judged by d2f"
+        rows = "".join(
+            f'<tr><td><a href="#image-{number}">{escape(one.name)}</a></td><td>{escape(verdict)}</td></tr>'
+            for number, (one, verdict) in enumerate(zip(ordered, verdicts, strict=True), 1)
+        )
+        contents = f'<div class="wide"><table class="contents"><tbody>{rows}</tbody></table></div>'
+        body = [f"<h1>{escape(title)}</h1>", contents]
     for number, one in enumerate(ordered, 1):
         body += section(one, number, "h1" if len(ordered) == 1 else "h2")
     body += footer(first.chain, first.full)
     return document(title, body, STYLE)
 
 
-def _row_of(one: Explanation) -> Row:
-    return scrubbed(one.row, one.full)
-
-
-def _contents(ordered: Sequence[Explanation]) -> str:
-    rows = "".join(
-        f'<tr><td><a href="#image-{number}">{escape(one.name)}</a></td><td>{escape(sentence(_row_of(one)))}</td></tr>'
-        for number, one in enumerate(ordered, 1)
-    )
-    return f'<div class="wide"><table class="contents"><tbody>{rows}</tbody></table></div>'
-
-
 def section(one: Explanation, number: int, mark: str, picture: str = "") -> Iterator[str]:
     """Yield the parts of one image's section; `picture`: HTML in place of the explanation's own."""
-    row, chain = _row_of(one), one.chain
+    row, chain = scrubbed(one.row, one.full), one.chain
     yield f'<section class="image" id="image-{number}"><{mark}>{escape(one.name)}</{mark}>'
     yield f'<p class="verdict {row.verdict or ""}">{escape(capitalised(sentence(row)))}</p>'
     if row.llr is not None and row.error is None:
@@ -164,7 +157,9 @@ def _where(one: Explanation) -> Iterator[str]:
     yield "<h2>Where in the picture</h2>"
     for found in one.maps:
         drawn = embedded(overlay(found, one.image.pixels, PICTURE_SIDE), "heat map", "png")
-        yield f'<div class="map"><figure>{drawn}{legend_of(found)}</figure><div>'
+        end = f"{found.largest:.1f} nats"
+        key = f'<p class="mapkey"><span>camera image, {end}</span><i></i><span>AI-generated, {end}</span></p>'
+        yield f'<div class="map"><figure>{drawn}{key}</figure><div>'
         yield f"<h3>{MAP_TITLES[found.kind]}</h3>{_bullets(map_lines(one.chain, found))}"
         yield "</div></div>"
     if not one.maps:
@@ -174,21 +169,16 @@ def _where(one: Explanation) -> Iterator[str]:
 def map_lines(chain: Chain, found: HeatMap) -> list[str]:
     """Return what a map shows, how far it helps, what to look for and what to ignore."""
     masked = ", ".join(f"{MASK_WORDS[name]} {percent(share)}" for name, share in found.masked.items() if share)
+    measured = splice_of(chain, found.kind)
+    unknown = "Whether this map finds generated parts was not measured for this chain."
     return [
         f"{MAP_MEANINGS[found.kind]} Tiles are {found.side} pixels a side and overlap.",
-        _help(chain, found),
+        unknown if measured is None else splice_words(measured),
         f"Look for: {LOOK_FOR[found.kind]}",
         f"Ignore: {IGNORE[found.kind]}",
         f"Orange speaks for AI-generated, blue for a camera image; both are scaled to this map's own maximum, "
         f"{found.largest:.1f} nats. Hatched, not to be relied on: {masked or 'nothing'}.",
     ]
-
-
-def _help(chain: Chain, found: HeatMap) -> str:
-    measured = splice_of(chain, found.kind)
-    if measured is None:
-        return "Whether this map finds generated parts was not measured for this chain."
-    return splice_words(measured)
 
 
 def splice_words(measured: Splice) -> str:
@@ -273,7 +263,9 @@ def footer(chain: Chain, full: bool) -> Iterator[str]:
         [f"{line}." for line in lines[:-2] or lines] + [evidence_of(chain), NATS]
     )
     yield f"<h2>Limits</h2>{_bullets(LIMITS)}"
-    yield "<h2>The chain</h2>" + definitions(chain_facts(chain))
+    facts = [("Name", chain.name), ("What it is", chain.file.description or "not described")]
+    facts += [("Digest", chain.digest), ("Prior", percent(chain.prior))]
+    yield f"<h2>The chain</h2>{definitions(facts)}"
     today = datetime.date.today().isoformat()
     yield f"<p class=soft>{escape(NOT_PRIVATE if full else PRIVATE)} Made by d2f {__version__} on {today}.</p>"
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from d2f.cli.main import main
 from d2f.explain import gallery
-from d2f.explain.schema import report_schema
+from d2f.explain.record import report_schema
 from tests.cli.toy import Toy, toy
 
 __all__ = ["toy"]

@@ -24,8 +24,7 @@ from d2f.explain import Explanation, explain_image, save
 from d2f.explain.explain import Splice, splices
 from d2f.explain.figures import bars, contribution_bars
 from d2f.explain.page import report_page, splice_words
-from d2f.explain.record import image_of, report_of, row_differences, scrubbed, verify
-from d2f.explain.schema import report_schema
+from d2f.explain.record import image_of, report_of, report_schema, row_differences, scrubbed, verify
 from tests.docs.pages import DOCS
 
 PICTURE = DOCS / "tutorial" / "images" / "camera-like.jpg"
