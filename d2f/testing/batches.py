@@ -92,7 +92,10 @@ def _score_met(subject: Subject, stage: Any, elements: list[Any], names: Sequenc
             for element, name in zip(elements, names, strict=True):
                 _score_met(subject, stage, [element], [name])
         told = f"on {names[0]}" if len(names) == 1 else f"on a batch of {len(names)}"
-        raise subject.raised(told, error, _advice(error)) from error
+        advice = "return d2f.Abstention('why') for an image that it cannot score; an exception costs the whole batch"
+        if isinstance(error, ValueError) and "read-only" in str(error):
+            advice = "work on a copy: what a stage is given is shared with the other stages"
+        raise subject.raised(told, error, advice) from error
     if len(outcomes) != len(batch):
         raise Failed(
             f"{len(outcomes)} outcomes for a batch of {len(batch)}",
@@ -124,12 +127,6 @@ def _outcome(outcome: Any, name: str) -> Score | Abstention:
         f"on {name}: {found.message}",
         "return a finite number, a d2f.Score, or d2f.Abstention('why') where there is none",
     )
-
-
-def _advice(error: BaseException) -> str:
-    if isinstance(error, ValueError) and "read-only" in str(error):
-        return "work on a copy: what a stage is given is shared with the other stages"
-    return "return d2f.Abstention('why') for an image that it cannot score; an exception costs the whole batch"
 
 
 def differences(one: Outcomes, other: Outcomes, allowed: float, words: tuple[str, str]) -> list[str]:

@@ -88,10 +88,6 @@ def _unlike(word: str) -> Callable[[Subject, Answers, Answers, tuple[str, str]],
     return unlike
 
 
-def _scores_unlike(subject: Subject, one: Answers, other: Answers, words: tuple[str, str]) -> list[str]:
-    return differences(dict(one), dict(other), subject.allowed_difference, words)
-
-
 def _apply_all(subject: Subject, stage: Any, given: Given, seed: int = 1) -> Answers:
     return {name: stage.apply(picture, seed) for name, picture in given.items()}
 
@@ -126,7 +122,7 @@ ASKED: Mapping[str, _Asked] = {
     "detector": _Asked(
         ordinary,
         lambda subject, stage, given: ask(subject, stage, dict(given)),
-        _scores_unlike,
+        lambda subject, one, other, words: differences(dict(one), dict(other), subject.allowed_difference, words),
         "draw nothing at random, or from a generator seeded by the pixels; keep nothing between images",
     ),
     "preprocessor": _Asked(

@@ -140,12 +140,9 @@ def _seeded_rows(count: int) -> Floats:
 def _is_linear(subject: Subject) -> bool:
     """Whether llr(a) + llr(b) = llr(a + b) + llr(0) in logits, on complete rows."""
     a, b = np.random.default_rng(9).uniform(-2, 2, (2, 30, len(MEMBERS)))
-    one, other, both, none = (_llr_of_logits(subject, logits) for logits in (a, b, a + b, 0 * a))
+    tables = (1.0 / (1.0 + np.exp(-logits)) for logits in (a, b, a + b, 0 * a))
+    one, other, both, none = (np.asarray(subject.instance.combine(table).llr, dtype=np.float64) for table in tables)
     return bool(np.allclose(one + other, both + none, atol=1e-6))
-
-
-def _llr_of_logits(subject: Subject, logits: Floats) -> Floats:
-    return np.asarray(subject.instance.combine(1.0 / (1.0 + np.exp(-logits))).llr, dtype=np.float64)
 
 
 def _no_combination(made: Any, table: Floats) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from d2f.api.errors import D2FError, WeightsMissing
 from d2f.api.inputs import FileBytes, ImageFile, Pixels, Tiles
-from d2f.plugins.entries import Origin, found
+from d2f.plugins.entries import found
 from d2f.plugins.registry import stage_faults, unmet_requirements
 from d2f.testing.batches import hard
 from d2f.testing.check_answers import ASKED
@@ -142,7 +142,8 @@ def cheap_construction(subject: Subject) -> str:
     except Exception as error:
         raise subject.raised("constructing it", error, "take whatever its options model accepts") from error
     _quiet(seen)
-    given = {*_given_paths(options.model_dump()), str(weights_folder() / PINS)}
+    # Files and folders that the user names may be looked at, for digests.
+    given = {*_texts(options.model_dump()), str(weights_folder() / PINS)}
     strange = [path for path in seen.opened if not given & {path, os.path.dirname(path)}]
     fail_if([f"it opened {path}" for path in strange], "read files in load(), not in __init__")
     if seconds > SECONDS:
@@ -165,17 +166,14 @@ def loads(subject: Subject) -> str:
         problem = error.problems[0]
         raise Skipped("; ".join((problem.message, *problem.notes[-1:]))) from error
     except D2FError as error:
-        raise Failed([line for one in error.problems for line in (one.message, *one.notes)], _mended(error)) from error
+        next_step = "let load() work with the default options"
+        if error.problems[0].code == "D2F503":
+            next_step = "pin the sha256 of the file that is there, or put the file back whose sha256 is pinned"
+        raise Failed([line for one in error.problems for line in (one.message, *one.notes)], next_step) from error
     except Exception as error:
         raise subject.raised("loading", error, "let load() work with the default options") from error
     _quiet(seen)
     return f"{1000 * (time.perf_counter() - begun):.0f} ms"
-
-
-def _mended(error: D2FError) -> str:
-    if error.problems[0].code == "D2F503":
-        return "pin the sha256 of the file that is there, or put the file back whose sha256 is pinned"
-    return "let load() work with the default options"
 
 
 def _quiet(seen: Seen) -> None:
@@ -187,11 +185,6 @@ def _quiet(seen: Seen) -> None:
         [f"it called {host}" for host in dict.fromkeys(seen.called)],
         "fetch nothing by yourself: name sources in a d2f.Weights record, and use d2f.weights.read_weights",
     )
-
-
-def _given_paths(options: Mapping[str, Any]) -> set[str]:
-    """Return the texts among options: files and folders that the user names may be looked at, for digests."""
-    return {text for value in options.values() for text in _texts(value)}
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -219,7 +212,8 @@ print(*(name for name in sys.argv[1].split(",") if name in sys.modules))
 @check("listing it loads no array library")
 def light(subject: Subject) -> str:
     """In a process of its own: every command that needs plugins imports all of them."""
-    origin = _origin(subject)
+    module = str(subject.stage.__module__).partition(".")[0]
+    origin = next((origin for origin, _ in found() if origin.module == module), None)
     if origin is None:
         raise Skipped("it is not installed as a plugin: no entry point names its module")
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
@@ -230,11 +224,6 @@ def light(subject: Subject) -> str:
             "import them inside the methods that use them, and for annotations under `if TYPE_CHECKING:`",
         )
     return ""
-
-
-def _origin(subject: Subject) -> Origin | None:
-    module = str(subject.stage.__module__).partition(".")[0]
-    return next((origin for origin, _ in found() if origin.module == module), None)
 
 
 @cache

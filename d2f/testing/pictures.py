@@ -150,7 +150,7 @@ def ordinary_pictures(height: int, width: int) -> Mapping[str, Pixels]:
     made: tuple[tuple[str, Callable[[int, int], Pixels]], ...] = (
         ("camera", camera_picture),
         ("upsampled", upsampled_picture),
-        ("noise", _noise),
+        ("noise", lambda *size: np.random.default_rng(11).integers(0, 256, (*size, 3), dtype=np.uint8)),
         ("text", _page),
         ("gradient", _gradient),
     )
@@ -174,10 +174,6 @@ def with_size(name: str, picture: Pixels) -> str:
     """Return what findings call a picture: its name, width and height."""
     size = f"{picture.shape[1]}x{picture.shape[0]}"
     return name if name.endswith(size) else f"{name} {size}"
-
-
-def _noise(height: int, width: int) -> Pixels:
-    return np.random.default_rng(11).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def _gradient(height: int, width: int) -> Pixels:

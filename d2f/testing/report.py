@@ -148,7 +148,10 @@ class Seen:
 @contextmanager
 def watched() -> Iterator[Seen]:
     """Yield what this thread asks of the interpreter while the block runs."""
-    _install()
+    global _installed
+    if not _installed:
+        _installed = True
+        sys.addaudithook(_hook)
     seen, thread = Seen(), threading.get_ident()
     before = _watching.get(thread)
     _watching[thread] = seen
@@ -159,13 +162,6 @@ def watched() -> Iterator[Seen]:
             del _watching[thread]
         else:
             _watching[thread] = before
-
-
-def _install() -> None:
-    global _installed
-    if not _installed:
-        _installed = True
-        sys.addaudithook(_hook)
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:

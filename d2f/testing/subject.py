@@ -19,6 +19,9 @@ MOST_LINES = 4
 """Findings of one check that are told one by one."""
 
 
+UNFORESEEN = "this is no answer that its contract foresees; the traceback: d2f plugin check NAME, or call it yourself"
+
+
 class Failed(Exception):
     """The stage does not keep what the check holds of it.
 
@@ -54,7 +57,10 @@ class Check:
     gate: bool = False
 
     def __call__(self, subject: Subject) -> Result | None:
-        """Return what the check finds of a stage, None where it is not meant for it."""
+        """Return what the check finds of a stage, None where it is not meant for it.
+
+        What it did not foresee is a failure too, with the stage's own line.
+        """
         try:
             return Result(self.name, "passed", self.run(subject))
         except Failed as error:
@@ -63,15 +69,13 @@ class Check:
             return Result(self.name, "skipped", str(error))
         except NotMeant:
             return None
+        except Exception as error:
+            return Result(self.name, "failed", "", (f"it raised {subject.said(error)}",), UNFORESEEN)
 
 
 def check(name: str, *, gate: bool = False) -> Callable[[Callable[[Subject], str]], Check]:
     """Make a check of a function, under this name."""
-
-    def made(function: Callable[[Subject], str]) -> Check:
-        return Check(name, function, gate)
-
-    return made
+    return lambda function: Check(name, function, gate)
 
 
 def fail_if(found: Iterable[str], next_step: str) -> None:
