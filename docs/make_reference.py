@@ -212,9 +212,7 @@ def recipes_page() -> str:
     parts = [RECIPES, _section("Of a network", recipe.NetworkRecipe)]
     parts += [_section(name, model, 3) for name, model in NETWORK_KEYS]
     parts.append("### Operations of training\n\nBeside every preprocessor, `augment` knows these.\n")
-    parts += [
-        _section(name, stage.Options, 4, f"{(stage.__doc__ or '').strip()}\n\n") for name, stage in OPERATIONS.items()
-    ]
+    parts += [_section(name, stage, 4, f"{(stage.__doc__ or '').strip()}\n\n") for name, stage in OPERATIONS.items()]
     parts.append(_section("Of an estimator", recipe.EstimatorRecipe))
     parts += [_section(name, model, 3) for name, model in ESTIMATOR_KEYS]
     return "\n".join(parts)
@@ -312,7 +310,7 @@ def _sentence(docstring: str | None) -> str:
 
 def report_schema_page() -> str:
     """Return the JSON schema of reports, as `d2f report schema` prints it."""
-    from d2f.explain.schema import report_schema
+    from d2f.explain.record import report_schema
 
     return json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n"
 

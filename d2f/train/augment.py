@@ -30,80 +30,64 @@ def loaded_steps(spec: str, catalog: Catalog, origin: str = "measure") -> tuple[
     return steps
 
 
-class _Options(BaseModel):
+class _Operation(BaseModel):
+    """What the operations of training share; their fields are their options."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    name: ClassVar[str]
+    Options: ClassVar[Any]
+    thread_safe: ClassVar[bool] = True
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls.Options = cls
 
 
-class _Own:
-    """What the operations of training share."""
-
-    thread_safe = True
-
-    def __init__(self, options: Any) -> None:
-        self.options = options
-
-
-class CropOptions(_Options):
-    """Of `crop`."""
-
-    least: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.7, description="Least share of the side that is kept."
-    )
-
-
-class Crop(_Own):
+class Crop(_Operation):
     """A window drawn at random, its pixels as they are; the tile is filled up by mirroring later."""
 
     name = "crop"
-    Options: ClassVar[type[Any]] = CropOptions
+    least: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=0.7, description="Least share of the side that is kept."
+    )
 
     def apply(self, pixels: Pixels, seed: int) -> Pixels:
         """Return the window."""
         random = np.random.default_rng(seed)
         height, width = pixels.shape[:2]
-        share = random.uniform(self.options.least, 1.0)
+        share = random.uniform(self.least, 1.0)
         rows, columns = max(1, round(height * share)), max(1, round(width * share))
         top, left = random.integers(0, height - rows + 1), random.integers(0, width - columns + 1)
         return pixels[top : top + rows, left : left + columns]
 
 
-class FlipOptions(_Options):
-    """Of `flip`."""
+class Flip(_Operation):
+    """The mirror image."""
 
+    name = "flip"
     axis: Literal["horizontal", "vertical"] = Field(
         default="horizontal", description="Left with right, or top with bottom."
     )
 
-
-class Flip(_Own):
-    """The mirror image."""
-
-    name = "flip"
-    Options: ClassVar[type[Any]] = FlipOptions
-
     def apply(self, pixels: Pixels, seed: int) -> Pixels:
         """Return the mirror image."""
-        return pixels[:, ::-1] if self.options.axis == "horizontal" else pixels[::-1]
+        return pixels[:, ::-1] if self.axis == "horizontal" else pixels[::-1]
 
 
-class RotateOptions(_Options):
-    """Of `rotate`: there are none."""
-
-
-class Rotate(_Own):
+class Rotate(_Operation):
     """A quarter, a half or three quarters of a turn: no pixel is interpolated, so that its noise stays."""
 
     name = "rotate"
-    Options: ClassVar[type[Any]] = RotateOptions
 
     def apply(self, pixels: Pixels, seed: int) -> Pixels:
         """Return the turned picture."""
         return np.rot90(pixels, int(np.random.default_rng(seed).integers(1, 4)))
 
 
-class ColourOptions(_Options):
-    """Of `colour`."""
+class Colour(_Operation):
+    """Brightness, contrast and saturation, each multiplied by a number drawn about 1."""
 
+    name = "colour"
     brightness: float = Field(default=0.2, ge=0.0, lt=1.0, description="Greatest relative change of all values.")
     contrast: float = Field(
         default=0.2, ge=0.0, lt=1.0, description="Greatest relative change of distances from the mean."
@@ -112,17 +96,10 @@ class ColourOptions(_Options):
         default=0.2, ge=0.0, lt=1.0, description="Greatest relative change of distances from grey."
     )
 
-
-class Colour(_Own):
-    """Brightness, contrast and saturation, each multiplied by a number drawn about 1."""
-
-    name = "colour"
-    Options: ClassVar[type[Any]] = ColourOptions
-
     def apply(self, pixels: Pixels, seed: int) -> Pixels:
         """Return the changed picture, rounded and clipped."""
-        random, options = np.random.default_rng(seed), self.options
-        reach = options.brightness, options.contrast, options.saturation
+        random = np.random.default_rng(seed)
+        reach = self.brightness, self.contrast, self.saturation
         bright, contrast, saturation = (np.float32(1 + random.uniform(-one, one)) for one in reach)
         values = pixels.astype(np.float32) * bright
         mean = values.mean(dtype=np.float64).astype(np.float32)
@@ -133,30 +110,24 @@ class Colour(_Own):
         return made
 
 
-class CutOutOptions(_Options):
-    """Of `cut-out`."""
-
-    share: float = Field(default=0.3, gt=0.0, lt=1.0, description="Greatest side of the square over the shorter side.")
-
-
-class CutOut(_Own):
+class CutOut(_Operation):
     """A square at a random place becomes grey (DeVries and Taylor 2017, arXiv:1708.04552)."""
 
     name = "cut-out"
-    Options: ClassVar[type[Any]] = CutOutOptions
+    share: float = Field(default=0.3, gt=0.0, lt=1.0, description="Greatest side of the square over the shorter side.")
 
     def apply(self, pixels: Pixels, seed: int) -> Pixels:
         """Return the picture with the square."""
         random = np.random.default_rng(seed)
         height, width = pixels.shape[:2]
-        side = max(1, round(min(height, width) * random.uniform(0.0, self.options.share)))
+        side = max(1, round(min(height, width) * random.uniform(0.0, self.share)))
         top, left = random.integers(0, height - side + 1), random.integers(0, width - side + 1)
         made = pixels.copy()
         made[top : top + side, left : left + side] = 127
         return made
 
 
-OPERATIONS: dict[str, type[Any]] = {one.name: one for one in (Crop, Flip, Rotate, Colour, CutOut)}
+OPERATIONS: dict[str, type[_Operation]] = {one.name: one for one in (Crop, Flip, Rotate, Colour, CutOut)}
 """By the name that recipes use; `crop` here goes before the preprocessor of that name."""
 
 
@@ -190,7 +161,7 @@ class Operation:
         options = {**self.choice.with_, **drawn}
         own = OPERATIONS.get(self.choice.use)
         if own is not None:
-            return own(read_options("augmentation", own, options))
+            return read_options("augmentation", own, options)
         try:
             stage = build(self.catalog, "preprocessor", self.choice.use, options)
         except D2FError as error:

@@ -23,30 +23,25 @@ FOLDS = "folds"
 """Folder, in the run folder, of the weights that were each fitted without one fold."""
 
 
-class EstimatorFitter:
-    """Fits a trainable with `features`, `fit` and `predict`."""
-
-    rank = 0
-
-    def fit(self, run: Run) -> FittedModel:
-        """Make the table, cross-validate, and fit to all of it."""
-        recipe, say = run.recipe, run.watcher.say
-        dataset = training_data(recipe, run.request.data, say)
-        say(dataset.describe())
-        if recipe.copies.measured_only:
-            count = int(having_any(dataset, recipe.copies.measured_only).sum())
-            say(f"{count} of {len(dataset)} images are fitted to as measured only (copies.measured_only)")
-        table = feature_table(run, dataset).repeated(recipe.copies.measured)
-        facts = run_facts(recipe, dataset, table.digests)
-        run.folder.describe(recipe, facts, resume=False)
-        log = Log(run.folder.path / LOG)
-        log.write("start", **facts)
-        weights = training_weights(dataset, recipe.balance, recipe.emphasis)
-        figures = _cross_validated(run, dataset, table, weights)
-        for name, one in figures.items():
-            log.write("cross-validation", under=name, **one.row())
-        arrays = fit_rows(run.trainable, table.training, dataset.labels, weights, recipe.seed)
-        return FittedModel(arrays, facts, short_digests(table.digests), figures, dataset, log)
+def fit_estimator(run: Run) -> FittedModel:
+    """Fit a trainable with `features`, `fit` and `predict`: make the table, cross-validate, and fit to all of it."""
+    recipe, say = run.recipe, run.watcher.say
+    dataset = training_data(recipe, run.request.data, say)
+    say(dataset.describe())
+    if recipe.copies.measured_only:
+        count = int(having_any(dataset, recipe.copies.measured_only).sum())
+        say(f"{count} of {len(dataset)} images are fitted to as measured only (copies.measured_only)")
+    table = feature_table(run, dataset).repeated(recipe.copies.measured)
+    facts = run_facts(recipe, dataset, table.digests)
+    run.folder.describe(recipe, facts, resume=False)
+    log = Log(run.folder.path / LOG)
+    log.write("start", **facts)
+    weights = training_weights(dataset, recipe.balance, recipe.emphasis)
+    figures = _cross_validated(run, dataset, table, weights)
+    for name, one in figures.items():
+        log.write("cross-validation", under=name, **one.row())
+    arrays = fit_rows(run.trainable, table.training, dataset.labels, weights, recipe.seed)
+    return FittedModel(arrays, facts, short_digests(table.digests), figures, dataset, log)
 
 
 def _cross_validated(run: Run, dataset: Dataset, table: FeatureTable, weights: Floats) -> dict[str, ValidationFigures]:

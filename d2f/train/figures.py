@@ -55,7 +55,7 @@ def validation_figures(dataset: Dataset, scores: Floats, loss: float = math.nan)
     there = ~np.isnan(scores)
     images = [image for image, has in zip(dataset, there, strict=True) if has]
     labels, called = dataset.labels[there], scores[there] > 0
-    table = _confusion(labels, called)
+    table = np.bincount(2 * labels + called, minlength=4).reshape(2, 2).tolist()
     (_, false), (missed, hit) = table
     within = _within_collections(images, labels, scores[there])
     return ValidationFigures(
@@ -80,10 +80,6 @@ def figures_table(figures: Mapping[str, ValidationFigures]) -> str:
         numbers = (one.loss, one.accuracy, one.balanced_accuracy, one.f1, one.auc, one.two_class_auc)
         rows.append((name, str(one.images), *("" if math.isnan(number) else f"{number:.3f}" for number in numbers)))
     return "\n".join(markdown_table(HEAD, rows))
-
-
-def _confusion(labels: Labels, called: NDArray[np.bool_]) -> list[list[int]]:
-    return [[int(np.count_nonzero((labels == label) & (called == said))) for said in (False, True)] for label in (0, 1)]
 
 
 def _within_collections(images: list[Any], labels: Labels, scores: Floats) -> dict[str, float]:

@@ -57,18 +57,15 @@ def run_facts(recipe: EstimatorRecipe | NetworkRecipe, dataset: Dataset, digests
     }
 
 
-def require_free(paths: Iterable[Path], overwrite: bool = False, option: str = "-o") -> None:
-    """Refuse files that exist and that no training made, unless they may be replaced; and what can be no file.
-
-    `option` is what names them.
-    """
+def require_free(paths: Iterable[Path], overwrite: bool = False) -> None:
+    """Refuse files that exist and that no training made, unless they may be replaced; and what can be no file."""
     for path in paths:
-        require_place(path, option)
+        require_place(path)
         if os.path.isdir(path):
-            raise D2FError.of("D2F004", f"'{path}' is a folder", f"choose another place with {option}")
+            raise D2FError.of("D2F004", f"'{path}' is a folder", "choose another place with -o")
         if not overwrite and os.path.lexists(path) and not made_by_training(path):
             message = f"'{path}' already exists, and `d2f train` did not make it"
-            raise D2FError.of("D2F004", message, f"to replace it: --overwrite; or choose another place with {option}")
+            raise D2FError.of("D2F004", message, "to replace it: --overwrite; or choose another place with -o")
 
 
 def made_by_training(path: Path) -> bool:
@@ -82,13 +79,12 @@ def made_by_training(path: Path) -> bool:
         return False
 
 
-def require_place(path: Path, option: str = "-o") -> None:
+def require_place(path: Path) -> None:
     """Refuse a path that leads through a file."""
     above = next((one for one in path.parents if os.path.lexists(one)), None)
     if above is not None and not os.path.isdir(above):
-        raise D2FError.of(
-            "D2F004", f"'{path}' cannot be written: '{above}' is a file, not a folder", f"choose another {option}"
-        )
+        message = f"'{path}' cannot be written: '{above}' is a file, not a folder"
+        raise D2FError.of("D2F004", message, "choose another -o")
 
 
 def make_folder(folder: Path) -> None:
@@ -118,9 +114,10 @@ class RunFolder:
             notes = ("to go on with it: --resume", "else choose another -o, or remove the folder")
             raise D2FError.of("D2F623", f"a run is in '{self.path}' already", *notes)
         if held is not None and held["recipe"] != recipe_digest(recipe):
-            raise D2FError.of(
-                "D2F623", f"the run in '{self.path}' is of another recipe", *_changed_keys(self.path, recipe)
-            )
+            before, now = json.loads((self.path / RECIPE).read_text(encoding="utf-8")), recipe.plain()
+            names = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+            notes = (f"changed: {', '.join(names)}", "start it anew with another -o")
+            raise D2FError.of("D2F623", f"the run in '{self.path}' is of another recipe", *notes)
         if held is None and not self.rank:
             require_free(outputs, overwrite)
         make_folder(self.path)
@@ -140,10 +137,6 @@ class RunFolder:
             fitter = "estimator" if isinstance(recipe, EstimatorRecipe) else "network"
             # Last: a folder without it holds no run.
             self._write(RUN, {**facts, "fitter": fitter})
-
-    def tile_file(self, name: str) -> Path:
-        """Return where tiles are kept that memory has no room for; each process has its own."""
-        return self.path / f"{name}-{self.rank}.tiles"
 
     def _held(self) -> dict[str, str] | None:
         file = self.path / RUN
@@ -183,13 +176,6 @@ def run_environment() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _changed_keys(path: Path, recipe: Recipe) -> tuple[str, ...]:
-    """Name the keys that a recipe has changed since the run began."""
-    held, now = json.loads((path / RECIPE).read_text(encoding="utf-8")), recipe.plain()
-    names = sorted(key for key in held.keys() | now.keys() if held.get(key) != now.get(key))
-    return (f"changed: {', '.join(names)}", "start it anew with another -o")
 
 
 class Log:

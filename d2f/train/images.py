@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError, Problem
 from d2f.api.inputs import Floats, Labels
-from d2f.data.dataset import Dataset, Labelled, column_value, columns_of, limited, load_dataset
+from d2f.data.dataset import Dataset, column_value, columns_of, limited, load_dataset
 from d2f.data.groups import components
 from d2f.data.split import folds, shipped_split
 from d2f.train.recipe import Emphasis, EstimatorRecipe, Having, NetworkRecipe
@@ -71,11 +71,9 @@ def require_columns(recipe: EstimatorRecipe | NetworkRecipe, dataset: Dataset) -
 
 def having_any(dataset: Dataset, havings: Sequence[Having]) -> NDArray[np.bool_]:
     """Return which images have any of the values, shape (n,)."""
-    return np.array([any(_has(image, each) for each in havings) for image in dataset], dtype=bool)
-
-
-def _has(image: Labelled, having: Having) -> bool:
-    return column_value(image, having.column) == having.equals
+    return np.array(
+        [any(column_value(image, each.column) == each.equals for each in havings) for image in dataset], bool
+    )
 
 
 def training_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphasis] = ()) -> Floats:
@@ -84,7 +82,7 @@ def training_weights(dataset: Dataset, balance: float, emphasis: Sequence[Emphas
     counts = Counter(keys)
     weights = np.array([counts[key] ** (balance - 1.0) for key in keys])
     for each in emphasis:
-        weights *= [each.factor if _has(image, each) else 1.0 for image in dataset]
+        weights[having_any(dataset, [each])] *= each.factor
     return with_even_labels(weights, dataset.labels)
 
 
@@ -182,10 +180,7 @@ def unknown_parts(training: Part, validation: Part, test: Part | None) -> Iterat
 def require_separate_groups(training: Dataset, validation: Dataset, test: Dataset | None = None) -> None:
     """Refuse groups, which are of one picture, that are in two parts; before an image is read."""
     for what, _, part, others in unknown_parts(training, validation, test):
-        seen = {name for name in _values_of(others, "group") if not NUMBERED.fullmatch(name)}
-        shared = [image.group for image in part if image.group in seen]
-        if shared:
-            message = f"{len(shared)} of the {what} share a group with images that {use_of(others)}: {_few(shared)}"
+        if message := _sharing(what, part, others, "group", numbered=False):
             raise D2FError.of("D2F604", message, "a group is of one picture, such as its tiles", NEXT_STEP)
 
 
@@ -193,28 +188,26 @@ def shared_names(training: Dataset, validation: Dataset, test: Dataset | None = 
     """Yield a warning for each part whose collections, or groups that an audit has numbered, are in another too."""
     for what, _, part, others in unknown_parts(training, validation, test):
         for name in ("collection", "group"):
-            seen = _values_of(others, name)
-            shared = [getattr(image, name) for image in part if getattr(image, name) in seen]
-            if shared:
-                yield overlap_warning(
-                    f"{len(shared)} of the {what} share a {name} with images that {use_of(others)}: {_few(shared)}",
-                    "figures may be optimistic" if name == "collection" else "see that they are not one picture",
-                )
+            if message := _sharing(what, part, others, name):
+                note = "figures may be optimistic" if name == "collection" else "see that they are not one picture"
+                yield overlap_warning(message, note)
 
 
-def _values_of(parts: Iterable[Dataset], name: str) -> set[str]:
-    return {getattr(image, name) for part in parts for image in part} - {""}
+def _sharing(what: str, part: Dataset, others: Sequence[Dataset], name: str, numbered: bool = True) -> str:
+    """Say how many images share a collection or group with other parts; empty where none does."""
+    seen = {getattr(image, name) for other in others for image in other} - {""}
+    shared = [value for image in part if (value := getattr(image, name)) in seen]
+    if not numbered:
+        shared = [value for value in shared if not NUMBERED.fullmatch(value)]
+    distinct = list(dict.fromkeys(shared))
+    rest = f" and {len(distinct) - SHOWN} more" if len(distinct) > SHOWN else ""
+    listed = ", ".join(f"'{value}'" for value in distinct[:SHOWN]) + rest
+    return f"{len(shared)} of the {what} share a {name} with images that {use_of(others)}: {listed}" if shared else ""
 
 
 def use_of(parts: Sequence[object]) -> str:
     """Return what the images of some parts do, for a sentence."""
     return "train" if len(parts) == 1 else "train or validate"
-
-
-def _few(names: Sequence[str]) -> str:
-    distinct = list(dict.fromkeys(names))
-    rest = f" and {len(distinct) - SHOWN} more" if len(distinct) > SHOWN else ""
-    return ", ".join(f"'{name}'" for name in distinct[:SHOWN]) + rest
 
 
 def overlap_warning(message: str, *notes: str) -> Problem:

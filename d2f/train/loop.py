@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -103,12 +102,14 @@ class Trainer:
         wanted = np.stack([order, np.arange(len(order))], axis=1)[start : total * size.tiles]
         # Of each update's tiles a process takes every n-th.
         mine = wanted[self.processes.rank :: self.processes.count]
-        batches = self.feeder.batches(mine, size.batch, partial(self._tile, self.position.epoch))
+        epoch = self.position.epoch
+
+        def tile(number: int, place: int) -> Pixels:
+            return self.augmenter(self.training.tile(number), number, epoch, place)
+
+        batches = self.feeder.batches(mine, size.batch, tile)
         for _ in range(len(wanted) // size.tiles):
             yield sum(self._add(next(batches)) for _ in range(size.batches))
-
-    def _tile(self, epoch: int, number: int, place: int) -> Pixels:
-        return self.augmenter(self.training.tile(number), number, epoch, place)
 
     def _add(self, batch: TileBatch) -> float:
         weights = self.loss_weights[batch.numbers] / self.size.tiles

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -34,75 +34,56 @@ from d2f.train.images import (
 )
 from d2f.train.loop import Trainer
 from d2f.train.recipe import StartSettings
-from d2f.train.run import FittedModel, Run, TrainWatcher
+from d2f.train.run import FittedModel, Run
 from d2f.train.stepping import Processes, check_head, fitting_batch
 from d2f.train.tiles import TileCutter, TileSet, label_counts, make_tiles
 from d2f.weights import WeightsFile, read_weights, resolve, short_digests
 
 
-@dataclass(frozen=True)
-class StartedNetwork:
-    """A network before its first step, and the weights file that it was loaded from."""
-
-    network: Any
-    weights: WeightsFile | None = None
-
-
-class NetworkFitter:
-    """Fits a trainable with `build`, in one process or in several that `mlx.launch` started."""
-
-    def __init__(self, processes: Processes) -> None:
-        self.processes, self.rank = processes, processes.rank
-
-    @classmethod
-    def joined(cls, watcher: TrainWatcher) -> NetworkFitter:
-        """Join the other processes, if there are any."""
-        processes = Processes.found()
-        if processes.count > 1 and processes.rank == 0:
-            watcher.say(f"{processes.count} processes train together, each on its share of every update")
-        return cls(processes)
-
-    def fit(self, run: Run) -> FittedModel:
-        """Cut tiles, train and measure."""
-        recipe = run.recipe
-        divided = divide(recipe, run.request.data, run.request.fold, run.watcher.say)
-        # Before the images are decoded, which takes long: what is wrong with a stage or the network is known at once.
-        attacks = {spec: loaded_steps(spec, run.catalog, f"measure[{i}]") for i, spec in enumerate(recipe.measure)}
-        at_once, started = _most_at_once(run), start(run)
-        with ExitStack() as held:
-            training, validation, digests = _cut_parts(run, divided, held)
-            facts = run_facts(recipe, divided.training, training.digests) | {"tile": str(recipe.tiles.size)}
-            if started.weights is not None:
-                facts["start"] = started.weights.sha256
-            run.folder.describe(recipe, facts | digests, run.request.resume)
-            trainer = Trainer(run, started.network, training, validation, self.processes, at_once)
-            if not run.request.resume or trainer.position.log == 0:
-                trainer.log.write("start", **facts, **trainer.sizes())
-            trainer.train()
-            figures = {"clean": trainer.measure(validation)}
-            for name, dataset, steps in _further(divided, attacks):
-                if (found := _measured_under(run, trainer, name, dataset, steps)) is not None:
-                    figures[name] = found
-        facts["epoch"] = str(trainer.position.best_epoch + 1)
-        trained_on = _trained_on(training, started)
-        return FittedModel(arrays_of(trainer.network), facts, trained_on, figures, divided.validation, trainer.log)
-
-
-def start(run: Run) -> StartedNetwork:
-    """Return a recipe's network, drawn from its seed or loaded."""
+def fit_network(processes: Processes, run: Run) -> FittedModel:
+    """Fit a trainable with `build`: cut tiles, train and measure."""
     recipe = run.recipe
+    divided = divide(recipe, run.request.data, run.request.fold, run.watcher.say)
+    # Before the images are decoded, which takes long: what is wrong with a stage or the network is known at once.
+    attacks = {spec: loaded_steps(spec, run.catalog, f"measure[{i}]") for i, spec in enumerate(recipe.measure)}
+    at_once, (network, start_weights) = _most_at_once(run), start(run)
+    with ExitStack() as held:
+        training, validation, digests = _cut_parts(run, divided, held)
+        facts = run_facts(recipe, divided.training, training.digests) | {"tile": str(recipe.tiles.size)}
+        if start_weights is not None:
+            facts["start"] = start_weights.sha256
+        run.folder.describe(recipe, facts | digests, run.request.resume)
+        trainer = Trainer(run, network, training, validation, processes, at_once)
+        if not run.request.resume or trainer.position.log == 0:
+            trainer.log.write("start", **facts, **trainer.sizes())
+        trainer.train()
+        figures = {"clean": trainer.measure(validation)}
+        further = [(spec, divided.validation, steps) for spec, steps in attacks.items()]
+        further += [] if divided.test is None else [("test", divided.test, ())]
+        for name, dataset, steps in further:
+            if (found := _measured_under(run, trainer, name, dataset, steps)) is not None:
+                figures[name] = found
+    facts["epoch"] = str(trainer.position.best_epoch + 1)
+    trained_on = short_digests(training.digests)
+    if start_weights is not None and start_weights.trained_on is not None:
+        trained_on = np.union1d(trained_on, start_weights.trained_on)
+    return FittedModel(arrays_of(trainer.network), facts, trained_on, figures, divided.validation, trainer.log)
+
+
+def start(run: Run) -> tuple[Any, WeightsFile | None]:
+    """Return a recipe's network, drawn from its seed or loaded, and the weights file that it was loaded from."""
+    recipe, held = run.recipe, None
     mx.random.seed(recipe.seed)
-    started = StartedNetwork(run.trainable.build())
+    network = run.trainable.build()
     if recipe.start is not None:
         held = read_weights(resolve(recipe.start.weights, run.catalog.weights))
-        started = StartedNetwork(started.network, held)
-        _load_start(started.network, held, recipe.start)
-        for line in _differences(run, started.network, held, recipe.start):
+        _load_start(network, held, recipe.start)
+        for line in _differences(run, network, held, recipe.start):
             run.watcher.say(line)
-    started.network.eval()
+    network.eval()
     side = recipe.tiles.size
-    check_head(started.network(mx.zeros((1, side, side, 3))), recipe.loss)
-    return started
+    check_head(network(mx.zeros((1, side, side, 3))), recipe.loss)
+    return network, held
 
 
 def _load_start(network: Any, held: WeightsFile, settings: StartSettings) -> None:
@@ -182,24 +163,13 @@ def _cut(run: Run, dataset: Dataset, name: str, held: ExitStack) -> TileSet:
 
 
 def _tiles(run: Run, dataset: Dataset, cutter: TileCutter, name: str, keep: bool = True) -> TileSet:
-    def progress(done: int, total: int) -> None:
-        run.watcher.images("tiles", done, total)
-
-    return make_tiles(dataset, cutter, run.folder.tile_file(name), run.request.workers, progress, keep)
+    # Each process keeps the tiles that memory has no room for in a file of its own.
+    file = run.folder.path / f"{name}-{run.folder.rank}.tiles"
+    return make_tiles(dataset, cutter, file, run.request.workers, partial(run.watcher.images, "tiles"), keep)
 
 
 def _tiles_digest(tiles: TileSet) -> str:
     return digest_of(zip(tiles.digests, tiles.dataset.labels.tolist(), strict=True))
-
-
-def _further(
-    divided: DividedSet, attacks: dict[str, tuple[Step, ...]]
-) -> Iterator[tuple[str, Dataset, Sequence[Step]]]:
-    """Yield what else the best epoch is measured on: the validation images under each attack, the test images."""
-    for spec, steps in attacks.items():
-        yield spec, divided.validation, steps
-    if divided.test is not None:
-        yield "test", divided.test, ()
 
 
 def _measured_under(
@@ -216,13 +186,6 @@ def _measured_under(
         return None
     finally:
         tiles.cache.close()
-
-
-def _trained_on(training: TileSet, started: StartedNetwork) -> NDArray[np.uint64]:
-    """Return what the weights were trained on, by this run and by those that it started from."""
-    digests = short_digests(training.digests)
-    before = None if started.weights is None else started.weights.trained_on
-    return digests if before is None else np.union1d(digests, before)
 
 
 def require_separate_files(training: TileSet, validation: TileSet, test: TileSet | None = None) -> None:

@@ -73,13 +73,7 @@ class Recipe(Settings):
     seed: int = Field(default=0, ge=0, description="Of every draw.")
 
     def changed(self, changes: dict[str, Any]) -> Self:
-        """Return the recipe with other values at dotted keys, such as ``optimiser.rate``.
-
-        Raises
-        ------
-        KeyError, IndexError, TypeError, ValueError
-            There is no such key; pydantic.ValidationError (a ValueError): a value is out of range.
-        """
+        """Return the recipe with other values at dotted keys, such as ``optimiser.rate``."""
         return type(self).model_validate(with_values(self.plain(), changes))
 
     def plain(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def write_report(
     write_output(folder / "card.md", card(recipe, facts, figures, epochs))
     lines = "".join(json.dumps(one.row(), ensure_ascii=False) + "\n" for one in worst)
     write_output(folder / "mistakes.jsonl", lines)
-    write_output(folder / "mistakes.html", mistakes_page(worst))
+    write_output(folder / "mistakes.html", gallery("Worst mistakes", "", [_mistake_figure(one) for one in worst]))
     if find_spec("matplotlib") is None:
         yield NO_PLOTS
     else:
@@ -80,11 +80,6 @@ def mistakes(dataset: Dataset, figures: ValidationFigures) -> list[Mistake]:
     order = np.argsort(-np.nan_to_num(margin, nan=-np.inf), kind="stable")
     chosen = [int(i) for i in order[:WORST] if margin[i] > 0]
     return [Mistake(dataset[i], float(figures.scores[i])) for i in chosen]
-
-
-def mistakes_page(worst: list[Mistake]) -> str:
-    """Return a page of mistakes, complete in itself."""
-    return gallery("Worst mistakes", "", [_mistake_figure(one) for one in worst])
 
 
 def _mistake_figure(mistake: Mistake) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,17 +44,10 @@ class TrainWatcher(Protocol):
 class SilentWatcher:
     """Shows nothing."""
 
-    def say(self, line: str) -> None:
+    def say(self, *_: Any, **__: Any) -> None:
         """Show nothing."""
 
-    def images(self, what: str, done: int, total: int) -> None:
-        """Show nothing."""
-
-    def step(self, epoch: int, done: int, total: int, loss: float, rate: float) -> None:
-        """Show nothing."""
-
-    def epoch(self, epoch: int, loss: float, figures: ValidationFigures, best: bool) -> None:
-        """Show nothing."""
+    images = step = epoch = say
 
 
 @dataclass(frozen=True)
@@ -96,15 +90,6 @@ class FittedModel:
     log: Log
 
 
-class Fitter(Protocol):
-    """One of the two ways to fit; of several processes only that of rank 0 writes."""
-
-    rank: int
-
-    def fit(self, run: Run) -> FittedModel:
-        """Read the images, fit and measure."""
-
-
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
     """What a run has left; `sha256` is empty in processes that do not write."""
@@ -127,29 +112,34 @@ def train_model(
         raise D2FError.of("D2F004", f"weights are written as .safetensors, not as '{output.name}'")
     if request.cache is not None and isinstance(recipe, NetworkRecipe):
         raise D2FError.of("D2F001", f"--cache is for estimators, and '{recipe.train}' is a network")
-    fitter = _fitter(recipe, watcher)
+    rank, fit = _fitter(recipe, watcher)
     run = Run(
         recipe=recipe,
         catalog=catalog,
         trainable=_trainable(recipe, catalog),
         request=request,
-        folder=RunFolder(output.with_suffix(".run"), fitter.rank),
-        watcher=SilentWatcher() if fitter.rank else watcher,
+        folder=RunFolder(output.with_suffix(".run"), rank),
+        watcher=SilentWatcher() if rank else watcher,
     )
     run.folder.claim(recipe, request.resume, (output, output.with_suffix(".npz")), request.overwrite)
-    fitted = fitter.fit(run)
-    sha256 = "" if fitter.rank else _write_outputs(run, fitted)
+    fitted = fit(run)
+    sha256 = "" if rank else _write_outputs(run, fitted)
     return TrainedModel(output, sha256, fitted.figures, run.folder.path)
 
 
-def _fitter(recipe: EstimatorRecipe | NetworkRecipe, watcher: TrainWatcher) -> Fitter:
-    if isinstance(recipe, NetworkRecipe):
-        from d2f.train.network import NetworkFitter
+def _fitter(recipe: EstimatorRecipe | NetworkRecipe, watcher: TrainWatcher) -> tuple[int, Callable[[Run], FittedModel]]:
+    """Return this process's number, of which 0 writes, and what fits; a network's processes were joined."""
+    if isinstance(recipe, EstimatorRecipe):
+        from d2f.train.estimator import fit_estimator
 
-        return NetworkFitter.joined(watcher)
-    from d2f.train.estimator import EstimatorFitter
+        return 0, fit_estimator
+    from d2f.train.network import fit_network
+    from d2f.train.stepping import Processes
 
-    return EstimatorFitter()
+    processes = Processes.found()
+    if processes.count > 1 and processes.rank == 0:
+        watcher.say(f"{processes.count} processes train together, each on its share of every update")
+    return processes.rank, partial(fit_network, processes)
 
 
 def _trainable(recipe: EstimatorRecipe | NetworkRecipe, catalog: Catalog) -> Any:

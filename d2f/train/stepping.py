@@ -66,7 +66,11 @@ class Stepper:
         self.network, self.optimiser, self._reduce = network, optimiser, reduce
         self.pending: Any = None
         """Gradients that were added since the last update."""
-        value_and_grad = nn.value_and_grad(network, _weighted_loss(network, smoothing))
+
+        def weighted_loss(pixels: mx.array, labels: mx.array, weights: mx.array) -> mx.array:
+            return (tile_losses(network(pixels), labels, smoothing) * weights).sum()
+
+        value_and_grad = nn.value_and_grad(network, weighted_loss)
 
         def gradients(pixels: mx.array, labels: mx.array, weights: mx.array) -> tuple[mx.array, Any]:
             loss, made = value_and_grad(pixels.astype(mx.float32) / 255.0, labels, weights)
@@ -113,13 +117,6 @@ def make_optimiser(wanted: OptimiserSettings) -> optim.Optimizer:
 def wants_compiling(recipe: NetworkRecipe) -> bool:
     """Return whether the step is compiled: `auto` does so off the CPU, where it costs seconds and gains little."""
     return recipe.compile == "on" or (recipe.compile == "auto" and mx.default_device() != mx.cpu)
-
-
-def _weighted_loss(network: nn.Module, smoothing: float) -> Callable[[mx.array, mx.array, mx.array], mx.array]:
-    def loss(pixels: mx.array, labels: mx.array, weights: mx.array) -> mx.array:
-        return (tile_losses(network(pixels), labels, smoothing) * weights).sum()
-
-    return loss
 
 
 @dataclass

@@ -212,15 +212,61 @@ def _recipe_problems(wrong: Sequence[OptionFinding]) -> Iterator[Problem]:
         yield Problem("D2F606", messages[finding.sort], notes=finding.notes)
 
 
+def _stages_of_recipe(recipe: NetworkRecipe, catalog: Catalog) -> Iterator[object]:
+    """Yield the trainable and every preprocessor of a recipe."""
+    yield catalog.find("trainable", recipe.train)
+    for spec in recipe.measure:
+        yield from (step.stage for step in parse_spec(spec, catalog))
+    names = {choice.use for augmentation in recipe.augment for choice in augmentation.choices} - OPERATIONS.keys()
+    yield from (catalog.find("preprocessor", name) for name in sorted(names))
+
+
 @dataclass(frozen=True)
-class TrialKeys:
-    """Makes the keys of a study's trials; each file is read once for all of them."""
+class Study:
+    """Runs trials one after the other."""
 
     catalog: Catalog
+    folder: Path
     data: str | None
-    _known: dict[str, str] = field(default_factory=dict, repr=False)
+    workers: int
+    watcher: TrainWatcher
+    _known: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    """Digests of images by path, and of starting weights by name: each file is read once for all trials."""
 
-    def of(self, trial: Trial) -> str:
+    def run(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+        """Return a row for each trial; those that an earlier call finished are not run again.
+
+        A trial that fails has a row that says why, and costs no other.
+        """
+        # A file beneath the folder is one that leads to no place.
+        require_place(self.folder / ROWS)
+        keys = self._keys(trials)
+        make_folder(self.folder)
+        finished = self._finished()
+        rows = []
+        for number, (trial, key) in enumerate(zip(trials, keys, strict=True)):
+            done = isinstance(key, str) and key in finished
+            self.watcher.say(f"trial {number + 1} of {len(trials)}: {trial.name}{' is done' if done else ''}")
+            if isinstance(key, D2FError):
+                rows.append(self._failed({"key": "", "trial": trial.name, "values": trial.values}, key))
+            else:
+                rows.append(finished.get(key) or self._row(trial, key))
+        self._write(rows)
+        return rows
+
+    def _keys(self, trials: Sequence[Trial]) -> list[str | D2FError]:
+        """Return each trial's key, or what is wrong with its data; what is wrong with all is raised."""
+        made = list[str | D2FError]()
+        for trial in trials:
+            try:
+                made.append(self._key(trial))
+            except D2FError as error:
+                made.append(error)
+        if made and isinstance(made[0], D2FError) and all(isinstance(one, D2FError) for one in made):
+            raise made[0]
+        return made
+
+    def _key(self, trial: Trial) -> str:
         """Return the key: of recipe, fold, images, starting weights, the code of every stage, d2f's version."""
         recipe, divided = trial.recipe, divide(trial.recipe, self.data, trial.fold)
         images = [self._images(part) for part in (divided.training, divided.validation, divided.test) if part]
@@ -247,59 +293,6 @@ class TrialKeys:
         if name not in self._known:
             self._known[name] = read_weights(resolve(weights, self.catalog.weights)).sha256
         return self._known[name]
-
-
-def _stages_of_recipe(recipe: NetworkRecipe, catalog: Catalog) -> Iterator[object]:
-    """Yield the trainable and every preprocessor of a recipe."""
-    yield catalog.find("trainable", recipe.train)
-    for spec in recipe.measure:
-        yield from (step.stage for step in parse_spec(spec, catalog))
-    names = {choice.use for augmentation in recipe.augment for choice in augmentation.choices} - OPERATIONS.keys()
-    yield from (catalog.find("preprocessor", name) for name in sorted(names))
-
-
-@dataclass(frozen=True)
-class Study:
-    """Runs trials one after the other."""
-
-    catalog: Catalog
-    folder: Path
-    data: str | None
-    workers: int
-    watcher: TrainWatcher
-
-    def run(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-        """Return a row for each trial; those that an earlier call finished are not run again.
-
-        A trial that fails has a row that says why, and costs no other.
-        """
-        # A file beneath the folder is one that leads to no place.
-        require_place(self.folder / ROWS)
-        keys = self._keys(trials)
-        make_folder(self.folder)
-        finished = self._finished()
-        rows = []
-        for number, (trial, key) in enumerate(zip(trials, keys, strict=True)):
-            done = isinstance(key, str) and key in finished
-            self.watcher.say(f"trial {number + 1} of {len(trials)}: {trial.name}{' is done' if done else ''}")
-            if isinstance(key, D2FError):
-                rows.append(self._failed({"key": "", "trial": trial.name, "values": trial.values}, key))
-            else:
-                rows.append(finished.get(key) or self._row(trial, key))
-        self._write(rows)
-        return rows
-
-    def _keys(self, trials: Sequence[Trial]) -> list[str | D2FError]:
-        """Return each trial's key, or what is wrong with its data; what is wrong with all is raised."""
-        keys, made = TrialKeys(self.catalog, self.data), list[str | D2FError]()
-        for trial in trials:
-            try:
-                made.append(keys.of(trial))
-            except D2FError as error:
-                made.append(error)
-        if made and isinstance(made[0], D2FError) and all(isinstance(one, D2FError) for one in made):
-            raise made[0]
-        return made
 
     def _failed(self, row: dict[str, Any], error: D2FError) -> dict[str, Any]:
         self.watcher.say(str(error))

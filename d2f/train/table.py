@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,7 +57,7 @@ class VariantMaker:
     """
 
     def __init__(self, recipe: EstimatorRecipe, catalog: Catalog) -> None:
-        self.recipe = recipe
+        self.recipe, self.judged = recipe, for_judging(recipe.copies.protocol)
         self.augmentations = [
             loaded_steps(entry.steps, catalog, f"augment[{i}].steps") if entry.steps else ()
             for i, entry in enumerate(recipe.augment)
@@ -74,16 +75,13 @@ class VariantMaker:
         seeds = [self.recipe.seed * 1000 + number for number in range(copies.fitting)]
         windows, qualities = (copies.windows[0], copies.windows[1]), (copies.qualities[0], copies.qualities[1])
         made = drawn_copies(copies.protocol, image, seeds, windows, qualities, copies.scale)
-        made += [self._judged(image).pixels] * copies.judging
+        made += [self.judged(image).pixels] * copies.judging
         return [self._augmented(pixels, image, number) for number, pixels in enumerate(made)]
 
     def measuring(self, image: ImageFile) -> list[Pixels]:
         """Return the clean variant, as it is judged, and the same under each attack."""
-        clean = self._judged(image)
+        clean = self.judged(image)
         return [clean.pixels, *(apply_steps(clean, steps) for steps in self.attacks)]
-
-    def _judged(self, image: ImageFile) -> ImageFile:
-        return for_judging(self.recipe.copies.protocol)(image)
 
     def _augmented(self, pixels: Pixels, image: ImageFile, number: int) -> Pixels:
         if not self.augmentations:
@@ -124,10 +122,7 @@ class FeatureMaker:
 def feature_table(run: Run, dataset: Dataset) -> FeatureTable:
     """Return the table of a run, from its cache where that has it."""
     recipe, catalog, workers, folder = run.recipe, run.catalog, run.request.workers, run.request.cache
-
-    def progress(done: int, total: int) -> None:
-        run.watcher.images("features", done, total)
-
+    progress = partial(run.watcher.images, "features")
     maker = FeatureMaker(recipe, catalog)
     if folder is None:
         return make_table(dataset, maker, catalog, workers, progress)

@@ -45,9 +45,10 @@ class TileCutter:
 
     def tiles(self, image: ImageFile) -> Pixels:
         """Return the tiles of all variants, uint8 (n, side, side, 3); n is 0 where the image is too small or flat."""
-        copies = [self._attacked(pixels, image) for pixels in self._copies(image)]
-        made = [self._of(pixels, image, number) for number, pixels in enumerate(copies)]
-        return np.concatenate(made)
+        copies = self._copies(image)
+        if self.attack:
+            copies = [apply_steps(replace(image, pixels=pixels), self.attack) for pixels in copies]
+        return np.concatenate([self._of(pixels, image, number) for number, pixels in enumerate(copies)])
 
     def _copies(self, image: ImageFile) -> list[Pixels]:
         copies = self.recipe.copies
@@ -60,15 +61,15 @@ class TileCutter:
         made = drawn_copies(copies.protocol, image, seeds, (low, high), qualities, copies.scale)
         return made + [judged] * copies.judging
 
-    def _attacked(self, pixels: Pixels, image: ImageFile) -> Pixels:
-        return apply_steps(replace(image, pixels=pixels), self.attack) if self.attack else pixels
-
     def _of(self, pixels: Pixels, image: ImageFile, number: int) -> Pixels:
         found = self._corners(pixels, image, number)
         if not found:
             return np.zeros((0, self.side, self.side, 3), np.uint8)
         tiles = cut(pixels, found, self.side)
-        return tiles[_deviations(tiles) >= self.recipe.tiles.flat]
+        # Of grey levels, the mean of the channels.
+        deviations = tiles.mean(axis=3, dtype=np.float32).std(axis=(1, 2))
+        kept: Pixels = tiles[deviations >= self.recipe.tiles.flat]
+        return kept
 
     def _corners(self, pixels: Pixels, image: ImageFile, number: int) -> list[Corner]:
         wanted = self.recipe.tiles
@@ -82,12 +83,6 @@ class TileCutter:
         random = np.random.default_rng((self.recipe.seed, image.seed, number))
         drawn = random.integers(0, (down + 1, right + 1), (wanted.count, 2)).tolist()
         return sorted({(top, left) for top, left in drawn})
-
-
-def _deviations(tiles: Pixels) -> NDArray[np.float32]:
-    """Return the standard deviation of each tile's grey levels, the mean of its channels."""
-    deviations: NDArray[np.float32] = tiles.mean(axis=3, dtype=np.float32).std(axis=(1, 2))
-    return deviations
 
 
 MEMORY = 2 * 2**30
@@ -200,7 +195,8 @@ def make_tiles(
     try:
         for image, made in zip(dataset, _make_each(dataset, cutter, workers), strict=True):
             if isinstance(made, Unread):
-                problems.append(_cannot_train(image, made))
+                message = f"'{image.path}' cannot be trained on: {made.failure.message}"
+                problems.append(Problem("D2F620", message, notes=("take it out of the set, or of its manifest",)))
             else:
                 digests.append(made.sha256)
                 hashes.append(made.hash)
@@ -208,8 +204,10 @@ def make_tiles(
                 if not problems:
                     cache.add(made.tiles)
             progress(len(digests) + len(problems), len(dataset))
+        if rest := problems[BROKEN_SHOWN:]:
+            problems[BROKEN_SHOWN:] = [Problem("D2F620", f"{len(rest)} further images cannot be read")]
         if problems:
-            raise D2FError([*problems[:BROKEN_SHOWN], *_and_more(problems)])
+            raise D2FError(problems)
     except BaseException:
         # What was kept of them would fill the disk that may be full already.
         cache.close()
@@ -240,17 +238,6 @@ def _make_each(dataset: Dataset, cutter: TileCutter, workers: int) -> Iterator[_
         while waiting:
             yield waiting.pop(0).result()
             waiting += [pool.submit(one, image) for image in islice(images, 1)]
-
-
-def _cannot_train(image: Labelled, unread: Unread) -> Problem:
-    failure = unread.failure
-    note = "take it out of the set, or of its manifest"
-    return Problem("D2F620", f"'{image.path}' cannot be trained on: {failure.message}", notes=(note,))
-
-
-def _and_more(problems: list[Problem]) -> list[Problem]:
-    rest = len(problems) - BROKEN_SHOWN
-    return [Problem("D2F620", f"{rest} further images cannot be read")] if rest > 0 else []
 
 
 def tile_weights(tiles: TileSet, sources: float) -> Floats:

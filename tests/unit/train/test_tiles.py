@@ -153,8 +153,7 @@ TILE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
 
 
 def operation(name: str, **options: Any) -> Any:
-    stage = OPERATIONS[name]
-    return stage(read_options("augmentation", stage, options))
+    return read_options("augmentation", OPERATIONS[name], options)
 
 
 def augmenter(*steps: dict[str, Any], size: int = 32) -> Augmenter:
