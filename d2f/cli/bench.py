@@ -160,7 +160,7 @@ def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool, page: 
 
 def _by_image(old: str, new: str, pairs: Sequence[tuple[str, str]], page: str) -> None:
     """Print how many verdicts got better and worse, and write the page."""
-    from d2f.evaluate.compare_images import changes_page, compare_images
+    from d2f.evaluate.compare import changes_page, compare_images
     from d2f.files import write_whole
 
     found = compare_images(old, new, pairs)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from d2f.api.errors import D2FError
-from d2f.api.inputs import Floats, Labels, ProtocolName
+from d2f.api.inputs import Labels, ProtocolName
 from d2f.api.outcomes import StageFinished
 from d2f.cache import Cache
 from d2f.data.audit import source_audit
@@ -31,7 +31,6 @@ from d2f.engine.local import LocalEngine
 from d2f.evaluate.attacks import Attack, AttackSet
 from d2f.evaluate.measured import (
     WORST,
-    Group,
     Measured,
     changed_verdicts,
     comparisons,
@@ -53,8 +52,6 @@ from d2f.report.tables import plain
 from d2f.version import __version__
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from d2f.chain.chain import Chain
 
 ORDER = ("decode", "protocol", "attack", "preprocessor", "detector")
@@ -126,10 +123,10 @@ def run_chains(
         if not chain.file.calibrate:
             raise D2FError.of("D2F127", f"chain '{chain.name}' is not fitted", "fit it first: d2f chain fit")
         LocalEngine(chain.plan).load()
-    joint, speed = join(chains), Speed()
+    (plan, joint), speed = join(chains), Speed()
     with speed.running():
         table = score_table(
-            joint.plan,
+            plan,
             images,
             for_judging(protocol),
             attacks,
@@ -139,7 +136,7 @@ def run_chains(
             observe=speed.observe,
         )
     tables = []
-    for chain, columns in zip(chains, joint.columns, strict=True):
+    for chain, columns in zip(chains, joint, strict=True):
         names = chain.plan.member_names
         part = replace(without_checks(table.columns(columns), len(names)), members=names)
         with speed.running():
@@ -181,8 +178,10 @@ def result(
         for chain, part, name in zip(chains, run.tables, system_names(chains), strict=True)
     ]
     systems = [*(system for system, _ in judged), *external]
-    seen = inspect(table.images)
-    aspect = _aspect(seen, table)
+    seen, aspect = inspect(table.images), None
+    # Width over height by the headers, where every image can still be read.
+    if len(seen.images) == len(table.images):
+        aspect = np.array([facts.width / facts.height for facts in seen.facts])
     measured = [measure(one, labels, table.copies, draws, settings.attacked, aspect) for one in systems]
     entries = [_entry(one, system, settings) for one, system in zip(measured, systems, strict=True)]
     parts = groups(table.images)
@@ -191,8 +190,11 @@ def result(
             entry["groups"].append(figures)
     for entry, one, (_, members), chain, part in zip(entries, measured, judged, chains, run.tables, strict=False):
         entry |= _chain_entry(chain, one, part)
-        each = (measure(member, labels, table.copies, draws, settings.attacked) for member in members)
-        entry["stages"] = [_stage_entry(stage, parts, table.images, settings.attacks) for stage in each]
+        entry["stages"] = []
+        for member in members:
+            stage = measure(member, labels, table.copies, draws, settings.attacked)
+            aucs = [group_aucs(group, table.images, stage.system, table.copies) for group in parts]
+            entry["stages"].append({**_figures_of(stage, settings.attacks), "groups": aucs})
     found: dict[str, Any] = plain(
         {
             **_head(run, chains, settings, draws, seen),
@@ -201,13 +203,6 @@ def result(
         }
     )
     return found
-
-
-def _aspect(seen: Inspection, table: ScoreTable) -> Floats | None:
-    """Width over height of every image, shape (n,), by its header; None where one cannot be read any more."""
-    if len(seen.images) != len(table.images):
-        return None
-    return np.array([facts.width / facts.height for facts in seen.facts])
 
 
 def _head(
@@ -331,11 +326,6 @@ def _shares(which: NDArray[np.bool_] | None, labels: Labels, copies: Sequence[st
     return {copy: {word: float(held[mask, i].mean()) for word, mask in words} for i, copy in enumerate(copies)}
 
 
-def _stage_entry(one: Measured, parts: Sequence[Group], images: Dataset, attacks: AttackSet) -> dict[str, Any]:
-    listed = [group_aucs(group, images, one.system, one.copies) for group in parts]
-    return {**_figures_of(one, attacks), "groups": listed}
-
-
 def write_rows(path: Path, run: BenchRun, chains: Sequence[Chain], external: Sequence[System] = ()) -> None:
     """Write ``rows.parquet``, one row group for each system, member and attack.
 
@@ -345,34 +335,26 @@ def write_rows(path: Path, run: BenchRun, chains: Sequence[Chain], external: Seq
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    facts = _facts(run)
-    texts = [(name, pa.string()) for name in ("attack", "chain", "member")]
-    numbers = [(name, pa.float64()) for name in ("score", "llr", "probability")]
-    own = [*texts, *numbers, ("verdict", pa.string())]
-    schema = pa.schema([(name, kind) for name, (kind, _) in facts.items()] + own)
+    images = run.joint.images
+    facts = {
+        "path": pa.array([image.path for image in images], pa.string()),
+        "sha256": pa.array(run.joint.sha256, pa.string()),
+        "label": pa.array([WORDS[1 if image.label else -1] for image in images], pa.string()),
+    }
+    for name in ("generator", "source", "collection", "group"):
+        facts[name] = pa.array([getattr(image, name) for image in images], pa.string())
+    facts["component"] = pa.array(run.joint.components, pa.int32())
+    own = {
+        **dict.fromkeys(("attack", "chain", "member"), pa.string()),
+        **dict.fromkeys(("score", "llr", "probability"), pa.float64()),
+        "verdict": pa.string(),
+    }
+    schema = pa.schema({**{name: values.type for name, values in facts.items()}, **own})
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=True) as writer:
         for columns in _blocks(run, chains, external):
-            arrays = [values for _, values in facts.values()]
-            writer.write_table(pa.table([*arrays, *columns], schema=schema))
+            writer.write_table(pa.table([*facts.values(), *columns], schema=schema))
     os.replace(part, path)
-
-
-def _facts(run: BenchRun) -> dict[str, tuple[pyarrow.DataType, Any]]:
-    import pyarrow as pa
-
-    images = run.joint.images
-    text = {
-        name: (pa.string(), pa.array([getattr(image, name) for image in images], pa.string()))
-        for name in ("path", "generator", "source", "collection", "group")
-    }
-    return {
-        "path": text.pop("path"),
-        "sha256": (pa.string(), pa.array(run.joint.sha256, pa.string())),
-        "label": (pa.string(), pa.array([WORDS[1 if image.label else -1] for image in images])),
-        **text,
-        "component": (pa.int32(), pa.array(run.joint.components.astype(np.int32))),
-    }
 
 
 def _blocks(run: BenchRun, chains: Sequence[Chain], external: Sequence[System]) -> Iterator[list[Any]]:

@@ -66,22 +66,7 @@ class Calibrated:
 def calibrate(chain: Chain, images: Dataset, request: FitRequest, share: float | None = None) -> Calibrated:
     """Shift a fitted chain's log-likelihood ratio to suit images of one's own.
 
-    Parameters
-    ----------
-    chain : Chain
-        Fitted.
-    images : Dataset
-        Their labels are not looked at where `share` is given.
-    request : FitRequest
-        Protocol, seed, name, cache and workers.
-    share : float, optional
-        How many of the images are generated, in (0, 1), where their labels are not known.
-
-    Raises
-    ------
-    D2FError
-        D2F127: the chain is not fitted, or its own calibrator has no bias; D2F603: too few images to estimate a shift
-        from, or a shift too large to believe; D2F604: the images trained the chain's weights.
+    `share` in (0, 1) is how many of the images are generated, where their labels are not known.
     """
     require_bias(chain)
     table, notes = scored_unseen(chain, images, request)

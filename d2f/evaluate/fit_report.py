@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,17 +87,8 @@ def _row_figures(fit: ThresholdFit, kept: NDArray[np.bool_]) -> dict[str, float 
     return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in found.items()}
 
 
-class ThresholdIntervals(NamedTuple):
-    """Both thresholds, and the error that each admits: on these images, and within which bounds on as many others."""
-
-    above: Interval
-    below: Interval
-    alarms: Interval
-    missed: Interval
-
-
-def threshold_intervals(fit: ThresholdFit) -> ThresholdIntervals:
-    """Return both thresholds and the error that each admits, with intervals over components.
+def threshold_intervals(fit: ThresholdFit) -> tuple[Interval, ...]:
+    """Return `generated_above`, `real_below`, false alarms and misses, each with its interval over components.
 
     Errors are those of a draw at the thresholds that the draw before it gives, so that the bounds hold for others:
     at thresholds that were fitted to the same images, the error is the one that was asked for.
@@ -115,7 +105,7 @@ def threshold_intervals(fit: ThresholdFit) -> ThresholdIntervals:
         before = again
         return again.generated_above, again.real_below, held.false_positive, held.miss
 
-    return ThresholdIntervals(*cluster_bootstraps(drawn, rows.components, rows.labels, DRAWS_OF_THRESHOLDS))
+    return cluster_bootstraps(drawn, rows.components, rows.labels, DRAWS_OF_THRESHOLDS)
 
 
 def threshold_lines(fit: ThresholdFit) -> Iterator[str]:

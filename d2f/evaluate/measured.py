@@ -104,11 +104,11 @@ class Group:
         """Its own images and those that it is judged against."""
         return np.concatenate([self.members, self.against])
 
-    def draws(self, images: Dataset, draws: int = GROUP_DRAWS) -> Draws:
+    def draws(self, images: Dataset) -> Draws:
         """Return draws of near-duplicate groups within it: they say nothing of other collections."""
         parts = (images[int(place)] for place in self.index)
         units = components(Labelled(image.path, image.label, group=image.group) for image in parts)
-        return Draws(units, images.labels[self.index], draws)
+        return Draws(units, images.labels[self.index], GROUP_DRAWS)
 
 
 def groups(images: Dataset) -> list[Group]:

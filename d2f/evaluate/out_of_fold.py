@@ -86,15 +86,11 @@ def require_no_overlap(assigned: Sequence[Assignment], images: Dataset, replaced
 
 
 def _prefixes(images: Dataset) -> NDArray[np.uint64]:
-    return prefixes(_sha256(image.path) for image in images)
-
-
-def _sha256(path: str) -> str:
-    """The file's digest; empty for a file that cannot be read, which scoring reports."""
-    try:
-        return file_sha256(path)
-    except OSError:
-        return ""
+    digests = [""] * len(images)
+    for place, image in enumerate(images):
+        with suppress(OSError):  # of a file that cannot be read, which scoring reports
+            digests[place] = file_sha256(image.path)
+    return prefixes(digests)
 
 
 def _shared(one: Assignment, place: int, found: NDArray[np.uint64]) -> list[int]:

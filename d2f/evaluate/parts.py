@@ -119,7 +119,9 @@ def fit_parts(recipe: FitRecipe, rows: FitRows, k: int, seed: int) -> Parts:
         held = fold == number
         probabilities[held] = calibrated(recipe, fit_calibrators(recipe, rows.take(~held)), rows.scores[held])
     usable = np.isfinite(probabilities).sum(axis=1) >= max(1, recipe.need)
-    _require_usable(rows, usable)
+    if len(set(rows.labels[usable].tolist())) < 2:
+        why = "no detector has a score for enough images of both labels"
+        raise D2FError.of("D2F603", why, "`d2f chain run` on some of the images shows why members abstain")
     kept, table, fold = rows.take(usable), probabilities[usable], fold[usable]
     ratios = np.empty(len(kept))
     for number in np.unique(fold):
@@ -160,12 +162,6 @@ def fit_combiner(recipe: FitRecipe, rows: FitRows, probabilities: Floats) -> Bas
     weights = halved(rows.weights, rows.labels)
     with _fitting(f"combiner '{recipe.combiner.name}'"):
         return recipe.combiner.fit(recipe.combiner_options, recipe.members, probabilities, rows.labels, weights)
-
-
-def _require_usable(rows: FitRows, usable: NDArray[np.bool_]) -> None:
-    if len(set(rows.labels[usable].tolist())) < 2:
-        why = "no detector has a score for enough images of both labels"
-        raise D2FError.of("D2F603", why, "`d2f chain run` on some of the images shows why members abstain")
 
 
 @contextmanager

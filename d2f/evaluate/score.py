@@ -347,14 +347,11 @@ def copies_of(
         if clean:
             yield standard
         for attack in attacks:
+            made: ImageFile | Unread
             with watch.timed("attack", attack.name):
-                made = _attacked_or_unread(attack, standard)
+                try:
+                    made = attacked(attack, standard)
+                except D2FError as error:
+                    failure = Failure(error.problems[0].code, error.problems[0].message)
+                    made = Unread(standard.path, failure, standard.sha256)
             yield made
-
-
-def _attacked_or_unread(attack: Attack, image: ImageFile) -> ImageFile | Unread:
-    try:
-        return attacked(attack, image)
-    except D2FError as error:
-        problem = error.problems[0]
-        return Unread(image.path, Failure(problem.code, problem.message), image.sha256)

@@ -91,13 +91,9 @@ def splice(photograph: Pixels, donor: Pixels, random: np.random.Generator) -> tu
     pasted = np.zeros(photograph.shape)
     pasted[top : top + side, left : left + side] = donor[above : above + side, beside : beside + side]
     mixed = photograph * (1 - share[..., None]) + pasted * share[..., None]
-    return _saved(np.rint(mixed).astype(np.uint8)), share, size
-
-
-def _saved(pixels: Pixels) -> Pixels:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY)
-    return np.asarray(Image.open(buffer).convert("RGB"))
+    saved = io.BytesIO()
+    Image.fromarray(np.rint(mixed).astype(np.uint8)).save(saved, "JPEG", quality=QUALITY)
+    return np.asarray(Image.open(saved).convert("RGB")), share, size
 
 
 def excess(found: HeatMap, share: Floats) -> float | None:
@@ -136,8 +132,11 @@ def run_splice(
         if path not in seen:
             image = load_image(path)
             found = list(_outcomes(chain, image, donors, standardise, seed)) if isinstance(image, ImageFile) else []
-            _append_outcomes(kept, made, found)
             done += found
+            if kept is not None:
+                with open(kept, "a", encoding="utf-8") as file:
+                    # The line break goes first: the last line of a run that was killed may lack it.
+                    file.writelines("\n" + json.dumps({"made": made, **asdict(one)}) for one in found)
         tick()
     return done
 
@@ -176,13 +175,6 @@ def _kept_outcomes(path: str | None, made: list[Any]) -> Iterator[SpliceOutcome]
                     yield SpliceOutcome(**held)
 
 
-def _append_outcomes(path: str | None, made: list[Any], found: Sequence[SpliceOutcome]) -> None:
-    if path is not None:
-        with open(path, "a", encoding="utf-8") as file:
-            # The line break goes first: the last line of a run that was killed may lack it.
-            file.writelines("\n" + json.dumps({"made": made, **asdict(one)}) for one in found)
-
-
 def splice_figures(
     chain: Chain, outcomes: Sequence[SpliceOutcome], images: Dataset, draws: int, seed: int
 ) -> list[SpliceFigure]:
@@ -193,7 +185,8 @@ def splice_figures(
     for kind, patch, size in product(KINDS, PATCHES, (None, *SIZES)):
         rows = [one for one in outcomes if (one.kind, one.patch) == (kind, patch) and size in (None, one.size)]
         of = np.array([numbered[one.path] for one in rows if one.excess is not None], dtype=np.int64)
-        right = np.array([_is_right(one.excess) for one in rows if one.excess is not None])
+        # Right, wrong, or a half where there is no difference.
+        right = (1 + np.sign([one.excess for one in rows if one.excess is not None])) / 2
         bounds = _share(right, of, draws, seed)
         missing = len(rows) - len(right)
         found.append(SpliceFigure(*named, kind, patch, size, len(right), missing, *bounds))
@@ -208,10 +201,6 @@ def _share(right: Floats, of: Index, draws: int, seed: int) -> Iterator[float | 
     labels = np.zeros(len(right), dtype=np.int8)
     for value in cluster_bootstrap(lambda at: float(right[at].mean()), of, labels, draws, seed=seed):
         yield None if np.isnan(value) else round(float(value), 4)
-
-
-def _is_right(excess: float) -> float:
-    return 0.5 if excess == 0 else float(excess > 0)
 
 
 def splice_table(found: Sequence[SpliceFigure]) -> Table:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,61 +93,49 @@ def chain_systems(chain: Chain, table: ScoreTable, name: str = "") -> tuple[Syst
     return whole, stages
 
 
-Thing = TypeVar("Thing")
+def join(chains: Sequence[Chain]) -> tuple[Plan, list[list[int]]]:
+    """Return one plan for several chains, which share equal detectors and views, and each chain's columns in it.
 
-
-@dataclass(frozen=True)
-class Joint:
-    """One plan for several chains: equal detectors and equal views are shared."""
-
-    plan: Plan
-    columns: tuple[tuple[int, ...], ...]
-
-
-def join(chains: Sequence[Chain]) -> Joint:
-    """Return the chains' common plan; the columns of each chain are its members, then its preconditions."""
+    The columns of a chain are its members, then its preconditions.
+    """
     from d2f.evaluate.score import with_checks
 
-    views = _Named[tuple[Step, ...]]({PLAIN: "[]"}, {PLAIN: ()})
-    detectors = _Named[BoundDetector]()
-    looks: dict[str, list[str]] = {}
+    views: dict[str, tuple[Step, ...]] = {PLAIN: ()}
+    detectors: dict[str, BoundDetector] = {}
+    view_keys, detector_keys, looks = {PLAIN: "[]"}, dict[str, str](), dict[str, list[str]]()
     wanted: list[list[tuple[str, str]]] = []
     for plan in (with_checks(chain.plan) for chain in chains):
-        named = {
-            name: views.name(name, canonical([step.key for step in steps]), steps) for name, steps in plan.views.items()
-        }
+        named = {}
+        for name, steps in plan.views.items():
+            named[name] = _shared_name(view_keys, name, canonical([step.key for step in steps]))
+            views.setdefault(named[name], steps)
         members = []
         for detector in plan.detectors:
-            name = detectors.name(detector.id, detector.key, detector)
+            name = _shared_name(detector_keys, detector.id, detector.key)
+            detectors.setdefault(name, detector)
             seen = looks.setdefault(name, [])
             for view in detector.views:
                 members.append((name, named.get(view, view)))
                 if members[-1][1] not in seen:
                     seen.append(members[-1][1])
         wanted.append(members)
-    bound = tuple(BoundDetector(name, one.stage, tuple(looks[name]), one.key) for name, one in detectors.things.items())
+    bound = tuple(BoundDetector(name, one.stage, tuple(looks[name]), one.key) for name, one in detectors.items())
     allow_missing = any(chain.plan.allow_missing for chain in chains)
-    plan = Plan("+".join(chain.name for chain in chains), "", views.things, bound, allow_missing=allow_missing)
+    plan = Plan("+".join(chain.name for chain in chains), "", views, bound, allow_missing=allow_missing)
     place = {member: column for column, member in enumerate(plan.members)}
-    return Joint(plan, tuple(tuple(place[member] for member in members) for members in wanted))
+    return plan, [[place[member] for member in members] for members in wanted]
 
 
-class _Named(Generic[Thing]):
-    """Things by name: equal ones share it, and a name that is taken by another gets a number."""
-
-    def __init__(self, keys: dict[str, str] | None = None, things: dict[str, Thing] | None = None) -> None:
-        self.keys = keys or {}
-        self.things = things or {}
-
-    def name(self, wanted: str, key: str, thing: Thing) -> str:
-        for name, known in self.keys.items():
-            if known == key:
-                return name
-        name, number = wanted, 2
-        while name in self.keys:
-            name, number = f"{wanted}-{number}", number + 1
-        self.keys[name], self.things[name] = key, thing
-        return name
+def _shared_name(keys: dict[str, str], wanted: str, key: str) -> str:
+    """Return the name of a key, entered among `keys`: equal ones share it, a name that another has gets a number."""
+    for name, known in keys.items():
+        if known == key:
+            return name
+    name, number = wanted, 2
+    while name in keys:
+        name, number = f"{wanted}-{number}", number + 1
+    keys[name] = key
+    return name
 
 
 FEWEST_NAMED = 0.5
@@ -173,7 +161,8 @@ def read_external(path: str, table: ScoreTable, every: Dataset) -> System:
             raise _unreadable_scores(path, f"two rows name '{image}' under attack '{attack}'", line)
         present[number, copy] = True
         values[number, copy] = _score_number(path, line, row["probability" if calibrated else "score"], calibrated)
-        verdicts[number, copy] = _verdict(row.get("verdict", ""))
+        label = LABEL_WORDS.get(row.get("verdict", "").strip().lower())
+        verdicts[number, copy] = INCONCLUSIVE if label is None else 2 * label - 1
     if np.isfinite(values[:, 0]).mean() < FEWEST_NAMED:
         raise _unreadable_scores(path, f"it names {int(np.isfinite(values[:, 0]).sum())} of the {shape[0]} images")
     own = _judged(values, verdicts, calibrated, "verdict" in columns)
@@ -235,11 +224,6 @@ def _score_number(path: str, line: int, text: str, probability: bool) -> float:
     if math.isinf(value) or (probability and not math.isnan(value) and not 0 <= value <= 1):
         raise _unreadable_scores(path, f"{text} is out of range", line)
     return value
-
-
-def _verdict(word: str) -> int:
-    label = LABEL_WORDS.get(word.strip().lower())
-    return INCONCLUSIVE if label is None else 2 * label - 1
 
 
 def _unreadable_scores(path: str, why: str, line: int = 0) -> D2FError:

@@ -79,7 +79,8 @@ def resampled(labels: Any, scores: Any, random: np.random.Generator) -> tuple[In
     """Return what a fit states of false positives, and their rate on the images that it was not fitted to."""
     chosen, others = draw(labels, random)
     fit = fitted(labels, scores, chosen)
-    return threshold_intervals(fit).alarms, held_out_rate(fit, labels, scores, others)
+    _, _, alarms, _ = threshold_intervals(fit)
+    return alarms, held_out_rate(fit, labels, scores, others)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from d2f import D2FError
 from d2f.evaluate.bench import ROWS
-from d2f.evaluate.compare_images import COLUMNS, changes_page, compare_images
+from d2f.evaluate.compare import COLUMNS, changes_page, compare_images
 
 LABELS = {"a": "real", "b": "generated", "c": "generated", "d": "real"}
 
