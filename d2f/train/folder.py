@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import platform
@@ -158,13 +157,6 @@ def write_output(path: Path, data: bytes | str) -> None:
         write_whole(path, data)
     except D2FError as error:
         raise D2FError(error.problems, Exit.USAGE) from error
-
-
-def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays as .npz, whole or not at all."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_output(path, buffer.getvalue())
 
 
 def run_environment() -> dict[str, str]:

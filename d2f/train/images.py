@@ -127,7 +127,10 @@ def divide(
     require_labels(validation.labels, "images that validate")
     if test is not None:
         require_labels(test.labels, "images of data.test")
-    require_separate_groups(training, validation, test)
+    # Before an image is read: groups, which are of one picture, that are in two parts.
+    for what, _, part, others in unknown_parts(training, validation, test):
+        if message := _sharing(what, part, others, "group", numbered=False):
+            raise D2FError.of("D2F604", message, "a group is of one picture, such as its tiles", NEXT_STEP)
     return DividedSet(training, validation, test)
 
 
@@ -175,13 +178,6 @@ def unknown_parts(training: Part, validation: Part, test: Part | None) -> Iterat
     yield "images that validate", "are also trained on", validation, [training]
     if test is not None:
         yield "images of data.test", "train or validate", test, [training, validation]
-
-
-def require_separate_groups(training: Dataset, validation: Dataset, test: Dataset | None = None) -> None:
-    """Refuse groups, which are of one picture, that are in two parts; before an image is read."""
-    for what, _, part, others in unknown_parts(training, validation, test):
-        if message := _sharing(what, part, others, "group", numbered=False):
-            raise D2FError.of("D2F604", message, "a group is of one picture, such as its tiles", NEXT_STEP)
 
 
 def shared_names(training: Dataset, validation: Dataset, test: Dataset | None = None) -> Iterator[Problem]:

@@ -187,7 +187,7 @@ class Trainer:
             "parameters": sum(array.size for _, array in tree_flatten(self.network.trainable_parameters())),
             "device": str(mx.default_device()),
             "compiled": wants_compiling(self.recipe),
-            "feeder": self.feeder.name,
+            "feeder": "mlx-data" if self.feeder.native else "threads",
             "processes": self.processes.count,
             "tiles": {"before": np.bincount(self.labels, minlength=2).tolist(), "epoch": list(self.drawn)},
             "update": {"tiles": self.size.tiles, "batch": self.size.batch, "batches": self.size.batches},

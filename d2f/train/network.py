@@ -155,7 +155,8 @@ def _cut(run: Run, dataset: Dataset, name: str, held: ExitStack) -> TileSet:
     say(f"{name}: {dataset.describe()}")
     tiles = _tiles(run, dataset, cutter, name, keep=name != "test")
     held.callback(tiles.cache.close)
-    without = f"; {tiles.without} images have none: smaller than {cutter.side} pixels, or flat" if tiles.without else ""
+    none = len(dataset) - len(np.unique(tiles.image))
+    without = f"; {none} images have none: smaller than {cutter.side} pixels, or flat" if none else ""
     counts = np.bincount(tiles.labels, minlength=2)
     say(f"{name} tiles: {counts[0]} real, {counts[1]} generated{without}")
     require_labels(tiles.labels, f"{name} tiles", f"tiles are of {cutter.side} pixels: see `tiles` in the recipe")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from d2f.api.errors import D2FError
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.report.tables import plain
-from d2f.train.folder import Log, RunFolder, read_log, write_npz
+from d2f.train.folder import Log, RunFolder, read_log, write_output
 from d2f.train.recipe import EstimatorRecipe, NetworkRecipe
 from d2f.weights import write_weights
 
@@ -152,13 +153,17 @@ def _trainable(recipe: EstimatorRecipe | NetworkRecipe, catalog: Catalog) -> Any
 
 def _write_outputs(run: Run, fitted: FittedModel) -> str:
     """Write the weights, their copy as .npz, the end of the log and the report; return the weights' sha256."""
+    import numpy as np
+
     from d2f.train.report import write_report
 
     output = run.request.output
     measured = plain({name: one.row() for name, one in fitted.figures.items()})
     facts = {**fitted.facts, "measured": json.dumps(measured, sort_keys=True)}
     sha256 = write_weights(output, fitted.arrays, facts, fitted.trained_on)
-    write_npz(output.with_suffix(".npz"), fitted.arrays)
+    copy = io.BytesIO()
+    np.savez(copy, **dict[str, Any](fitted.arrays))
+    write_output(output.with_suffix(".npz"), copy.getvalue())
     if not read_log(fitted.log.path, "end"):
         best = {"best_epoch": int(facts["epoch"])} if "epoch" in facts else {}
         fitted.log.write("end", **best, measured=measured, weights=output.name, sha256=sha256)

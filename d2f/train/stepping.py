@@ -48,9 +48,6 @@ def check_head(logits: Any, loss: LossSettings) -> int:
     return heads
 
 
-Reduce = Callable[[Any], Any]
-
-
 class Stepper:
     """Updates a network."""
 
@@ -61,7 +58,7 @@ class Stepper:
         smoothing: float = 0.0,
         clip: float | None = None,
         compiled: bool = False,
-        reduce: Reduce | None = None,
+        reduce: Callable[[Any], Any] | None = None,
     ) -> None:
         self.network, self.optimiser, self._reduce = network, optimiser, reduce
         self.pending: Any = None

@@ -164,11 +164,6 @@ class TileSet:
         """Label of each tile, shape (tiles,), int8."""
         return self.dataset.labels[self.image]
 
-    @property
-    def without(self) -> int:
-        """How many images have no tile: too small, or flat."""
-        return len(self.dataset) - len(np.unique(self.image))
-
     def tile(self, number: int) -> Pixels:
         """Return a tile, uint8 (side, side, 3), from the cache or decoded again."""
         kept = self.cache.get(number)
@@ -316,11 +311,6 @@ class Feeder:
     workers: int = 1
     native: bool = field(default_factory=lambda: find_spec("mlx.data") is not None)
     waited: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """What feeds."""
-        return "mlx-data" if self.native else "threads"
 
     def batches(self, wanted: Indices, size: int, make: Make) -> Iterator[TileBatch]:
         """Yield the tiles that are wanted, in order, `size` at a time; the last batch may be smaller."""
