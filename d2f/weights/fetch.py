@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Protocol
@@ -232,10 +233,6 @@ TIMEOUT = 30.0
 TRIES = 5
 """Connections that may break before the source is given up; each goes on where the last one stopped."""
 
-RANGE_BEHIND_THE_END = 416
-PARTIAL = 206
-OVERLOADED = 500
-
 
 class _Broken(Exception):
     """The connection broke; another may go on."""
@@ -259,8 +256,10 @@ def fetch_https(source: str, attempt: Attempt) -> None:
         try:
             _go_on(opener, source, attempt)
         except (_Broken, URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-            if not left or (isinstance(error, HTTPError) and error.code < OVERLOADED):
-                raise Unfetched(_why(error)) from error
+            if not left or (isinstance(error, HTTPError) and error.code < HTTPStatus.INTERNAL_SERVER_ERROR):
+                reason = error.reason if isinstance(error, URLError) else error
+                why = f"the server answers {error.code} {reason}" if isinstance(error, HTTPError) else str(reason)
+                raise Unfetched(why or type(error).__name__) from error
         else:
             return
 
@@ -273,13 +272,13 @@ def _go_on(opener: OpenerDirector, source: str, attempt: Attempt) -> None:
     try:
         answer = opener.open(Request(source, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code != RANGE_BEHIND_THE_END or not done:
+        if error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not done:
             raise
         attempt.part.unlink()
         raise _Broken("the file has become shorter") from error
     with answer:
         found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-        if answer.status != PARTIAL or found is None or int(found[1]) != done:
+        if answer.status != HTTPStatus.PARTIAL_CONTENT or found is None or int(found[1]) != done:
             done = 0
         length = answer.headers.get("Content-Length", "")
         total = attempt.bounded(done + int(length)) if length.isdecimal() else None
@@ -297,13 +296,6 @@ def _require_https(source: str) -> None:
     parts = urlsplit(source)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise Unfetched(f"{parts.scheme}://{parts.hostname or ''} is not https")
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, HTTPError):
-        return f"the server answers {error.code} {error.reason}"
-    reason = error.reason if isinstance(error, URLError) else error
-    return str(reason) or type(error).__name__
 
 
 HUB_SOURCE = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[^@]+)@(?P<revision>[\w./-]+)")

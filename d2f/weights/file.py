@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d2f.api.errors import D2FError, Exit, Problem
+from d2f.api.errors import D2FError, Exit, Problem, WeightsMissing
 from d2f.api.inputs import Weights
 from d2f.files import write_whole
-from d2f.weights.sources import SUFFIXES, pinned, record_bytes, user_file_bytes
+from d2f.weights.sources import SUFFIXES, located, missing_weights, pinned, user_file_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +143,10 @@ def checked_bytes(record: Weights) -> bytes:
         D2F503: another digest than the record's.
     """
     record = pinned(record)
-    data = record_bytes(record)
+    found = located(record)
+    if found is None:
+        raise WeightsMissing(missing_weights(record))
+    data = user_file_bytes(found.file) if isinstance(found.file, Path) else found.file.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != record.sha256:
         notes = (f"pinned  {record.sha256}", f"found   {sha256}", "the file is damaged or was replaced: fetch it again")

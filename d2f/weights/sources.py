@@ -129,14 +129,6 @@ def located(record: Weights) -> Located | None:
     return None
 
 
-def record_bytes(record: Weights) -> bytes:
-    """Return the file of a record, unchecked."""
-    found = located(record)
-    if found is None:
-        raise WeightsMissing(missing_weights(record))
-    return user_file_bytes(found.file) if isinstance(found.file, Path) else found.file.read_bytes()
-
-
 def user_file_bytes(path: Path) -> bytes:
     """Return the bytes of a file that a user named."""
     try:
