@@ -106,12 +106,6 @@ _INFO = {"exif": "EXIF", "xmp": "XMP", "icc_profile": "ICC", "comment": "text"}
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 
 
-def metadata_kinds(data: bytes, image: Image.Image) -> tuple[str, ...]:
-    """Return which of `KINDS` a file carries."""
-    found = set(_png_kinds(data)) if image.format == "PNG" else set(_header_kinds(image))
-    return tuple(kind for kind in KINDS if kind in found)
-
-
 def _header_kinds(image: Image.Image) -> Iterator[str]:
     for key, kind in _INFO.items():
         if image.info.get(key):
@@ -147,11 +141,6 @@ class FileFacts:
     chroma: str = ""
     metadata: tuple[str, ...] = ()
 
-    @property
-    def bytes_per_pixel(self) -> float:
-        """Size of the file over the number of its pixels."""
-        return self.bytes / max(1, self.width * self.height)
-
 
 def read_facts(path: str) -> FileFacts:
     """Return the facts of a file; its header is read, the picture is not decoded."""
@@ -178,7 +167,8 @@ def _facts_of(name: str, sha256: str, data: bytes, path: str) -> FileFacts:
     if (tables := getattr(image, "quantization", None)) and (layers := getattr(image, "layer", None)):
         quality = jpeg_quality(tables).quality
         chroma = chroma_subsampling([(across, down) for _, across, down, _ in layers])
-    kinds = metadata_kinds(data, image)
+    found = set(_png_kinds(data) if image.format == "PNG" else _header_kinds(image))
+    kinds = tuple(kind for kind in KINDS if kind in found)
     if name == "WEBP" and _is_lossless(data):
         name = "WEBP lossless"
     return FileFacts(path, sha256, len(data), image.width, image.height, name, quality, chroma, kinds)

@@ -58,7 +58,7 @@ class Standardise:
 def for_judging(protocol: ProtocolName) -> Standardise:
     """Return what a bench or an audit does to each image."""
     steps: dict[ProtocolName, Callable[[ImageFile], ImageFile]] = {"whole": whole, "crop": judging}
-    return Standardise(f"{protocol}, judging", steps.get(protocol, as_found))
+    return Standardise(f"{protocol}, judging", steps.get(protocol, lambda as_found: as_found))
 
 
 def for_fitting(protocol: ProtocolName, seed: int) -> Standardise:
@@ -76,11 +76,6 @@ def drawn_copies(
     if protocol == "crop":
         return [fitting(image, seed, windows, qualities, scale).pixels for seed in seeds]
     return [for_fitting(protocol, seed)(image).pixels for seed in seeds]
-
-
-def as_found(image: ImageFile) -> ImageFile:
-    """Return the image with its file's own bytes."""
-    return image
 
 
 def whole(image: ImageFile, seed: int = 0) -> ImageFile:

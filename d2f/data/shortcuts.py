@@ -103,7 +103,7 @@ def file_properties(seen: Inspection) -> tuple[Property, ...]:
         Property("JPEG quality", (_floats_of(each.quality for each in facts),)),
         Property("chroma subsampling", words=(_strings(each.chroma for each in facts),)),
         Property("metadata", words=(kinds,)),
-        Property("bytes per pixel", (_floats_of(each.bytes_per_pixel for each in facts),)),
+        Property("bytes per pixel", (_floats_of(each.bytes / max(1, each.width * each.height) for each in facts),)),
     )
 
 
