@@ -18,8 +18,7 @@ from d2f.api.outcomes import Abstention
 from d2f.testing.batches import ask, differences, fingerprint, in_threads, ordinary, process_state, random_state
 from d2f.testing.pictures import image_file, pictures, with_size
 from d2f.testing.report import watched
-from d2f.testing.scores import scores_of_two_classes
-from d2f.testing.subject import Failed, NotMeant, Skipped, Subject, check, fail_if
+from d2f.testing.subject import Failed, NotMeant, Skipped, Subject, check, fail_if, scores_of_two_classes
 
 SEEDS = (0, 1, 2**64 - 1)
 """Seeds are 64 bits: both ends and one between."""

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from d2f.api.inputs import Floats, Labels
-from d2f.testing.scores import scores_of_two_classes
-from d2f.testing.subject import Failed, Subject, check, fail_if
+from d2f.testing.subject import Failed, Subject, check, fail_if, scores_of_two_classes
 
 CLOSE = 0.03
 """Nats by which a fit may miss the best cross-entropy there is, on 4,000 scores."""

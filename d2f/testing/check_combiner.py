@@ -9,8 +9,7 @@ import numpy as np
 from d2f.api.inputs import Floats
 from d2f.api.outcomes import Combination
 from d2f.metrics import roc_auc
-from d2f.testing.scores import members_of_scores
-from d2f.testing.subject import MEMBERS, Failed, Skipped, Subject, check, fail_if
+from d2f.testing.subject import MEMBERS, Failed, Skipped, Subject, check, fail_if, members_of_scores
 
 LEAST_AUC = 0.8
 """What three independent members, each of AUC 0.92, must at least come to."""

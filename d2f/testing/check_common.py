@@ -273,7 +273,7 @@ MANY = 4
 def cost(subject: Subject) -> str:
     """Time and memory of one picture; the bounds are generous, the figures are for its author."""
     call = _call(subject)
-    picture = _picture(SIDE, 21)
+    picture = _picture(SIDE, SIDE, 21)
     call(picture)
     begun = time.perf_counter()
     call(picture)
@@ -290,7 +290,7 @@ def cost(subject: Subject) -> str:
 def retention(subject: Subject) -> str:
     """After some pictures more of one size, memory is what it was: a run may be a million images long."""
     call = _call(subject)
-    many = [_picture(SIDE // 2, 22 + number) for number in range(MANY)]
+    many = [_picture(SIDE // 2, SIDE // 2, 22 + number) for number in range(MANY)]
     call(many[0])
     _, kept = allocated(lambda: [call(picture) for picture in many])
     if kept > sum(picture.nbytes for picture in many) // 2:
@@ -301,9 +301,7 @@ def retention(subject: Subject) -> str:
     return ""
 
 
-@cache
-def _picture(side: int, seed: int) -> Pixels:
-    return camera_picture(side, side, seed=seed)
+_picture = cache(camera_picture)
 
 
 def _call(subject: Subject) -> Callable[[Pixels], Any]:
@@ -317,7 +315,7 @@ def _call(subject: Subject) -> Callable[[Pixels], Any]:
         elif isinstance(wants, FileBytes):
             element = image_file(picture, "camera", "JPEG")
         elif isinstance(wants, Tiles):
-            element = _picture(wants.size, 22)
+            element = _picture(wants.size, wants.size, 22)
         return ASKED[subject.kind].answers(subject, subject.instance, {"camera": element})
 
     return call

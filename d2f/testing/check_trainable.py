@@ -16,8 +16,7 @@ from d2f.api.inputs import Floats, Labels, Weights
 from d2f.metrics import roc_auc
 from d2f.testing.batches import fingerprint, random_state
 from d2f.testing.pictures import hard_pictures, ordinary_pictures
-from d2f.testing.scores import even_weights
-from d2f.testing.subject import Failed, NotMeant, Skipped, Subject, check, fail_if
+from d2f.testing.subject import Failed, NotMeant, Skipped, Subject, check, even_weights, fail_if
 from d2f.weights import read_hdf5, read_torch, read_weights, write_weights
 
 SIDE = 256

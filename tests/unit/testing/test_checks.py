@@ -22,7 +22,7 @@ from d2f.plugins.catalog import Catalog
 from d2f.testing import check_common, check_stage, run_checks
 from d2f.testing.kit import CHECKS
 from d2f.testing.report import watched
-from d2f.testing.scores import members_of_scores
+from d2f.testing.subject import members_of_scores
 from d2f.weights import as_record, read_weights, resolve, short_digests, strict, write_weights
 from tests.distributions import Distributions, installed, stage_module
 from tests.unit.testing.broken import BROKEN, Divides, Hoards, Unstopped
