@@ -209,14 +209,26 @@ def _head(
     run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, draws: Draws, seen: Inspection
 ) -> dict[str, Any]:
     """Everything of a result that is no figure."""
-    table = run.joint
+    table, labels = run.joint, run.joint.labels
+    real, generated = table.images.label_counts
+    unread = [[path, failure.code, failure.message] for path, failure in table.unread]
+    failed = [[path, where, failure.code, failure.message] for path, where, failure in table.failed]
     return {
         "d2f_bench": SCHEMA,
         "d2f": __version__,
         "date": settings.today.isoformat(),
         "protocol": settings.protocol,
         "attacked": settings.attacked,
-        "data": _data(run, settings),
+        "data": {
+            "root": table.images.root,
+            "digest": digest_of(zip(table.sha256, labels.tolist(), strict=True)),
+            "images": len(labels),
+            "real": real,
+            "generated": generated,
+            "components": len(set(table.components.tolist())),
+            "limit": settings.limit,
+            "seed": settings.seed,
+        },
         "source_audit": source_audit(seen, settings.seed),
         "attacks": list(settings.attacks.described()),
         "notes": list(settings.attacks.notes),
@@ -226,11 +238,14 @@ def _head(
         "figures": {name: asdict(figure) for name, figure in FIGURES.items()},
         "speed": {
             "wall": run.speed.wall,
-            "images": len(table.labels),
+            "images": len(labels),
             "cached": table.cached,
             "stages": run.speed.stages(),
         },
-        "failures": _failures(run),
+        "failures": {
+            "unread": {"count": len(unread), "first": unread[:FAILURES_LISTED]},
+            "failed": {"count": len(failed), "first": failed[:FAILURES_LISTED]},
+        },
     }
 
 
@@ -255,30 +270,6 @@ def cautions(run: BenchRun, chains: Sequence[Chain], settings: BenchSettings, dr
     yield from too_few(table.labels)
     if not draws.varied:
         yield "no intervals: each label comes from one collection only"
-
-
-def _data(run: BenchRun, settings: BenchSettings) -> dict[str, Any]:
-    table, labels = run.joint, run.joint.labels
-    real, generated = table.images.label_counts
-    return {
-        "root": table.images.root,
-        "digest": digest_of(zip(table.sha256, labels.tolist(), strict=True)),
-        "images": len(labels),
-        "real": real,
-        "generated": generated,
-        "components": len(set(table.components.tolist())),
-        "limit": settings.limit,
-        "seed": settings.seed,
-    }
-
-
-def _failures(run: BenchRun) -> dict[str, Any]:
-    unread = [[path, failure.code, failure.message] for path, failure in run.joint.unread]
-    failed = [[path, where, failure.code, failure.message] for path, where, failure in run.joint.failed]
-    return {
-        "unread": {"count": len(unread), "first": unread[:FAILURES_LISTED]},
-        "failed": {"count": len(failed), "first": failed[:FAILURES_LISTED]},
-    }
 
 
 def _entry(one: Measured, system: System, settings: BenchSettings) -> dict[str, Any]:

@@ -178,7 +178,11 @@ def _unlabelled(
     everywhere = np.zeros(len(kept), dtype=np.int8)
     (shift,) = cluster_bootstraps(drawn, table.components[judged], everywhere, DRAWS, seed=seed)
     nearby = tuple((near, shift_to_share(kept, near)) for near in (share - NEARBY, share + NEARBY) if 0 < near < 1)
-    before, after = (_verdict_shares(chain, values) for values in (kept, kept + shift.value))
+    words = (("generated", 1), ("inconclusive", 0), ("real", -1))
+    before, after = (
+        {word: float((verdicts == verdict).mean()) for word, verdict in words}
+        for verdicts in (_verdicts(chain, kept), _verdicts(chain, kept + shift.value))
+    )
     return {"shift": shift, "before": before, "after": after, "judged": len(kept), "nearby": nearby}
 
 
@@ -196,12 +200,6 @@ def _shown_figures(chain: Chain, labels: Labels, llr: Floats) -> dict[str, float
     """Return the figures of `SHOWN` at the chain's thresholds."""
     found = figures(labels, llr, _verdicts(chain, llr), np.ones((1, len(llr))))
     return {name: float(found[name][0]) for name in SHOWN}
-
-
-def _verdict_shares(chain: Chain, llr: Floats) -> dict[str, float]:
-    verdicts = _verdicts(chain, llr)
-    words = (("generated", 1), ("inconclusive", 0), ("real", -1))
-    return {word: float((verdicts == verdict).mean()) for word, verdict in words}
 
 
 def _shifted_text(chain: Chain, table: ScoreTable, shift: float, request: FitRequest, share: float | None) -> str:

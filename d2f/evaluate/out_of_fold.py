@@ -114,10 +114,11 @@ def assign(chain: Chain, images: Dataset, folders: Mapping[str, str]) -> tuple[A
     numbers: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, choice in enumerate(chosen.tolist()):
         numbers[tuple(choice)].append(number)
-    return tuple(
-        Assignment(_plan_of(chain, [each[one] for each, one in zip(candidates, choice, strict=True)]), tuple(listed))
-        for choice, listed in sorted(numbers.items())
-    )
+    assigned = []
+    for choice, listed in sorted(numbers.items()):
+        detectors = tuple(each[one] for each, one in zip(candidates, choice, strict=True))
+        assigned.append(Assignment(replace(chain.plan, detectors=detectors, decision=None), tuple(listed)))
+    return tuple(assigned)
 
 
 def oof_digests(assigned: Iterable[Assignment], plan: Plan) -> dict[str, tuple[str, ...]]:
@@ -161,10 +162,6 @@ def _with_weights(chain: Chain, place: int, file: Path) -> BoundDetector:
         reason = why or "nothing says which images they were trained on"
         raise D2FError.of("D2F604", f"'{file}' cannot be out-of-fold weights of '{use.id}': {reason}")
     return detector
-
-
-def _plan_of(chain: Chain, detectors: list[BoundDetector]) -> Plan:
-    return replace(chain.plan, detectors=tuple(detectors), decision=None)
 
 
 def _first_untrained_on(candidates: list[BoundDetector], found: NDArray[np.uint64]) -> NDArray[np.int64]:

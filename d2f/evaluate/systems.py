@@ -165,16 +165,11 @@ def read_external(path: str, table: ScoreTable, every: Dataset) -> System:
         verdicts[number, copy] = INCONCLUSIVE if label is None else 2 * label - 1
     if np.isfinite(values[:, 0]).mean() < FEWEST_NAMED:
         raise _unreadable_scores(path, f"it names {int(np.isfinite(values[:, 0]).sum())} of the {shape[0]} images")
-    own = _judged(values, verdicts, calibrated, "verdict" in columns)
-    return System(Path(path).stem, "external", *own, calibrated=calibrated, present=present)
-
-
-def _judged(values: Floats, verdicts: Verdicts, calibrated: bool, stated: bool) -> tuple[Floats, Verdicts | None]:
-    if not calibrated:
-        return values, verdicts if stated else None
-    if not stated:
-        verdicts = verdicts_of(values, 0.5, 0.5)
-    return logit(clipped(values)), verdicts
+    stated: Verdicts | None = verdicts if "verdict" in columns else None
+    if calibrated:
+        stated = verdicts_of(values, 0.5, 0.5) if stated is None else stated
+        values = logit(clipped(values))
+    return System(Path(path).stem, "external", values, stated, calibrated=calibrated, present=present)
 
 
 class _Paths:
