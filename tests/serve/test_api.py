@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
+import subprocess
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +19,11 @@ from PIL import Image
 
 from d2f import load_chain
 from d2f.output.lines import json_line
+from d2f.serve.batching import Batcher
+from d2f.serve.settings import Limits
+from d2f.serve.uploads import Upload
 from d2f.testing.pictures import camera_picture, upsampled_picture
+from tests.docs.pages import DOCS, blocks
 from tests.serve.serving import FORM, Running, form, serving
 
 
@@ -191,3 +198,54 @@ def test_figures_count_what_was_asked(running: Running) -> None:
     assert 'd2f_pictures_total{result="D2F303"}' in text
     assert "d2f_worker_processes 2.0" in text
     assert running.ask("GET", "/healthz").status == running.ask("GET", "/readyz").status == 200
+
+
+# The queue before the worker processes.
+
+
+def test_a_picture_that_nobody_waits_for_leaves_the_queue_at_once() -> None:
+    batcher = Batcher(load_chain("fast"), Limits(queue=1), workers=1)  # not started: what is submitted waits
+    for _ in range(3):
+        one = batcher.submit(Upload("a.png", b"bytes"))
+        assert batcher.waiting == 1
+        assert one.cancel()
+        assert batcher.waiting == 0
+    batcher.close()
+
+
+# docs/how-to/serve.md holds every limit, status and route; its unit file is one that systemd takes.
+
+PAGE = (DOCS / "how-to" / "serve.md").read_text("utf-8")
+
+
+def limits_table() -> str:
+    """Return what stands between the marks."""
+    lines = ["| name | default | |", "|---|--:|---|"]
+    for name, field in Limits.model_fields.items():
+        default = field.default
+        shown = f"{default / 2**30:g}Gi" if default >= 2**30 else f"{default / 2**20:g}Mi"
+        lines.append(f"| `{name}` | {shown if default >= 2**20 else f'{default:g}'} | {field.description} |")
+    return "\n".join(lines)
+
+
+def test_every_limit() -> None:
+    stated = re.search(r"<!-- limits -->\n(.*?)<!-- /limits -->", PAGE, re.DOTALL)
+    assert stated is not None
+    assert stated[1].strip() == limits_table()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze is installed")
+def test_the_unit_file(tmp_path: Path) -> None:
+    (unit,) = (block.body for block in blocks(PAGE) if block.language == "ini")
+    program = tmp_path / "d2f"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    file = tmp_path / "d2f.service"
+    file.write_text(unit.replace("/opt/d2f/bin/d2f", str(program)))
+    done = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, check=False)
+    assert "d2f.service" not in done.stderr
+
+
+def test_the_extension_is_short() -> None:
+    folder = DOCS / "how-to" / "extension"
+    assert sum(len(path.read_text("utf-8").splitlines()) for path in folder.iterdir()) < 100
