@@ -65,14 +65,9 @@ def machine() -> Iterator[Finding]:
     yield Finding("machine", "system", f"{platform.system()} {platform.release()} {platform.machine()}")
     yield Finding("machine", "cores", f"{usable_cores()} usable of {os.cpu_count()}")
     if sys.platform == "linux":
-        yield _compiler()
-
-
-def _compiler() -> Finding:
-    found = next((path for name in COMPILERS if (path := shutil.which(name))), None)
-    if found is None:
-        return Finding("machine", "compiler", "none; d2f needs none: mx.compile is off on a CPU unless asked for")
-    return Finding("machine", "compiler", f"{found} (mx.compile on a CPU calls it)")
+        compiler = next((path for name in COMPILERS if (path := shutil.which(name))), None)
+        absent = "none; d2f needs none: mx.compile is off on a CPU unless asked for"
+        yield Finding("machine", "compiler", f"{compiler} (mx.compile on a CPU calls it)" if compiler else absent)
 
 
 BACKEND = re.compile(r"mlx-(cpu|cuda.*)")
@@ -96,7 +91,8 @@ def mlx_backend() -> Iterator[Finding]:
         return
     yield Finding("mlx", "mlx", f"{names.get('mlx', 'unknown version')}, device {mx.default_device()}")
     yield from _cpu()
-    yield _mlx_data(names)
+    absent = "not installed; `d2f train` feeds networks by threads instead"
+    yield Finding("mlx", "mlx-data", names.get("mlx-data", absent))
 
 
 def backends(names: Iterable[str]) -> Finding:
@@ -128,13 +124,6 @@ def _cpu() -> Iterator[Finding]:
     yield Finding("mlx", "allocator", memory.reason)
     layers = "d2f's for a CPU" if on_this_cpu() else "mlx.nn's own"
     yield Finding("mlx", "layers", f"{layers}; {len(streams())} stream(s), one BLAS thread each")
-
-
-def _mlx_data(names: dict[str, str]) -> Finding:
-    version = names.get("mlx-data")
-    if version is None:
-        return Finding("mlx", "mlx-data", "not installed; `d2f train` feeds networks by threads instead")
-    return Finding("mlx", "mlx-data", version)
 
 
 SIDE = 1024

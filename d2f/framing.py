@@ -24,7 +24,6 @@ NORMALISATIONS: dict[str, tuple[Channels, Channels]] = {
 }
 """Mean and deviation of red, green and blue in [0, 1]: torchvision's and timm's, OpenAI's, and plain scales."""
 
-
 LONGEST = 16
 """Shorter sides that a longer side is cut to before it is resized, so that a strip of pixels fills no memory."""
 

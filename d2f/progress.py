@@ -111,6 +111,7 @@ class Progress:
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
+        from rich.progress import Progress as RichProgress
 
         console = self._console or Console(stderr=True)
         counted: tuple[ProgressColumn, ...] = (TextColumn("{task.fields[count]}"),)
@@ -118,19 +119,14 @@ class Progress:
             counted = (DownloadColumn(), TransferSpeedColumn())
         columns = (TextColumn("{task.description}"), BarColumn(24), *counted, TextColumn("{task.fields[words]}"))
         # Rows on stdout must not be captured by a bar that is drawn on stderr.
-        return _rich(*columns, TimeRemainingColumn(compact=True), console=console)
-
-
-def _rich(*columns: object, console: Console) -> RichProgress:
-    from rich.progress import Progress as RichProgress
-
-    return RichProgress(
-        *columns,  # type: ignore[arg-type]
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=console.stderr,
-    )
+        return RichProgress(
+            *columns,
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=console.stderr,
+        )
 
 
 class BackgroundCount(threading.Thread):

@@ -109,10 +109,7 @@ class Sets:
 def build_chain(request: BuildRequest, watcher: BuildWatcher) -> dict[str, Any]:
     """Pull, fetch, train, fit and bench; write chain, head, card and table; return the bench's result.
 
-    Raises
-    ------
-    D2FError
-        As its parts do; D2F004 where an output exists, D2F604 where the chain has no place for a tower.
+    D2FError as of its parts; D2F004 where an output exists, D2F604 where the chain has no place for a tower.
     """
     for path in (request.output, request.card):
         require_new_file(path, request.overwrite)
@@ -272,8 +269,8 @@ def _benched(
     chains, attacks = [chain], attack_set("none", request.attacks, chain.catalog)
     if not base.file.calibrate:
         watcher.say(f"not compared with {request.base}, which is not fitted")
-    elif why := _missing(base):
-        watcher.say(f"not compared with {request.base}: {why}")
+    elif missing := load_stages(replace(base.plan, allow_missing=True)):
+        watcher.say(f"not compared with {request.base}: {next(iter(missing.values()))}")
     else:
         chains.append(base)
     watcher.begin("bench", len(held))
@@ -286,11 +283,6 @@ def _benched(
     finally:
         folder.close()
     return found
-
-
-def _missing(chain: Chain) -> str:
-    """Return what a chain lacks to score images here, or nothing."""
-    return next(iter(load_stages(replace(chain.plan, allow_missing=True)).values()), "")
 
 
 def _card(

@@ -15,25 +15,15 @@ BEFORE = 40
 
 
 def excerpt(source: str, column: int, width: int) -> tuple[str, str]:
-    """Return a line and the carets below it.
+    """Return a line and the carets below its token of `width` characters, which begins at `column`, from 1.
 
-    Parameters
-    ----------
-    source : str
-        The whole line.
-    column : int
-        Where the token begins, from 1.
-    width : int
-        How many characters it has.
-
-    Examples
-    --------
     >>> print("\\n".join(excerpt("use: nosie", 6, 5)))
     use: nosie
          ^^^^^
     """
     start = column - 1
-    source = "".join(_printable(character) for character in source)
+    # A tab would shift the caret, an escape would speak to the terminal.
+    source = "".join(sign if sign.isprintable() else "\ufffd" for sign in source.replace("\t", " "))
     if len(source) > LIMIT:
         first = max(0, min(start - BEFORE, len(source) - LIMIT))
         head = "…" if first else ""
@@ -43,13 +33,6 @@ def excerpt(source: str, column: int, width: int) -> tuple[str, str]:
         width = min(width, len(source) - len(tail) - start)
     token = source[start : start + width]
     return source, " " * _cells(source[:start]) + "^" * max(1, _cells(token))
-
-
-def _printable(character: str) -> str:
-    # A tab would shift the caret, an escape would speak to the terminal.
-    if character == "\t":
-        return " "
-    return character if character.isprintable() else "\ufffd"
 
 
 def _cells(text: str) -> int:

@@ -26,13 +26,11 @@ if TYPE_CHECKING:
         Preprocessor,
     )
 
-
 API_VERSION = "1.1"
 """Version of the plugin API; see docs/adr/0001-plugin-api.md for what may change under it."""
 
 GROUP = "d2f"
 """Entry-point group in which plugins register."""
-
 
 hookspec = pluggy.HookspecMarker("d2f")
 hookimpl = pluggy.HookimplMarker("d2f")

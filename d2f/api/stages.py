@@ -16,7 +16,6 @@ from d2f.api.outcomes import Abstention, Combination, Evidence, Outcome
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-
 OPTIONAL: Mapping[str, str] = {
     "requires": "tuple of requirements (``'torch>=2'``) to be installed; a missing one gives the install command",
     "load": "method without arguments that reads weights; called once, before the first image",
@@ -78,7 +77,6 @@ class Detector(Stage, Protocol):
         sequence of Score, Abstention or float
             One for each element of the batch, in order. An element's outcome may not depend on the others.
         """
-        ...
 
 
 @runtime_checkable
@@ -102,7 +100,6 @@ class Preprocessor(Stage, Protocol):
         numpy.ndarray, shape (height', width', 3), uint8
             Rounded half to even and clipped to 0..255; the size may differ.
         """
-        ...
 
 
 @runtime_checkable
@@ -113,7 +110,6 @@ class Precondition(Stage, Protocol):
 
     def check(self, image: ImageFile) -> Abstention | None:
         """Return None where the image passes, else the reason, with the figure that was measured."""
-        ...
 
 
 @runtime_checkable
@@ -137,7 +133,6 @@ class EvidenceReader(Stage, Protocol):
         sequence of Evidence
             Empty where the file says nothing. Bad input gives fewer findings, never an exception.
         """
-        ...
 
 
 @runtime_checkable
@@ -148,7 +143,6 @@ class Calibrator(Stage, Protocol):
 
     def probability(self, scores: Floats) -> Floats:
         """Return P(generated | score) at even prior, shape (n,), float64 in [0, 1], for finite scores (n,)."""
-        ...
 
     @classmethod
     def fit(cls, scores: Floats, labels: Labels, weights: Floats) -> BaseModel:
@@ -156,7 +150,6 @@ class Calibrator(Stage, Protocol):
 
         Weights are such that both labels weigh alike, so that probabilities are at even prior.
         """
-        ...
 
 
 @runtime_checkable
@@ -167,14 +160,12 @@ class Combiner(Stage, Protocol):
 
     def combine(self, probabilities: Floats) -> Combination:
         """Combine probabilities (n, members), float64, NaN where a member has none; a row holds at least one."""
-        ...
 
     @classmethod
     def fit(
         cls, options: Any, members: Sequence[str], probabilities: Floats, labels: Labels, weights: Floats
     ) -> BaseModel:
         """Return options fitted to probabilities (n, members); a combiner without parameters returns `options`."""
-        ...
 
 
 @runtime_checkable
@@ -185,15 +176,12 @@ class EstimatorTrainable(Stage, Protocol):
 
     def features(self, pixels: Pixels) -> Floats | None:
         """Return the features of one view, shape (d,), float64, finite; None of a view that has none."""
-        ...
 
     def fit(self, features: Floats, labels: Labels, weights: Floats, seed: int) -> Mapping[str, Any]:
         """Fit features (n, d), labels (n,), weights (n,); return the arrays that make the weights file."""
-        ...
 
     def predict(self, arrays: Mapping[str, Any], features: Floats) -> Floats:
         """Return the scores (n,) of features (n, d) under arrays that `fit` returned."""
-        ...
 
 
 @runtime_checkable
@@ -204,4 +192,3 @@ class GradientTrainable(Stage, Protocol):
 
     def build(self) -> Any:
         """Return a fresh ``mlx.nn.Module``: float32 (n, height, width, 3) in [0, 1] to logits (n,) or (n, 2)."""
-        ...

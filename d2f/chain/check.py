@@ -96,14 +96,10 @@ def _check_version(source: ChainSource) -> Problem | None:
     if version == FORMAT_VERSION:
         return None
     message = f"format version {version} is newer than what this d2f reads, which is {FORMAT_VERSION}"
-    return Problem("D2F103", message, place, notes=(_upgrade(source.data.get("fitted")),))
-
-
-def _upgrade(fitted: Any) -> str:
-    writer = fitted.get("d2f") if isinstance(fitted, dict) else None
+    note, writer = "to upgrade: pip install --upgrade d2f", _dict(source.data.get("fitted")).get("d2f")
     if isinstance(writer, str) and writer[:1].isdigit():
-        return f"it was written by d2f {writer}: pip install 'd2f>={writer}'"
-    return "to upgrade: pip install --upgrade d2f"
+        note = f"it was written by d2f {writer}: pip install 'd2f>={writer}'"
+    return Problem("D2F103", message, place, notes=(note,))
 
 
 def _check_numbers(source: ChainSource) -> Iterator[Problem]:
@@ -144,10 +140,7 @@ class _Check:
         self._ids()
         self._thresholds()
         if self.complete:
-            self._need()
-            self._unused_views()
-            if not refit:
-                self._calibrated_members()
+            self._members_used(refit)
         if refit:
             # Weights of members that are gone are about to be replaced.
             self.problems = [problem for problem in self.problems if problem.code not in ("D2F122", "D2F127")]
@@ -192,10 +185,12 @@ class _Check:
         Keys with a slash in its options name members, and have to be members.
         """
         use = self.source.data.get("combine", {})
-        strange = [path for path in _member_keys(use) if path[-1] not in self.members]
-        for path in strange:
-            place = self.source.key((*COMBINE, "with", *path))
-            self._add("D2F122", f"unknown member '{path[-1]}'", place, f"members: {', '.join(self.members)}")
+        tables = _dict(_dict(use).get("with")).items()
+        named = [(option, key) for option, table in tables for key in _dict(table) if "/" in key]
+        strange = [(option, key) for option, key in named if key not in self.members]
+        for option, key in strange:
+            place = self.source.key((*COMBINE, "with", option, key))
+            self._add("D2F122", f"unknown member '{key}'", place, f"members: {', '.join(self.members)}")
         return bool(strange) or self._construct("combiner", COMBINE, use, members=tuple(self.members))
 
     def _option_problem(self, kind: str, name: str, path: KeyPath, finding: OptionFinding) -> Problem:
@@ -289,27 +284,24 @@ class _Check:
             note = "fitted to too few images for the errors asked for? fit it to more, or allow more errors"
             self._add("D2F124", message, self.source.value(("verdict", next(iter(given)))), note, warning=True)
 
-    def _calibrated_members(self) -> None:
-        for member in _dict(self.source.data.get("calibrate")):
-            if member not in self.members:
-                notes = did_you_mean(member, self.members) or (f"members: {', '.join(self.members)}",)
-                place = self.source.key(("calibrate", member))
-                label = "no detector looks at this view"
-                self._add("D2F122", f"unknown member '{member}'", place, *notes, label=label)
-
-    def _need(self) -> None:
+    def _members_used(self, refit: bool) -> None:
+        """Hold `need`, the views and the calibrated members to those that there are."""
         need = _dict(self.source.data.get("combine")).get("need")
         if isinstance(need, int) and need > len(self.members):
             message = f"`need` asks for {need} members, and the chain has {len(self.members)}"
             self._add("D2F125", message, self.source.value((*COMBINE, "need")), "every verdict would be inconclusive")
-
-    def _unused_views(self) -> None:
         used = {view for detector in self.detectors for view in _views_of(detector)}
         for view in self.views:
             if view not in used and view != PLAIN:
                 note = "name it in a detector's `views`, or leave it out"
                 place = self.source.key(("views", view))
                 self._add("D2F126", f"no detector looks at the view '{view}'", place, note, warning=True)
+        for member in () if refit else _dict(self.source.data.get("calibrate")):
+            if member not in self.members:
+                notes = did_you_mean(member, self.members) or (f"members: {', '.join(self.members)}",)
+                place = self.source.key(("calibrate", member))
+                label = "no detector looks at this view"
+                self._add("D2F122", f"unknown member '{member}'", place, *notes, label=label)
 
     def _fit(self, combiner: bool) -> None:
         """Warn where a part of the fit is missing, and refuse weights other than those of the fit."""
@@ -372,12 +364,6 @@ def _is_complete(detector: Any) -> bool:
     """Whether a detector's members are all known."""
     listed = _list(_dict(detector).get("views", [PLAIN]))
     return _id(detector) is not None and 0 < len(listed) == len(_views_of(detector))
-
-
-def _member_keys(combine: Any) -> list[tuple[str, str]]:
-    """Return (option, key) of every key with a slash in a combiner's options: such keys name members."""
-    options = _dict(_dict(combine).get("with"))
-    return [(name, key) for name, table in options.items() for key in _dict(table) if "/" in key]
 
 
 def _dict(value: Any) -> dict[str, Any]:

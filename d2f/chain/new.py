@@ -56,23 +56,10 @@ class NewChain:
 def new_chain(
     stages: Sequence[str], views: Mapping[str, str], name: str, path: str, catalog: Catalog, bare: bool = False
 ) -> NewChain:
-    """Return a chain file of stages.
+    """Return a chain file of stages, each ``NAME`` or ``NAME:key=value,…`` as in a SPEC.
 
-    Parameters
-    ----------
-    stages : sequence of str
-        Detectors, preconditions and evidence readers, each ``NAME`` or ``NAME:key=value,…`` as in a SPEC.
-    views : mapping of str to str
-        SPECs of views that every detector of pixels looks at besides the plain one.
-    name, path : str
-        Of the chain, and of the file that it will be.
-    bare : bool
-        Leave out the preconditions and the evidence reader that every shipped chain has.
-
-    Raises
-    ------
-    D2FError
-        D2F110: a stage is unknown; and everything that `d2f chain check` finds.
+    `views`: SPECs of views that every detector looks at besides the plain one. `bare`: without the preconditions and
+    the evidence reader that every shipped chain has. D2FError: D2F110, and what `d2f chain check` finds.
     """
     uses: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     for text in stages:

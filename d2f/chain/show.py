@@ -11,7 +11,7 @@ from rich.text import Text
 from d2f.api.rows import VERDICT_WORDS
 from d2f.chain.build import direction
 from d2f.chain.chain import Chain
-from d2f.chain.model import DetectorUse, StageUse
+from d2f.chain.model import StageUse
 
 
 def call(use: StageUse) -> str:
@@ -74,10 +74,14 @@ def detector_grid(chain: Chain) -> Iterator[Text]:
         members = (
             _member_lines(chain, f"{use.id}/{view}", tables) if view in use.views else [line("·")] for view in views
         )
-        rows.append([_name(use), *members])
+        called = [line(f"  {call(use)}")] if use.use != use.id or use.with_ else []
+        rows.append([[line((use.id, "bold")), *called], *members])
         rows.append([[line()] for _ in rows[0]])
     yield from table(rows[:-1])
-    yield from _legend(chain)
+    signs = {_direction(chain, name) for name in chain.plan.member_names if name in chain.file.calibrate}
+    if signs:
+        words = "   ".join(f"{mark} {WORDS[sign]}" for sign, mark in MARKS.items() if sign in signs)
+        yield from [line(), line((f"  {words}", "dim"))]
 
 
 def member_tables(chain: Chain) -> dict[str, dict[str, Any]]:
@@ -85,11 +89,6 @@ def member_tables(chain: Chain) -> dict[str, dict[str, Any]]:
     members = set(chain.plan.member_names)
     options = chain.file.combine.with_.items()
     return {name: given for name, given in options if isinstance(given, dict) and given and set(given) <= members}
-
-
-def _name(use: DetectorUse) -> list[Text]:
-    name = [line((use.id, "bold"))]
-    return [*name, line(f"  {call(use)}")] if use.use != use.id or use.with_ else name
 
 
 def _member_lines(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any]]) -> list[Text]:
@@ -103,13 +102,6 @@ def _member_lines(chain: Chain, name: str, tables: Mapping[str, Mapping[str, Any
     # Of `weights`, a member has one weight.
     own = [(option.removesuffix("s"), values[name]) for option, values in tables.items() if name in values]
     return [*lines, *(line(f"{option} {value(given)}") for option, given in own)]
-
-
-def _legend(chain: Chain) -> Iterator[Text]:
-    signs = {_direction(chain, name) for name in chain.plan.member_names if name in chain.file.calibrate}
-    if signs:
-        words = "   ".join(f"{mark} {WORDS[sign]}" for sign, mark in MARKS.items() if sign in signs)
-        yield from [line(), line((f"  {words}", "dim"))]
 
 
 def _direction(chain: Chain, name: str) -> int:
@@ -126,7 +118,9 @@ def draw(chain: Chain) -> list[Text]:
     lines = [
         *_head_lines(chain),
         *_view_lines(chain),
-        *_grid_lines(chain),
+        line(("Detectors", "bold"), " and the views that they look at"),
+        *detector_grid(chain),
+        line(),
         *_verdict_lines(chain),
         *_weight_lines(chain),
         *_fitted_lines(chain),
@@ -149,12 +143,6 @@ def _view_lines(chain: Chain) -> Iterator[Text]:
         path = "".join(f" ─ {call(step)}" for step in steps)
         unused = () if name in used else (("   no detector looks at it", "dim"),)
         yield line(f"  image{path} ─> ", (name, "cyan"), *unused)
-    yield line()
-
-
-def _grid_lines(chain: Chain) -> Iterator[Text]:
-    yield line(("Detectors", "bold"), " and the views that they look at")
-    yield from detector_grid(chain)
     yield line()
 
 

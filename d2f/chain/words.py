@@ -28,7 +28,6 @@ STRENGTHS = (
 )
 """Upper bounds of the likelihood ratio, each with its words."""
 
-
 CAVEATS = frozenset(
     ("colours-converted", "damaged-file", "duplicate", "one-of-several", "partly-seen", "transparent", "unstable")
 )
@@ -257,7 +256,6 @@ MASK_WORDS = {
 
 PRIVATE = "Location, serial numbers, local paths and the raw fields of the file are left out of this report (--full)."
 NOT_PRIVATE = "This report was made with --full: it may hold location, serial numbers, local paths and raw fields."
-
 
 NATS = "A nat multiplies the odds by 2.7; words of strength are those of the ENFSI guideline of 2015."
 

@@ -20,7 +20,6 @@ from d2f.plugins.build import scalar_value
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
 
-
 ORDER = ("calibrate", "combine", "verdict", "fitted")
 """The order in which keys that were not there are added."""
 

@@ -145,7 +145,9 @@ def _cannot_read(path: str | Path, error: OSError | ValueError) -> D2FError:
     if isinstance(error, FileNotFoundError):
         return D2FError.of("D2F108", f"there is no chain file '{path}'", *_neighbours(Path(path)))
     if os.path.isdir(path):
-        return D2FError.of("D2F108", f"'{path}' is a folder, not a chain file", *_inside(Path(path)))
+        found = sorted(one.name for one in Path(path).glob("*.y*ml"))[:3]
+        note = f"it holds {', '.join(found)}" if found else ORDER
+        return D2FError.of("D2F108", f"'{path}' is a folder, not a chain file", note)
     return D2FError.of("D2F108", f"'{path}' cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
@@ -157,11 +159,6 @@ def _neighbours(path: Path) -> tuple[str, ...]:
     except OSError:
         return ()
     return (f"did you mean '{path.parent / near}'?",) if near else ()
-
-
-def _inside(folder: Path) -> tuple[str, ...]:
-    found = sorted(one.name for one in folder.glob("*.y*ml"))[:3]
-    return (f"it holds {', '.join(found)}" if found else ORDER,)
 
 
 INDENT = "YAML is indented with blanks, the same number for keys that belong together"

@@ -62,6 +62,8 @@ def attack(spec: str, paths: tuple[str, ...], name: str, all_files: bool, overwr
     else goes below the folder OUT, in the place that it has below IN. Files of one name with several endings keep the
     ending in their names. Metadata is dropped.
     """
+    from d2f.engine.findings import load_stages
+    from d2f.engine.plan import Plan
     from d2f.engine.spec import parse_spec
     from d2f.plugins.catalog import Catalog
 
@@ -72,8 +74,11 @@ def attack(spec: str, paths: tuple[str, ...], name: str, all_files: bool, overwr
     listing = Listing(all_files, shared=True)
     one = _is_one_file(sources, out)
     pairs = [(sources[0], out)] if one else _pair_with_targets(sources, out, FORMATS[name].suffixes[0], listing)
-    _load_steps(steps)
-    _warn_of_loss((_by_suffix(out) if one else None) or FORMATS[name])
+    load_stages(Plan("attack", "", {"attack": steps}, ()))
+    format = (_by_suffix(out) if one else None) or FORMATS[name]
+    if not format.lossless:
+        message = f"{format.pillow} does not preserve pixels: its encoder adds a laundering of its own"
+        print_problems([Problem("D2F007", message, notes=("PNG preserves them",), severity="warning")])
     written, problems = _apply(steps, pairs, overwrite)
     print_problems(problems)
     for line in (*listing.lines(), f"{written} {'image' if written == 1 else 'images'} written to {out}"):
@@ -118,19 +123,6 @@ def _write_image(pixels: Pixels, path: str, overwrite: bool) -> None:
     with explained(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, stream.getvalue())
-
-
-def _load_steps(steps: Sequence[Step]) -> None:
-    from d2f.engine.findings import load_stages
-    from d2f.engine.plan import Plan
-
-    load_stages(Plan("attack", "", {"attack": tuple(steps)}, ()))
-
-
-def _warn_of_loss(format: ImageFormat) -> None:
-    if not format.lossless:
-        message = f"{format.pillow} does not preserve pixels: its encoder adds a laundering of its own"
-        print_problems([Problem("D2F007", message, notes=("PNG preserves them",), severity="warning")])
 
 
 def _by_suffix(path: str) -> ImageFormat | None:

@@ -15,7 +15,6 @@ from d2f.cli.main import LazyGroup, Table, print_problems, wants_colour
 if TYPE_CHECKING:
     from rich.text import Text
 
-
 COMMANDS: Table = {
     "run": ("d2f.cli.run:run", "Score images: one verdict each."),
     "list": ("d2f.cli.chain:list_", "The chains that ship, and whether their weights are here."),

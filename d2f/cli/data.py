@@ -227,7 +227,11 @@ def split(
 
     wanted = [1.0] * folds if folds else _split_shares(shares)
     names = [str(i) for i in range(folds)] if folds else list(PARTS[: len(wanted)])
-    targets = _manifests(output, [f"fold-{name}" for name in names] if folds else names, overwrite)
+    if output.lower().endswith(".csv"):
+        targets = [require_new_file(output, overwrite)]
+    else:
+        files = [Path(output, f"{'fold-' if folds else ''}{name}.csv") for name in names]
+        targets = [require_new_file(file, overwrite, writable=False) for file in files]
     seen = look_at(read_set(data, labels=labels), near, workers)
     images = with_groups(seen.images, duplicates(seen).groups)
     numbers = components(images)
@@ -246,12 +250,6 @@ def _split_shares(text: str) -> list[float]:
     if len(shares) not in (2, 3) or not all(0 < share < float("inf") for share in shares):
         raise click.UsageError(f"--shares expects two or three numbers above 0, such as 70/15/15, not '{text}'")
     return shares
-
-
-def _manifests(output: str, names: list[str], overwrite: bool) -> list[Path]:
-    if output.lower().endswith(".csv"):
-        return [require_new_file(output, overwrite)]
-    return [require_new_file(Path(output, f"{name}.csv"), overwrite, writable=False) for name in names]
 
 
 def _write_manifests(targets: list[Path], images: Dataset, parts: Numbers, column: str, names: list[str]) -> None:

@@ -12,7 +12,6 @@ from d2f.cli.main import folded, rows_only
 from d2f.cli.options import PRIOR, TRUST_LIST
 
 if TYPE_CHECKING:
-    from d2f.api.inputs import Weights
     from d2f.api.rows import Row
     from d2f.chain.chain import Chain
     from d2f.images.walk import Listing
@@ -118,10 +117,5 @@ def absent_weights(chain: Chain) -> list[str]:
     """Return the names of a chain's weights that are not on this machine, sorted."""
     from d2f.weights.sources import located
 
-    return sorted({record.name for record in weights_of(chain) if located(record) is None})
-
-
-def weights_of(chain: Chain) -> Iterator[Weights]:
-    """Yield the records of weights that a chain's stages use."""
-    for _, stage in chain.plan.stages:
-        yield from getattr(stage, "weights", ())
+    records = [record for _, stage in chain.plan.stages for record in getattr(stage, "weights", ())]
+    return sorted({record.name for record in records if located(record) is None})

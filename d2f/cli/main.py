@@ -258,13 +258,9 @@ def print_notices(printed: Collection[Problem] = ()) -> None:
     places = {problem.place for problem in printed if problem.place is not None}
     for problem in catalog.problems if catalog is not None else ():
         if problem.place is None or problem.place not in places:
-            click.echo(one_line(problem), err=True)
-
-
-def one_line(problem: Problem) -> str:
-    """Return a problem in one line: what it is, where, and the command that says more."""
-    where = f"  --> {problem.place.file}" if problem.place is not None else ""
-    return f"warning[{problem.code}]: {problem.message}{where}  = see: d2f plugin list"
+            where = f"  --> {problem.place.file}" if problem.place is not None else ""
+            line = f"warning[{problem.code}]: {problem.message}{where}  = see: d2f plugin list"
+            click.echo(line, err=True)
 
 
 DEBUG = "D2F_DEBUG"
@@ -296,7 +292,10 @@ def run(group: click.Group, arguments: list[str]) -> int:
         click.echo("interrupted", err=True)
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        return _nobody_reads()
+        # What is still buffered would raise again when the interpreter flushes it at exit.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return Exit.BROKEN_PIPE
     except OSError as error:
         if error.errno not in DISK_FULL:
             return _ended(ctx, (bug_problem(error),), Exit.BUG)
@@ -353,18 +352,11 @@ def _keep(text: str) -> str | None:
     return file.name
 
 
-def _nobody_reads() -> int:
-    # What is still buffered would raise again when the interpreter flushes it at exit.
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return Exit.BROKEN_PIPE
-
-
 COMMANDS: Table = {
     "judge": ("d2f.cli.judge:judge", "Say in words whether images were generated."),
     "explain": ("d2f.cli.explain:explain", "Say why a chain judges an image so; write a report."),
     "chain": ("d2f.cli.chain:chain", "Run, check, show and fit chains."),
-    "calibrate": ("d2f.cli.calibrate:calibrate", "Adapt a fitted chain to some dozens of images of your own."),
+    "calibrate": ("d2f.cli.fit:calibrate", "Adapt a fitted chain to some dozens of images of your own."),
     "serve": ("d2f.cli.serve:serve", "Keep a chain loaded behind a page and an API."),
     "mcp": ("d2f.cli.serve:mcp", "Offer a chain to assistants as a tool."),
     "report": ("d2f.cli.explain:report", "Verify a report; print its schema."),

@@ -300,7 +300,7 @@ class FittingOptions:
 
     def images(self, data: str) -> Dataset:
         """Read the labelled images that they name; print what was assumed."""
-        from d2f.data.dataset import columns_of, limited
+        from d2f.data.dataset import column_value, columns_of, limited
         from d2f.data.split import shipped_split
 
         images = read_set(data, labels=self.labels)
@@ -314,7 +314,9 @@ class FittingOptions:
                 click.echo(f"note: {count} collections are not in the list, such as '{first}': by a hash", err=True)
             images = getattr(split, self.part)
         for column, value in self.exclude:
-            images = _excluded(images, column, value)
+            kept = [number for number, image in enumerate(images) if column_value(image, column) != value]
+            click.echo(f"note: {len(images) - len(kept)} of {len(images)} images excluded: {column}={value}", err=True)
+            images = images.select(kept)
         return limited(images, self.limit, self.seed) if self.limit else images
 
 
@@ -338,14 +340,6 @@ def collected(kind: type[Any], *options: Callable[[Command], Command]) -> Callab
 
 fitting_options = collected(FittingOptions, *OPTIONS)
 """Add the options of a fit to a command."""
-
-
-def _excluded(images: Dataset, column: str, value: str) -> Dataset:
-    from d2f.data.dataset import column_value
-
-    kept = [number for number, image in enumerate(images) if column_value(image, column) != value]
-    click.echo(f"note: {len(images) - len(kept)} of {len(images)} images excluded: {column}={value}", err=True)
-    return images.select(kept)
 
 
 @contextmanager

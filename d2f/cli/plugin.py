@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -170,12 +170,6 @@ Stage: TypeAlias = tuple[str, str, Origin]
 COLOURS = {"✓": "green", "✗": "red", "+": "green", "x": "red"}
 
 
-def stages_to_check(wanted: Iterable[Diagnosis], name: str) -> list[Stage]:
-    """Return the stages that `name` names, or else all that the plugin of that name offers."""
-    offered = [(kind, stage, one.origin) for one in wanted for kind, stage in one.offers if kind in KINDS]
-    return [stage for stage in offered if stage[1] == name] or offered
-
-
 def read_given(stages: Sequence[Stage], texts: Iterable[str]) -> Mapping[str, Any]:
     """Return ``KEY=VALUE`` texts as options, values read as in a chain file."""
     from d2f.engine.spec import read_value
@@ -203,7 +197,12 @@ def print_reports(stages: Sequence[Stage], catalog: Catalog, options: Mapping[st
         stage = next(stage for stage in catalog.stages(kind) if stage.name == name)
         report = run_checks(stage, options, kind=kind)
         colour = wants_colour(sys.stdout)
-        click.echo("\n" + "\n".join(_report_lines(report, colour)))
+        click.echo(f"\n{report.kind} '{report.name}'")
+        for line in report.lines(_marks()):
+            mark = line.strip()[:1]
+            click.echo(
+                line.replace(mark, click.style(mark, fg=COLOURS[mark]), 1) if colour and mark in COLOURS else line
+            )
         if report.failed:
             problem = failure(report, origin)
             click.echo("\n" + (painted(problem) if colour else str(problem)))
@@ -217,13 +216,6 @@ def failure(report: Report, origin: Origin | None) -> Problem:
     name = report.origin.rpartition(".")[2]
     notes = (f"the same in a test: from d2f.testing import check_stage; check_stage({name})",)
     return Problem("D2F210", message, origin.place if origin else None, notes=notes)
-
-
-def _report_lines(report: Report, colour: bool) -> Iterator[str]:
-    yield f"{report.kind} '{report.name}'"
-    for line in report.lines(_marks()):
-        mark = line.strip()[:1]
-        yield line.replace(mark, click.style(mark, fg=COLOURS[mark]), 1) if colour and mark in COLOURS else line
 
 
 def _marks() -> dict[str, str]:
@@ -255,13 +247,19 @@ def check(name: str | None, load_only: bool, options: Sequence[str]) -> Exit:
         raise D2FError.of(
             "D2F208", f"unknown plugin '{name}'", *did_you_mean(name, known), "to see all: d2f plugin list"
         )
-    stages = [] if name is None or load_only else stages_to_check(wanted, name)
+    stages: list[Stage] = []
+    if name is not None and not load_only:  # those of this name, or else all that the plugin of this name offers
+        offered = [(kind, stage, one.origin) for one in wanted for kind, stage in one.offers if kind in KINDS]
+        stages = [stage for stage in offered if stage[1] == name] or offered
     given = read_given(stages, options)
     click.echo("\n\n".join(as_text(one, catalog) for one in wanted))
     notices = [problem for problem in catalog.problems if problem.place is None] if name is None else []
     click.echo("".join(f"\n{problem}\n" for problem in notices), nl=False)
     reports = print_reports(stages, catalog, given)
-    total = _total_line(wanted, reports)
+    problems = [problem for one in wanted for problem, _ in one.problems]
+    problems += [failure(report, None) for report in reports if report.failed]
+    plugins = f"{len(wanted)} plugin{'s' if len(wanted) != 1 else ''} checked"
+    total = f"{plugins}: {problem_counts(problems) or 'no problem'}"
     if reports:
         from d2f.testing.report import tally
 
@@ -290,10 +288,3 @@ def _offer(catalog: Catalog, kind: str, name: str) -> str:
         return name
     stage = next(stage for stage in catalog.stages(kind) if stage.name == name)
     return f"{name}: {', '.join(stage.Options.model_fields)}".removesuffix(": ")
-
-
-def _total_line(wanted: Sequence[Diagnosis], reports: Sequence[Report]) -> str:
-    problems = [problem for one in wanted for problem, _ in one.problems]
-    problems += [failure(report, None) for report in reports if report.failed]
-    plugins = f"{len(wanted)} plugin{'s' if len(wanted) != 1 else ''} checked"
-    return f"{plugins}: {problem_counts(problems) or 'no problem'}"

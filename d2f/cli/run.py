@@ -1,4 +1,7 @@
-"""`d2f chain run`: images scored, rows written and continued, the run recorded and told of."""
+"""`d2f chain run`: images scored, rows written and continued, the run recorded and told of.
+
+What a run tells of itself on stderr while it goes on is words, or one JSON object a line (`RunLog`).
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,23 @@ import hashlib
 import json
 import math
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from d2f.api.errors import D2FError
+from d2f.api.errors import D2FError, Problem
 from d2f.api.inputs import Bounds
-from d2f.cli.log import LOG_FORMATS, RunLog, StageTimes
-from d2f.cli.main import ClosedOutput, Interruption, RememberingCommand, called_with, rows_only
+from d2f.cli.main import ClosedOutput, Interruption, RememberingCommand, called_with, print_problems, rows_only
 from d2f.cli.options import ALLOW_MISSING, TRUST_LIST, Destination, Quantity
 from d2f.engine.duplicates import Duplicates
 from d2f.files import require_new_file, write_whole
@@ -33,13 +39,16 @@ from d2f.output.opening import SUFFIX, RunRecord
 from d2f.progress import BackgroundCount, Progress
 
 if TYPE_CHECKING:
+    from d2f.api.outcomes import StageFinished
     from d2f.api.rows import Row
     from d2f.chain.chain import Chain
     from d2f.explain.gallery import GalleryWriter
 
-
 SECONDS = click.FloatRange(0.0, min_open=True)
 FORMATS = ("table", "jsonl", "csv", "parquet")
+LOG_FORMATS = ("text", "json")
+PROGRESS_SECONDS = 10.0
+Facts = dict[str, Any]
 NAMED = 20
 """How many of the arguments that name images are recorded."""
 
@@ -134,12 +143,17 @@ def run(
         loaded = load_chain(chain, allow_missing=allow_missing)
         loaded = loaded.with_trust_list(trust_list)
         log.tell_problems(loaded.warnings)
-        named = images or _named_in_file(loaded, chain)
+        named = images or loaded.images
+        if not named:
+            message = f"no image was named, and chain '{loaded.name}' names none"
+            raise D2FError.of("D2F003", message, f"d2f chain run {chain} FOLDER")
         _require_no_source({"-o": destination.path, "--summary": summary}, named)
         processes = {"engine": engine, "workers": workers, "time_limit": time_limit, "memory_limit": memory_limit}
         if null and STANDARD_INPUT not in named:
             raise click.UsageError("-0 needs - among what is named: paths from standard input")
-        listing = _listing(all_files, null, destination.path, summary)
+        # The search does not take what the run itself writes.
+        files = frozenset(location(path) for path in (destination.path, summary) if path is not None)
+        listing = Listing(all_files, null, outputs=files | {f"{path}{SUFFIX}" for path in files})
         shown = quiet, progress, log
         request = RunRequest(named, bounds, processes, listing, once, summary, report, *shown)
         return RunRows(loaded, request, destination).finish(ctx)
@@ -153,12 +167,6 @@ def _require_no_source(outputs: Mapping[str, str | None], named: Sequence[str]) 
             with suppress(OSError, ValueError):
                 if path is not None and os.path.samefile(path, source):
                     raise click.UsageError(f"{option} names '{source}', which images are read from")
-
-
-def _listing(all_files: bool, null: bool, *outputs: str | None) -> Listing:
-    """Return the search of a run, which does not take what the run itself writes."""
-    files = frozenset(location(path) for path in outputs if path is not None)
-    return Listing(all_files, null, outputs=files | {f"{path}{SUFFIX}" for path in files})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +185,6 @@ class RunRequest:
     log: RunLog
 
 
-def _named_in_file(loaded: Chain, chain: str) -> tuple[str, ...]:
-    if not loaded.images:
-        raise D2FError.of(
-            "D2F003", f"no image was named, and chain '{loaded.name}' names none", f"d2f chain run {chain} FOLDER"
-        )
-    return loaded.images
-
-
 class RunRows:
     """Scores images, writes their rows and sums them up."""
 
@@ -195,7 +195,11 @@ class RunRows:
         self._digests, self._changed, self._written_at = Done(), 0, destination.modified
         self._duplicates = Duplicates() if request.once else None
         self._record: RunRecord | None = None
-        self._gallery = _gallery(request.report, chain)
+        self._gallery: GalleryWriter | None = None
+        if request.report is not None:
+            from d2f.explain.gallery import GalleryWriter
+
+            self._gallery = GalleryWriter(request.report, chain)
         self._console, self._log = destination.console(), request.log
         self._begun, self._stages = time.monotonic(), StageTimes()
 
@@ -208,7 +212,10 @@ class RunRows:
             except KeyboardInterrupt:
                 self._close_gallery(ended=False)
                 self._report("interrupted")
-                self._log.tell("interrupted", self._how_to_go_on(ctx))
+                how = "interrupted; a run with -o FILE can be continued later, with --resume"
+                if self._destination.resumable:
+                    how = f"interrupted; to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
+                self._log.tell("interrupted", how)
                 return interruption.exit_code
             self._close_gallery()
             self._report()
@@ -249,7 +256,8 @@ class RunRows:
 
     def _write(self, rows: Any, writer: Writer, interruption: Interruption) -> None:
         self._begun = time.monotonic()
-        with self._progress() as progress, self._count(progress):
+        shown, console = self._request.progress and not self._log.is_json, self._console or Console(stderr=True)
+        with Progress(console=console, lines=True, shown=shown) as progress, self._count(progress):
             progress.start(self._summary.images)
             for row in rows:
                 with interruption.afterwards():
@@ -305,13 +313,6 @@ class RunRows:
         if self._duplicates is not None:
             self._duplicates.add(row)
 
-    def _progress(self) -> Progress:
-        return Progress(
-            console=self._console or Console(stderr=True),
-            lines=True,
-            shown=self._request.progress and not self._log.is_json,
-        )
-
     def _count(self, progress: Progress) -> BackgroundCount:
         """Count the images meanwhile, where they can be listed twice."""
         listed, given = self._request.images, self._listing
@@ -352,19 +353,98 @@ class RunRows:
         with guarded(self._destination.stream):
             click.echo("\n".join(map(printable, lines)), file=self._destination.stream)
 
-    def _how_to_go_on(self, ctx: click.Context) -> str:
-        if not self._destination.resumable:
-            return "interrupted; a run with -o FILE can be continued later, with --resume"
-        return f"interrupted; to continue: {called_with(ctx, '--resume', without=['--overwrite'])}"
-
-
-def _gallery(folder: str | None, chain: Chain) -> GalleryWriter | None:
-    if folder is None:
-        return None
-    from d2f.explain.gallery import GalleryWriter
-
-    return GalleryWriter(folder, chain)
-
 
 def _row_identity(place: str, sha256: str | None) -> str:
     return f"{place} {sha256}"
+
+
+class RunLog:
+    """Tells problems, progress and the end of a run; progress in words is the progress bar's."""
+
+    def __init__(self, is_json: bool) -> None:
+        self.is_json = is_json
+        self._told = time.monotonic()
+
+    def event(self, name: str, **facts: Any) -> None:
+        """Write one JSON object: time, name, facts."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": name, **facts}
+        # Past Python's streams: a signal may come while one of them is being written to.
+        os.write(2, json.dumps(line, ensure_ascii=True).encode() + b"\n")
+
+    def tell(self, name: str, sentence: str) -> None:
+        """Say a sentence."""
+        if self.is_json:
+            self.event(name, message=sentence)
+        else:
+            click.echo(sentence, err=True)
+
+    def tell_problems(self, problems: Iterable[Problem]) -> None:
+        """Say what is wrong."""
+        if not self.is_json:
+            print_problems(problems)
+            return
+        for one in problems:
+            place = None if one.place is None else {"file": one.place.file, "line": one.place.line}
+            facts = {"code": one.code, "message": one.message, "place": place, "notes": list(one.notes)}
+            self.event("problem", severity=one.severity, **facts)
+
+    @contextmanager
+    def problems(self) -> Iterator[None]:
+        """Tell the problems of an error that ends the block, where they are told as JSON; the exit code stays."""
+        try:
+            yield
+        except D2FError as error:
+            if not self.is_json:
+                raise
+            self.tell_problems(error.problems)
+            raise click.exceptions.Exit(int(error.exit)) from None
+
+    def now_and_then(self, facts: Callable[[], Facts]) -> None:
+        """Write progress as JSON, where the last was some time ago."""
+        if self.is_json and time.monotonic() - self._told >= PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self.event("progress", **facts())
+
+    @contextmanager
+    def on_signal(self, facts: Callable[[], Facts]) -> Iterator[None]:
+        """Within this block, have SIGUSR1 tell the facts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def told(*_: object) -> None:
+            found = facts()
+            if self.is_json:
+                self.event("progress", **found)
+                return
+            rate, codes = found.pop("rate"), found.pop("codes")
+            counts = ", ".join(f"{number} {name}" for name, number in (found | codes).items())
+            os.write(2, f"{counts}; {rate} a second\n".encode())
+
+        before = signal.signal(signal.SIGUSR1, told)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+
+
+class StageTimes:
+    """Images and seconds of each stage, over all threads and processes."""
+
+    def __init__(self) -> None:
+        self._images: Counter[str] = Counter()
+        self._seconds: Counter[str] = Counter()
+
+    def add(self, event: StageFinished) -> None:
+        """Count a stage that has finished."""
+        name = f"{event.kind} {event.name}" if event.kind != event.name else event.kind
+        name += f"/{event.view}" if event.view else ""
+        self._images[name] += event.images
+        self._seconds[name] += event.seconds  # type: ignore[assignment]
+
+    def data(self) -> Facts:
+        """Return them as plain data, the slowest first."""
+        return {
+            name: {"images": self._images[name], "seconds": round(seconds, 3)}
+            for name, seconds in self._seconds.most_common()
+        }

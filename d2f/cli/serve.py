@@ -92,7 +92,10 @@ def serve(
     loaded, better = (load_chain(chain, allow_missing=allow_missing), []) if chain else best_chain(None)
     loaded = loaded.with_trust_list(trust_list).with_prior(prior)
     with rows_only() as stdout:
-        server = Server(loaded, settings, lambda: click.echo(_announcement(loaded.name, server), file=stdout))
+        words = "chain {} at {}  (Ctrl-C ends it)"
+        server: Server = Server(
+            loaded, settings, lambda: click.echo(words.format(loaded.name, server.address), file=stdout)
+        )
         for line in better:
             click.echo(line, err=True)
         server.run()
@@ -122,10 +125,6 @@ def mcp(root: Path, chain: str | None) -> None:
 
     loaded, _ = best_chain(chain)
     make_server(loaded, root).run("stdio")
-
-
-def _announcement(name: str, server: object) -> str:
-    return f"chain {name} at {server.address}  (Ctrl-C ends it)"  # type: ignore[attr-defined]
 
 
 def _not_installed(error: ModuleNotFoundError, extra: str) -> D2FError:

@@ -151,13 +151,9 @@ def kfold(recipe: str, data: str | None, output: Path, workers: int, folds: int)
 
     The same command again goes on where it was ended. Exit code 1 where a trial failed.
     """
+    from d2f.train.study import fold_trials
 
-    def trials(read: NetworkRecipe, _: Catalog) -> list[Trial]:
-        from d2f.train.study import fold_trials
-
-        return fold_trials(read, folds)
-
-    return _run_study(recipe, data, output, workers, trials)
+    return _run_study(recipe, data, output, workers, lambda read, _: fold_trials(read, folds))
 
 
 @click.command(short_help="Train with other values of a recipe's keys.")
@@ -179,10 +175,9 @@ def sweep(
 
     The same command again goes on where it was ended. Exit code 1 where a trial failed.
     """
+    from d2f.train.study import grid_trials, random_trials
 
     def trials(read: NetworkRecipe, catalog: Catalog) -> list[Trial]:
-        from d2f.train.study import grid_trials, random_trials
-
         if count is None:
             return grid_trials(read, catalog, sets)
         return random_trials(read, catalog, sets, count, seed)
@@ -197,13 +192,9 @@ def ablate(recipe: str, data: str | None, output: Path, workers: int) -> int:
 
     The same command again goes on where it was ended. Exit code 1 where a trial failed.
     """
+    from d2f.train.study import ablation_trials
 
-    def trials(read: NetworkRecipe, catalog: Catalog) -> list[Trial]:
-        from d2f.train.study import ablation_trials
-
-        return ablation_trials(read, catalog)
-
-    return _run_study(recipe, data, output, workers, trials)
+    return _run_study(recipe, data, output, workers, ablation_trials)
 
 
 def _run_study(

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from d2f.weights.fetch import Pulled
     from d2f.weights.sources import Located
 
-
 COMMANDS = {
     "list": ("d2f.cli.weights:list_", "Every stage's weights: source, sha256, licence, whether they are here."),
     "pull": ("d2f.cli.weights:pull", "Fetch weights by name, or from a source of your own."),
@@ -169,7 +168,9 @@ def _text(entry: Entry) -> str:
     if record.description:
         lines.append(f"  {record.description}")
     lines.append(f"  state    {_state(entry)}")
-    lines += [f"  {'from' if not index else '':<7}  {source}" for index, source in enumerate(_source_lines(record))]
+    for index, source in enumerate(record.sources):
+        untested = " (untested)" if source in record.untested else ""
+        lines.append(f"  {'' if index else 'from':<7}  {source}{untested}")
     lines += [f"  sha256   {record.sha256 or UNKNOWN}", f"  licence  {record.licence}"]
     return "\n".join(lines)
 
@@ -179,11 +180,6 @@ def _state(entry: Entry) -> str:
     if entry.located is None:
         return f"not here{size}: d2f weights pull {entry.record.name}"
     return f"{entry.state}{size}: {entry.located.file}"
-
-
-def _source_lines(record: Weights) -> Iterable[str]:
-    for source in record.sources:
-        yield f"{source} (untested)" if source in record.untested else source
 
 
 def named(names: Iterable[str], known: Sequence[Weights]) -> list[Weights]:
@@ -245,7 +241,7 @@ def pull(names: tuple[str, ...], every: bool, sha256: str | None, output: Path |
             continue
         click.echo(_described(pulled))
         if output is not None:
-            _copy(pulled, output)
+            write_whole(output, pulled.located.file.read_bytes())
     if problems:
         raise D2FError(problems, Exit.PLUGIN)
 
@@ -359,7 +355,3 @@ def _described(pulled: Pulled) -> str:
     how = f"{'fetched' if remote else 'read'} from {source}" if pulled.fetched else "here already"
     first = f"\n  pinned by this first pull, on trust: sha256 {pulled.record.sha256}" if pulled.first and remote else ""
     return f"{pulled.record.name}: {how}, {size}\n  {pulled.located.file}{first}"
-
-
-def _copy(pulled: Pulled, output: Path) -> None:
-    write_whole(output, pulled.located.file.read_bytes())

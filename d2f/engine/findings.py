@@ -139,13 +139,13 @@ class Watch:
         self._observe = observe
 
     @contextmanager
-    def timed(self, kind: str, name: str, view: str = "", images: int = 1) -> Iterator[None]:
+    def timed(self, kind: str, name: str, view: str = "") -> Iterator[None]:
         """Notify the observer of what runs within this context, once it has ended."""
         begun = time.perf_counter()
         try:
             yield
         finally:
-            self.notify(StageFinished(kind, name, view, images, time.perf_counter() - begun))
+            self.notify(StageFinished(kind, name, view, 1, time.perf_counter() - begun))
 
     def notify(self, event: StageFinished) -> None:
         """Notify the observer."""
@@ -158,7 +158,6 @@ class Watch:
 _loaded: dict[int, weakref.ref[Any]] = {}
 # Reentrant: a stage's `load` may load another stage.
 _lock = threading.RLock()
-
 
 ALLOW = "to go on without, and have every row say so: --allow-missing"
 

@@ -163,7 +163,10 @@ def read_value(text: str) -> Any:
     if pair:
         return [int(pair[1]), int(pair[2])]
     if text.startswith("["):
-        return _items(text)
+        if not text.endswith("]"):
+            raise ValueError("text follows the bracket")
+        inner = text[1:-1]
+        return [read_value(inner[first:last].strip()) for first, last in parts(inner, ",")] if inner.strip() else []
     if text.startswith(("{", '"')):
         try:
             return json.loads(text)
@@ -197,13 +200,6 @@ def write_value(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _items(text: str) -> list[Any]:
-    if not text.endswith("]"):
-        raise ValueError("text follows the bracket")
-    inner = text[1:-1]
-    return [read_value(inner[first:last].strip()) for first, last in parts(inner, ",")] if inner.strip() else []
-
-
 KIND = "preprocessor"
 
 
@@ -215,7 +211,12 @@ def parse_spec(text: str, catalog: Catalog, origin: str = "SPEC") -> tuple[Step,
     exits: set[Exit] = set()
     for piece in spec.steps():
         try:
-            steps.append(_built_step(spec, spec.step(piece), catalog))
+            step = spec.step(piece)
+            stage = catalog.find(KIND, step.name.text, spec.place(step.name))
+            options, keys = _given_options(spec, step, stage)
+            if wrong := option_findings(stage.Options, options):
+                raise D2FError([_located_finding(spec, step, stage, keys, one) for one in wrong])
+            steps.append(make_step(catalog, step.name.text, options))
         except D2FError as error:
             problems += error.problems
             exits.add(error.exit)
@@ -246,15 +247,6 @@ def _step_text(step: Step) -> str:
         if value != default or (index == 0 and value is not None):
             shown.append(f"{key}={write_value(value)}")
     return ":".join([facts["use"], ",".join(shown)] if shown else [facts["use"]])
-
-
-def _built_step(spec: SpecText, step: StepText, catalog: Catalog) -> Step:
-    stage = catalog.find(KIND, step.name.text, spec.place(step.name))
-    options, keys = _given_options(spec, step, stage)
-    wrong = option_findings(stage.Options, options)
-    if wrong:
-        raise D2FError([_located_finding(spec, step, stage, keys, one) for one in wrong])
-    return make_step(catalog, step.name.text, options)
 
 
 def _given_options(spec: SpecText, step: StepText, stage: Any) -> tuple[dict[str, Any], Mapping[str, OptionText]]:

@@ -13,7 +13,7 @@ from d2f.api.inputs import FileBytes, ImageFile, Input, Needs, Pixels, Tiles
 from d2f.api.rows import Failure
 from d2f.api.stages import Detector
 from d2f.engine.findings import STAGE_ERRORS, failure_of
-from d2f.engine.plan import PLAIN, BoundDetector, Plan, Step, step_seed
+from d2f.engine.plan import PLAIN, Plan, Step, step_seed
 
 NOTHING_NEEDED = Needs()
 
@@ -66,7 +66,11 @@ def view_tree(plan: Plan, missing: Mapping[int, str]) -> tuple[ViewNode, dict[in
     unusable: dict[int, str] = {}
     members = [(detector, view) for detector in plan.detectors for view in detector.views]
     for index, (detector, view) in enumerate(members):
-        steps = _steps(plan, detector, view)
+        if view != PLAIN and view not in plan.views:
+            raise D2FError.of("D2F120", f"detector {detector.id!r} looks at an unknown view {view!r}")
+        if isinstance(detector.stage.wants, FileBytes) and view != PLAIN:
+            raise D2FError.of("D2F123", f"detector {detector.id!r} reads the file's bytes, not view {view!r}")
+        steps = plan.views.get(view, ())
         stages = [detector.stage, *(step.stage for step in steps)]
         reason = next((missing[id(stage)] for stage in stages if id(stage) in missing), None)
         if reason is not None:
@@ -81,14 +85,6 @@ def view_tree(plan: Plan, missing: Mapping[int, str]) -> tuple[ViewNode, dict[in
             MemberStage(index, detector.id, view, stage, wants, getattr(stage, "needs", NOTHING_NEEDED), at_once)
         )
     return root, unusable
-
-
-def _steps(plan: Plan, detector: BoundDetector, view: str) -> tuple[Step, ...]:
-    if view != PLAIN and view not in plan.views:
-        raise D2FError.of("D2F120", f"detector {detector.id!r} looks at an unknown view {view!r}")
-    if isinstance(detector.stage.wants, FileBytes) and view != PLAIN:
-        raise D2FError.of("D2F123", f"detector {detector.id!r} reads the file's bytes, not view {view!r}")
-    return plan.views.get(view, ())
 
 
 def apply_steps(image: ImageFile, steps: Sequence[Step]) -> Pixels:
@@ -112,10 +108,13 @@ def apply_step(step: Step, place: int, pixels: Pixels, image_seed: int, where: s
         made = step.stage.apply(pixels, step_seed(image_seed, place, step.key))
     except STAGE_ERRORS as error:
         return failure_of(error, "D2F404", f"preprocessor {name!r}{where}: ")
-    fault = _fault(made)
-    if fault:
-        return Failure("D2F405", f"preprocessor {name!r}{where} returned {fault}")
-    return read_only(made)
+    if not isinstance(made, np.ndarray):
+        fault = f"a {type(made).__name__}, not an array"
+    elif made.dtype != np.uint8 or made.ndim != 3 or made.shape[2] != 3 or made.size == 0:
+        fault = f"{made.dtype} of shape {made.shape}, not uint8 of (height, width, 3)"
+    else:
+        return read_only(made)
+    return Failure("D2F405", f"preprocessor {name!r}{where} returned {fault}")
 
 
 def read_only(pixels: Pixels) -> Pixels:
@@ -123,15 +122,6 @@ def read_only(pixels: Pixels) -> Pixels:
     view = np.ascontiguousarray(pixels).view()
     view.flags.writeable = False
     return view
-
-
-def _fault(made: object) -> str:
-    """Return why something is not a view; empty where it is one."""
-    if not isinstance(made, np.ndarray):
-        return f"a {type(made).__name__}, not an array"
-    if made.dtype != np.uint8 or made.ndim != 3 or made.shape[2] != 3 or made.size == 0:
-        return f"{made.dtype} of shape {made.shape}, not uint8 of (height, width, 3)"
-    return ""
 
 
 Corner = tuple[int, int]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, NoReturn
+from typing import Any
 
 from d2f.api.errors import D2FError, Exit, Problem
 from d2f.engine.worker_child import ERROR
@@ -45,17 +45,8 @@ FAILURE_CODES = {
 class WorkerFailure(D2FError):
     """A request without an answer; the worker's next request works.
 
-    Parameters
-    ----------
-    reason : str
-        A key of `FAILURE_CODES`: the time limit, died by itself, killed by a signal such as SIGKILL, closed or aborted
-        by its owner, the memory limit, switched off, raised.
-    message : str
-        What happened, on one line.
-    stage : str
-        The label that `d2f.engine.worker_child.running` had set at that moment; empty where none was.
-    output : str
-        The end of what the worker wrote to its standard output and error.
+    `reason`: a key of `FAILURE_CODES`. `stage`: the label that `worker_child.running` had set at that moment, empty
+    where none was. `output`: the end of what the worker wrote to its standard output and error.
     """
 
     def __init__(self, reason: str, message: str, stage: str = "", output: str = "") -> None:
@@ -75,12 +66,7 @@ class WorkerFailure(D2FError):
 class Deaths:
     """How many worker processes each stage has ended, lately; may be shared by several workers.
 
-    Parameters
-    ----------
-    most : int
-        As many switch the stage off.
-    forget_after : float
-        Seconds after which one counts no more.
+    As many as `most` switch the stage off; one counts no more after `forget_after` seconds.
     """
 
     def __init__(self, most: int = DEATHS, forget_after: float = math.inf) -> None:
@@ -106,28 +92,11 @@ class Deaths:
 class Worker:
     """A worker process, started with the first request, replaced when it fails; may be asked from several threads.
 
-    Parameters
-    ----------
-    target : str
-        ``module:function``, importable in a fresh interpreter. Called once with `arguments`; what it returns is
-        called with each request. A request's arrays are read-only and stand until its answer only.
-    arguments : object
-        Anything that can be pickled.
-    time_limit : float, optional
-        Seconds of wall time for a request. A stage may have a limit of its own: `worker_child.running`.
-    memory_limit : int, optional
-        Bytes of memory that the process may use, without what it shares with others.
-    environment : mapping, optional
-        Variables that the process has besides this one's, such as `d2f.cores.thread_variables` returns.
-    start_limit : float
-        Seconds for the start, in which `target` may load weights.
-    deaths : Deaths, optional
-        Where worker processes that ended are counted.
-
-    Attributes
-    ----------
-    replaced : int
-        Processes that ended otherwise than by `close`.
+    `target` (``module:function``, importable in a fresh interpreter) is called once with `arguments`, which can be
+    pickled, and what it returns with each request, whose arrays are read-only and stand until its answer only. A
+    request may take `time_limit` seconds (a stage may have a limit of its own: `worker_child.running`), the start
+    `start_limit`; the process may use `memory_limit` bytes beside what it shares. `deaths` counts processes that ended,
+    `replaced` those that ended otherwise than by `close`.
     """
 
     def __init__(
@@ -163,23 +132,10 @@ class Worker:
             self._ready()
 
     def ask(self, request: Any, time_limit: float | None = None, *, blame: bool = True) -> Any:
-        """Return the worker's answer.
+        """Return the worker's answer; arrays in a request travel through shared memory, uncopied on the child's side.
 
-        Parameters
-        ----------
-        request : object
-            Anything that can be pickled; arrays in it travel through shared memory, uncopied on the child's side.
-        time_limit : float, optional
-            Seconds, instead of the worker's own limit.
-        blame : bool
-            Whether `deaths` counts a process that this request ends.
-
-        Raises
-        ------
-        WorkerFailure
-            The request has no answer: see its codes.
-        D2FError
-            Whatever the target raised of this kind.
+        Raises WorkerFailure where there is none, and the target's own D2FError. `blame`: whether `deaths` counts a
+        process that this request ends.
         """
         with self._lock:
             self._ready()
@@ -254,8 +210,11 @@ class Worker:
             raise
         if self._memory.size > KEPT_MEMORY:
             self._memory.drop()
-        if kind == ERROR:
-            _raise(process, *value)
+        if kind == ERROR:  # what the target raised, as the child wrote it
+            reason, what, more = value
+            if reason == "problems":
+                raise D2FError(what, Exit(more))
+            raise WorkerFailure(reason, f"the worker raised {what}", output=process.output() + more)
         return value
 
     def _replace(self) -> str:
@@ -265,17 +224,7 @@ class Worker:
 
 
 class WorkerPool:
-    """Several workers with one target, which answer requests in order.
-
-    Parameters
-    ----------
-    count : int
-        Workers.
-    target, arguments, **settings
-        Of each `Worker`.
-    forget_after : float
-        Of the `Deaths` that they share.
-    """
+    """So many workers with one target, which answer requests in order; `forget_after`: of the `Deaths` they share."""
 
     def __init__(
         self, count: int, target: str, arguments: Any = None, *, forget_after: float = math.inf, **settings: Any
@@ -286,22 +235,11 @@ class WorkerPool:
     def map(
         self, requests: Iterable[Any], ask: Callable[[Worker, Any], Any] = Worker.ask, ahead: int | None = None
     ) -> Iterator[Any]:
-        """Answer requests in order, while later ones are being worked on.
+        """Answer requests, which are taken lazily, in order, while later ones are being worked on.
 
-        Parameters
-        ----------
-        requests : iterable
-            Taken lazily, in the caller's thread.
-        ask : callable
-            Called in a thread with a free worker and a request; by default asks the one for the other.
-        ahead : int, optional
-            Requests that may be under way or answered and not yet taken; by default twice the number of workers.
-
-        Yields
-        ------
-        object
-            What `ask` returned; a `WorkerFailure` that it raised. Anything else that it raised is raised, and
-            what `requests` raises is raised after the answers to those before it.
+        Yields what `ask` returned in a thread, or a `WorkerFailure` that it raised; what else it raised is raised, and
+        what `requests` raises after the answers to those before it. `ahead`: requests that may be under way or answered
+        and not yet taken; by default twice the number of workers.
         """
         idle: SimpleQueue[Worker] = SimpleQueue()
         for worker in self.workers:
@@ -347,15 +285,6 @@ class WorkerPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _raise(process: WorkerProcess, reason: str, *what: Any) -> NoReturn:
-    """Raise what the target raised, as the child wrote it."""
-    if reason == "problems":
-        problems, exit_code = what
-        raise D2FError(problems, Exit(exit_code))
-    message, trace = what
-    raise WorkerFailure(reason, f"the worker raised {message}", output=process.output() + trace)
 
 
 def _end_all(processes: list[WorkerProcess], owner: int = 0) -> list[str]:

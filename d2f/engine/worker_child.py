@@ -53,14 +53,8 @@ _marks = 0
 def running(label: str, time_limit: float | None = None) -> Iterator[None]:
     """Name the stage that runs within this context, so that a hang or a crash is attributed to it.
 
-    Does nothing outside of a worker process. One thread of a worker may use it.
-
-    Parameters
-    ----------
-    label : str
-        Such as ``"detector 'resnet'"``; at most 400 bytes of UTF-8.
-    time_limit : float, optional
-        Seconds of wall time after which the parent ends the process.
+    The parent ends the process after `time_limit` seconds of wall time. Does nothing outside of a worker process, of
+    which one thread may use it.
     """
     outer = _running
     _mark(label, time_limit or 0.0)

@@ -49,12 +49,7 @@ class Ended(Exception):
 class SharedMemory:
     """One block of memory without a name, replaced by a larger one where a request needs it.
 
-    Attributes
-    ----------
-    number : int
-        Of the block, from 1.
-    size : int
-        Bytes of the block.
+    `number`: of the block, from 1. `size`: its bytes.
     """
 
     def __init__(self) -> None:
@@ -125,17 +120,7 @@ def private_memory(pid: int) -> int:
 class WorkerProcess:
     """A process that was started, the channel to it and what it writes.
 
-    Parameters
-    ----------
-    environment : mapping
-        Variables to set besides the parent's own.
-    memory_limit : int or None
-        Bytes.
-
-    Attributes
-    ----------
-    aborted : bool
-        Whether it is ended because nobody waits for its answer any more.
+    `environment`: variables besides the parent's own. `aborted`: ended because nobody waits for its answer any more.
     """
 
     def __init__(self, environment: Mapping[str, str], memory_limit: int | None) -> None:
@@ -204,13 +189,7 @@ class WorkerProcess:
         self._known_memory = memory.number
 
     def receive(self, time_limit: float | None) -> tuple[bytes, Any]:
-        """Return kind and value of the reply.
-
-        Raises
-        ------
-        Ended
-            There will be none.
-        """
+        """Return kind and value of the reply; raise `Ended` where there will be none."""
         data, limits = bytearray(), _Limits(self, time_limit)
         while True:
             alive = self.is_alive()

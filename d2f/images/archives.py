@@ -81,7 +81,12 @@ class Decompressed:
             keep = min(offset, self._end)
             while self._end < offset + size and self._read_chunk(keep):
                 keep = max(keep, min(offset, self._end))
-            return self._held_bytes(offset, offset + size)
+            end = offset + size
+            return b"".join(
+                chunk[max(0, offset - at) : max(0, end - at)]
+                for at, chunk in self._chunks.items()
+                if at < end and at + len(chunk) > offset
+            )
 
     def _read_chunk(self, keep: int) -> bool:
         """Read on; let go of what is far behind, but of nothing from `keep` on."""
@@ -100,14 +105,6 @@ class Decompressed:
             del self._chunks[start]
             self._held -= len(oldest)
         return True
-
-    def _held_bytes(self, start: int, end: int) -> bytes:
-        parts = (
-            chunk[max(0, start - at) : max(0, end - at)]
-            for at, chunk in self._chunks.items()
-            if at < end and at + len(chunk) > start
-        )
-        return b"".join(parts)
 
 
 def _compression(path: str) -> str:

@@ -356,15 +356,22 @@ def to_srgb_light(samples: NDArray[Any], encoding: Encoding) -> Pixels:
     """Return uint8 sRGB of samples (height, width, 3), uint8 or uint16, that are in another encoding."""
     depth = int(np.iinfo(samples.dtype).max)
     curve = _linear(np.arange(depth + 1) / depth, encoding).astype(np.float32)
-    matrix = None if encoding.primaries is None else _to_bt709(encoding.primaries).astype(np.float32)
+    matrix: NDArray[np.float32] | None = None  # from linear RGB of these primaries to BT.709's, white to white
+    if encoding.primaries is not None:
+        theirs = _to_xyz((*encoding.primaries[:3], D65))
+        matrix = (np.linalg.inv(_to_xyz(BT709)) @ theirs).astype(np.float32)
     out = np.empty(samples.shape, np.uint8)
     for top in range(0, len(samples), STRIPE):
         light: NDArray[Any] = curve[samples[top : top + STRIPE]]
-        if encoding.transfer == HLG:
-            light *= _hlg_gain(light)
+        if encoding.transfer == HLG:  # its system gamma 1.2 for a peak of 1000 cd/m² (BT.2100), white at 203
+            luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
+            light *= (np.maximum(luminance, 1e-6) ** 0.2 * (1000 / REFERENCE_WHITE))[..., None]
         if matrix is not None:
             light = (light @ matrix.T).astype(np.float32)
-        out[top : top + STRIPE] = _srgb(light)
+        light = np.clip(light, 0, 1)
+        # IEC 61966-2-1
+        coded = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** np.float32(1 / 2.4) - 0.055)
+        out[top : top + STRIPE] = np.rint(coded * 255).astype(np.uint8)
     return out
 
 
@@ -385,29 +392,8 @@ def _linear(values: NDArray[np.float64], encoding: Encoding) -> NDArray[np.float
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
-def _hlg_gain(light: NDArray[Any]) -> NDArray[Any]:
-    """Return the factor of HLG's system gamma 1.2 for a peak of 1000 cd/m² (BT.2100), white at 203."""
-    luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
-    gain: NDArray[Any] = (np.maximum(luminance, 1e-6) ** 0.2 * (1000 / REFERENCE_WHITE))[..., None]
-    return gain
-
-
-def _to_bt709(primaries: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
-    """Return the matrix from linear RGB of these primaries to BT.709's, white to white."""
-    found: NDArray[np.float64] = np.linalg.inv(_to_xyz(BT709)) @ _to_xyz((*primaries[:3], D65))
-    return found
-
-
 def _to_xyz(primaries: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
     columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in primaries[:3]]).T
     x, y = primaries[3]
     scale = np.linalg.solve(columns, np.array([x / y, 1.0, (1 - x - y) / y]))
     return columns * scale
-
-
-def _srgb(light: NDArray[Any]) -> Pixels:
-    """Return uint8 of linear light, clipped to 0..1 (IEC 61966-2-1)."""
-    clipped = np.clip(light, 0, 1)
-    coded = np.where(clipped <= 0.0031308, clipped * 12.92, 1.055 * clipped ** np.float32(1 / 2.4) - 0.055)
-    pixels: Pixels = np.rint(coded * 255).astype(np.uint8)
-    return pixels

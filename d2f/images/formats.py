@@ -104,16 +104,12 @@ def sniff(data: bytes) -> str | None:
         return "WEBP"
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in BMP_HEADERS:
         return "BMP"
-    return _sniff_boxes(data) if data[4:8] == b"ftyp" else None
-
-
-def _sniff_boxes(data: bytes) -> str | None:
-    """Distinguish AVIF from HEIF by the brands of the file type box (ISO/IEC 14496-12, 4.3)."""
+    if data[4:8] != b"ftyp":
+        return None
+    # AVIF or HEIF, by the brands of the file type box (ISO/IEC 14496-12, 4.3).
     end = min(int.from_bytes(data[:4], "big"), 512)
     brands = {data[at : at + 4] for at in (8, *range(16, end, 4))}
-    if brands & {b"avif", b"avis"}:
-        return "AVIF"
-    return "HEIF" if brands & HEIF_BRANDS else None
+    return "AVIF" if brands & {b"avif", b"avis"} else "HEIF" if brands & HEIF_BRANDS else None
 
 
 def what_it_is(data: bytes) -> str:
@@ -228,23 +224,20 @@ def _first_with_content(image: Image.Image, numbers: Sequence[int]) -> int:
     """Return the first frame with at least half the contrast of the richest: a fade-in's first frames have little."""
     if len(numbers) == 1:
         return numbers[0]
+    from PIL import ImageStat
+
     contrast: list[float] = []
     for number in numbers:
         try:
             image.seek(number)
-            contrast.append(_deviation(image))
+            grey = image.convert("L").reduce(max(1, min(image.size) // 64))
+            contrast.append(float(ImageStat.Stat(grey).stddev[0]))
         except Exception:  # a damaged frame: those before it decide
             break
         if contrast[0] >= CONTENT:
             return number
     most = max(contrast, default=0.0)
     return next((number for number, value in zip(numbers, contrast, strict=False) if value >= most / 2), numbers[0])
-
-
-def _deviation(image: Image.Image) -> float:
-    from PIL import ImageStat
-
-    return float(ImageStat.Stat(image.convert("L").reduce(max(1, min(image.size) // 64))).stddev[0])
 
 
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9

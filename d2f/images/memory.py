@@ -29,7 +29,6 @@ class BinaryFile(Protocol):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes."""
-        ...
 
 
 ImageInput: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | Picture | Pixels
@@ -141,9 +140,12 @@ def image_source(image: ImageInput, number: int | None = None) -> str | InMemory
     if isinstance(image, bytes | bytearray | memoryview):
         return InMemory(f"<bytes{place}>", bytes(image))
     if _is_array(image):
-        _require_pixels(image)
-        return InMemory(f"<array{place}>", image)
-    if _is_picture(image):
+        array: Any = image
+        if array.dtype != "uint8" or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+            hint = "; values within [0, 1]: (255 * x).round().astype('uint8')" if array.dtype.kind == "f" else ""
+            raise D2FError.of("D2F307", f"{_object_words(array)} is no image", f"{EXPECTED}{hint}")
+        return InMemory(f"<array{place}>", array)
+    if all(hasattr(image, name) for name in ("getexif", "load", "mode")):  # a PIL image
         name = getattr(image, "filename", "")
         return InMemory(name if isinstance(name, str) and name else f"<image{place}>", image)
     if callable(getattr(image, "read", None)):
@@ -156,16 +158,6 @@ def _is_array(image: object) -> bool:
     # By attributes: a program that judges paths loads numpy only when pixels are decoded. The interface is looked at
     # last: a PIL image has one too, and decodes its file when asked for it.
     return all(hasattr(image, name) for name in ("dtype", "shape", "__array_interface__"))
-
-
-def _is_picture(image: object) -> bool:
-    return hasattr(image, "getexif") and hasattr(image, "load") and hasattr(image, "mode")
-
-
-def _require_pixels(array: Any) -> None:
-    if array.dtype != "uint8" or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        hint = "; values within [0, 1]: (255 * x).round().astype('uint8')" if array.dtype.kind == "f" else ""
-        raise D2FError.of("D2F307", f"{_object_words(array)} is no image", f"{EXPECTED}{hint}")
 
 
 def _object_words(image: Any) -> str:

@@ -110,8 +110,9 @@ def quiet_pillow() -> Iterator[None]:
     finally:
         with _lock:
             _readers -= 1
-            if _readers == 0:
-                _forget()
+            for entry in list(warnings.filters) if _readers == 0 else ():
+                if getattr(entry[3], "pattern", entry[3]) == _MODULES:
+                    warnings.filters.remove(entry)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -136,13 +137,6 @@ def quiet_libtiff(name: str) -> Iterator[None]:
             os.close(nowhere)
 
 
-def _forget() -> None:
-    for entry in list(warnings.filters):
-        module = entry[3]
-        if getattr(module, "pattern", module) == _MODULES:
-            warnings.filters.remove(entry)  # type: ignore[attr-defined]
-
-
 Reserve = Callable[[int], None]
 """Called with a number of bytes about to be held, before they are; may block."""
 
@@ -151,20 +145,10 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0
 
 
 def read_bytes(path: str, bounds: Bounds, reserve: Reserve | None = None) -> bytes:
-    """Read a file whole, be it a member of an archive or an object of a store (`d2f.images.sources`).
+    """Read a file whole, be it a member of an archive or an object; `reserve` is called with its size before.
 
-    Parameters
-    ----------
-    path : str
-    bounds : Bounds
-    reserve : callable, optional
-        Called with the file's size before it is read.
-
-    Raises
-    ------
-    ImageError
-        D2F301 where there is no regular, readable file; D2F302 where it is empty; D2F305 where it
-        holds more than `bounds.bytes`.
+    ImageError: D2F301 where there is no regular, readable file; D2F302 where it is empty; D2F305 where it holds more
+    than `bounds.bytes`.
     """
     try:
         data = bytes_elsewhere(path, bounds.bytes, reserve=reserve)
@@ -287,30 +271,22 @@ def decode(data: bytes, path: str = "", bounds: Bounds | None = None, reserve: R
     if name is None:
         raise _error(unread, "D2F303", what_it_is(data))
     with quiet_pillow(), quiet_libtiff(name):
-        picture = _decode(name, data, unread, bounds, reserve)
-    height, width = picture.pixels.shape[:2]
-    frames, notes = picture.frames, tuple(picture.notes)
-    return ImageFile(path, data, sha256, name, width, height, picture.pixels, picture.info, frames=frames, notes=notes)
+        pixels, info, frames, notes = _decode(name, data, unread, bounds, reserve)
+    height, width = pixels.shape[:2]
+    return ImageFile(path, data, sha256, name, width, height, pixels, info, frames=frames, notes=tuple(notes))
 
 
-@dataclass(slots=True)
-class _Picture:
-    """What was decoded of a file."""
-
-    pixels: Pixels
-    info: dict[str, object]
-    frames: int
-    notes: list[Note]
-
-
-def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Reserve | None) -> _Picture:
+def _decode(
+    name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Reserve | None
+) -> tuple[Pixels, dict[str, object], int, list[Note]]:
+    """Return pixels, Pillow's info, the number of frames, and notes."""
     notes: list[Note] = []
-    if name == "JPEG":
-        _check_bits(data, unread)
+    if name == "JPEG" and (header := frame_header(data)) is not None and header[1] != 8:
+        # The decoder would call it broken.
+        raise _error(unread, "D2F303", f"JPEG of {header[1]} bits a sample is not read, only of 8")
     image = _open(name, data, unread)
     if image is None:
-        pixels, frames = _deep_tiff(data, 0, unread, bounds, notes), 1
-        return _Picture(pixels, {}, frames, notes)
+        return _deep_tiff(data, 0, unread, bounds, notes), {}, 1, notes
     unread = replace(unread, width=image.width, height=image.height)
     _check_size(image, unread, bounds)
     try:
@@ -338,7 +314,7 @@ def _decode(name: str, data: bytes, unread: Unread, bounds: Bounds, reserve: Res
     except Exception as error:
         raise _damaged_image(unread, error) from None
     pixels.flags.writeable = False
-    return _Picture(pixels, info | {str(key): value for key, value in image.info.items()}, frames, notes)
+    return pixels, info | {str(key): value for key, value in image.info.items()}, frames, notes
 
 
 def _open(name: str, data: bytes, unread: Unread) -> Image.Image | None:
@@ -360,13 +336,6 @@ def _check_size(image: Image.Image, unread: Unread, bounds: Bounds) -> None:
         raise _error(unread, "D2F306", f"{width}x{height} pixels, more than the {bounds.pixels} allowed; {more}")
     if width < 1 or height < 1:
         raise _error(unread, "D2F304", f"the header states {width}x{height} pixels")
-
-
-def _check_bits(data: bytes, unread: Unread) -> None:
-    """Refuse a JPEG of more than 8 bits a sample, which the decoder would call broken."""
-    header = frame_header(data)
-    if header is not None and header[1] != 8:
-        raise _error(unread, "D2F303", f"JPEG of {header[1]} bits a sample is not read, only of 8")
 
 
 def _check_jpeg(data: bytes, unread: Unread, notes: list[Note]) -> None:

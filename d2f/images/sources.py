@@ -28,19 +28,12 @@ class SourceError(Exception):
 
 
 class Source(Protocol):
-    """Bytes of known length, read from any place; may be called from several threads.
-
-    Attributes
-    ----------
-    size : int or None
-        How many there are; None where only reading them tells.
-    """
+    """Bytes read from any place, `size` of them (None where only reading tells); may be called from several threads."""
 
     size: int | None
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the bytes there; fewer at the end."""
-        ...
 
 
 def is_archive(path: str) -> bool:

@@ -80,18 +80,12 @@ def guarded(stream: IO[str]) -> Iterator[None]:
         with explained(NAME):
             yield
     except (D2FError, BrokenPipeError):
-        _abandon(stream)
+        # What is still buffered goes nowhere, so that the interpreter does not fail over it when it ends.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
         raise
-
-
-def _abandon(stream: IO[str]) -> None:
-    """Send what is still buffered nowhere, so that the interpreter does not fail over it when it ends."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):
-        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +254,6 @@ class Writer(Protocol):
 
     def write(self, row: Row) -> None:
         """Write one row."""
-        ...
 
     def close(self) -> None:
         """Bring everything to its place; a closed writer may be closed again."""
-        ...

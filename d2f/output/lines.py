@@ -15,13 +15,6 @@ from d2f.output import append as refusals
 from d2f.output.append import LARGEST_RECORD, AppendFile, Head, StandardOutput
 
 
-def finite_or_none(value: float | None) -> float | None:
-    """Return `value`, or None where it is not finite: NaN and infinity are never written."""
-    if value is None or not math.isfinite(value):
-        return None
-    return float(value)
-
-
 def printable(text: str) -> str:
     r"""Return `text` on one line and harmless on a terminal: control characters are escaped, U+FFFD is what is no text.
 
@@ -119,7 +112,7 @@ def unflatten(flat: Mapping[str, Any], members: Iterable[tuple[str, str]]) -> Ro
 
 def _clean(value: Value) -> Value:
     if isinstance(value, float):
-        return finite_or_none(value)
+        return float(value) if math.isfinite(value) else None  # NaN and infinity are never written
     if isinstance(value, str):
         return encodable(value) or None
     return value

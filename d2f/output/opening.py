@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-
 KEY_BYTES = 16
 
 

@@ -21,7 +21,6 @@ from d2f.output.lines import Value, columns, flatten, members_of, unflatten
 if TYPE_CHECKING:
     import pyarrow
 
-
 PART_ROWS = 4096
 PART_SECONDS = (1.0, 60.0)
 """A part is closed when it has `PART_ROWS` rows, or is so old: 1 s the first, then twice as long each, up to 60 s."""
@@ -69,19 +68,15 @@ class Folder(Protocol):
 
     def parts(self) -> Sequence[Any]:
         """Return the parts, in the order in which they were written."""
-        ...
 
     def open(self, part: Any) -> Any:
         """Return what reads a part."""
-        ...
 
     def add(self, table: pyarrow.Table) -> None:
         """Write one more part, which is there whole or not at all."""
-        ...
 
     def close(self) -> None:
         """Let go of it."""
-        ...
 
 
 class PartsFolder:
@@ -238,12 +233,8 @@ def resume_parquet(folder: Folder, head: Head) -> Iterator[Row]:
             ours = file.schema_arrow.metadata or {}
             if (theirs := ours.get(b"d2f.chain_digest", b"").decode()) != head.digest:
                 raise refusals.other_chain(folder.path, theirs, head.digest)
-            yield from _rows_of_part(file)
+            members = members_of(file.schema_arrow.names)
+            for batch in file.iter_batches():
+                yield from (unflatten(flat, members) for flat in batch.to_pylist())
         except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
             raise refusals.cannot_resume(folder.path, f"{getattr(part, 'name', part)}: {error}") from error
-
-
-def _rows_of_part(file: Any) -> Iterator[Row]:
-    members = members_of(file.schema_arrow.names)
-    for batch in file.iter_batches():
-        yield from (unflatten(flat, members) for flat in batch.to_pylist())

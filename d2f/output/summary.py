@@ -52,7 +52,6 @@ STRONGEST = 2
 WEAKEST = 0.05
 """In nats; what would be shown as 0.0 is left out."""
 
-
 WIDEST = max(map(len, VERDICT_WORDS.values()))
 
 
@@ -67,15 +66,14 @@ def verdict_text(row: Row) -> str:
 
 def evidence_lines(row: Row) -> list[str]:
     """Return the error, or the strongest members, evidence, failed members, caveats and disagreements, a line each."""
+    stated = [f"{one.kind}: {one.statement} ({one.trust})" for one in row.evidence]
     if row.error is not None:
-        stated = [f"{one.kind}: {one.statement} ({one.trust})" for one in row.evidence]
         return [printable(line) for line in [f"{row.error.code}: {row.error.message}", *stated]]
     failed = [f"{member.name} {member.error.code}: {member.error.message}" for member in row.stages if member.error]
     disagreements = [f"disagreement: {verdicts_in_words(one)}" for one in row.disagreements]
     notes = [f"note: {note.message}" for note in row.notes if note.code not in ("too-few-scores", "not-fitted")]
     shown = {member.detector for member in row.stages if member.error}
     missing = [f"missing: {one.detector}: {one.reason}" for one in row.missing if one.detector not in shown]
-    stated = [f"{one.kind}: {one.statement} ({one.trust})" for one in row.evidence]
     lines = [*(_strongest(row) or _silent(row)), *stated, *failed, *missing, *notes, *disagreements]
     return [printable(line) for line in lines]
 
@@ -165,7 +163,8 @@ class Summary:
 
     def lines(self, seconds: float, where: str, ended: bool = True, search: Iterable[str] = ()) -> Iterator[str]:
         """Yield the summary's lines; `search` is what the search for images has met besides them."""
-        yield f"{counted(self.images, 'image')}: {self._counts()}"
+        counts = ", ".join(f"{self._verdicts[value]} {words}" for value, words in RESULTS.items())
+        yield f"{counted(self.images, 'image')}: {counts}"
         yield from search
         for title, reasons in self._reasons().items():
             if reasons:
@@ -178,9 +177,6 @@ class Summary:
         yield f"chain {self._head.chain}, digest {self._head.digest[:12]}; rows written to {where}"
         if not self._unfitted:
             yield CAUTION
-
-    def _counts(self) -> str:
-        return ", ".join(f"{self._verdicts[value]} {words}" for value, words in RESULTS.items())
 
     def caveats(self) -> Iterator[str]:
         """Yield what rows alone do not show at a glance, for a run without a summary."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import IO
 
-
 PLAIN_WIDTH = 80
 VERDICT_WIDTH = WIDEST + len("  0.0000")
 GAP = "  "
@@ -109,11 +108,7 @@ def shortened(path: str, width: int) -> str:
     folder, slash, name = path.rpartition("/")
     end = slash + name
     if not folder or cell_len(end) > width - 4:
-        end = _last_cells(path, width // 2)
+        end = path
+        while cell_len(end) > width // 2:
+            end = end[1:]
     return set_cell_size(path, width - 1 - cell_len(end)).rstrip() + "…" + end
-
-
-def _last_cells(text: str, width: int) -> str:
-    while cell_len(text) > width:
-        text = text[1:]
-    return text

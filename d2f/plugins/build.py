@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
-
 Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -117,18 +116,9 @@ def _wrong_value(error: ErrorDetails, path: Path, schema: Schema, here: Schema, 
     elif not said.startswith("must "):
         # A validator that speaks of several options at once says all there is to say.
         return OptionFinding("value", path, f": {said}" if path else said, description=description)
-    return OptionFinding(
-        "value",
-        path,
-        f"{said}, not {spelled_value(value)}",
-        suggestion=_nearest_choice(value, here),
-        description=description,
-    )
-
-
-def _nearest_choice(value: object, here: Schema) -> str:
     choices = [one for one in here.get("enum", ()) if isinstance(one, str)]
-    return (nearest(value, choices) or "") if isinstance(value, str) else ""
+    near = (nearest(value, choices) or "") if isinstance(value, str) else ""
+    return OptionFinding("value", path, f"{said}, not {spelled_value(value)}", near, description=description)
 
 
 def _within(data: Any, loc: Path, key_matters: bool) -> Path:
@@ -197,39 +187,28 @@ def construct(
     `place` is where the stage is named, for errors of a broken plugin; `more` goes to the constructor (`members`).
     """
     stage = catalog.find(kind, name, place)
-    checked = read_options(kind, stage, options)
+    checked, owner = read_options(kind, stage, options), catalog.owner(kind, name)
+    where = owner.place if owner else None
     try:
         built = stage(checked, **more)
     except D2FError:
         raise
     except (Exception, SystemExit) as error:
-        raise _not_constructed(catalog, kind, name, stage, error) from error
+        message = f"{noun(kind)} '{name}' could not be constructed"
+        note = blame(error, stage.__module__.partition(".")[0])
+        raise D2FError(Problem("D2F209", message, where, notes=(note,)), Exit.PLUGIN) from error
     if kind == "detector" and not isinstance(getattr(built, "wants", None), Input):
-        raise _without_input(catalog, name)
+        message = f"detector '{name}' is not usable: it has no `wants`, which says what `score` is given"
+        note = "set it to d2f.WholeImage(), d2f.Tiles(…) or d2f.FileBytes(), on the class or in __init__"
+        raise D2FError(Problem("D2F203", message, where, notes=(note,)), Exit.PLUGIN)
     plain = checked.model_dump(mode="json", by_alias=True)
     facts = stage_facts(name, plain, getattr(built, "weights", ()))
-    return Built(kind, built, facts, catalog.owner(kind, name))
+    return Built(kind, built, facts, owner)
 
 
 def build(catalog: Catalog, kind: str, name: str, options: Mapping[str, Any], **more: Any) -> Any:
     """Return a stage, constructed; see `construct`."""
     return construct(catalog, kind, name, options, **more).stage
-
-
-def _not_constructed(catalog: Catalog, kind: str, name: str, stage: type, error: BaseException) -> D2FError:
-    owner = catalog.owner(kind, name)
-    note = blame(error, stage.__module__.partition(".")[0])
-    place = owner.place if owner else None
-    return D2FError(
-        Problem("D2F209", f"{noun(kind)} '{name}' could not be constructed", place, notes=(note,)), Exit.PLUGIN
-    )
-
-
-def _without_input(catalog: Catalog, name: str) -> D2FError:
-    owner = catalog.owner("detector", name)
-    message = f"detector '{name}' is not usable: it has no `wants`, which says what `score` is given"
-    note = "set it to d2f.WholeImage(), d2f.Tiles(…) or d2f.FileBytes(), on the class or in __init__"
-    return D2FError(Problem("D2F203", message, owner.place if owner else None, notes=(note,)), Exit.PLUGIN)
 
 
 # Plain scalars: the core schema of YAML 1.2.2, section 10.3.2, to the letter.

@@ -30,7 +30,9 @@ def lookup_error(registry: Registry, kind: str, name: str, place: Place | None) 
     causes = [fault for fault in registry.faults if fault.explains(kind, name)]
     if causes:
         return D2FError([_unusable(fault, kind, name, place) for fault in causes], Exit.PLUGIN)
-    notes = _other_kinds(registry, kind, name) or did_you_mean(name, _names(registry, kind))
+    others = [other for other in KINDS if other != kind and (other, name) in registry.entries]
+    notes = tuple(f"there is {'an' if other[0] in 'aeiou' else 'a'} {noun(other)} '{name}'" for other in others)
+    notes = notes or did_you_mean(name, sorted(name for known, name in registry.entries if known == kind))
     problem = Problem(
         KINDS[kind].unknown,
         f"unknown {noun(kind)} '{name}'",
@@ -44,23 +46,11 @@ def lookup_error(registry: Registry, kind: str, name: str, place: Place | None) 
 def _unusable(fault: Fault, kind: str, name: str, place: Place | None) -> Problem:
     problem, asked = fault.problem, f"{noun(kind)} '{name}'"
     message = problem.message if problem.message.startswith(asked) else f"{asked} is not usable: {problem.message}"
-    return replace(problem, message=message, notes=(*_asked_at(place), *problem.notes), severity="error")
-
-
-def _asked_at(place: Place | None) -> tuple[str, ...]:
-    if place is None:
-        return ()
-    line = f":{place.line}:{place.column}" if place.line else ""
-    return (f"asked for in {place.file}{line}" + (f" at {place.path}" if place.path else ""),)
-
-
-def _names(registry: Registry, kind: str) -> list[str]:
-    return sorted(name for known, name in registry.entries if known == kind)
-
-
-def _other_kinds(registry: Registry, kind: str, name: str) -> tuple[str, ...]:
-    others = (other for other in KINDS if other != kind and (other, name) in registry.entries)
-    return tuple(f"there is {'an' if other[0] in 'aeiou' else 'a'} {noun(other)} '{name}'" for other in others)
+    notes = problem.notes
+    if place is not None:
+        line = f":{place.line}:{place.column}" if place.line else ""
+        notes = (f"asked for in {place.file}{line}" + (f" at {place.path}" if place.path else ""), *notes)
+    return replace(problem, message=message, notes=notes, severity="error")
 
 
 def _suspects(registry: Registry, kind: str, name: str) -> tuple[str, ...]:
@@ -257,12 +247,9 @@ class Catalog:
                 observer(event)
             except (Exception, SystemExit) as error:
                 self._observers = tuple(other for other in self._observers if other is not pair)
-                self._drop(origin, error)
+                import logging
 
-    def _drop(self, origin: Origin | None, error: BaseException) -> None:
-        import logging
-
-        giver = origin or Origin("in code", "Catalog.of", "this program", "")
-        message = f"the observer of plugin '{giver.entry_point}' raised and is not notified again"
-        problem = replace(raised("D2F207", message, giver, error).problem, severity="warning")
-        logging.getLogger("d2f").warning("%s", problem)
+                giver = origin or Origin("in code", "Catalog.of", "this program", "")
+                message = f"the observer of plugin '{giver.entry_point}' raised and is not notified again"
+                problem = replace(raised("D2F207", message, giver, error).problem, severity="warning")
+                logging.getLogger("d2f").warning("%s", problem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,18 +33,15 @@ def options_of(stage: Any) -> tuple[Option, ...]:
     """Return the options of a stage class, in the order of its model."""
     schema = schema_of(stage.Options)
     if schema is None:
-        return tuple(_without_schema(name, field) for name, field in stage.Options.model_fields.items())
+        fields = stage.Options.model_fields.items()
+        types = {name: getattr(field.annotation, "__name__", str(field.annotation)) for name, field in fields}
+        return tuple(Option(name, types[name], one.description or "", one.is_required()) for name, one in fields)
     required = set(schema.get("required", ()))
     return tuple(
         Option(name, expected(schema, field), field.get("description", ""), name in required, field.get("default"))
         for name in schema.get("properties", {})
         if (field := at(schema, (name,))) is not None
     )
-
-
-def _without_schema(name: str, field: Any) -> Option:
-    takes = getattr(field.annotation, "__name__", str(field.annotation))
-    return Option(name, takes, field.description or "", field.is_required())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +82,9 @@ def _diagnosis(catalog: Catalog, origin: Origin, strict: bool) -> Diagnosis:
     faults = [fault for fault in catalog.registry.faults if fault.origin == origin]
     lost = tuple(fault.stage for fault in faults if fault.stage is not None)
     wrong = [(fault.problem, fault.traceback) for fault in faults]
-    lacking = [(problem, "") for problem in _requirements(catalog, origin, offers, strict)]
+    unusable = [unmet(kind, name, origin, catalog.requires(kind, name)) for kind, name in offers]
+    severity = "error" if strict else "warning"
+    lacking = [(replace(problem, severity=severity), "") for problem in unusable if problem is not None]
     hooks = catalog.registry.plugins.get(origin)
     state = "loaded" if hooks is not None else "not loaded"
     return Diagnosis(origin, state, tuple(hooks or ()), offers, lost, (*wrong, *lacking))
-
-
-def _requirements(
-    catalog: Catalog, origin: Origin, offers: Iterable[tuple[str, str]], strict: bool
-) -> Iterable[Problem]:
-    for kind, name in offers:
-        problem = unmet(kind, name, origin, catalog.requires(kind, name))
-        if problem is not None:
-            yield problem if strict else replace(problem, severity="warning")

@@ -14,7 +14,6 @@ from d2f.plugins.entries import Origin
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-
 Schema = Mapping[str, Any]
 NOUNS = {
     "integer": ("a whole number", "whole numbers"),

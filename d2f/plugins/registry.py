@@ -24,7 +24,6 @@ from d2f.plugins.errors import Fault, raised
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-
 PREFIX = "d2f_"
 HOOKS: dict[str, frozenset[str]] = {
     name: frozenset(inspect.signature(hook).parameters)
@@ -79,7 +78,10 @@ def _wrong(name: str, function: Any, options: Any) -> tuple[str, tuple[str, ...]
     hook = options.get("specname") or name
     if hook not in HOOKS:
         return f"there is no hook '{hook}'", did_you_mean(hook, HOOKS) or (f"hooks: {', '.join(HOOKS)}",)
-    surplus = [given for given in _needed(function) if given not in HOOKS[hook]]
+    taken_up = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    needed = [one.name for one in parameters if one.default is one.empty and one.kind not in taken_up]
+    surplus = [given for given in needed if given not in HOOKS[hook]]
     if surplus:
         takes = ", ".join(sorted(HOOKS[hook])) or "nothing"
         return f"hook '{hook}' has a parameter '{surplus[0]}', which it is not given", (f"{hook} takes {takes}",)
@@ -93,12 +95,6 @@ def _unmarked(name: str) -> tuple[str, tuple[str, ...]]:
     return f"'{name}' looks like a hook and is none", near or (
         f"names that begin with {PREFIX} are reserved for hooks",
     )
-
-
-def _needed(function: Any) -> list[str]:
-    parameters = inspect.signature(function).parameters.values()
-    taken_up = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [one.name for one in parameters if one.default is one.empty and one.kind not in taken_up]
 
 
 def outside(plugin: object, origin: Origin) -> Fault | None:
@@ -133,13 +129,6 @@ def stage_faults(kind: str, stage: Any) -> tuple[str, ...]:
     if not isinstance(stage, type):
         return (f"hooks return classes; this is an instance of {type(stage).__name__}",)
     return (*_identity(stage), *_methods(kind, stage), *_option_faults(stage), *_requires(stage))
-
-
-def stage_label(kind: str, stage: Any) -> str:
-    """Return ``detector 'name'``, or the class's own name where the stage has none that is fit."""
-    name = getattr(stage, "name", None)
-    own = name if isinstance(name, str) and name else getattr(stage, "__qualname__", type(stage).__qualname__)
-    return f"{noun(kind)} '{own}'"
 
 
 def _identity(stage: type) -> list[str]:
@@ -226,14 +215,10 @@ class Registry:
         """Add a stage, or the fault that excludes it."""
         wanting = stage_faults(kind, stage)
         if wanting:
-            self.refuse(
-                kind,
-                stage,
-                "D2F203",
-                f"{stage_label(kind, stage)} is refused: it is no {noun(kind)} yet",
-                wanting,
-                origin,
-            )
+            name = getattr(stage, "name", None)
+            own = name if isinstance(name, str) and name else getattr(stage, "__qualname__", type(stage).__qualname__)
+            message = f"{noun(kind)} '{own}' is refused: it is no {noun(kind)} yet"
+            self.refuse(kind, stage, "D2F203", message, wanting, origin)
         else:
             self._add(kind, stage.name, stage, origin)
 
@@ -266,7 +251,10 @@ def load_plugins(names: frozenset[str] | None) -> Registry:
     """Load every plugin that is allowed and return what they offer; nothing that a plugin does stops it."""
     registry, manager, pairs = Registry(), HookManager(), found()
     registry.left_out = left_out((origin for origin, _ in pairs), names)
-    registry.notices = [*_unknown(names, [origin.entry_point for origin, _ in pairs])]
+    known = [origin.entry_point for origin, _ in pairs]
+    for name in sorted(set(names or ()) - set(known)):
+        message, notes = f"D2F_PLUGINS names '{name}', which is no plugin", did_you_mean(name, known)
+        registry.notices.append(Problem("D2F208", message, notes=notes, severity="warning"))
     for origin, entry_point in pairs:
         if origin in registry.left_out:
             continue
@@ -277,12 +265,6 @@ def load_plugins(names: frozenset[str] | None) -> Registry:
         except (Exception, SystemExit) as error:
             registry.faults.append(raised("D2F201", f"plugin '{origin.entry_point}' failed to load", origin, error))
     return registry
-
-
-def _unknown(names: Iterable[str] | None, known: list[str]) -> Iterable[Problem]:
-    for name in sorted(set(names or ()) - set(known)):
-        notes = did_you_mean(name, known)
-        yield Problem("D2F208", f"D2F_PLUGINS names '{name}', which is no plugin", notes=notes, severity="warning")
 
 
 def _load_plugin(origin: Origin, entry_point: EntryPoint, manager: HookManager, registry: Registry) -> None:
@@ -339,10 +321,12 @@ def unmet_requirements(requires: Sequence[str]) -> tuple[tuple[str, str], ...]:
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate():
             continue
-        installed = _installed(requirement.name)
-        if installed is None:
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
             found.append((text, "is not installed"))
-        elif not requirement.specifier.contains(installed, prereleases=True):
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
             found.append((text, f"is not satisfied by {requirement.name} {installed}"))
     return tuple(found)
 
@@ -356,10 +340,3 @@ def unmet(kind: str, name: str, origin: Origin | None, requires: Sequence[str]) 
     install = "pip install " + " ".join(shlex.quote(text) for text, _ in lacking)
     message = f"{noun(kind)} '{name}' is not usable: it requires what is not installed"
     return Problem("D2F206", message, origin.place if origin else None, notes=(*facts, f"to install: {install}"))
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -54,7 +54,10 @@ def read_name(name: str, catalog: Catalog) -> Names:
         if origin.entry_point == name or normal(origin.distribution) == names.distribution:
             raise _taken(name, f"there is a plugin '{origin.entry_point}'", origin.package)
     if find_spec(names.module) is not None:
-        raise _taken(name, f"there is a module {names.module}", _distribution_of_module(names.module))
+        from importlib.metadata import packages_distributions
+
+        owners = packages_distributions().get(names.module, [])
+        raise _taken(name, f"there is a module {names.module}", next(iter(owners), "no distribution"))
     return names
 
 
@@ -79,12 +82,6 @@ def _taken(name: str, what: str, owner: str) -> D2FError:
     return D2FError.of("D2F211", f"the name '{name}' is taken: {what} ({owner})", "choose another name")
 
 
-def _distribution_of_module(module: str) -> str:
-    from importlib.metadata import packages_distributions
-
-    return next(iter(packages_distributions().get(module, [])), "no distribution")
-
-
 SUFFIX = ".template"
 """Ends the name of every template that is text, so that no tool takes it for code of d2f's own."""
 
@@ -103,13 +100,9 @@ def filled(kinds: tuple[str, ...], names: Names) -> dict[str, bytes]:
             data = file.read_bytes()
             if path.endswith(SUFFIX):
                 data = _with_names(data.decode("utf-8"), names).encode("utf-8")
-            found[_target(path, names)] = data
+            parts = _with_names(path.removesuffix(SUFFIX), names).split("/")
+            found["/".join(re.sub(f"^{DOT}", ".", part) for part in parts)] = data
     return dict(sorted(found.items()))
-
-
-def _target(path: str, names: Names) -> str:
-    parts = _with_names(path.removesuffix(SUFFIX), names).split("/")
-    return "/".join(f".{part.removeprefix(DOT)}" if part.startswith(DOT) else part for part in parts)
 
 
 def _with_names(text: str, names: Names) -> str:

@@ -91,12 +91,7 @@ class Batcher:
         self, chain: Chain, limits: Limits, workers: int | None = None, observe: Observe = lambda name, value: None
     ) -> None:
         self.chain, self._limits, self._observe = chain, limits, observe
-        arguments = (
-            worker_arguments(chain),
-            limits.bounds,
-            limits.stage_seconds,
-            limits.explain_seconds,
-        )
+        arguments = (worker_arguments(chain), limits.bounds, limits.stage_seconds, limits.explain_seconds)
         self._engine = ProcessEngine(
             "d2f.serve.batching:row_maker_of_uploads",
             arguments,

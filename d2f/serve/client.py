@@ -33,17 +33,7 @@ LARGEST_ANSWER = 64 * 2**20
 class Client:
     """A server, as a client sees it; may be asked from several threads.
 
-    Parameters
-    ----------
-    url : str
-        Such as ``http://127.0.0.1:8000``.
-    token : str, optional
-        Sent with every request.
-
-    Raises
-    ------
-    D2FError
-        D2F001: the address is none. D2F702: the server wants a token. D2F710: it cannot be reached.
+    D2FError: D2F001 where the address is none, D2F702 where a token is wanted, D2F710 where it cannot be reached.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:

@@ -58,17 +58,7 @@ SECURITY_HEADERS = (
 
 
 class Refused(D2FError):
-    """A request that is not answered as asked.
-
-    Parameters
-    ----------
-    status : int
-        HTTP status.
-    code, message, *notes
-        Of the problem.
-    headers : iterable of pairs
-        More headers of the answer.
-    """
+    """A request that is not answered as asked: HTTP status, code, message and notes, more headers of the answer."""
 
     def __init__(self, status: int, code: str, message: str, *notes: str, headers: Headers = ()) -> None:
         self.status, self.headers = status, tuple(headers)
@@ -119,20 +109,9 @@ class AnswerUnread(Exception):
 
 
 class Guard:
-    """Lets through to `app` what `settings` allow.
+    """Lets through to `app` what `settings` allow; `answered` is called with path, status and seconds of each request.
 
-    Parameters
-    ----------
-    app, settings
-    answered : callable
-        Called with path, status and seconds of each request.
-    connections : callable
-        How many connections are open.
-
-    Attributes
-    ----------
-    draining : bool
-        Whether the server is about to end: what runs is finished, nothing new is begun.
+    `connections` tells how many are open. Once it is `draining`, what runs is finished, and nothing new is begun.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ from d2f.chain.chain import Chain
 from d2f.chain.words import legend, sentence
 from d2f.files import below
 from d2f.images.files import find_images
-from d2f.images.read import Bounds, ImageError, read_bytes
+from d2f.images.read import ImageError, read_bytes
 from d2f.images.walk import Listing
 from d2f.output.lines import json_line, json_lines, row_of_line
 from d2f.report.page import document, listed
@@ -204,7 +204,8 @@ class Jobs:
                     self._keep(len(chunk))
                     file.write(chunk)
             with path.open("rb") as file:
-                suffix = _suffix(file)
+                head = file.read(512)
+            suffix = next((one for at, magic, one in SUFFIXES if head[at : at + len(magic)] == magic), None)
             if suffix is None:
                 raise Refused(415, "D2F703", "this is no archive", "send a .zip, or a .tar, plain or compressed")
             path = path.rename(path.with_name(f"upload{suffix}"))
@@ -342,7 +343,11 @@ class Jobs:
                 name = os.path.relpath(path, base)
             else:
                 continue  # it has become a link out of the root since it was listed
-            yield _upload(path, name, limits.file_bytes)
+            try:
+                upload = Upload(name, read_bytes(path, limits.bounds))
+            except ImageError as error:
+                upload = Upload(name, failure=error.unread.failure)
+            yield upload
 
 
 def job_report(job: ImageJob, chain: Chain) -> str:
@@ -374,19 +379,6 @@ def job_report(job: ImageJob, chain: Chain) -> str:
         listed([*legend(chain)]),
     ]
     return document(f"{job.name}: d2f", body)
-
-
-def _upload(path: str, name: str, most: int) -> Upload:
-    """Read a picture, or say why it cannot be."""
-    try:
-        return Upload(name, read_bytes(path, Bounds(bytes=most)))
-    except ImageError as error:
-        return Upload(name, failure=error.unread.failure)
-
-
-def _suffix(file: BinaryIO) -> str | None:
-    head = file.read(512)
-    return next((suffix for at, magic, suffix in SUFFIXES if head[at : at + len(magic)] == magic), None)
 
 
 class PrivateFolder:

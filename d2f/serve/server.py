@@ -43,16 +43,15 @@ class Server:
         self.metrics.watch(self.batcher)
         self._jobs = Jobs(self.batcher, settings, self.metrics.made)
         self._app = make_app(self.batcher, self._jobs, settings, self.metrics)
-        self._guard = Guard(self._app, settings, self.metrics.answered, self._open_connections)
+        self._guard = Guard(
+            self._app, settings, self.metrics.answered, lambda: len(self._uvicorn.server_state.connections)
+        )
         self._uvicorn = _Uvicorn(_config(self._guard, settings))
 
     @property
     def folder(self) -> Path | None:
         """Where archives and the rows of jobs lie while it runs."""
         return self._jobs.folder
-
-    def _open_connections(self) -> int:
-        return len(self._uvicorn.server_state.connections)
 
     def run(self) -> None:
         """Serve until `stop` is called, SIGINT or SIGTERM come; then finish what runs."""

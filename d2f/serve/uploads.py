@@ -22,17 +22,7 @@ HOW = "send pictures as multipart/form-data, or the bytes of one as image/* or a
 
 @dataclass(slots=True)
 class Upload:
-    """A picture as it was sent.
-
-    Parameters
-    ----------
-    name : str
-        What its row is called by; not to be trusted as a path.
-    data : bytes
-        The whole file; empty where there is a failure.
-    failure : Failure, optional
-        Why it cannot be judged.
-    """
+    """A picture as it was sent: its whole file, or why it cannot be judged; its name is not to be trusted as a path."""
 
     name: str
     data: bytes = field(default=b"", repr=False)
@@ -53,10 +43,7 @@ def clean_name(given: str) -> str:
 async def read_uploads(content_type: str, chunks: AsyncIterator[bytes], limits: Limits, name: str = "") -> list[Upload]:
     """Read the pictures of a body; `name` is that of one that is sent as it is.
 
-    Raises
-    ------
-    Refused
-        400, 413, 415 or 422: what was sent is not understood, or too much.
+    Refused, status 400, 413, 415 or 422: what was sent is not understood, or too much.
     """
     kind, options = parse_options_header(content_type)
     if kind == b"multipart/form-data":

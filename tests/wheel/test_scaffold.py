@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from d2f.scaffold import SCAFFOLDS
+from d2f.scaffold.new import SCAFFOLDS
 from tests.environments import Environment
 
 VARIANTS = {**{f"my-{kind}": (kind, False) for kind in SCAFFOLDS}, "my-learned": ("detector", True)}

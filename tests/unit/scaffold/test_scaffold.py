@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 from d2f import API_VERSION, D2FError, NoOptions, __version__
 from d2f.plugins.catalog import Catalog
-from d2f.scaffold import SCAFFOLDS, Names, new_plugin, read_name
+from d2f.scaffold.new import SCAFFOLDS, Names, new_plugin, read_name
 from d2f.testing import write_labelled_set
 from d2f.weights import read_weights, short_digests
 from tests.distributions import Distributions, installed, stage_module
