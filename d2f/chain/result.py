@@ -286,17 +286,11 @@ def _named_sources(images: Any) -> list[str | InMemory]:
     """Return the sources of one image or of a sequence of images."""
     from d2f.images.memory import image_source
 
-    if _is_one(images):
-        return [image_source(images)]
-    return [image_source(image, number) for number, image in enumerate(images)]
-
-
-def _is_one(images: Any) -> bool:
-    """Whether it is one image; a text file object and an array can be iterated over, too."""
-    if isinstance(images, str | bytes | bytearray | memoryview) or hasattr(images, "read"):
-        return True
-    is_array = hasattr(images, "ndim") and hasattr(images, "__array_interface__")  # in this order: see `image_source`
-    return images.ndim != 4 if is_array else not hasattr(images, "__iter__")
+    one = isinstance(images, str | bytes | bytearray | memoryview) or hasattr(images, "read")
+    if not one:  # a text file object and an array can be iterated over, too; in this order: see `image_source`
+        is_array = hasattr(images, "ndim") and hasattr(images, "__array_interface__")
+        one = images.ndim != 4 if is_array else not hasattr(images, "__iter__")
+    return [image_source(images)] if one else [image_source(each, number) for number, each in enumerate(images)]
 
 
 def _found_sources(named: list[str | InMemory], met: Listing) -> Iterator[str | InMemory]:

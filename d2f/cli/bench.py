@@ -140,8 +140,8 @@ def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool, page: 
     shows the images themselves, those whose verdict got worse first.
     """
     from d2f.evaluate.bench import read_result
-    from d2f.evaluate.compare import compare_results, paired
-    from d2f.files import require_new_file
+    from d2f.evaluate.compare import changes_page, compare_images, compare_results, paired
+    from d2f.files import require_new_file, write_whole
 
     if page is not None:
         require_new_file(page, overwrite)
@@ -154,20 +154,12 @@ def compare(old: str, new: str, figures: tuple[str, ...], show_all: bool, page: 
         click.echo("\n".join(table.text()))
     click.echo(f"{len(found.fallen)} of {len(found.changes)} figures fell by more than their interval")
     if page is not None:
-        _by_image(old, new, [(one["name"], other["name"]) for one, other in paired(before, after)], page)
+        changes = compare_images(old, new, [(one["name"], other["name"]) for one, other in paired(before, after)])
+        for each in changes:
+            click.echo("\n".join(["", each.table().title, *each.table().text()]))
+        write_whole(page, changes_page(changes))
+        click.echo(f"wrote {page}")
     return Exit.SOME_FAILED if found.fallen else Exit.OK
-
-
-def _by_image(old: str, new: str, pairs: Sequence[tuple[str, str]], page: str) -> None:
-    """Print how many verdicts got better and worse, and write the page."""
-    from d2f.evaluate.compare import changes_page, compare_images
-    from d2f.files import write_whole
-
-    found = compare_images(old, new, pairs)
-    for one in found:
-        click.echo("\n".join(["", one.table().title, *one.table().text()]))
-    write_whole(page, changes_page(found))
-    click.echo(f"wrote {page}")
 
 
 def _run(ctx: click.Context, names: Sequence[str], data: str, options: BenchOptions) -> int:

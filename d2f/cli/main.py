@@ -90,7 +90,12 @@ def print_problems(problems: Iterable[Problem], stream: TextIO | None = None) ->
 def in_order(problems: Sequence[Problem]) -> list[Problem]:
     """Return problems by file, as first named, then by line and column; those without a line come first."""
     files = list(dict.fromkeys(problem.place.file if problem.place else "" for problem in problems))
-    return sorted(problems, key=lambda problem: _place(problem, files))
+
+    def place(problem: Problem) -> tuple[int, int, int]:
+        at = problem.place
+        return (files.index(at.file), at.line, at.column) if at else (files.index(""), 0, 0)
+
+    return sorted(problems, key=place)
 
 
 def problem_counts(problems: Sequence[Problem]) -> str:
@@ -113,11 +118,6 @@ def painted(problem: Problem) -> str:
 def wants_colour(stream: TextIO) -> bool:
     """Whether a stream is a terminal on which nobody has switched colours off (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _place(problem: Problem, files: list[str]) -> tuple[int, int, int]:
-    place = problem.place
-    return (files.index(place.file), place.line, place.column) if place else (files.index(""), 0, 0)
 
 
 def _accented(line: str) -> str:

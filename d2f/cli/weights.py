@@ -167,7 +167,11 @@ def _text(entry: Entry) -> str:
     lines = [f"{record.name}  ({entry.package})"]
     if record.description:
         lines.append(f"  {record.description}")
-    lines.append(f"  state    {_state(entry)}")
+    size = f", {bytes_in_words(entry.size)}" if entry.size is not None else ""
+    state = f"not here{size}: d2f weights pull {record.name}"
+    if entry.located is not None:
+        state = f"{entry.state}{size}: {entry.located.file}"
+    lines.append(f"  state    {state}")
     for index, source in enumerate(record.sources):
         untested = " (untested)" if source in record.untested else ""
         lines.append(f"  {'' if index else 'from':<7}  {source}{untested}")
@@ -175,24 +179,16 @@ def _text(entry: Entry) -> str:
     return "\n".join(lines)
 
 
-def _state(entry: Entry) -> str:
-    size = f", {bytes_in_words(entry.size)}" if entry.size is not None else ""
-    if entry.located is None:
-        return f"not here{size}: d2f weights pull {entry.record.name}"
-    return f"{entry.state}{size}: {entry.located.file}"
-
-
 def named(names: Iterable[str], known: Sequence[Weights]) -> list[Weights]:
     """Return the records that names stand for, each once."""
-    return list(dict.fromkeys(record for name in names for record in _named_records(name, known)))
-
-
-def _named_records(name: str, known: Sequence[Weights]) -> list[Weights]:
-    found = [record for record in known if name in (record.name, record.name.partition("/")[0])]
-    if not found:
-        notes = did_you_mean(name, [record.name for record in known])
-        raise D2FError.of("D2F501", f"unknown weights '{name}'", *notes, "to see all: d2f weights list")
-    return found
+    found: dict[Weights, None] = {}
+    for name in names:
+        records = [record for record in known if name in (record.name, record.name.partition("/")[0])]
+        if not records:
+            notes = did_you_mean(name, [record.name for record in known])
+            raise D2FError.of("D2F501", f"unknown weights '{name}'", *notes, "to see all: d2f weights list")
+        found |= dict.fromkeys(records)
+    return list(found)
 
 
 class Download(Progress):
@@ -333,18 +329,13 @@ def _records(names: tuple[str, ...], every: bool, sha256: str | None) -> list[We
         raise click.UsageError("name weights, or --all; `d2f weights list` shows them")
     sources = [name for name in names if name.startswith(REMOTE)]
     if sources or sha256 is not None:
-        return [_own(names, sha256)]
+        if len(names) != 1 or sha256 is None:
+            raise click.UsageError("a SOURCE goes alone, with --sha256")
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+            raise click.UsageError(f"--sha256 expects 64 hexadecimal digits, not '{sha256}'")
+        return [Weights(names[0], sha256.lower(), "unknown", names)]
     known = Catalog.discover().weights
     return list(known) if every else named(names, known)
-
-
-def _own(names: tuple[str, ...], sha256: str | None) -> Weights:
-    """Return a record of the user's own source."""
-    if len(names) != 1 or sha256 is None:
-        raise click.UsageError("a SOURCE goes alone, with --sha256")
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-        raise click.UsageError(f"--sha256 expects 64 hexadecimal digits, not '{sha256}'")
-    return Weights(names[0], sha256.lower(), "unknown", names)
 
 
 def _described(pulled: Pulled) -> str:

@@ -132,18 +132,15 @@ class Batch:
     def add(self, pending: Pending, parts: Any) -> None:
         """Take one member's parts; score what fills a batch."""
         self._waiting += [(pending, part) for part in parts]
-        while self._is_full():
+        while len(self._waiting) >= self._size or (
+            self._tiles is None and sum(_bytes(part) for _, part in self._waiting) >= BYTES_AT_ONCE
+        ):
             self._score_next()
 
     def flush(self) -> None:
         """Score what is left, in a batch that is not full."""
         while self._waiting:
             self._score_next()
-
-    def _is_full(self) -> bool:
-        if len(self._waiting) >= self._size:
-            return True
-        return self._tiles is None and sum(_bytes(part) for _, part in self._waiting) >= BYTES_AT_ONCE
 
     def _score_next(self) -> None:
         parts, self._waiting = self._waiting[: self._size], self._waiting[self._size :]

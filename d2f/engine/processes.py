@@ -273,7 +273,9 @@ class ProcessEngine:
                     again = True
                     continue
                 if not failure.stage or failure.stage in lost:
-                    return [self._failed(image, failure)], []
+                    why = Failure(failure.code, failure.message)
+                    known = Scored.of(Unread(image.path, why) if isinstance(image, InMemory) else image)
+                    return [row(self._plan, replace(known, failure=why))], []
                 lost[failure.stage] = self._blame(failure)
 
     def _ask(self, worker: Worker, images: Sequence[Image | InMemory], lost: Mapping[str, Failure]) -> Answer:
@@ -290,12 +292,6 @@ class ProcessEngine:
         words = [failure.message, f"plugin {owner}" if owner else "", failure.last_line]
         self._last[failure.stage] = Failure(failure.code, single_line("; ".join(filter(None, words))))
         return self._last[failure.stage]
-
-    def _failed(self, image: Image | InMemory, failure: WorkerFailure) -> Row:
-        """Return the row of an image that no process has answered for."""
-        why = Failure(failure.code, failure.message)
-        known = Scored.of(Unread(image.path, why) if isinstance(image, InMemory) else image)
-        return row(self._plan, replace(known, failure=why))
 
 
 def _held_bytes(image: Image) -> int:

@@ -81,16 +81,13 @@ class InMemory:
         return data
 
     def _pixels(self, bounds: Bounds, reserve: Reserve | None, notes: list[Note]) -> Pixels:
-        height, width = self._shape
+        is_array = _is_array(self.content)
+        height, width = self.content.shape[:2] if is_array else (self.content.height, self.content.width)
         if width * height > bounds.pixels:
             raise self._refused("D2F306", f"{width}x{height} pixels, more than the {bounds.pixels} allowed")
         if reserve is not None:
             reserve(3 * width * height)
-        return self.content if _is_array(self.content) else self._pixels_of_picture(notes)
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return self.content.shape[:2] if _is_array(self.content) else (self.content.height, self.content.width)
+        return self.content if is_array else self._pixels_of_picture(notes)
 
     def _pixels_of_picture(self, notes: list[Note]) -> Pixels:
         from d2f.images.colour import orientation, srgb_pixels, upright
