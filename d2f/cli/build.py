@@ -10,6 +10,7 @@ import click
 
 from d2f.cli.main import RememberingCommand, called_with
 from d2f.cli.options import DRAWS
+from d2f.cores import one_blas_thread
 from d2f.progress import Progress
 
 
@@ -79,8 +80,6 @@ def build(ctx: click.Context, /, chain: str, attacks: tuple[str, ...], **given: 
     images whose collections it never saw. The tower is fetched where it is not here; tokens are stored in FILE.build,
     so that the same command goes on where it was ended.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
     from d2f.evaluate.bench_report import terminal_lines
     from d2f.tower_chain import ATTACKS, BuildRequest, build_chain

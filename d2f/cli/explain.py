@@ -11,6 +11,7 @@ import click
 
 from d2f.cli.main import LazyGroup, Table, folded, rows_only
 from d2f.cli.options import ALLOW_MISSING, PRIOR, TRUST_LIST
+from d2f.cores import one_blas_thread
 
 if TYPE_CHECKING:
     from d2f.explain.explain import MapChoice
@@ -51,8 +52,6 @@ def explain(
 
     The page needs nothing from elsewhere: no script, no font. Exit code 1: some image could not be read.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
     from d2f.api.errors import D2FError, Exit
     from d2f.chain.chain import load_chain
@@ -114,8 +113,6 @@ def verify(report: str, image: str, chain: str | None, trust_list: str | None) -
     Of a report that was made with --trust-list, give the same list. Exit code 0: all hold. 1: one does not. 2:
     REPORT.json or IMAGE cannot be read.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
     from d2f.api.errors import Exit
     from d2f.explain.record import NOT_CHECKED

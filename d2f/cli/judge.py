@@ -10,6 +10,7 @@ import click
 
 from d2f.cli.main import folded, rows_only
 from d2f.cli.options import PRIOR, TRUST_LIST
+from d2f.cores import one_blas_thread
 
 if TYPE_CHECKING:
     from d2f.api.rows import Row
@@ -41,8 +42,6 @@ def judge(
 
     Exit code 0: every image was judged, `inconclusive` included. 1: some image could not be read.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
     from d2f.api.errors import Exit
     from d2f.chain.words import reasons, sentence

@@ -274,17 +274,12 @@ def as_text(one: Diagnosis, catalog: Catalog) -> str:
     origin = one.origin
     hooks = ", ".join(one.hooks) or ("" if one.offers else "none, so it offers nothing")
     rows = [("state", one.state), ("hooks", hooks if one.state == "loaded" else "")]
-    rows += [(kind, _offer(catalog, kind, name)) for kind, name in one.offers]
+    for kind, name in one.offers:
+        stages = {stage.name: stage for stage in catalog.stages(kind)} if kind in KINDS else {}
+        options = ", ".join(stages[name].Options.model_fields) if stages else ""
+        rows.append((kind, f"{name}: {options}" if options else name))
     lines = [f"{origin.entry_point} = {origin.value}  ({origin.package})"]
     lines += [f"  {label:<13} {text}" for label, text in rows if text]
     for problem, trace in one.problems:
         lines += ["", *str(problem).splitlines(), *(f"  | {line}" for line in trace.splitlines())]
     return "\n".join(lines)
-
-
-def _offer(catalog: Catalog, kind: str, name: str) -> str:
-    """Return a stage's name and those of its options."""
-    if kind not in KINDS:
-        return name
-    stage = next(stage for stage in catalog.stages(kind) if stage.name == name)
-    return f"{name}: {', '.join(stage.Options.model_fields)}".removesuffix(": ")

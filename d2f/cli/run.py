@@ -27,6 +27,7 @@ from d2f.api.errors import D2FError, Problem
 from d2f.api.inputs import Bounds
 from d2f.cli.main import ClosedOutput, Interruption, RememberingCommand, called_with, print_problems, rows_only
 from d2f.cli.options import ALLOW_MISSING, TRUST_LIST, Destination, Quantity
+from d2f.cores import one_blas_thread
 from d2f.engine.duplicates import Duplicates
 from d2f.files import require_new_file, write_whole
 from d2f.images.files import STANDARD_INPUT, find_images, is_listed_at_once
@@ -122,8 +123,6 @@ def run(
     FILE.run.json beside the output records each run: chain, versions, machine, counts and times. SIGUSR1 has the
     counters and the rate so far printed on stderr.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
     from d2f.chain.chain import load_chain
 

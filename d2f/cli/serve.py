@@ -9,6 +9,7 @@ import click
 
 from d2f.cli.main import rows_only
 from d2f.cli.options import ALLOW_MISSING, PRIOR, TRUST_LIST, Quantity
+from d2f.cores import one_blas_thread
 
 if TYPE_CHECKING:
     from d2f.api.errors import D2FError
@@ -66,8 +67,6 @@ def serve(
     API below /v1, its OpenAPI document at /v1/openapi.json. Ctrl-C ends the server once what runs is finished; a second
     one ends it at once.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
     try:
         from d2f.serve.server import Server
@@ -114,8 +113,6 @@ def mcp(root: Path, chain: str | None) -> None:
 
     An assistant starts this command itself; docs/how-to/serve shows how it is told to.
     """
-    from d2f.cores import one_blas_thread
-
     one_blas_thread()
     try:
         from d2f.serve.mcp import make_server

@@ -72,7 +72,9 @@ class Decision:
     def margin(self, probability: float) -> float:
         """Return how far past its threshold a probability that has a verdict lies, in nats at least 0."""
         passed = self.generated_above if probability > self.generated_above else self.real_below
-        return abs(_log_odds(probability) - _log_odds(passed))
+        bounded = [min(max(each, 1e-6), 1 - 1e-6) for each in (probability, passed)]
+        own, threshold = (math.log(each) - math.log1p(-each) for each in bounded)
+        return abs(own - threshold)
 
     @property
     def unfitted(self) -> bool:
@@ -127,11 +129,6 @@ class Plan:
         looks = {one.id: tuple(view for view in one.views if (one.id, view) in wanted) for one in self.detectors}
         bound = tuple(replace(one, views=looks[one.id]) for one in self.detectors if looks[one.id])
         return replace(self, detectors=bound, decision=None)
-
-
-def _log_odds(probability: float) -> float:
-    bounded = min(max(probability, 1e-6), 1 - 1e-6)
-    return math.log(bounded) - math.log1p(-bounded)
 
 
 def make_step(catalog: Catalog, name: str, options: Mapping[str, Any]) -> Step:

@@ -189,8 +189,13 @@ class Batcher:
             self._observe("batch", len(batch))
             for one in batch:
                 self._observe("wait", time.monotonic() - one.since)
-            if batch[0].maps is not None:
-                batch[0].answer.set_result(self._explained(worker, batch[0].image, batch[0].maps))
+            if (maps := batch[0].maps) is not None:
+                told: Told
+                try:
+                    told = worker.ask(Explain(batch[0].image, maps), blame=False)
+                except Exception as error:
+                    told = unexplained(_failure_of(error))
+                batch[0].answer.set_result(told)
                 continue
             for one, made in zip(batch, self._rows(worker, [one.image for one in batch]), strict=True):
                 one.answer.set_result(made)
@@ -203,13 +208,6 @@ class Batcher:
         for event in events:
             self.chain.catalog.notify(event)
         return rows
-
-    def _explained(self, worker: Worker, image: InMemory, maps: MapChoice) -> Told:
-        try:
-            told: Told = worker.ask(Explain(image, maps), blame=False)
-        except Exception as error:
-            return unexplained(_failure_of(error))
-        return told
 
     def _next(self) -> list[Waiting]:
         """Wait for pictures that go together, for a while; empty where none came, and at the end."""

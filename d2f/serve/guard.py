@@ -12,6 +12,7 @@ import ipaddress
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -193,7 +194,10 @@ class Guard:
         """Refuse a name that is not the server's own: a page may have made its name lead here (DNS rebinding)."""
         host = headers.get("host", "")
         name = _host_name(host)
-        if not (name in ("localhost", *self._settings.allow_host) or _is_address(name)):
+        with suppress(ValueError):
+            ipaddress.ip_address(name)
+            return
+        if name not in ("localhost", *self._settings.allow_host):
             note = f"where the server may be asked by this name: --allow-host {name}" if name else ""
             raise Refused(403, "D2F701", f"the host '{host[:100]}' is not this server's", *filter(None, [note]))
 
@@ -204,7 +208,10 @@ class Guard:
             return ""
         if origin.lower() in self._settings.allow_origin:
             return origin
-        if _place_of(origin) != headers.get("host", ""):
+        place = ""
+        with suppress(ValueError):  # it is no address at all
+            place = urlsplit(origin).netloc
+        if place != headers.get("host", ""):
             note = f"where pages or extensions of this origin may ask: --allow-origin {origin[:100]}"
             raise Refused(403, "D2F701", f"the origin '{origin[:100]}' may not ask", note)
         return ""
@@ -324,22 +331,6 @@ def _host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].lower().removesuffix(".")
-
-
-def _place_of(origin: str) -> str:
-    """Return host and port of an origin; empty where it has none, or is no address at all."""
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _cookie(header: str) -> str:

@@ -37,7 +37,9 @@ class Server:
         settings.check()
         self._settings, self._announce = settings, announce
         self._socket = _bound(settings)
-        self.address = _shown_address(self._socket)
+        host, port = self._socket.getsockname()[:2]
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        self.address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
         self.metrics = Metrics()
         self.batcher = Batcher(chain, settings.limits, settings.workers, self.metrics.observe)
         self.metrics.watch(self.batcher)
@@ -77,12 +79,6 @@ class Server:
                 asyncio.get_running_loop().add_signal_handler(number, self.stop)
         self._announce()
         await self._uvicorn.serve([self._socket])
-
-
-def _shown_address(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    shown = "127.0.0.1" if host == "0.0.0.0" else "::1" if host == "::" else host
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
 
 
 class _Uvicorn(uvicorn.Server):
