@@ -203,17 +203,12 @@ def syntax_problem(text: Text, error: Exception) -> Problem:
 
 def _caret(error: Any, message: str) -> tuple[int | None, int | None]:
     """Return where to put the caret, and where what it ends was begun if that is worth a word."""
-    stopped = _index(getattr(error, "problem_mark", None))
-    begun = _index(getattr(error, "context_mark", None))
+    stopped, begun = (getattr(getattr(error, mark, None), "index", None) for mark in ("problem_mark", "context_mark"))
     if stopped is None:
         stopped = getattr(error, "index", getattr(error, "position", None))
     if begun is not None and message in FROM_THE_START:
         return begun, None
     return stopped, begun if "not closed" in message else None
-
-
-def _index(mark: Any) -> int | None:
-    return mark.index if mark is not None else None
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
@@ -53,48 +53,38 @@ def judge(
     if server is not None and any(one is not None for one in own):
         raise click.UsageError("--server excludes --chain, --prior and --trust-list: the server has its own")
     listing, failed = Listing(), False
-    asked = asked_here(images, listing, *own) if server is None else asked_there(images, listing, server, token)
+    if server is None:
+        rows, titles, closing = _judged_here(images, listing, *own)
+    else:
+        from d2f.images.files import find_images
+        from d2f.serve.client import Client
+
+        found, client = find_images(images, listing), Client(server, token)
+        rows, titles, closing = client.rows(found), client.about["titles"], client.about["legend"]
     with rows_only() as stdout:
-        for row in asked.rows:
+        for row in rows:
             failed |= row.error is not None
             if as_json:
                 lines = [json_line(row).decode().rstrip()]
             else:
-                why = [f"    {line}" for line in reasons(row, asked.titles)]
+                why = [f"    {line}" for line in reasons(row, titles)]
                 lines = [printable(row.path), f"  {sentence(row)}", *why, ""]
             with guarded(stdout):
                 click.echo("\n".join(folded(line, stdout) for line in lines), file=stdout)
-    for line in (*listing.lines(), *asked.closing):
+    for line in (*listing.lines(), *closing):
         click.echo(folded(printable(line), sys.stderr), err=True)
     return Exit.SOME_FAILED if failed else Exit.OK
 
 
-class JudgedImages(NamedTuple):
-    """Rows, the titles of detectors by their id, and the lines that hold for all of them."""
-
-    rows: Iterator[Row]
-    titles: Mapping[str, str]
-    closing: Sequence[str]
-
-
-def asked_here(
+def _judged_here(
     images: tuple[str, ...], listing: Listing, name: str | None, prior: float | None, trust_list: str | None
-) -> JudgedImages:
-    """Have images judged by this process."""
+) -> tuple[Iterator[Row], Mapping[str, str], Sequence[str]]:
+    """Judge images in this process: rows, titles of detectors by their id, and the lines that hold for all rows."""
     from d2f.chain.words import legend, stage_titles
 
     chain, better = best_chain(name, prior)
     chain = chain.with_trust_list(trust_list)
-    return JudgedImages(chain.run(images, listing=listing), stage_titles(chain), [*legend(chain), *better])
-
-
-def asked_there(images: tuple[str, ...], listing: Listing, url: str, token: str | None) -> JudgedImages:
-    """Have images judged by a server."""
-    from d2f.images.files import find_images
-    from d2f.serve.client import Client
-
-    found, client = find_images(images, listing), Client(url, token)
-    return JudgedImages(client.rows(found), client.about["titles"], client.about["legend"])
+    return chain.run(images, listing=listing), stage_titles(chain), [*legend(chain), *better]
 
 
 def best_chain(name: str | None, prior: float | None = None) -> tuple[Chain, list[str]]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from d2f.api.errors import D2FError, Exit
 from d2f.api.rows import Row
@@ -61,24 +61,6 @@ class ParquetWriter:
         self._rows, self._since = [], time.monotonic()
 
 
-class Folder(Protocol):
-    """Where parts are put: a folder, or a prefix in a store."""
-
-    path: str
-
-    def parts(self) -> Sequence[Any]:
-        """Return the parts, in the order in which they were written."""
-
-    def open(self, part: Any) -> Any:
-        """Return what reads a part."""
-
-    def add(self, table: pyarrow.Table) -> None:
-        """Write one more part, which is there whole or not at all."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
 class PartsFolder:
     """A folder that holds parts and nothing else, locked against other runs while it is open."""
 
@@ -97,11 +79,11 @@ class PartsFolder:
             self.close()
             raise
 
-    def parts(self) -> Sequence[Path]:
+    def parts(self) -> Sequence[Any]:
         """Return the parts, in the order in which they were written."""
         return sorted(self._root.glob("part-*.parquet"), key=lambda part: (len(part.name), part.name))
 
-    def open(self, part: Path) -> Path:
+    def open(self, part: Any) -> Any:
         """Return what reads a part."""
         return part
 
@@ -179,11 +161,11 @@ class StoreFolder:
         if mode == "overwrite":
             self._parts = []
 
-    def parts(self) -> Sequence[str]:
+    def parts(self) -> Sequence[Any]:
         """Return the parts, in the order in which they were written."""
         return self._parts
 
-    def open(self, part: str) -> Any:
+    def open(self, part: Any) -> Any:
         """Return what reads a part."""
         return self._system.open_input_file(f"{self._place}/{part}")
 
@@ -212,6 +194,9 @@ def require_parquet(url: str, format: str) -> None:
     if format != "parquet":
         hint = f"Parquet parts can: -o {url.rstrip('/').rpartition('.')[0] or url}.parquet"
         raise D2FError.of("D2F001", f"an object of a store cannot be appended to, as {format} is written", hint)
+
+
+Folder: TypeAlias = PartsFolder | StoreFolder
 
 
 def parquet_schema(head: Head) -> pyarrow.Schema:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -139,8 +139,3 @@ def allowed(setting: str | None) -> frozenset[str] | None:
     if setting is None:
         return None
     return frozenset(name.strip() for name in setting.split(",") if name.strip())
-
-
-def left_out(origins: Iterable[Origin], names: frozenset[str] | None) -> list[Origin]:
-    """Return the origins that an allow-list leaves out; built-in ones never are."""
-    return [one for one in origins if names is not None and not one.built_in and one.entry_point not in names]

@@ -18,7 +18,7 @@ from d2f.api import hooks
 from d2f.api.errors import Problem, did_you_mean
 from d2f.api.hooks import API_VERSION
 from d2f.api.inputs import Weights
-from d2f.plugins.entries import KINDS, Origin, found, left_out, noun
+from d2f.plugins.entries import KINDS, Origin, found, noun
 from d2f.plugins.errors import Fault, raised
 
 if TYPE_CHECKING:
@@ -250,7 +250,9 @@ class Registry:
 def load_plugins(names: frozenset[str] | None) -> Registry:
     """Load every plugin that is allowed and return what they offer; nothing that a plugin does stops it."""
     registry, manager, pairs = Registry(), HookManager(), found()
-    registry.left_out = left_out((origin for origin, _ in pairs), names)
+    for origin, _ in pairs:
+        if names is not None and not origin.built_in and origin.entry_point not in names:
+            registry.left_out.append(origin)
     known = [origin.entry_point for origin, _ in pairs]
     for name in sorted(set(names or ()) - set(known)):
         message, notes = f"D2F_PLUGINS names '{name}', which is no plugin", did_you_mean(name, known)
