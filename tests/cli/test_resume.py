@@ -1,4 +1,4 @@
-"""A run killed at any moment, and continued, ends with the rows of a run that was left alone."""
+"""Runs killed at any moment, and outputs lost, full or taken away while a run writes: what is left can be continued."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +19,13 @@ import pytest
 from d2f.api.errors import Exit
 from d2f.cli.main import main
 from d2f.output import parquet as parquet_parts
+from tests.benchmarks.kills import made_toy, moments
 from tests.cli.toy import Toy, toy
+from tests.unprivileged import DROP, Unprivileged, unprivileged
 
-__all__ = ["toy"]
+__all__ = ["toy", "unprivileged"]
+
+# A run killed at any moment, and continued, ends with the rows of a run that was left alone.
 
 IMAGES = 120
 SECONDS = 0.004
@@ -182,3 +187,103 @@ def test_a_row_stands_for_a_path_and_a_content(toy: Toy, capsys: pytest.CaptureF
     assert '"changed": 1' in Path("sum.json").read_text("utf-8")
     assert main([*arguments, "--resume"]) == 0
     assert Path("rows.jsonl").read_bytes() == before + added[0] + b"\n"
+
+
+# What happens to an output while a run writes to it: it ends with exit code 1 and a reason, and can be continued.
+
+PHOTOS = 80
+
+
+def start_writing(toy: Toy, *arguments: str, before: str = SMALL_PARTS, command: tuple[str, ...] = ()) -> Running:
+    """Start a slow run in a process of its own."""
+    python, flag, code, *rest = toy.command(toy.slow(0.02), "photos", "--workers", "1", "-q", *arguments)
+    pipe = subprocess.PIPE
+    whole = [*(command or (python,)), flag, before + code, *rest]
+    return subprocess.Popen(whole, cwd=toy.folder, env=toy.environment, stderr=pipe, text=True)
+
+
+@pytest.fixture
+def photos(toy: Toy) -> Toy:
+    """A folder of pictures."""
+    for number in range(PHOTOS):
+        toy.picture(f"photos/{number:03}.png", (number, number, number))
+    (toy.folder / "out").mkdir()
+    return toy
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
+def test_the_output_is_gone(photos: Toy, name: str) -> None:
+    output = photos.folder / "out" / name
+    with start_writing(photos, "-o", f"out/{name}") as running:
+        wait(lambda: Path(f"{output}.run.json").exists(), running)
+        os.rename(photos.folder / "out", photos.folder / "elsewhere")
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == Exit.SOME_FAILED
+    assert "error[D2F004]" in told
+    assert "was removed" in told if name.endswith("jsonl") else "does not exist" in told
+
+
+def test_permission_is_lost_and_given_again(unprivileged: Unprivileged) -> None:
+    for number in range(PHOTOS):
+        unprivileged.picture(f"photos/{number:03}.png", (number, number, number))
+    folder = unprivileged.folder / "rows.parquet"
+    drop = (sys.executable, "-c", DROP) if os.geteuid() == 0 else (sys.executable,)
+    with start_writing(unprivileged, "-o", "rows.parquet", command=drop) as running:
+        wait(lambda: folder.exists() and any(folder.glob("part-*")), running)
+        unprivileged.close("rows.parquet")
+        _, told = running.communicate(timeout=60)
+    assert running.returncode == Exit.SOME_FAILED, told
+    assert "D2F004" in told
+    assert "ermission denied" in told
+    if os.geteuid() == 0:
+        os.chown(folder, 0, 0)
+    folder.chmod(0o755)
+    assert main(["chain", "run", "slow.yaml", "photos", "-o", "rows.parquet", "--resume", "-q"]) == Exit.OK
+    paths = pyarrow.dataset.dataset(folder).to_table(columns=["path"])["path"].to_pylist()
+    assert paths == [f"photos/{number:03}.png" for number in range(PHOTOS)]
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_nothing_is_lost(photos: Toy) -> None:
+    output = photos.folder / "rows.jsonl"
+    photos.slow(30.0, "stuck.yaml")
+    python, flag, code, *_ = photos.command()
+    more = ["chain", "run", "stuck.yaml", "photos", "--workers", "1", "-o", "rows.jsonl"]
+    command = [python, flag, HEARS_CTRL_C + code, *more]
+    with subprocess.Popen(
+        command, cwd=photos.folder, env=photos.environment, stderr=subprocess.PIPE, text=True
+    ) as running:
+        wait(lambda: Path(f"{output}.run.json").exists(), running)
+        time.sleep(0.5)
+        begun = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=20)
+    # The second one may come when the interpreter is ending already.
+    assert running.returncode in (Exit.INTERRUPTED, -signal.SIGINT)
+    assert time.monotonic() - begun < 15
+    assert output.read_bytes() == b""
+
+
+def test_a_clock_that_jumps_changes_nothing(photos: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["chain", "run", "toy.yaml", "photos", "-q", "-o"]
+    assert main([*arguments, "alone.jsonl"]) == Exit.OK
+    whole = Path("alone.jsonl").read_bytes()
+    now, jumps = time.time, iter(range(10**9))
+    monkeypatch.setattr(time, "time", lambda: now() + 86_400 * (-1) ** next(jumps))
+    for jump in (-(10**6), 10**6):
+        Path("rows.jsonl").write_bytes(whole[: len(whole) // 2])
+        os.utime("rows.jsonl", (now() + jump, now() + jump))
+        assert main([*arguments, "rows.jsonl", "--resume"]) == Exit.OK
+        assert Path("rows.jsonl").read_bytes() == whole
+
+
+# The short form of `tests.benchmarks.kills`.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_a_worker_killed_at_a_random_moment_costs_no_row(tmp_path: Path) -> None:
+    toy = made_toy(tmp_path, images=60)
+    (found,) = moments(toy, "worker", 1, seed=7)
+    assert found["same"]
+    assert (found["hit"], found["runs"]) == (True, 1)

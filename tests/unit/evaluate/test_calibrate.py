@@ -1,17 +1,25 @@
+"""Calibrations and thresholds fitted, and what is stated of them."""
+
+from __future__ import annotations
+
 from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from scipy.special import expit
 
 from d2f import D2FError
 from d2f.chain.chain import load_chain
 from d2f.chain.words import legend
 from d2f.chain.write import fitted_text
 from d2f.data.dataset import Dataset, load_dataset
+from d2f.evaluate import fit_report
 from d2f.evaluate.calibrate import best_shift, calibrate, calibrated_lines, shift_to_share
 from d2f.evaluate.fit import FitRequest, fit_chain
+from d2f.evaluate.parts import FitRows, Thresholds, fit_thresholds, images_needed
+from tests.benchmarks.thresholds_hold import drawn_scores, resampled
 from tests.unit.evaluate.toys import catalog, toy_chain, write_set
 
 QUICK = FitRequest(attacks=(), protocol="as-found", folds=3, today=date(2026, 11, 29), workers=1, name="mine")
@@ -122,3 +130,99 @@ def test_what_cannot_be_estimated_is_refused(fitted, own, tmp_path):
     path.write_text(fitted_text(fitted, {"combine": data(fitted)["combine"] | {"calibrate": above}}), "utf-8")
     with pytest.raises(D2FError, match=r"D2F127.*no bias"):
         calibrate(load_chain(path, catalog=catalog()), own, QUICK)
+
+
+# Thresholds.
+
+
+def rows(labels, weights=None, images=None):
+    labels = np.asarray(labels, dtype=np.int8)
+    number = np.arange(len(labels))
+    given = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=float)
+    images = number if images is None else np.asarray(images)
+    return FitRows(np.zeros((len(labels), 1)), labels, given, images, images)
+
+
+def drawn(random, count, separation):
+    labels = np.repeat([0, 1], count)
+    return labels, np.round(expit(random.normal(separation * (2 * labels - 1), 2.0)), 4)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.2])
+def test_the_stated_rates_hold_on_images_not_seen(rate):
+    random = np.random.default_rng(1)
+    alarms, misses = [], []
+    for _ in range(40):
+        labels, probability = drawn(random, 400, 1.0)
+        found = fit_thresholds(rows(labels), probability, rate, rate)
+        labels, probability = drawn(random, 4000, 1.0)
+        alarms.append((probability[labels == 0] > found.generated_above).mean())
+        misses.append((probability[labels == 1] < found.real_below).mean())
+    # 400 images decide each threshold, 4000 judge it, 40 times
+    deviation = np.sqrt(rate * (1 - rate) * (1 / 400 + 1 / 4000) / 40)
+    for held in (np.mean(alarms), np.mean(misses)):
+        assert rate - 4 * deviation - 1 / 401 < held < rate + 3 * deviation
+
+
+def test_thresholds_by_hand():
+    # 19 photographs at 0.01..0.19: with one unseen, 1 of 20 may lie above; 2 of 20 at a rate of 0.1
+    labels = np.repeat([0, 1], [19, 19])
+    probability = np.concatenate([np.arange(1, 20), 100 - np.arange(1, 20)]) / 100
+    assert fit_thresholds(rows(labels), 1 - probability, 0.05, 0.05) == Thresholds(0.01, 0.99)
+    assert fit_thresholds(rows(labels), 1 - probability, 0.1, 0.15) == Thresholds(0.03, 0.98)
+
+
+def test_thresholds_that_would_cross_become_the_one_nearest_to_even():
+    labels = np.repeat([0, 1], 50)
+    found = fit_thresholds(rows(labels), np.where(labels == 1, 0.9, 0.2), 0.05, 0.05)
+    assert found == Thresholds(0.5, 0.5, crossed=True)
+    assert fit_thresholds(rows(labels), np.where(labels == 1, 0.9, 0.7), 0.05, 0.05) == Thresholds(0.7, 0.7, True)
+    assert fit_thresholds(rows(labels), np.where(labels == 1, 0.4, 0.2), 0.05, 0.05) == Thresholds(0.4, 0.4, True)
+
+
+def test_too_few_images_give_no_verdict_of_that_kind():
+    labels, probability = np.repeat([0, 1], [18, 19]), np.repeat([0.6, 0.4], [18, 19])
+    assert fit_thresholds(rows(labels), probability, 0.05, 0.05) == Thresholds(0.4, 1.0)
+    assert images_needed(0.05) == 19
+
+
+def test_copies_of_an_image_are_one_image():
+    labels, probability = np.repeat([0, 1], 8 * 10), np.repeat([0.4, 0.6], 8 * 10)
+    copies = rows(labels, images=np.arange(160) // 8)
+    assert fit_thresholds(copies, probability, 0.05, 0.05) == Thresholds(0.0, 1.0)
+    assert fit_thresholds(copies, probability, 0.1, 0.1) == Thresholds(0.5, 0.5, crossed=True)
+
+
+def test_images_without_a_verdict_are_no_errors():
+    labels = np.repeat([0, 1], 40)
+    probability = np.where(labels == 1, 0.8, 0.3)
+    probability[:20] = np.nan
+    assert fit_thresholds(rows(labels), probability, 0.3, 0.3).generated_above <= 0.5
+
+
+def test_weights_count():
+    labels = np.repeat([0, 1], 100)
+    probability = np.where(labels == 1, 0.99, np.linspace(0.01, 0.5, 200))
+    heavy = np.where((labels == 0) & (np.arange(200) > 90), 50.0, 1.0)
+    light = fit_thresholds(rows(labels), probability, 0.2, 0.001).generated_above
+    assert fit_thresholds(rows(labels, heavy), probability, 0.2, 0.001).generated_above > light
+
+
+def test_a_rate_of_nothing_allows_nothing_and_a_rate_of_one_everything():
+    labels = np.repeat([0, 1], 30)
+    probability = np.where(labels == 1, 0.7, 0.3)
+    assert fit_thresholds(rows(labels), probability, 0.0, 0.0) == Thresholds(0.0, 1.0)
+    assert fit_thresholds(rows(labels), probability, 1.0, 1.0) == Thresholds(0.5, 0.5, crossed=True)
+
+
+# What a fit states of its false-positive rate holds on other images of the same kind.
+
+
+def test_the_rate_on_held_out_images_lies_within_the_stated_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit_report, "DRAWS_OF_THRESHOLDS", 100)
+    labels, scores = drawn_scores()
+    random = np.random.default_rng(5)
+    found = [resampled(labels, scores, random) for _ in range(12)]
+    assert sum(stated.low <= rate <= stated.high for stated, rate in found) >= 11
+    # It is no wide net: the rate that was asked for is .05.
+    assert np.median([stated.high for stated, _ in found]) < 0.16
