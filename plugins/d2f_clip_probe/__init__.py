@@ -1,4 +1,4 @@
-"""The detector `clip-probe`: tokens of an image tower, and a linear head."""
+"""The detector `clip-probe`: tokens of an image tower, and a small head."""
 
 from __future__ import annotations
 
