@@ -22,8 +22,7 @@ from d2f.chain.write import fitted_text
 from d2f.chain.yaml import parse, text_of
 from d2f.data.dataset import Dataset, limited, load_dataset, write_manifest
 from d2f.data.fetch import fetch_images, read_sources
-from d2f.data.groups import components
-from d2f.data.split import split_parts
+from d2f.data.groups import components, split_parts
 from d2f.engine.findings import load_stages
 from d2f.evaluate.attacks import attack_set
 from d2f.evaluate.bench import BenchFolder, BenchSettings, result, run_chains
@@ -33,9 +32,9 @@ from d2f.files import require_new_file, write_whole
 from d2f.images.read import read_image
 from d2f.plugins.build import build
 from d2f.report.tables import markdown_table
-from d2f.train.figures import figures_table
 from d2f.train.read import read_recipe
 from d2f.train.recipe import EstimatorRecipe
+from d2f.train.report import figures_table
 from d2f.train.run import SilentWatcher, TrainedModel, TrainRequest, train_model
 from d2f.weights.fetch import Watcher as FetchWatcher
 from d2f.weights.fetch import pull_weights

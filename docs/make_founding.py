@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from d2f.data.dataset import GENERATED, REAL, Dataset, limited, load_dataset, write_manifest
-from d2f.data.groups import components
-from d2f.data.split import folds, shipped_split
+from d2f.data.groups import components, folds, shipped_split
 from d2f.train.folder import LOG, read_log
 
 PHOTOGRAPHS, MADE, VALIDATION = 800, 100, 500

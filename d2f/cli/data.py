@@ -222,8 +222,7 @@ def split(
     hashes that differ in at most 6 bits. Each part has its share of both labels and of every generator, as far as
     whole collections allow. One FILE.csv gets a column `part` (or `fold`); a FOLDER gets a manifest for each.
     """
-    from d2f.data.groups import components, duplicates, with_groups
-    from d2f.data.split import PARTS, split_parts
+    from d2f.data.groups import PARTS, components, duplicates, split_parts, with_groups
 
     wanted = [1.0] * folds if folds else _split_shares(shares)
     names = [str(i) for i in range(folds)] if folds else list(PARTS[: len(wanted)])

@@ -301,7 +301,7 @@ class FittingOptions:
     def images(self, data: str) -> Dataset:
         """Read the labelled images that they name; print what was assumed."""
         from d2f.data.dataset import column_value, columns_of, limited
-        from d2f.data.split import shipped_split
+        from d2f.data.groups import shipped_split
 
         images = read_set(data, labels=self.labels)
         columns = columns_of(images)

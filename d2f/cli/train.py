@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from d2f.plugins.catalog import Catalog
-    from d2f.train.figures import ValidationFigures
     from d2f.train.recipe import NetworkRecipe
+    from d2f.train.report import ValidationFigures
     from d2f.train.study import Trial
 
 COMMANDS: Table = {
@@ -81,9 +81,9 @@ def run(recipe: str, exclude: tuple[tuple[str, str], ...], resume: bool, overwri
     without each fold, for `d2f chain fit --oof-weights`. The same recipe and images give the same weights.
     """
     from d2f.plugins.catalog import Catalog
-    from d2f.train.figures import figures_table
     from d2f.train.read import read_recipe
     from d2f.train.recipe import EstimatorRecipe
+    from d2f.train.report import figures_table
     from d2f.train.run import TrainRequest, train_model
 
     catalog = Catalog.discover()

@@ -15,6 +15,7 @@ from d2f.api.errors import D2FError
 from d2f.data.dataset import SPLITS, Dataset, Labelled
 from d2f.data.facts import Inspection
 from d2f.data.groups import DuplicatePairs, components, duplicates, with_groups
+from d2f.data.groups import folds as make_folds
 from d2f.data.shortcuts import (
     ALL,
     ORIGINAL,
@@ -25,7 +26,6 @@ from d2f.data.shortcuts import (
     measure_shortcuts,
     stated_properties,
 )
-from d2f.data.split import folds as make_folds
 from d2f.report.tables import plain
 
 MEASURES: Mapping[str, str] = {

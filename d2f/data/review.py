@@ -17,17 +17,14 @@ from d2f.api.errors import D2FError, Problem
 from d2f.api.inputs import Floats, ImageFile
 from d2f.data.dataset import LABEL_NAMES, Dataset, Labelled, csv_text, labelled_path, write_manifest
 from d2f.data.facts import Inspection
-from d2f.data.groups import duplicates, with_groups
+from d2f.data.groups import duplicates, folds, with_groups
 from d2f.data.protocol import FITTING_QUALITIES, fitting, whole
 from d2f.data.shortcuts import STATED, original_facts
-from d2f.data.split import folds
 from d2f.data.weights import label_weights
 from d2f.files import explained, write_whole
 from d2f.images.read import ImageError, read_image
-from d2f.metrics.calibration import sigmoid
-from d2f.metrics.logistic import fit_logistic
-from d2f.report.page import figure, gallery
-from d2f.report.thumbnails import thumbnail
+from d2f.metrics.calibration import fit_logistic, sigmoid
+from d2f.report.page import figure, gallery, thumbnail
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from d2f.api.errors import D2FError
 from d2f.api.inputs import Floats, Labels
 from d2f.data.dataset import Dataset, Labelled
 from d2f.data.facts import FileFacts, Inspection
-from d2f.data.split import folds
+from d2f.data.groups import folds
 from d2f.data.weights import NOUNS
 from d2f.metrics import Interval, cluster_bootstrap
-from d2f.metrics.logistic import fit_logistic, log_odds
+from d2f.metrics.calibration import fit_logistic, log_odds
 
 Index = NDArray[np.int64]
 

@@ -7,9 +7,8 @@ from html import escape
 from typing import Any
 
 from d2f.report import charts
-from d2f.report.page import document, figure, listed
+from d2f.report.page import document, figure, inline, listed
 from d2f.report.tables import Table, bounds, capitalised, failures, number, with_bounds
-from d2f.report.thumbnails import inline
 
 BRIEF = ("balanced_accuracy", "tpr_at_5", "true_positive", "false_positive", "inconclusive", "ece")
 EVASIVE = ("evasion", "new_false_alarms")

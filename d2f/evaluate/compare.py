@@ -11,9 +11,8 @@ from typing import Any
 from d2f.api.errors import D2FError
 from d2f.evaluate.bench import ROWS
 from d2f.metrics.figures import FIGURES
-from d2f.report.page import document
+from d2f.report.page import document, inline
 from d2f.report.tables import Table, number
-from d2f.report.thumbnails import inline
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,7 +231,7 @@ def seen_notes(chain: Chain, images: Dataset, sha256: Sequence[str], whole: str 
 
 def _digests(images: Dataset, sha256: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the digests of the set and of the two parts of the project's split, with what they are."""
-    from d2f.data.split import shipped_split
+    from d2f.data.groups import shipped_split
 
     digest = {image.path: sha for image, sha in zip(images, sha256, strict=True)}
     split = shipped_split(images)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from d2f.api.errors import D2FError, Exit
 from d2f.api.inputs import Floats, Labels
 from d2f.api.stages import Calibrator, Combiner
-from d2f.data.split import folds
+from d2f.data.groups import folds
 from d2f.data.weights import effective_count, halved, image_weights
 from d2f.engine.findings import clipped
 from d2f.engine.plan import Decision
@@ -56,7 +56,7 @@ class FitRows:
         )
 
     def folds(self, k: int, seed: int) -> NDArray[np.int64]:
-        """Return each row's fold, by `d2f.data.split.folds`: no component is cut."""
+        """Return each row's fold, by `d2f.data.groups.folds`: no component is cut."""
         return folds(self.components, self.labels, k, seed)
 
     def inner_folds(self, k: int, seed: int) -> NDArray[np.int64]:

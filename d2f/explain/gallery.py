@@ -29,8 +29,7 @@ from d2f.explain.map import KINDS
 from d2f.explain.page import STYLE, footer, no_map, section
 from d2f.explain.record import head_of, image_of
 from d2f.files import explained, require_new_folder, write_whole
-from d2f.report.page import document
-from d2f.report.thumbnails import thumbnail
+from d2f.report.page import document, thumbnail
 
 if TYPE_CHECKING:
     from d2f.chain.chain import Chain

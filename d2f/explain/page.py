@@ -32,9 +32,8 @@ from d2f.explain.explain import Explanation, Splice, splice_of
 from d2f.explain.figures import bars, definitions, overlay, scale
 from d2f.explain.map import KINDS, HeatMap
 from d2f.explain.record import identity_of, private_fields, quality_of, scrubbed
-from d2f.report.page import document, figure
+from d2f.report.page import document, embedded, figure, small_jpeg
 from d2f.report.tables import capitalised
-from d2f.report.thumbnails import embedded, small_jpeg
 from d2f.version import __version__
 
 if TYPE_CHECKING:

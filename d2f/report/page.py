@@ -1,11 +1,17 @@
-"""An HTML page that is complete in itself: style, no script, nothing fetched."""
+"""An HTML page that is complete in itself: style, no script, nothing fetched, small copies of images inside."""
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from d2f.api.rows import encodable
+
+if TYPE_CHECKING:
+    from d2f.api.inputs import Pixels
 
 STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6570; --rule: #d8dde3; --paper: #fff;
@@ -74,3 +80,38 @@ def gallery(title: str, introduction: str, figures: Sequence[str]) -> str:
 def listed(lines: Sequence[str]) -> str:
     """Return lines of text as a list; nothing where there are none."""
     return f"<ul>{''.join(f'<li class=soft>{escape(line)}</li>' for line in lines)}</ul>" if lines else ""
+
+
+def small_jpeg(pixels: Pixels, side: int, quality: int = 70) -> bytes:
+    """Return pixels as a JPEG whose longer side is at most `side` pixels."""
+    from PIL import Image
+
+    small, buffer = Image.fromarray(pixels), io.BytesIO()
+    small.thumbnail((side, side))
+    small.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def thumbnail(path: str, side: int, quality: int = 70) -> bytes | None:
+    """Return a JPEG whose longer side is at most `side` pixels; None where the image cannot be read."""
+    from d2f.api.inputs import ImageFile
+    from d2f.images.read import load_image
+
+    image = load_image(path)
+    return small_jpeg(image.pixels, side, quality) if isinstance(image, ImageFile) else None
+
+
+def inline(path: str, side: int, quality: int = 70, otherwise: str = "") -> str:
+    """Return an ``<img>`` that holds the thumbnail, or other HTML where the image cannot be read."""
+    data = thumbnail(path, side, quality)
+    return otherwise if data is None else embedded(data)
+
+
+def embedded(data: bytes, words: str = "", kind: str = "jpeg") -> str:
+    """Return an ``<img>`` that holds a file's bytes; `words` describe it to those who do not see it."""
+    return f'<img alt="{escape(words)}" src="{data_address(data, kind)}">'
+
+
+def data_address(data: bytes, kind: str) -> str:
+    """Return the address that holds an image file's bytes itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

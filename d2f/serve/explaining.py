@@ -14,7 +14,7 @@ from d2f.explain.explain import Explanation, MapChoice, explain_image
 from d2f.explain.figures import overlay
 from d2f.explain.page import PICTURE_SIDE, map_lines, no_map
 from d2f.images.memory import InMemory
-from d2f.report.thumbnails import data_address, small_jpeg
+from d2f.report.page import data_address, small_jpeg
 
 
 @dataclass(frozen=True, slots=True)

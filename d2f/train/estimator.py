@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from d2f.api.inputs import Floats, Labels
 from d2f.data.dataset import Dataset
-from d2f.data.groups import components
-from d2f.data.split import folds
-from d2f.train.figures import ValidationFigures, validation_figures
+from d2f.data.groups import components, folds
 from d2f.train.folder import LOG, Log, make_folder, run_facts
 from d2f.train.images import having_any, training_data, training_weights
+from d2f.train.report import ValidationFigures, validation_figures
 from d2f.train.run import FittedModel, Run
 from d2f.train.table import FeatureTable, feature_table
 from d2f.weights import short_digests, write_weights

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from d2f.api.errors import D2FError, Problem
 from d2f.api.inputs import Floats, Labels
 from d2f.data.dataset import Dataset, column_value, columns_of, limited, load_dataset
-from d2f.data.groups import components
-from d2f.data.split import folds, shipped_split
+from d2f.data.groups import components, folds, shipped_split
 from d2f.train.recipe import Emphasis, EstimatorRecipe, Having, NetworkRecipe
 
 LABEL_NAMES = ("real", "generated")

@@ -18,9 +18,8 @@ from d2f.api.inputs import Pixels
 from d2f.layers import parallel
 from d2f.models import arrays_of, load_arrays
 from d2f.train.augment import Augmenter
-from d2f.train.figures import ValidationFigures, validation_figures
 from d2f.train.folder import BEST, LAST, LOG, Log, Position, restore, save
-from d2f.train.report import write_scalars
+from d2f.train.report import ValidationFigures, validation_figures, write_scalars
 from d2f.train.run import Run
 from d2f.train.stepping import (
     LearningRates,

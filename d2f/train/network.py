@@ -19,7 +19,6 @@ from d2f.engine.plan import Step
 from d2f.models import arrays_of, freeze, from_published, load_arrays
 from d2f.plugins.build import read_options
 from d2f.train.augment import loaded_steps
-from d2f.train.figures import ValidationFigures
 from d2f.train.folder import run_facts
 from d2f.train.images import (
     NEXT_STEP,
@@ -34,6 +33,7 @@ from d2f.train.images import (
 )
 from d2f.train.loop import Trainer
 from d2f.train.recipe import StartSettings
+from d2f.train.report import ValidationFigures
 from d2f.train.run import FittedModel, Run
 from d2f.train.stepping import Processes, check_head, fitting_batch
 from d2f.train.tiles import TileCutter, TileSet, label_counts, make_tiles

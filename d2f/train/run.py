@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from d2f.data.dataset import Dataset
-    from d2f.train.figures import ValidationFigures
+    from d2f.train.report import ValidationFigures
 
 
 class TrainWatcher(Protocol):

@@ -25,11 +25,10 @@ from d2f.plugins.build import OptionFinding, build, option_findings, read_option
 from d2f.plugins.catalog import Catalog
 from d2f.report.tables import markdown_table, plain
 from d2f.train.augment import OPERATIONS, augmentation_errors, loaded_steps
-from d2f.train.figures import WATCHED
 from d2f.train.folder import RUN, make_folder, require_place, write_output
 from d2f.train.images import divide
 from d2f.train.recipe import NetworkRecipe, recipe_digest, with_values
-from d2f.train.report import png
+from d2f.train.report import WATCHED, png
 from d2f.train.run import TrainRequest, TrainWatcher, train_model
 from d2f.weights import read_weights, resolve
 

@@ -16,7 +16,7 @@ import pytest
 
 from d2f.cli.main import main
 from d2f.cli.train import TrainingProgress
-from d2f.train.figures import ValidationFigures
+from d2f.train.report import ValidationFigures
 from d2f.weights import read_weights
 from tests.unit.train.estimator_toys import make_images
 from tests.unit.train.network_toys import write_pictures

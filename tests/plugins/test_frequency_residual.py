@@ -123,7 +123,7 @@ def test_the_card_holds_the_weights_digest_and_what_they_were_measured_to_do() -
 
 @pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA names no folder of images")
 def test_the_weights_were_trained_on_images_of_the_weights_part_alone(loaded: Any) -> None:
-    from d2f.data.split import shipped_split
+    from d2f.data.groups import shipped_split
     from tests.chains.fitted_set import digests, need_edition, train_set
 
     need_edition(loaded.trained_on)

@@ -30,7 +30,7 @@ from d2f.data.shortcuts import (
     stated_properties,
 )
 from d2f.metrics import Interval
-from d2f.metrics.logistic import fit_logistic, log_odds
+from d2f.metrics.calibration import fit_logistic, log_odds
 from tests.unit.data.audit_sets import write_given_away
 from tests.unit.evaluate.toys import write_set
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from d2f import D2FError
 from d2f.data.dataset import Dataset, Labelled, load_dataset
-from d2f.data.groups import components, with_groups
-from d2f.data.split import folds, listed_parts, shipped_split, split_parts
+from d2f.data.groups import components, folds, listed_parts, shipped_split, split_parts, with_groups
 
 # The shipped list of collections.
 

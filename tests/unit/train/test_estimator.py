@@ -13,16 +13,15 @@ import pytest
 from d2f import D2FError
 from d2f.cache import features
 from d2f.data.dataset import Dataset, Labelled, load_dataset
-from d2f.data.groups import components, digest, digest_of
-from d2f.data.split import folds, shipped_split
+from d2f.data.groups import components, digest, digest_of, folds, shipped_split
 from d2f.files import file_sha256
 from d2f.images.read import read_image
 from d2f.plugins.catalog import Catalog
 from d2f.train.estimator import FOLDS, fit_rows, out_of_fold_scores, predict
-from d2f.train.figures import validation_figures
 from d2f.train.folder import LOG, read_log
 from d2f.train.read import read_recipe
 from d2f.train.recipe import recipe_digest
+from d2f.train.report import validation_figures
 from d2f.train.run import SilentWatcher, TrainRequest, train_model
 from d2f.train.table import FeatureTable, VariantMaker
 from d2f.weights import read_weights, short_digests

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from d2f.api.errors import D2FError
-from d2f.train.figures import ValidationFigures
 from d2f.train.folder import made_by_training, require_free
-from d2f.train.report import write_scalars
+from d2f.train.report import ValidationFigures, write_scalars
 from d2f.weights import write_weights
 from tests.full_disk import full_disk
 from tests.unit.train.network_toys import recipe, trained
