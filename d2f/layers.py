@@ -1,8 +1,8 @@
 """Layers for networks of detectors: mlx.nn's, fast on a Linux CPU too. Public: plugins may import them.
 
 `Conv2d`, `BatchNorm`, `MaxPool2d` and `AvgPool2d` have mlx.nn's constructors, parameters and results; on Metal
-and CUDA they are mlx.nn's own, and so are `attention`, `sigmoid`, `softmax` and `normal_distribution`. See
-docs/explanation/mlx-on-a-cpu.md.
+and CUDA they are mlx.nn's own. `attention`, `sigmoid`, `softmax` and `normal_distribution` are MLX's own there
+too. See docs/explanation/mlx-on-a-cpu.md.
 
 Examples
 --------

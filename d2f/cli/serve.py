@@ -91,10 +91,11 @@ def serve(
     loaded, better = (load_chain(chain, allow_missing=allow_missing), []) if chain else best_chain(None)
     loaded = loaded.with_trust_list(trust_list).with_prior(prior)
     with rows_only() as stdout:
-        words = "chain {} at {}  (Ctrl-C ends it)"
-        server: Server = Server(
-            loaded, settings, lambda: click.echo(words.format(loaded.name, server.address), file=stdout)
-        )
+
+        def say() -> None:
+            click.echo(f"chain {loaded.name} at {server.address}  (Ctrl-C ends it)", file=stdout)
+
+        server = Server(loaded, settings, say)
         for line in better:
             click.echo(line, err=True)
         server.run()

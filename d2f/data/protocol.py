@@ -57,8 +57,12 @@ class Standardise:
 
 def for_judging(protocol: ProtocolName) -> Standardise:
     """Return what a bench or an audit does to each image."""
-    steps: dict[ProtocolName, Callable[[ImageFile], ImageFile]] = {"whole": whole, "crop": judging}
-    return Standardise(f"{protocol}, judging", steps.get(protocol, lambda as_found: as_found))
+    steps: dict[ProtocolName, Callable[[ImageFile], ImageFile]] = {
+        "whole": whole,
+        "crop": judging,
+        "as-found": lambda image: image,
+    }
+    return Standardise(f"{protocol}, judging", steps[protocol])
 
 
 def for_fitting(protocol: ProtocolName, seed: int) -> Standardise:

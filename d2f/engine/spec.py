@@ -20,6 +20,9 @@ from d2f.plugins.catalog import Catalog
 KEY = re.compile(r"([A-Za-z_][\w-]*)\s*=")
 OPENING, CLOSING, QUOTES = "[{", "]}", "\"'"
 BEFORE_QUOTE = "=:,+[{ "
+EXPONENT = re.compile(r"[0-9.][eE].[0-9]$")
+"""The end of `1e+5`, whose sign separates nothing."""
+
 ANOTHER_STEP = re.compile(r"[a-z][a-z0-9-]*:")
 
 
@@ -123,13 +126,7 @@ def parts(text: str, separator: str) -> list[tuple[int, int]]:
             depth += 1
         elif character in CLOSING:
             depth -= 1
-        elif (
-            character == separator
-            and depth == 0
-            and not (
-                re.search(r"[0-9.][eE]$", text[:index]) and text[index + 1 : index + 2].isdigit()  # 1e+5
-            )
-        ):
+        elif character == separator and depth == 0 and not EXPONENT.search(text[: index + 2]):
             found.append((start, index))
             start = index + 1
         if depth < 0:

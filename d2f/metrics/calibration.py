@@ -96,7 +96,7 @@ def _require_probabilities(values: Floats) -> None:
 
 
 def fit_logistic(rows: Floats, labels: Labels, ridge: float = 1.0) -> Floats:
-    """Fit by penalised maximum likelihood, both labels of one total weight.
+    """Fit a logistic regression with a ridge by penalised maximum likelihood, both labels of one total weight.
 
     The penalty is half of `ridge` times the squared coefficients, beside a loss that is summed over images; the bias,
     the last coefficient, is free.

@@ -129,7 +129,7 @@ def _member_of_columns(flat: Mapping[str, Any], detector: str, view: str) -> Mem
 
 
 START = b'{"path": '
-"""How every line starts; a torn one that starts otherwise is not ours to cut."""
+"""How every line of JSON starts; a torn one that starts otherwise is not ours to cut."""
 
 
 class JsonlWriter:
