@@ -110,9 +110,14 @@ def quiet_pillow() -> Iterator[None]:
     finally:
         with _lock:
             _readers -= 1
-            for entry in list(warnings.filters):
-                if _readers == 0 and getattr(entry[3], "pattern", entry[3]) == _MODULES:
-                    warnings.filters.remove(entry)  # type: ignore[attr-defined]
+            if _readers == 0:
+                _forget()
+
+
+def _forget() -> None:
+    for entry in list(warnings.filters):
+        if getattr(entry[3], "pattern", entry[3]) == _MODULES:
+            warnings.filters.remove(entry)  # type: ignore[attr-defined]
 
 
 @contextmanager

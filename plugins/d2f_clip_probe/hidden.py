@@ -41,8 +41,7 @@ def scores(arrays: Mapping[str, NDArray[Any]], tokens: NDArray[Any]) -> NDArray[
     -------
     numpy.ndarray, shape (n,), float64
     """
-    inner, bias = arrays["inner"].astype(np.float32), arrays["inner_bias"].astype(np.float32)
-    outer = arrays["outer"].astype(np.float32)
+    inner, bias, outer = (arrays[name].astype(np.float32, copy=False) for name in ("inner", "inner_bias", "outer"))
     values = standardised(arrays, tokens).reshape(len(tokens), -1).astype(np.float32)
     flat = inner.reshape(-1, inner.shape[-1])
     # Picture by picture: a score does not depend on the other rows.

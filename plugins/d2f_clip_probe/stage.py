@@ -85,6 +85,7 @@ class ClipProbe:
         D2FError
             D2F503 to D2F505: a file is damaged, or for another model.
         """
+        import numpy as np
         from d2f_towers.towers import TOWERS as TABLE
 
         from d2f_clip_probe.head import NAMES
@@ -106,7 +107,9 @@ class ClipProbe:
         shape = (len(trained.crops), tower.width * len(blocks_of(trained.blocks, tower.depth)))
         linear = {**dict.fromkeys(NAMES, shape), "bias": ()}
         strict(held.arrays, shapes(*shape, trained.hidden) if trained.hidden else linear, self._head.name)
-        self._arrays, self.trained_on = held.arrays, held.trained_on
+        # Once, not for every picture: a file holds the large arrays of a hidden layer in half precision.
+        wide = {name: array.astype(np.float32) for name, array in held.arrays.items() if array.dtype == np.float16}
+        self._arrays, self.trained_on = {**held.arrays, **wide}, held.trained_on
         self._tokens = TokenMaker(self._record, here, trained.blocks, trained.crops, self._precision)
 
     def score(self, batch: Any) -> list[Score]:
