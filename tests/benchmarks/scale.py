@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -94,6 +95,22 @@ def rate(chain: str, engine: str, workers: int) -> Result:
             return run(Path(place), chain, "--engine", engine, "--workers", str(workers))
 
 
+def apart(chain: str, count: int = 300) -> Result:
+    """Seconds of one process alone, of two commands at once that share nothing, and of one with two workers."""
+    with tempfile.TemporaryDirectory() as place:
+        first, second = Path(place) / "first", Path(place) / "second"
+        first.mkdir()
+        second.mkdir()
+        fill(first / "images", count)
+        (second / "images").symlink_to(first / "images")
+        alone = run(first, chain, "--workers", "1", "--overwrite")
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(lambda folder: run(folder, chain, "--workers", "1", "--overwrite"), (first, second)))
+        workers = run(first, chain, "--workers", "2", "--overwrite")
+    seconds = [alone["seconds"], max(one["seconds"] for one in both), workers["seconds"]]
+    return {"images": count, **dict(zip(("alone", "both", "workers"), seconds, strict=True))}
+
+
 def memory(chain: str, count: int) -> Result:
     """The largest memory of a run over so many images, in one process."""
     with tempfile.TemporaryDirectory() as place:
@@ -162,6 +179,7 @@ STEPS: dict[str, Callable[[], Result]] = {
         for engine in ("local", "ray")
         for workers in (1, 2)
     },
+    "apart robust": partial(apart, "robust"),
     "kills": kills,
     "store": store,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 Results = dict[str, dict[str, Any]]
@@ -35,15 +36,6 @@ def _mark(one: dict[str, Any]) -> str:
     return " (busy machine)" if one["busy"] else ""
 
 
-BOUND = (
-    "Two processes are not twice one: on a quiet machine of two cores (30 November, three rounds in turn, medians) 300 "
-    "images take `robust` 17.0 s alone; two commands that share nothing, run at once, 18.2 s each, which is 1.86 times "
-    "the images a second; one command with two worker processes 9.8 s, 1.73 times. So the machine gives 1.86, and "
-    "handing pictures and rows between processes costs 7 % of it."
-)
-"""Measured by hand: `d2f chain run robust` three ways."""
-
-
 def _rates(results: Results) -> str:
     lines = [
         "## Images a second",
@@ -59,7 +51,20 @@ def _rates(results: Results) -> str:
             for workers in (1, 2):
                 one = results.get(f"rate {chain} {engine} {workers}")
                 lines.append(f"| `{chain}` | {engine} | {workers} | {_rate(one, engine)} |")
-    return "\n".join([*lines, "", BOUND, ""])
+    return "\n".join([*lines, "", *_apart(results.get("apart robust"))])
+
+
+def _apart(one: dict[str, Any] | None) -> Iterator[str]:
+    if one is None:
+        return
+    alone, both, workers = (one[name] for name in ("alone", "both", "workers"))
+    yield (
+        f"Two processes are not twice one: {one['images']} images take `robust` {alone:.1f} s alone; two commands at "
+        f"once that share nothing {both:.1f} s each, {2 * alone / both:.2f} times the images a second, which is what "
+        f"these two cores give; one command with two worker processes {workers:.1f} s, {alone / workers:.2f} "
+        f"times{_mark(one)}."
+    )
+    yield ""
 
 
 def _rate(one: dict[str, Any] | None, engine: str) -> str:

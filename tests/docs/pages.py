@@ -15,6 +15,7 @@ other module leaves it out where that module is not installed.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from tests.environments import Environment
 
@@ -35,6 +37,16 @@ FENCE = re.compile(
 FILES = re.compile(r"<!-- files: (?P<folder>\S+) as (?P<name>\S+) -->")
 INSTALLS = re.compile(r"^ *\$ .*\bpip install\b", re.MULTILINE)
 TITLE = re.compile(r'title="([^"]+)"')
+
+
+def docs_script(name: str) -> ModuleType:
+    """Return a script of docs/, which is no package, as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass(frozen=True)

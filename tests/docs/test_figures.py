@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,7 +22,7 @@ from tests.benchmarks.speed.goals import judged
 from tests.benchmarks.speed.networks import Network, convolutions, shipped
 from tests.benchmarks.speed.profile import shares
 from tests.benchmarks.speed.report import report
-from tests.docs.pages import DOCS, ROOT
+from tests.docs.pages import DOCS, ROOT, docs_script
 from tests.unit.evaluate.bench_toys import bench, chain
 from tests.unit.evaluate.toys import write_set
 
@@ -34,18 +32,9 @@ from tests.unit.evaluate.toys import write_set
 @cache
 def validation_digest() -> str:
     """The digest of the whole pictures of the validation set, as docs/make_measured.py measures them."""
-    forms = make_measured().FORMS
+    forms = docs_script("make_measured").FORMS
     images = load_dataset(Path(os.environ["D2F_DATA"]) / "val")
     return digest(images.select([n for n, image in enumerate(images) if image.more.get("form") in forms]))
-
-
-def make_measured() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_measured", DOCS / "make_measured.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA is not set")
@@ -55,7 +44,7 @@ def test_every_shipped_chain_is_measured_as_it_is(name: str) -> None:
     page = (DOCS / "reference" / "measured.md").read_text("utf-8")
     if validation_digest() not in page:
         pytest.skip("the page is of another edition of the images than that in D2F_DATA")
-    said = f"| {name} | `{make_measured().file_digest(name)}` |"
+    said = f"| {name} | `{docs_script('make_measured').file_digest(name)}` |"
     assert said in page, "run: python docs/make_measured.py $D2F_DATA/val measured"
 
 
@@ -63,7 +52,7 @@ def test_the_page_names_no_file_and_no_folder_of_the_machine(tmp_path: Path) -> 
     write_set(tmp_path / "set", 20, collections=2)
     (tmp_path / "set/real/hands0/0.png").write_bytes(b"")
     _, found = bench([chain(tmp_path / "chain")], load_dataset(tmp_path / "set"), ("noise:2",))
-    page = make_measured().page(found, "$D2F_DATA/val")
+    page = docs_script("make_measured").page(found, "$D2F_DATA/val")
     assert str(tmp_path) not in page
     assert "39 whole pictures of `$D2F_DATA/val`" in page.replace("\n", " ")
     assert page.startswith("# Measured\n")
@@ -89,7 +78,7 @@ def test_aims_are_held_against_the_figures_of_the_chain_and_attack_that_they_are
     ):
         figures[name][figure] = [value, 0, 1]
     deep = {"name": "deep", "figures": figures}
-    lines = list(make_measured().aims({"systems": [deep]}))
+    lines = list(docs_script("make_measured").aims({"systems": [deep]}))
     reached = {line.split("|")[2].strip(): line.split("|")[-2].strip() for line in lines[4:-1]}
     assert reached == {
         "AUC, pairs of like aspect": "milestone",
@@ -105,7 +94,7 @@ def test_aims_are_held_against_the_figures_of_the_chain_and_attack_that_they_are
         "precision of `generated`, at even odds": "target",
         "precision of `real`, at even odds": "milestone",
     }
-    assert list(make_measured().aims({"systems": []})) == []
+    assert list(docs_script("make_measured").aims({"systems": []})) == []
 
 
 def test_false_positives_are_told_apart_by_what_happened_to_the_photographs() -> None:
@@ -115,11 +104,11 @@ def test_false_positives_are_told_apart_by_what_happened_to_the_photographs() ->
         for kind, share in shares.items()
     }
     deep = {"name": "deep", "figures": figures, "refused": {"none": {}, "scan": {"real": 0.12}}}
-    lines = list(make_measured().kinds({"systems": [deep]}))
+    lines = list(docs_script("make_measured").kinds({"systems": [deep]}))
     assert "| printed and scanned | 31.0 % [27.0, 36.0] | 50 % | 12 % |" in lines
     assert "Worst for `deep`: printed and scanned, 31.0 %." in lines
     assert not any("90" in line for line in lines)
-    assert list(make_measured().kinds({"systems": []})) == []
+    assert list(docs_script("make_measured").kinds({"systems": []})) == []
 
 
 # The page of speeds is joined from measurements, and says itself which goals they meet.
@@ -250,15 +239,6 @@ STUDIES = ("overfitting", "balance", "residual", "logits")
 FIXED = {"tiles", "copies", "optimiser", "schedule", "batch", "stop", "seed"}
 
 
-def make_founding() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_founding", DOCS / "make_founding.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def recipe(name: str) -> NetworkRecipe:
     read = read_recipe(PLUGIN / f"founding-{name}.yaml", Catalog.discover())
     assert isinstance(read, NetworkRecipe)
@@ -267,7 +247,7 @@ def recipe(name: str) -> NetworkRecipe:
 
 def test_the_studies_are_the_recipes_that_ship() -> None:
     assert {path.stem for path in PLUGIN.glob("founding-*.yaml")} == {f"founding-{name}" for name in STUDIES}
-    assert make_founding().STUDIES == STUDIES
+    assert docs_script("make_founding").STUDIES == STUDIES
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -291,7 +271,7 @@ def test_a_recipe_and_the_page_say_the_same_command(name: str) -> None:
 
 def test_the_data_share_no_hands(tmp_path: Path) -> None:
     write_set(tmp_path / "set", 150, collections=30)
-    make_founding().write_data(str(tmp_path / "set"), tmp_path)
+    docs_script("make_founding").write_data(str(tmp_path / "set"), tmp_path)
     training, few, held = (load_dataset(tmp_path / f"{one}.csv") for one in ("training", "unbalanced", "validation"))
     assert len(training) > len(held) > 0
     assert not set(training.collections) & set(held.collections)
@@ -307,7 +287,7 @@ def test_a_table_says_what_the_log_says(tmp_path: Path) -> None:
     (run / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events), "utf-8")
     rows = [{"trial": "with.logits=1", "weights": "one.safetensors", "figures": {}}, {"trial": "x", "error": "no"}]
     (tmp_path / "logits" / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    (text,) = make_founding().tables(tmp_path)
+    (text,) = docs_script("make_founding").tables(tmp_path)
     expected = "| with.logits=1 | 0.900 | 0.100 | 0.600 (2) | 0.800 | 0.625 | 0.650 | 0.75 / 0.50 | 6 |"
     assert text.splitlines()[-1] == expected
     assert text.startswith("logits\n\n| run |")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -15,25 +13,16 @@ from d2f.data.dataset import load_dataset
 from d2f.evaluate.attacks import CORE, FULL
 from d2f.metrics.figures import FIGURES
 from d2f.plugins.catalog import Catalog
-from tests.docs.pages import DOCS, ROOT, blocks
+from tests.docs.pages import DOCS, ROOT, blocks, docs_script
 from tests.unit.evaluate.bench_toys import bench, chain
 from tests.unit.evaluate.toys import write_set
 
 # The generated pages are what the code makes now.
 
 
-def make_reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_reference", DOCS / "make_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("name", sorted(make_reference().PAGES))
+@pytest.mark.parametrize("name", sorted(docs_script("make_reference").PAGES))
 def test_page_is_current(name: str) -> None:
-    made = make_reference().PAGES[name]()
+    made = docs_script("make_reference").PAGES[name]()
     assert (DOCS / name).read_text("utf-8") == made, "run: python docs/make_reference.py"
 
 

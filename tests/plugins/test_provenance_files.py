@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import os
 import re
 from functools import cache
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from d2f import D2FError, Evidence
 from d2f.images.read import read_image
-from tests.docs.pages import DOCS
+from tests.docs.pages import docs_script
 
 FOLDER = Path(os.environ.get("D2F_DATA", "/nowhere")).parent / "provenance" / "files"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the provenance files are not beside the data")
@@ -213,11 +212,7 @@ def test_negatives(name: str) -> None:
 
 def test_the_page_says_what_d2f_says_of_each_file() -> None:
     pytest.importorskip("c2pa")
-    spec = importlib.util.spec_from_file_location("make_provenance", DOCS / "make_provenance.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    made = docs_script("make_provenance")
     page = made.PAGE.read_text("utf-8")
     assert page == made.page(FOLDER), "run: python docs/make_provenance.py $D2F_DATA/../provenance/files"
     assert "negatives: 0.**" in page
