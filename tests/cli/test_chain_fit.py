@@ -151,11 +151,11 @@ def test_a_fit_with_a_cache_continues_where_it_was_killed(distributions, place):
         shown.unlink(missing_ok=True)
         return fit(distributions, place, *more, TOY_SHOWN=str(shown), **environment)
 
-    assert keeping(TOY_DIES="60").returncode == -signal.SIGKILL
+    # 96 copies in all; those in flight when it is killed, 64 at most, are lost with it.
+    assert keeping(TOY_DIES="80").returncode == -signal.SIGKILL
     assert keeping().returncode == 0
     assert (place / "fitted.yaml").read_bytes() == expected
-    # 96 copies in all; those in flight when it was killed are lost with it.
-    assert 96 - 60 <= shown.stat().st_size < 96
+    assert 96 - 80 <= shown.stat().st_size < 96
     assert keeping().returncode == 0
     assert not shown.exists()
     assert (place / "fitted.yaml").read_bytes() == expected
