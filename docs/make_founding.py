@@ -8,6 +8,11 @@ validate on. After `d2f train sweep`, as the head of each recipe says it,
     python docs/make_founding.py tables founding
 
 prints a table for each folder of runs.
+
+    python docs/make_founding.py sources pictures founder
+
+writes `training.csv`, `validation.csv` and `same.csv` for the recipe `founder.yaml`: other images of the same sources,
+of what `d2f data fetch` left in `pictures`.
 """
 
 from __future__ import annotations
@@ -16,16 +21,22 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from d2f.data.dataset import GENERATED, REAL, Dataset, limited, load_dataset, write_manifest
-from d2f.data.groups import components, folds, shipped_split
+from d2f.data.facts import inspect
+from d2f.data.groups import components, duplicates, folds, shipped_split, with_groups
 from d2f.train.folder import LOG, read_log
 
 PHOTOGRAPHS, MADE, VALIDATION = 800, 100, 500
+EACH = 50
+"""The least images of each label of a collection that the founder's experiment takes."""
+SAME_SOURCES = {"validation": (0,), "same": (1, 2), "training": range(3, 10)}
+"""Which of ten folds of every collection is in which manifest."""
 STUDIES = ("overfitting", "balance", "residual", "logits")
 HEAD = (
     "run",
@@ -54,6 +65,26 @@ def write_data(data: str, folder: Path) -> None:
     write_manifest(folder / "training.csv", rest)
     write_manifest(folder / "unbalanced.csv", Dataset((*photographs, *made), data))
     write_manifest(folder / "validation.csv", limited(whole.select(held), VALIDATION, seed=1))
+
+
+def write_sources(data: str, folder: Path) -> None:
+    """Write what trains, what validates and what is measured: every collection in each, no picture in two.
+
+    A picture is all that a group links: a photograph and its re-creations, near-duplicates, also across collections.
+    """
+    whole = load_dataset(data)
+    names = np.array([image.collection for image in whole])
+    enough = [name for name in whole.collections if min(whole.select(names == name).label_counts) >= EACH]
+    seen = inspect(whole.select(np.isin(names, enough)), decode=True)
+    kept = with_groups(seen.images, duplicates(seen).groups)
+    pictures = components(replace(image, collection="") for image in kept)
+    first = np.unique(pictures, return_index=True)[1][pictures]
+    fold = np.zeros(len(kept), np.int64)
+    for name in enough:
+        members = np.array([kept[i].collection == name for i in first])
+        fold[members] = folds(pictures[members], kept.labels[members], 10, seed=1)
+    for part, numbers in SAME_SOURCES.items():
+        write_manifest(folder / f"{part}.csv", kept.select(np.isin(fold, list(numbers))))
 
 
 def table(study: Path) -> str:
@@ -96,10 +127,15 @@ def main() -> int:
     data = commands.add_parser("data", help="write the manifests")
     data.add_argument("data", help="folder or manifest of labelled images")
     data.add_argument("folder", type=Path)
+    sources = commands.add_parser("sources", help="write the manifests of founder.yaml")
+    sources.add_argument("data", help="folder or manifest of labelled images as they were found")
+    sources.add_argument("folder", type=Path)
     commands.add_parser("tables", help="print the tables").add_argument("folder", type=Path)
     given = parser.parse_args()
     if given.command == "data":
         write_data(given.data, given.folder)
+    elif given.command == "sources":
+        write_sources(given.data, given.folder)
     else:
         sys.stdout.writelines(f"{text}\n" for text in tables(given.folder))
     return 0

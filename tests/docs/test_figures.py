@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from d2f.chain.chain import shipped_names
 from d2f.data.dataset import load_dataset
@@ -277,6 +279,29 @@ def test_the_data_share_no_hands(tmp_path: Path) -> None:
     assert not set(training.collections) & set(held.collections)
     assert {Path(image.path).resolve() for image in few} <= {Path(image.path).resolve() for image in training}
     assert set(held.labels.tolist()) == {0, 1}
+
+
+def test_held_out_pictures_are_of_the_same_sources_and_never_on_both_sides(tmp_path: Path) -> None:
+    random, rows = np.random.default_rng(0), ["path,label,collection,group"]
+    for number in range(130):
+        # A photograph and its re-creation in turn; the last ten have no other label beside them.
+        collection, label = (
+            ("few", "real") if number >= 120 else (f"c{number % 4 // 2}", ("real", "generated")[number % 2])
+        )
+        blocks = random.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        Image.fromarray(blocks).resize((48, 48), Image.Resampling.BICUBIC).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{label},{collection},g{number // 2}")
+    (tmp_path / "set.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    founding = docs_script("make_founding")
+    founding.EACH = 20
+    founding.write_sources(str(tmp_path / "set.csv"), tmp_path)
+    parts = {name: load_dataset(tmp_path / f"{name}.csv") for name in ("training", "validation", "same")}
+    assert {name: len(part) for name, part in parts.items()} == {"training": 84, "validation": 12, "same": 24}
+    for part in parts.values():
+        assert part.collections == ("c0", "c1")
+        assert part.label_counts[0] == part.label_counts[1]
+    groups = [{image.group for image in part} for part in parts.values()]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 60
 
 
 def test_a_table_says_what_the_log_says(tmp_path: Path) -> None:
