@@ -102,6 +102,8 @@ def recipe_digest(recipe: Recipe) -> str:
     """Return ``sha256:…`` of what a recipe says, however it is written; where its data lie is left out."""
     plain = recipe.plain()
     plain["data"] = {key: value for key, value in plain["data"].items() if key != "folder" and value != []}
+    if plain.get("tiles", {}).get("align") == 1:
+        del plain["tiles"]["align"]  # It came later: a recipe without it keeps its digest.
     return f"sha256:{hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
 
 
@@ -234,6 +236,11 @@ class TileSettings(Settings):
     )
     margin: int = Field(
         default=0, ge=0, description="Pixels that a tile is cut larger by, so that augmentations may shrink it."
+    )
+    align: int = Field(
+        default=1,
+        ge=1,
+        description="Tiles begin at multiples of this: 8 or 16 where they must begin where JPEG's blocks do.",
     )
     flat: float = Field(default=0.0, ge=0.0, description="Reject tiles whose grey levels deviate by less, in 0 to 255.")
 

@@ -65,7 +65,8 @@ class TileCutter:
         found = self._corners(pixels, image, number)
         if not found:
             return np.zeros((0, self.side, self.side, 3), np.uint8)
-        tiles = cut(pixels, found, self.side)
+        step = self.recipe.tiles.align
+        tiles = cut(pixels, sorted({(top // step * step, left // step * step) for top, left in found}), self.side)
         # Of grey levels, the mean of the channels.
         deviations = tiles.mean(axis=3, dtype=np.float32).std(axis=(1, 2))
         kept: Pixels = tiles[deviations >= self.recipe.tiles.flat]

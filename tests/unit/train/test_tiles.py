@@ -32,6 +32,20 @@ def test_training_tiles_are_of_a_copy_for_each_seed_of_the_recipe(tmp_path: Path
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_aligned_tiles_begin_at_multiples(tmp_path: Path, training: bool) -> None:
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (45, 37, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    image = read_image(str(tmp_path / "a.png"))
+    tiles = {"size": 16, "count": 4, "pick": "grid"}
+    copies = {"protocol": "as-found", "fitting": 0}
+    anywhere, aligned = (
+        TileCutter(recipe(tiles=tiles | {"align": step}, copies=copies), training).tiles(image) for step in (1, 8)
+    )
+    # Of the grid, corners 0 and 29 of 45 rows, 0 and 21 of 37 columns.
+    np.testing.assert_array_equal(anywhere[3], image.pixels[29:45, 21:37])
+    np.testing.assert_array_equal(aligned[3], image.pixels[24:40, 16:32])
+
+
 # What an epoch draws.
 
 
