@@ -1,10 +1,12 @@
-"""Write docs/research/the-wiener-finding.md: whether one Wiener filter beats a chain, measured now.
+"""Write docs/research/the-wiener-finding.md: whether one Wiener filter beats the founder's network, and the chains.
 
-    python docs/make_wiener_finding.py $D2F_DATA/val wiener
+    python docs/make_wiener_finding.py founder $D2F_DATA/val measured
 
-runs `d2f bench` with the chains clean, under the filter, and under the filter with noise on top into the folder
-`wiener` (again with the same folder: it goes on where it stopped), and writes the page and its chart. A folder that
-holds a finished bench of the same chains and images, such as that of make_measured.py, is read, and nothing is scored.
+`founder` holds the manifests of make_founding.py and the run folder of `d2f train`. docs/research/founder.yaml, a chain
+of the network alone, is benched there on images as they were found: those that it was trained on, others of the same
+sources, and whole pictures of other sources; a finished bench is read. `measured` is the finished bench of
+make_measured.py, or several of other chains; without any, the page tells of the network alone. The sentences are chosen
+from the figures by rule.
 """
 
 from __future__ import annotations
@@ -12,115 +14,312 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from textwrap import fill
+from typing import Any, TypeAlias
 
-from wiener_finding.benched import ATTACKS, read, refusal
-from wiener_finding.chart import draw
-from wiener_finding.page import page
+from make_measured import whole_pictures
 
 from d2f.api.errors import D2FError
-from d2f.chain.chain import Chain, load_chain
-from d2f.data.dataset import limited, load_dataset
+from d2f.api.inputs import ProtocolName
+from d2f.chain.chain import load_chain
 from d2f.evaluate.bench import JSON, SCORES, read_result
-from d2f.plugins.catalog import Catalog
-from d2f.weights.sources import located, missing_weights
+from d2f.report.tables import Bounded, markdown_table, with_bounds
+from d2f.train.folder import LOG, read_log
 
 PAGE = Path(__file__).resolve().parent / "research" / "the-wiener-finding.md"
 CHAINS = ("single", "robust", "deep")
+CLEAN, FILTERED, NOISY = "clean", "wiener 7x7", "wiener 7x7 + noise"
+COPIES = {CLEAN: "", FILTERED: "wiener:window=7", NOISY: "wiener:window=7+noise:sigma=2"}
+"""Attacks, each a SPEC, by the name that the page calls their copy."""
+PARTS = {
+    "training": ("trained on", {CLEAN: ""}),
+    "same": ("same sources, held out", COPIES),
+    "others": ("other sources", COPIES),
+}
+"""The sets that the founder's network is benched on: what the page calls them, and their copies."""
+SIDES = {
+    "": (),
+    "real": ("true_positive",),
+    "generated": ("true_negative",),
+    "both": ("true_positive", "true_negative"),
+}
+"""Whose share right falls, by the label that the filter pushes images to; `both`: each label to the other."""
+NEARLY, ALL, LITTLE = 0.90, 0.95, 0.05
+"""Least share of "nearly every", of either label; of "all"; a change that is no larger counts as none."""
+EVASION, ALARMS = 0.10, 0.04
+"""What a chain that survives the filter loses at most: the milestones of make_measured.py."""
 COMMAND = "import sys; from d2f.cli.main import main; sys.exit(main())"
 """The `d2f` of this very Python, in a process of its own: it sets up the arithmetic before anything is imported."""
 
+PAGE_TEXT = """# The Wiener finding
 
-def lacking(chain: Chain) -> str:
-    """Return why a chain cannot be measured here: weights that are not on this machine; empty where all are."""
-    steps = (step.stage for view in chain.plan.views.values() for step in view)
-    for stage in (*(detector.stage for detector in chain.plan.detectors), *steps):
-        for record in getattr(stage, "weights", ()):
-            if located(record) is None:
-                fetch = [note for note in missing_weights(record).notes if note.startswith("to fetch")]
-                where = f"the weights '{record.name}' were not on the machine that made this page"
-                return f"{where} ({fetch[0].replace(': ', ': `')}`)" if fetch else where
-    return ""
+**{headline}**
 
+What is told: a ResNet trained on balanced tiles of 224 pixels was right on nearly every unseen image of its sources,
+until a 7x7 Wiener filter (MATLAB's `wiener2`) was applied; then it was wrong on all, and adding noise did not help.
 
-def scored(given: argparse.Namespace, names: Sequence[str], chains: Sequence[Chain]) -> int:
-    """See to it that the folder holds a finished bench of these chains; return an exit code, 0 or 1 if it does."""
-    folder, options = Path(given.folder), list(_options(given))
-    if (folder / SCORES).exists():
-        options.append("--resume")
-    elif (folder / JSON).exists():
-        images = load_dataset(given.data)
-        why = refusal(read_result(given.folder), chains, limited(images, given.limit) if given.limit else images)
-        if not why:
-            return 0
-        if not given.overwrite:
-            note = "choose another folder, or replace it with --overwrite"
-            raise D2FError.of("D2F004", f"'{given.folder}' holds another bench: {why}", note)
-        options.append("--overwrite")
-    return subprocess.run([sys.executable, "-c", COMMAND, "bench", *names, *options], check=False).returncode
+## The founder's network
 
+{network}
 
-def _options(given: argparse.Namespace) -> Iterator[str]:
-    yield from ("--data", given.data, "--protocol", "crop", "--workers", given.workers, "--draws", given.draws)
-    yield from ("-o", given.folder)
-    for spec in ATTACKS.values():
-        yield from ("--attack", spec)
-    if given.limit:
-        yield from ("--limit", str(given.limit))
-    if given.cache:
-        yield from ("--cache", given.cache)
+{network_table}
 
+Right: on the right side of even odds; an image without a tile of 224 pixels is on neither. Brackets are {level:.0f} %
+intervals over draws of whole collections.
 
-def make(given: argparse.Namespace, catalog: Catalog | None = None) -> int:
-    """Measure and write; stages of the chains are looked up in `catalog`, by default in what is installed."""
-    loaded = {name: load_chain(name, catalog=catalog) for name in given.chains}
-    reasons = {name: lacking(chain) for name, chain in loaded.items()}
-    chains = {name: chain for name, chain in loaded.items() if not reasons[name]}
-    if not chains:
-        told = tuple(f"{name}: {why}" for name, why in reasons.items())
-        raise D2FError.of("D2F502", "no chain is left to measure", *told)
-    if not given.page:
-        code = scored(given, list(chains), list(chains.values()))
-        if code not in (0, 1):
-            return code
-    benched = read(Path(given.folder), list(chains.values()))
-    output = Path(given.output)
-    picture = output.with_suffix(".svg")
-    draw(benched.judged, benched.labels, picture)
-    command = f"python docs/make_wiener_finding.py {given.called} wiener"
-    if tuple(given.chains) != CHAINS:
-        command += f" --chains {' '.join(chain.name for chain in loaded.values())}"
-    if limit := benched.result["data"].get("limit"):
-        command += f" --limit {limit}"
-    left_out = {loaded[name].name: why for name, why in reasons.items() if why}
-    output.write_text(page(benched, given.called, command, left_out, picture.name), "utf-8")
-    return 0
+{chains}## How it was made
+
+Of the listed pictures, the collections with at least 50 of either label, each image as it was found: its own pixels,
+format and compression. Of each collection two tenths are held out and one tenth chose the best epoch; a photograph, its
+re-creations and near-duplicates are on one side. Earlier runs: [Founding experiments](founding-experiments.md).
+
+    d2f data fetch plugins/d2f_clip_probe/sources.csv pictures
+    python docs/make_founding.py sources pictures founder
+    d2f train plugins/d2f_resnet/founder.yaml -o founder/founder.safetensors
+    python docs/make_wiener_finding.py founder $D2F_DATA/val measured
+
+{made}
+"""
+
+CHAINS_TEXT = """## The chains
+
+{chains}
+
+{chains_table}
+
+*Escaped*: of all generated images, those called so clean and not filtered. *New alarms*: of all photographs, those
+called generated only filtered. Of {whole} pictures that no chain was fitted to, under the protocol `whole`.
+
+"""
+
+Copies: TypeAlias = Mapping[str, str]
 
 
-def main(arguments: Sequence[str] | None = None, catalog: Catalog | None = None) -> int:
+@dataclass(frozen=True)
+class Benched:
+    """A chain in a finished bench; its figures by copy and name."""
+
+    name: str
+    digest: str
+    result: Mapping[str, Any]
+    figures: Mapping[str, Mapping[str, Bounded]]
+
+    def of(self, figure: str, copy: str = CLEAN) -> float:
+        """Return a figure's value on one copy."""
+        return float(self.figures[copy][figure][0] or 0.0)
+
+    def rise(self, figure: str, copy: str, since: str = CLEAN) -> float:
+        """Return how much greater a figure is on one copy than on another."""
+        return self.of(figure, copy) - self.of(figure, since)
+
+
+def read(folder: str | Path, protocol: ProtocolName, chains: Mapping[str, str], copies: Copies) -> list[Benched]:
+    """Return the systems of a finished bench whose names and digests are among `chains`."""
+    result = read_result(str(folder))
+    named = {attack["spec"]: attack["name"] for attack in result["attacks"]}
+    lacking = [f"without the attack {spec}" for spec in copies.values() if spec not in named]
+    if result["protocol"] != protocol or lacking:
+        what = lacking[0] if lacking else f"under the protocol {result['protocol']}"
+        raise D2FError.of("D2F006", f"the bench in '{folder}' does not serve: it was made {what}")
+    return [
+        Benched(name, digest, result, {copy: one["figures"][named[spec]] for copy, spec in copies.items()})
+        for one in result["systems"]
+        if chains.get(name := one["name"]) == (digest := one.get("digest", ""))
+    ]
+
+
+def network(log: Path, parts: Mapping[str, Benched]) -> Iterator[str]:
+    """Yield what was trained, and whether it is right, where, and what the filter and the noise do."""
+    (facts,), epochs = read_log(log, "start"), read_log(log, "epoch")
+    tiles, hours = sum(facts["tiles"]["epoch"]) * len(epochs), sum(epoch["seconds"] for epoch in epochs) / 3600
+    trained, same, others = (parts[part] for part in PARTS)
+    yield (
+        f"ResNet-44 learnt from {facts['images']} images of {facts['collections']} collections: {tiles:,} tiles, as "
+        f"many of each label, in {len(epochs)} epochs and {hours:.1f} hours of a shared core. Of the images that it "
+        f"was trained on it is right on {share(trained.of('balanced_accuracy'))} (mean of both labels)."
+    )
+    if trained.of("balanced_accuracy") < ALL:
+        yield "So it has not learnt even those, and the training is unfinished."
+    yield f"On held-out images of the same sources {right(same)}."
+    yield from (turned(same), *noise(same))
+    yield f"On other sources {right(others)}."
+
+
+def right(found: Benched) -> str:
+    """Say how many images of either label a network is right on, clean."""
+    generated, real = (found.of(figure) for figure in SIDES["both"])
+    least = min(generated, real)
+    how = "nearly every image" if least >= NEARLY else "most images" if least > 0.5 else "most images of one label only"
+    return f"it is right on {how}: {share(generated)} of the generated ones, {share(real)} of the photographs"
+
+
+def push(found: Benched) -> str:
+    """Return a key of `SIDES`: where the filter pushes."""
+    fallen = tuple(figure for figure in SIDES["both"] if found.rise(figure, FILTERED) < -LITTLE)
+    return next(label for label, figures in SIDES.items() if figures == fallen)
+
+
+def wrong_on_all(found: Benched) -> bool:
+    """Say whether the filter makes a network wrong on all images of the label that it pushes away from."""
+    figures = SIDES[push(found)]
+    return bool(figures) and all(found.of(figure, FILTERED) <= 1 - ALL for figure in figures)
+
+
+def turned(found: Benched) -> str:
+    """Say which images the filter turns, in which direction, and whether their order survives."""
+    how_many = "all" if wrong_on_all(found) else "some"
+    says = {
+        "": "The filter turns neither label",
+        "both": f"The filter turns {how_many} images of either label into the other",
+        "real": f"The filter pushes towards `real`: {how_many} generated images are no longer found",
+        "generated": f"The filter pushes towards `generated`: {how_many} photographs are called so",
+    }
+    sides = " and ".join(share(found.of(figure, FILTERED)) for figure in SIDES["both"])
+    order = "is lost too" if found.rise("auc", FILTERED) < -LITTLE else "stays"
+    areas = f"AUC {found.of('auc'):.3f} clean, {found.of('auc', FILTERED):.3f} filtered"
+    return f"{says[push(found)]} (right on {sides}). The order of the images {order} ({areas})."
+
+
+def noise(found: Benched) -> Iterator[str]:
+    """Say whether noise on top of the filter brings back what the filter took."""
+    lost, back = -found.rise("balanced_accuracy", FILTERED), found.rise("balanced_accuracy", NOISY, FILTERED)
+    if lost > LITTLE:
+        part = "most of it" if back > lost / 2 else "some of it" if back > LITTLE else "nothing"
+        accuracy = share(found.of("balanced_accuracy", NOISY))
+        yield f"Adding noise brings {part} back: right on {accuracy} (mean of both labels)."
+
+
+def headline(same: Benched) -> str:
+    """Say in one sentence what of the finding comes out."""
+    nearly, beaten = min(same.of(figure) for figure in SIDES["both"]) >= NEARLY, wrong_on_all(same)
+    comes = ("The finding does not come out", "Half of the finding comes out", "The finding comes out")[nearly + beaten]
+    first = f"is{'' if nearly else ' not'} right on nearly every held-out image of its sources"
+    all_of = {"real": "generated images", "generated": "photographs"}.get(push(same), "images")
+    then = f"makes it wrong on all {all_of}" if beaten else "does not make it wrong on all"
+    return f"{comes}: the founder's network {first}, {'but' if nearly != beaten else 'and'} one filter {then}."
+
+
+def stands(found: Benched) -> str:
+    """Say whether a chain survives the filter: its order, its finds and its false alarms."""
+    escaped, alarms = found.of("evasion", FILTERED), found.of("new_false_alarms", FILTERED)
+    survives = found.rise("auc", FILTERED) >= -LITTLE and escaped <= EVASION and alarms <= ALARMS
+    areas = f"AUC {found.of('auc'):.3f} clean and {found.of('auc', FILTERED):.3f} filtered"
+    does = "survives" if survives else "does not survive"
+    finds = f"{share(found.of('true_positive'))} of generated images found clean"
+    return f"`{found.name}` {does} the filter: {areas}; {finds}, {share(escaped)} escaped; {share(alarms)} new alarms."
+
+
+def network_table(parts: Mapping[str, Benched]) -> list[str]:
+    """Return a row for each set and copy."""
+    rows = [
+        (PARTS[part][0], str(found.result["data"]["images"]), copy, *cells(found, copy, SIDES["both"]))
+        for part, found in parts.items()
+        for copy in found.figures
+    ]
+    return markdown_table(("images", "number", "copy", "generated right", "photographs right", "AUC"), rows)
+
+
+def chains_table(chains: Iterable[Benched]) -> list[str]:
+    """Return a row for each chain and copy."""
+    shares = {
+        "generated found": "true_positive",
+        "called real": "miss",
+        "false alarms": "false_positive",
+        "inconclusive": "inconclusive",
+        "escaped": "evasion",
+        "new alarms": "new_false_alarms",
+    }
+    rows = [(found.name, copy, *cells(found, copy, shares.values())) for found in chains for copy in found.figures]
+    return markdown_table(("chain", "copy", *shares, "AUC"), rows)
+
+
+def cells(found: Benched, copy: str, shares: Iterable[str]) -> Iterator[str]:
+    """Yield shares in per cent and the AUC, each with its interval; nothing where a copy is compared with itself."""
+    for name in shares:
+        value, low, high = found.figures[copy][name][:3]
+        interval = "" if low is None or high is None else f" [{100 * low:.0f}, {100 * high:.0f}]"
+        itself = copy == CLEAN and name in ("evasion", "new_false_alarms")
+        yield "" if itself or value is None else f"{share(value)}{interval}"
+    yield with_bounds(found.figures[copy]["auc"])
+
+
+def share(value: float) -> str:
+    """Return a share in per cent."""
+    return f"{100 * value:.1f} %"
+
+
+def page(log: Path, parts: Mapping[str, Benched], chains: Sequence[Benched]) -> str:
+    """Return the page, from the log of the training, the benches of the founder's network and those of the chains."""
+    same = parts["same"]
+    digests = ", ".join(f"`{one.name}` {one.digest[:12]}" for one in (same, *chains))
+    made = f"Made on {same.result['date']} with d2f {same.result['d2f']}; digests (`d2f chain show NAME`): {digests}."
+    said = {
+        "chains": wrapped(" ".join(map(stands, chains))),
+        "chains_table": "\n".join(chains_table(chains)),
+        "whole": " or ".join(sorted({str(one.result["data"]["images"]) for one in chains})),
+    }
+    return PAGE_TEXT.format(
+        headline=wrapped(headline(same)),
+        network=wrapped(" ".join(network(log, parts))),
+        network_table="\n".join(network_table(parts)),
+        level=100 * same.result["level"],
+        chains=CHAINS_TEXT.format(**said) if chains else "",
+        made=wrapped(made),
+    )
+
+
+def wrapped(text: str) -> str:
+    """Return text in lines of the page's width."""
+    return fill(text, 118, break_long_words=False, break_on_hyphens=False)
+
+
+def bench(chain: str, data: Path, folder: Path, attacks: Iterable[str]) -> None:
+    """Bench the founder's network on images as they were found, unless the folder holds a finished bench."""
+    if (folder / JSON).exists() and not (folder / SCORES).exists():
+        return
+    options = ["--data", str(data), "--protocol", "as-found", "--workers", "1", "-o", str(folder)]
+    options += ["--resume"] * (folder / SCORES).exists()
+    options += [word for spec in attacks for word in (("--attack", spec) if spec else ("--grid", "none"))]
+    code = subprocess.run([sys.executable, "-c", COMMAND, "bench", chain, *options], check=False).returncode
+    if code not in (0, 1):
+        raise SystemExit(code)
+
+
+def make(given: argparse.Namespace) -> None:
+    """Bench what was not benched yet, and write the page."""
+    folder, own, parts = Path(given.folder), load_chain(given.chain), dict[str, Benched]()
+    images = {part: folder / f"{part}.csv" for part in PARTS}
+    images["others"] = whole_pictures(given.data, folder / "others")
+    for part, (_, copies) in PARTS.items():
+        bench(given.chain, images[part], folder / part, copies.values())
+        for one in read(folder / part, "as-found", {own.name: own.digest}, copies):
+            parts[part] = one
+    digests = {chain.name: chain.digest for chain in map(load_chain, given.names if given.chains else ())}
+    chains = {one.name: one for place in given.chains for one in read(place, "whole", digests, COPIES)}
+    if gone := [f"{own.name} ({part})" for part in PARTS if part not in parts] + sorted(digests.keys() - chains):
+        raise D2FError.of("D2F006", f"no bench holds scores of these chains as they are now: {', '.join(gone)}")
+    (log,) = folder.glob(f"*.run/{LOG}")
+    Path(given.output).write_text(page(log, parts, [chains[name] for name in digests]), "utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", help="folder or manifest of labelled images")
-    parser.add_argument("folder", help="where the bench keeps its files")
-    parser.add_argument("--chains", nargs="+", default=CHAINS, metavar="CHAIN", help="the finding is told of the first")
-    parser.add_argument("--page", action="store_true", help="write the page only, of a bench that has run")
-    parser.add_argument("--called", default="$D2F_DATA/val", help="what the page calls the images' folder")
-    parser.add_argument("--workers", default="1")
-    parser.add_argument("--draws", default="1000", help="bootstrap draws")
-    parser.add_argument("--limit", type=int, help="take so many images only, drawn by seed")
-    parser.add_argument("--cache", metavar="DIR", help="store scores and features there, as `d2f bench` does")
-    parser.add_argument("--overwrite", action="store_true", help="replace another bench that the folder holds")
-    parser.add_argument(
-        "-o", "--output", default=str(PAGE), metavar="PAGE", help="the page; its chart stands beside it"
-    )
-    given: Any = parser.parse_args(arguments)
+    parser.add_argument("folder", help="where the manifests and the run folder are, and benches are kept")
+    parser.add_argument("data", help="folder or manifest of labelled images of other sources")
+    parser.add_argument("chains", nargs="*", help="finished benches of the chains, made under the protocol whole")
+    parser.add_argument("--chain", default=str(PAGE.with_name("founder.yaml")), help="file of the founder's network")
+    parser.add_argument("--names", nargs="+", default=CHAINS, help="the chains that the page tells of")
+    parser.add_argument("-o", "--output", default=str(PAGE), help="the page")
     try:
-        return make(given, catalog)
+        make(parser.parse_args(arguments))
     except D2FError as error:
         print(error, file=sys.stderr)
         return error.exit
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,1 +1,0 @@
-"""What `make_wiener_finding.py` reads, measures, says and draws."""
