@@ -7,6 +7,8 @@ many tensors that lie ready: ResNet-50 cut after its second stage, 256x256 pixel
 `inference_mode()`, float32 (Tan et al., "Rethinking the up-sampling operations in CNN-based generative network for
 generalizable deepfake detection", arXiv 2312.10461). Where PyTorch spends its time in the kernel (`time` says so), give
 it some GiB of MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_, so that it keeps its memory.
+
+`--precision bfloat16` lets detectors that have the choice multiply in it, by PyTorch; without it MLX alone computes.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ import numpy as np
 import torch
 
 from d2f import Chain, load_chain
+from d2f.chain.chain import chain_of
+from d2f.chain.write import fitted_text
+from d2f.chain.yaml import text_of
 from tests.benchmarks.scale import fill
 
 NPR_SIDE = 256
@@ -82,6 +87,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, help="processes of a chain; as many as cores by default")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--precision", help="of detectors that have this option, such as bfloat16")
     given = parser.parse_args()
     torch.set_num_threads(given.cores)
     network = Npr().eval()
@@ -99,7 +105,7 @@ def main() -> None:
         images = str(fill(Path(folder) / "images", given.images, given.images))
         works: dict[str, Callable[[], float]] = {"NPR's network": forward}
         for name in given.chains:
-            works[name] = partial(_rate, load_chain(name), images, given.workers or given.cores)
+            works[name] = partial(_rate, _chain(name, given.precision), images, given.workers or given.cores)
         rates: dict[str, list[float]] = {name: [] for name in works}
         for number in range(given.rounds + 1):
             for name, work in works.items():
@@ -110,6 +116,18 @@ def main() -> None:
         ratios = [one / other for one, other in zip(found, rates["NPR's network"], strict=True)]
         low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
         print(f"{name}: {statistics.median(found):.1f} images/s, {middle:.2f}x ({low:.2f}-{high:.2f})")
+
+
+def _chain(name: str, precision: str | None) -> Chain:
+    """Return a chain, its detectors at a precision where they have a choice."""
+    chain = load_chain(name)
+    if precision is None:
+        return chain
+    detectors = [one.model_dump(by_alias=True, exclude_unset=True) for one in chain.file.detectors]
+    for planned, written in zip(chain.plan.detectors, detectors, strict=True):
+        if "precision" in planned.stage.Options.model_fields:
+            written["with"] = {**written.get("with", {}), "precision": precision}
+    return chain_of(text_of(name, fitted_text(chain.text, {"detectors": detectors})), chain.catalog)
 
 
 def _rate(chain: Chain, folder: str, workers: int) -> float:
