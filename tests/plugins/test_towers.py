@@ -12,7 +12,7 @@ from d2f_towers.towers import TOWERS, mean_token, read_tower, tiny, tokens_of
 
 from d2f import D2FError, WeightsMissing
 from d2f.models import Normalisation, ViT, arrays_of, parameter_count
-from d2f.weights import as_record, write_weights
+from d2f.weights import as_record, resolve, write_weights
 
 MILLIONS = {"vits": 22, "vitb": 87, "vitl": 305, "so400m": 428}
 """Parameters as the field states them for these sizes, heads and positions aside."""
@@ -20,7 +20,7 @@ MILLIONS = {"vits": 22, "vitb": 87, "vitl": 305, "so400m": 428}
 
 def test_every_tower_has_a_record_and_every_record_a_tower() -> None:
     assert [record.name for record in RECORDS] == list(TOWERS)
-    for record in RECORDS[1:]:
+    for record in RECORDS[2:]:
         assert record.sources[0].startswith("hf://")
         assert record.untested == record.sources
         assert ("gated" in record.licence) == record.name.startswith("dinov3")
@@ -53,7 +53,8 @@ def test_tokens_of_each_architecture(name: str) -> None:
     both = tokens_of(network, (1, 2))(framed)
     assert both.shape == (3, 32)
     assert np.isfinite(both).all()
-    np.testing.assert_array_equal(tokens_of(network, (1,))(framed), both[:, :16])
+    # Of the last block that is asked for only one row is computed, which a BLAS may sum in another order.
+    np.testing.assert_allclose(tokens_of(network, (1,))(framed), both[:, :16], atol=1e-6)
     # A picture's tokens do not depend on the others.
     np.testing.assert_array_equal(tokens_of(network, (1, 2))(framed[1:2]), both[1:2])
     means = tokens_of(network, (2,), mean_token)(framed)
@@ -72,7 +73,7 @@ def test_weights_of_another_tower_are_refused(tmp_path: Path) -> None:
 def test_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("D2F_CACHE", str(tmp_path))
     with pytest.raises(WeightsMissing) as caught:
-        read_tower(RECORDS[1], TOWERS["clip-vitb16"])
+        read_tower(resolve("clip-vitb16", RECORDS), TOWERS["clip-vitb16"])
     assert caught.value.problems[0].notes == ("to fetch them: d2f weights pull clip-vitb16",)
 
 
