@@ -26,6 +26,13 @@ HEADS = (
         sources=("package:d2f_clip_probe/default.safetensors",),
         description="Three small networks on tokens of 3,145 images of 127 collections, clean and laundered.",
     ),
+    Weights(
+        name="clip-probe/first8",
+        sha256="86af252a95c47f535630cc1169ff8a436e3665d163c1f9c12c26af882a753e0e",
+        licence="MIT",
+        sources=("package:d2f_clip_probe/first8.safetensors",),
+        description="The same on tokens of the tower that ships, for the chain robust.",
+    ),
 )
 
 NEEDS = Needs(side=64, deviation=0.5)

@@ -21,10 +21,7 @@ from d2f.evaluate.out_of_fold import trained_on
 from d2f.weights import WeightsFile, read_weights, short_digests
 from tests.chains.fitted_set import digests, needs_data
 
-# `robust` and `fast`: whole, fitted, and without MLX.
-
-NAMES = ("robust", "fast")
-each = pytest.mark.parametrize("name", NAMES)
+# `fast`: whole, fitted, and without MLX.
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "images"
 
@@ -33,9 +30,8 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
 
 
-@each
-def test_it_is_fitted_and_every_member_calibrated(name: str) -> None:
-    chain = load_chain(name)
+def test_fast_is_fitted_and_every_member_calibrated() -> None:
+    chain = load_chain("fast")
     assert chain.warnings == ()
     assert set(chain.file.calibrate) == set(chain.plan.member_names)
     assert chain.file.combine.use == "logistic"
@@ -44,15 +40,13 @@ def test_it_is_fitted_and_every_member_calibrated(name: str) -> None:
     assert len(chain.file.fitted.attacks) >= 4
 
 
-@each
-def test_it_was_fitted_with_the_weights_that_ship(name: str) -> None:
-    chain = load_chain(name)
+def test_fast_was_fitted_with_the_weights_that_ship() -> None:
+    chain = load_chain("fast")
     shipped = {record.name: record.sha256 for detector in chain.plan.detectors for record in detector.stage.weights}
     assert chain.file.fitted.weights == shipped
 
 
-@each
-def test_it_runs_where_mlx_is_not_installed(name: str) -> None:
+def test_fast_runs_where_mlx_is_not_installed() -> None:
     code = """
 import sys
 for name in ("mlx", "mlx.core", "mlx.nn", "sklearn", "torch"):
@@ -60,7 +54,7 @@ for name in ("mlx", "mlx.core", "mlx.nn", "sklearn", "torch"):
 from d2f.cli.main import main
 sys.exit(main(["chain", "run", sys.argv[1], sys.argv[2], "--format", "jsonl"]))
 """
-    done = run(code, name, str(PICTURES))
+    done = run(code, "fast", str(PICTURES))
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == len(list(PICTURES.iterdir()))
     assert done.returncode == 0, done.stderr
@@ -72,14 +66,13 @@ sys.exit(main(["chain", "run", sys.argv[1], sys.argv[2], "--format", "jsonl"]))
     )
 
 
-@each
-def test_it_does_not_import_mlx(name: str) -> None:
+def test_fast_does_not_import_mlx() -> None:
     code = """
 import sys, d2f
 list(d2f.load_chain(sys.argv[1]).run([sys.argv[2]]))
 print([name for name in sys.modules if name.partition(".")[0] in ("mlx", "sklearn", "torch")])
 """
-    done = run(code, name, str(PICTURES))
+    done = run(code, "fast", str(PICTURES))
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -87,7 +80,7 @@ print([name for name in sys.modules if name.partition(".")[0] in ("mlx", "sklear
 
 CLIP_PROBE = Path(d2f_clip_probe.__file__).parent
 
-LEARNED = ("single", "triad", "deep")
+LEARNED = ("single", "triad", "robust", "deep")
 
 
 @pytest.mark.parametrize("name", LEARNED)

@@ -380,8 +380,18 @@ def test_pixels_are_explained_and_verified_without_a_file(fast: d2f.Chain, tmp_p
         pickle.loads(pickle.dumps(result)).explain()
 
 
-def test_contradictions_are_told_in_words() -> None:
-    chain = d2f.load_chain("robust")
+TWO_VIEWS = """\
+d2f: 1
+name: two-views
+views: {half: [{use: resize, with: {factor: 0.5}}]}
+detectors: [{id: noise, use: noise-statistics, views: [plain, half]}]
+calibrate: {noise/plain: {use: platt}, noise/half: {use: platt}}
+"""
+
+
+def test_contradictions_are_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(TWO_VIEWS, "utf-8")
+    chain = d2f.load_chain(tmp_path / "two.yaml")
     (detector, first), (_, second), *_ = chain.plan.members
     row = Row("a", stages=(Member(detector, first, 1.0, 0.99, 1.0), Member(detector, second, -1.0, 0.01, -1.0)))
     title = stage_titles(chain)[detector]
