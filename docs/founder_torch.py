@@ -11,6 +11,7 @@ checkpoint, from which the same command goes on. At the end d2f builds the netwo
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from pathlib import Path
@@ -143,22 +144,22 @@ def train(output: Path, epochs: int) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rule = recipe.optimiser
     optimiser = torch.optim.SGD(network.parameters(), rule.rate, rule.momentum, weight_decay=rule.decay)
-    each = recipe.balance.tiles // recipe.batch
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * each)
+    each = 2 * recipe.balance.tiles // recipe.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / epochs / each)
+    )
     kept, begun, first = output.with_suffix(".checkpoint"), time.perf_counter(), 0
     if kept.exists():
         held = torch.load(kept)
         network.load_state_dict(held["network"])
         optimiser.load_state_dict(held["optimiser"])
-        schedule.load_state_dict(held["schedule"])
         first = held["epoch"]
+        schedule.last_epoch = first * each
     labels = training.labels
     by_label = [np.flatnonzero(labels == label) for label in (0, 1)]
     for epoch in range(first, epochs):
         random, loss, correct = np.random.default_rng((recipe.seed, epoch)), 0.0, 0
-        drawn = [
-            random.choice(some, recipe.balance.tiles // 2, len(some) < recipe.balance.tiles // 2) for some in by_label
-        ]
+        drawn = [random.choice(some, recipe.balance.tiles, len(some) < recipe.balance.tiles) for some in by_label]
         order = random.permutation(np.concatenate(drawn))
         for part in order.reshape(each, recipe.batch):
             y = torch.from_numpy(labels[part].astype(np.float32))
@@ -175,12 +176,7 @@ def train(output: Path, epochs: int) -> None:
         line = f"epoch {epoch + 1}: loss {loss:.3f}, tiles right in training {correct / len(order):.3f}"
         line += f", photographs / generated of the same sources right {right(network, sets['validation'])}"
         print(f"{line}, {seconds:.0f} s", flush=True)
-        state = {
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),
-        }
-        torch.save({**state, "epoch": epoch + 1}, kept)
+        torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1}, kept)
     facts = run_facts(recipe, training.dataset, training.digests) | {
         "tile": str(recipe.tiles.size),
         "epoch": str(epochs),
