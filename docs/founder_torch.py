@@ -144,7 +144,7 @@ def train(output: Path, epochs: int) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rule = recipe.optimiser
     optimiser = torch.optim.SGD(network.parameters(), rule.rate, rule.momentum, weight_decay=rule.decay)
-    each = 2 * recipe.balance.tiles // recipe.batch
+    each, half = recipe.balance.tiles // recipe.batch, recipe.balance.tiles // 2
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / epochs / each)
     )
@@ -159,7 +159,7 @@ def train(output: Path, epochs: int) -> None:
     by_label = [np.flatnonzero(labels == label) for label in (0, 1)]
     for epoch in range(first, epochs):
         random, loss, correct = np.random.default_rng((recipe.seed, epoch)), 0.0, 0
-        drawn = [random.choice(some, recipe.balance.tiles, len(some) < recipe.balance.tiles) for some in by_label]
+        drawn = [random.choice(some, half, len(some) < half) for some in by_label]
         order = random.permutation(np.concatenate(drawn))
         for part in order.reshape(each, recipe.batch):
             y = torch.from_numpy(labels[part].astype(np.float32))
