@@ -18,6 +18,13 @@ RECORDS = (
         sources=("package:d2f_frequency_residual/default.safetensors",),
         description="Trained on 3,061 images of 63 collections, as found and laundered.",
     ),
+    Weights(
+        name="frequency-residual/whole",
+        sha256="0be06765db7e5745966d036c8f37db9efc9bc6032fecd48abd223378f7301fe3",
+        licence="MIT",
+        sources=("package:d2f_frequency_residual/whole.safetensors",),
+        description="Trained on 1,561 images of 75 collections under the protocol `whole`, as judged and laundered.",
+    ),
 )
 
 UNIT = 16
@@ -94,7 +101,7 @@ class NetworkOptions(Options):
 
 
 class FrequencyResidualTrainable:
-    """The network; `recipe.yaml` beside this file is its recipe."""
+    """The network; `recipe.yaml` and `whole.yaml` beside this file are its recipes."""
 
     name = "frequency-residual"
     summary = "A network on block spectra of the high-pass residual, for the detector frequency-residual."

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 from scipy.ndimage import correlate
 
-from d2f import D2FError, Detector, GradientTrainable, Needs, WholeImage
+from d2f import D2FError, Detector, GradientTrainable, Needs, Weights, WholeImage
 from d2f.models import arrays_of, load_arrays, parameter_count
 from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.train.read import read_recipe
-from d2f.train.recipe import NetworkRecipe
+from d2f.train.recipe import NetworkRecipe, recipe_digest
 from d2f.weights import read_weights, write_weights
 from tests.plugins.pictures import PHOTOGRAPHS, noise_picture, photograph
 
@@ -106,17 +106,28 @@ def test_the_shipped_weights_were_made_by_the_shipped_recipe() -> None:
     recipe = read_recipe(FOLDER / "recipe.yaml", Catalog.discover())
     assert isinstance(recipe, NetworkRecipe)
     plain = recipe.plain()
-    # The weights were made when `protocol: crop` was spelled `matched: true` and nothing could be excluded.
+    # The weights were made when `protocol: crop` was spelled `matched: true` and nothing could be excluded or aligned.
     plain["data"] = {key: value for key, value in plain["data"].items() if key not in ("folder", "exclude")}
     plain["copies"] = {"matched": True, **plain["copies"]}
     assert plain["copies"].pop("protocol") == "crop"
+    assert plain["tiles"].pop("align") == 1
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
     assert read_weights(RECORDS[0]).metadata["recipe"] == f"sha256:{digest}"
 
 
-def test_the_card_holds_the_weights_digest_and_what_they_were_measured_to_do() -> None:
-    card, held = (FOLDER / "README.md").read_text("utf-8"), read_weights(RECORDS[0])
-    assert RECORDS[0].sha256 in card
+def test_the_weights_whole_were_made_by_their_recipe_from_the_weights_part_alone() -> None:
+    recipe, held = read_recipe(FOLDER / "whole.yaml", Catalog.discover()), read_weights(RECORDS[1])
+    assert isinstance(recipe, NetworkRecipe)
+    assert recipe.copies.protocol == "whole"
+    assert held.metadata["recipe"] == recipe_digest(recipe)
+    assert held.metadata["part"] == "weights"
+    assert len(held.trained_on if held.trained_on is not None else ()) == int(held.metadata["images"])
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
+def test_the_card_holds_the_weights_digest_and_what_they_were_measured_to_do(record: Weights) -> None:
+    card, held = (FOLDER / "README.md").read_text("utf-8"), read_weights(record)
+    assert record.sha256 in card
     for name, figures in json.loads(held.metadata["measured"]).items():
         assert f"| {name} | {figures['auc']:.3f} |" in card
 
