@@ -2,8 +2,8 @@
 
     python docs/make_wiener_finding.py founder $D2F_DATA/val measured
 
-`founder` holds the manifests of make_founding.py and the run folder of `d2f train`. docs/research/founder.yaml, a chain
-of the network alone, is benched there on images as they were found: those that it was trained on, others of the same
+`founder` holds the manifests of make_founding.py and the trained weights. docs/research/founder.yaml, a chain of the
+network alone, is benched there on images as they were found: those that it was trained on, others of the same
 sources, and whole pictures of other sources; a finished bench is read. `measured` is the finished bench of
 make_measured.py, or several of other chains; without any, the page tells of the network alone. The sentences are chosen
 from the figures by rule.
@@ -26,10 +26,13 @@ from d2f.api.errors import D2FError
 from d2f.api.inputs import ProtocolName
 from d2f.chain.chain import load_chain
 from d2f.evaluate.bench import JSON, SCORES, read_result
+from d2f.plugins.catalog import Catalog
 from d2f.report.tables import Bounded, markdown_table, with_bounds
-from d2f.train.folder import LOG, read_log
+from d2f.train.read import read_recipe
+from d2f.weights import read_weights
 
 PAGE = Path(__file__).resolve().parent / "research" / "the-wiener-finding.md"
+RECIPE = PAGE.parents[2] / "plugins" / "d2f_resnet" / "founder.yaml"
 CHAINS = ("single", "robust", "deep")
 CLEAN, FILTERED, NOISY = "clean", "wiener 7x7", "wiener 7x7 + noise"
 COPIES = {CLEAN: "", FILTERED: "wiener:window=7", NOISY: "wiener:window=7+noise:sigma=2"}
@@ -131,15 +134,19 @@ def read(folder: str | Path, protocol: ProtocolName, chains: Mapping[str, str], 
     ]
 
 
-def network(log: Path, parts: Mapping[str, Benched]) -> Iterator[str]:
-    """Yield what was trained, and whether it is right, where, and what the filter and the noise do."""
-    (facts,), epochs = read_log(log, "start"), read_log(log, "epoch")
-    tiles, hours = sum(facts["tiles"]["epoch"]) * len(epochs), sum(epoch["seconds"] for epoch in epochs) / 3600
+def network(facts: Mapping[str, str], hours: float | None, parts: Mapping[str, Benched]) -> Iterator[str]:
+    """Yield what was trained, and whether it is right, where, and what the filter and the noise do.
+
+    `facts` are what the weights file says of its training.
+    """
+    recipe: Any = read_recipe(RECIPE, Catalog.discover())
     trained, same, others = (parts[part] for part in PARTS)
+    epochs, took = int(facts["epoch"]), f" and {hours:.1f} hours of a core" if hours else ""
     yield (
-        f"ResNet-44 learnt from {facts['images']} images of {facts['collections']} collections: {tiles:,} tiles, as "
-        f"many of each label, in {len(epochs)} epochs and {hours:.1f} hours of a shared core. Of the images that it "
-        f"was trained on it is right on {share(trained.of('balanced_accuracy'))} (mean of both labels)."
+        f"ResNet-44 learnt from {facts['images']} images of {facts['collections']} collections: "
+        f"{epochs * recipe.balance.tiles:,} tiles, as many of each label, in {epochs} epochs{took}. "
+        f"Of the images that it was trained on it is right on {share(trained.of('balanced_accuracy'))} (mean of both "
+        "labels)."
     )
     if trained.of("balanced_accuracy") < ALL:
         yield "So it has not learnt even those, and the training is unfinished."
@@ -251,8 +258,8 @@ def share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def page(log: Path, parts: Mapping[str, Benched], chains: Sequence[Benched]) -> str:
-    """Return the page, from the log of the training, the benches of the founder's network and those of the chains."""
+def page(said_of_network: str, parts: Mapping[str, Benched], chains: Sequence[Benched]) -> str:
+    """Return the page, from the benches of the founder's network and those of the chains."""
     same = parts["same"]
     digests = ", ".join(f"`{one.name}` {one.digest[:12]}" for one in (same, *chains))
     made = f"Made on {same.result['date']} with d2f {same.result['d2f']}; digests (`d2f chain show NAME`): {digests}."
@@ -263,7 +270,7 @@ def page(log: Path, parts: Mapping[str, Benched], chains: Sequence[Benched]) -> 
     }
     return PAGE_TEXT.format(
         headline=wrapped(headline(same)),
-        network=wrapped(" ".join(network(log, parts))),
+        network=wrapped(said_of_network),
         network_table="\n".join(network_table(parts)),
         level=100 * same.result["level"],
         chains=CHAINS_TEXT.format(**said) if chains else "",
@@ -301,18 +308,20 @@ def make(given: argparse.Namespace) -> None:
     chains = {one.name: one for place in given.chains for one in read(place, "whole", digests, COPIES)}
     if gone := [f"{own.name} ({part})" for part in PARTS if part not in parts] + sorted(digests.keys() - chains):
         raise D2FError.of("D2F006", f"no bench holds scores of these chains as they are now: {', '.join(gone)}")
-    (log,) = folder.glob(f"*.run/{LOG}")
-    Path(given.output).write_text(page(log, parts, [chains[name] for name in digests]), "utf-8")
+    facts = read_weights(own.plan.detectors[0].stage.weights[0]).metadata
+    said = " ".join(network(facts, given.hours, parts))
+    Path(given.output).write_text(page(said, parts, [chains[name] for name in digests]), "utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="where the manifests and the run folder are, and benches are kept")
+    parser.add_argument("folder", help="where the manifests and weights are, and benches are kept")
     parser.add_argument("data", help="folder or manifest of labelled images of other sources")
     parser.add_argument("chains", nargs="*", help="finished benches of the chains, made under the protocol whole")
     parser.add_argument("--chain", default=str(PAGE.with_name("founder.yaml")), help="file of the founder's network")
     parser.add_argument("--names", nargs="+", default=CHAINS, help="the chains that the page tells of")
+    parser.add_argument("--hours", type=float, help="what the training took, of one core")
     parser.add_argument("-o", "--output", default=str(PAGE), help="the page")
     try:
         make(parser.parse_args(arguments))
