@@ -51,7 +51,7 @@ def _rates(results: Results) -> str:
             for workers in (1, 2):
                 one = results.get(f"rate {chain} {engine} {workers}")
                 lines.append(f"| `{chain}` | {engine} | {workers} | {_rate(one, engine)} |")
-    return "\n".join([*lines, "", *_apart(results.get("apart robust"))])
+    return "\n".join([*lines, "", *_apart(results.get("apart fast"))])
 
 
 def _apart(one: dict[str, Any] | None) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _apart(one: dict[str, Any] | None) -> Iterator[str]:
         return
     alone, both, workers = (one[name] for name in ("alone", "both", "workers"))
     yield (
-        f"Two processes are not twice one: {one['images']} images take `robust` {alone:.1f} s alone; two commands at "
+        f"Two processes are not twice one: {one['images']} images take `fast` {alone:.1f} s alone; two commands at "
         f"once that share nothing {both:.1f} s each, {2 * alone / both:.2f} times the images a second, which is what "
         f"these two cores give; one command with two worker processes {workers:.1f} s, {alone / workers:.2f} "
         f"times{_mark(one)}."
@@ -87,7 +87,7 @@ def _memory(results: Results) -> str:
         found = [results.get(f"memory {chain} {count}") for count in (100, 1000, 10_000)]
         sizes = [one["memory"] / 2**20 for one in found if one is not None]
         cells = [f"{one['memory'] / 2**20:.0f} MiB" if one else MISSING for one in found]
-        if chain == "deep":
+        if chain != "fast":
             cells[2] = ""
         ratio = f"{max(sizes) / min(sizes) - 1:+.1%}" if len(sizes) > 1 else ""
         lines.append(f"| `{chain}` | {' | '.join(cells)} | {ratio} |")
