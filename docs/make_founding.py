@@ -12,7 +12,7 @@ prints a table for each folder of runs.
     python docs/make_founding.py sources pictures founder
 
 writes `training.csv`, `validation.csv` and `same.csv` for the recipe `founder.yaml`: other images of the same sources,
-of what `d2f data fetch` left in `pictures`.
+each of one label, of what `d2f data fetch` left in `pictures`; and `turned.csv`, what these sources have of the other.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from typing import Any
 import numpy as np
 
 from d2f.data.dataset import GENERATED, REAL, Dataset, limited, load_dataset, write_manifest
-from d2f.data.facts import inspect
-from d2f.data.groups import components, duplicates, folds, shipped_split, with_groups
+from d2f.data.groups import components, folds, shipped_split
 from d2f.train.folder import LOG, read_log
 
 PHOTOGRAPHS, MADE, VALIDATION = 800, 100, 500
-EACH = 50
-"""The least images of each label of a collection that the founder's experiment takes."""
+EACH = 20
+"""The least images of a label of a collection that the founder's experiment takes."""
 SAME_SOURCES = {"validation": (0,), "same": (1, 2), "training": range(3, 10)}
 """Which of ten folds of every collection is in which manifest."""
 STUDIES = ("overfitting", "balance", "residual", "logits")
@@ -68,23 +67,26 @@ def write_data(data: str, folder: Path) -> None:
 
 
 def write_sources(data: str, folder: Path) -> None:
-    """Write what trains, what validates and what is measured: every collection in each, no picture in two.
+    """Write what trains, what validates and what is measured: every source in each, no picture in two.
 
-    A picture is all that a group links: a photograph and its re-creations, near-duplicates, also across collections.
+    Of a collection with both labels one is taken, photographs and generated images in turn, the largest first: as most
+    sets are put together, a source has one label. `turned.csv` is the other label of the same collections. A picture
+    is all that a group links: a photograph and its re-creations.
     """
     whole = load_dataset(data)
     names = np.array([image.collection for image in whole])
-    enough = [name for name in whole.collections if min(whole.select(names == name).label_counts) >= EACH]
-    seen = inspect(whole.select(np.isin(names, enough)), decode=True)
-    kept = with_groups(seen.images, duplicates(seen).groups)
-    pictures = components(replace(image, collection="") for image in kept)
-    first = np.unique(pictures, return_index=True)[1][pictures]
-    fold = np.zeros(len(kept), np.int64)
-    for name in enough:
-        members = np.array([kept[i].collection == name for i in first])
-        fold[members] = folds(pictures[members], kept.labels[members], 10, seed=1)
+    counts = {name: whole.select(names == name).label_counts for name in whole.collections}
+    large = [name for name in counts if max(counts[name]) >= EACH]
+    taken = np.zeros(len(whole), bool)
+    for place, name in enumerate(sorted(large, key=lambda name: (-min(counts[name]), name))):
+        real, generated = counts[name]
+        label = place % 2 if min(counts[name]) >= EACH else int(generated > real)
+        taken |= (names == name) & (whole.labels == label)
+    one = whole.select(taken)
+    fold = folds(components(replace(image, collection="") for image in one), one.labels, 10, seed=1)
     for part, numbers in SAME_SOURCES.items():
-        write_manifest(folder / f"{part}.csv", kept.select(np.isin(fold, list(numbers))))
+        write_manifest(folder / f"{part}.csv", one.select(np.isin(fold, list(numbers))))
+    write_manifest(folder / "turned.csv", whole.select(np.isin(names, large) & ~taken))
 
 
 def table(study: Path) -> str:

@@ -292,15 +292,22 @@ def test_held_out_pictures_are_of_the_same_sources_and_never_on_both_sides(tmp_p
         Image.fromarray(blocks).resize((48, 48), Image.Resampling.BICUBIC).save(tmp_path / f"{number}.png")
         rows.append(f"{number}.png,{label},{collection},g{number // 2}")
     (tmp_path / "set.csv").write_text("\n".join(rows) + "\n", "utf-8")
-    founding = docs_script("make_founding")
-    founding.EACH = 20
-    founding.write_sources(str(tmp_path / "set.csv"), tmp_path)
-    parts = {name: load_dataset(tmp_path / f"{name}.csv") for name in ("training", "validation", "same")}
-    assert {name: len(part) for name, part in parts.items()} == {"training": 84, "validation": 12, "same": 24}
-    for part in parts.values():
-        assert part.collections == ("c0", "c1")
-        assert part.label_counts[0] == part.label_counts[1]
-    groups = [{image.group for image in part} for part in parts.values()]
+    docs_script("make_founding").write_sources(str(tmp_path / "set.csv"), tmp_path)
+    parts = {name: load_dataset(tmp_path / f"{name}.csv") for name in ("training", "validation", "same", "turned")}
+    assert {name: len(part) for name, part in parts.items()} == {
+        "training": 42,
+        "validation": 6,
+        "same": 12,
+        "turned": 60,
+    }
+    for name, part in parts.items():
+        labels = {image.collection: set() for image in part}
+        for image in part:
+            labels[image.collection].add(image.label)
+        real, generated = {0}, {1}
+        expected = (generated, real) if name == "turned" else (real, generated)
+        assert labels == dict(zip(("c0", "c1"), expected, strict=True))
+    groups = [{image.group for image in parts[name]} for name in ("training", "validation", "same")]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 60
 
 
