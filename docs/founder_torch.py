@@ -1,11 +1,12 @@
 """Train the network of plugins/d2f_resnet/founder.yaml with PyTorch in bfloat16, which takes a tenth of the time.
 
-    python docs/founder_torch.py founder.safetensors
+    python docs/founder_torch.py founder/founder.safetensors
 
 Run where `founder` lies (`python docs/make_founding.py sources pictures founder`). Recipe, tiles, their balance, the
 network, its first weights, optimiser and schedule are those of `d2f train plugins/d2f_resnet/founder.yaml`, which makes
 the same file with MLX; drawn batches differ, and rates do not warm up. Each epoch prints its figures and keeps a
-checkpoint, from which the same command goes on. At the end d2f builds the network, and says how far its answers differ.
+checkpoint, from which the same command goes on; the weights of the last one are written, none is chosen. At the end d2f
+builds the network, and says how far its answers differ.
 """
 
 from __future__ import annotations
@@ -128,9 +129,10 @@ def right(network: ResNet44, tiles: TileSet) -> str:
     return f"{(means[labels == 0] <= 0).mean():.3f} / {(means[labels == 1] > 0).mean():.3f}"
 
 
-def train(output: Path, epochs: int) -> None:
+def train(output: Path) -> None:
     """Train, and write the weights of the last epoch."""
     recipe: Any = read_recipe(RECIPE, Catalog.discover())
+    epochs: int = recipe.epochs
     sets = {}
     for name, path in (("training", recipe.data.folder), ("validation", recipe.data.validation)):
         cutter = TileCutter(recipe, name == "training")
@@ -203,11 +205,10 @@ def main() -> int:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path, help="weights file to write")
-    parser.add_argument("--epochs", type=int, default=40)
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    train(given.output, given.epochs)
+    train(given.output)
     return 0
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from d2f.api.errors import D2FError
 from d2f.data.dataset import GENERATED, REAL, Dataset, limited, load_dataset, write_manifest
 from d2f.data.groups import components, folds, shipped_split
 from d2f.train.folder import LOG, read_log
@@ -77,6 +78,8 @@ def write_sources(data: str, folder: Path) -> None:
     names = np.array([image.collection for image in whole])
     counts = {name: whole.select(names == name).label_counts for name in whole.collections}
     large = [name for name in counts if max(counts[name]) >= EACH]
+    if not large:
+        raise D2FError.of("D2F603", f"no collection of '{data}' has {EACH} images of a label")
     taken = np.zeros(len(whole), bool)
     for place, name in enumerate(sorted(large, key=lambda name: (-min(counts[name]), name))):
         real, generated = counts[name]
@@ -134,12 +137,16 @@ def main() -> int:
     sources.add_argument("folder", type=Path)
     commands.add_parser("tables", help="print the tables").add_argument("folder", type=Path)
     given = parser.parse_args()
-    if given.command == "data":
-        write_data(given.data, given.folder)
-    elif given.command == "sources":
-        write_sources(given.data, given.folder)
-    else:
-        sys.stdout.writelines(f"{text}\n" for text in tables(given.folder))
+    try:
+        if given.command == "data":
+            write_data(given.data, given.folder)
+        elif given.command == "sources":
+            write_sources(given.data, given.folder)
+        else:
+            sys.stdout.writelines(f"{text}\n" for text in tables(given.folder))
+    except D2FError as error:
+        print(error, file=sys.stderr)
+        return error.exit
     return 0
 
 

@@ -281,7 +281,7 @@ def stages_page() -> str:
     parts = [facts["introduction"], "## Detectors", "", *HEAD]
     for name, record in records.items():
         if (owner := name.partition("/")[0]) in detectors:
-            parts.append(_row(record, facts["agreement"][owner], facts))
+            parts.append(_row(record, facts["agreement"].get(name, facts["agreement"][owner]), facts))
     parts += ["", facts["others"], "## Towers", "", *HEAD]
     parts += [_row(records[name], facts["agreement"][tower.layout], facts) for name, tower in TOWERS.items()]
     return "\n".join(parts) + "\n"

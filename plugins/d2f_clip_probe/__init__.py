@@ -25,7 +25,7 @@ def d2f_trainables() -> Sequence[type[EstimatorTrainable]]:
 
 @hookimpl
 def d2f_weights() -> Sequence[Weights]:
-    """Return the record of the head that ships; those of towers are d2f_towers'."""
+    """Return the records of the heads that ship; those of towers are d2f_towers'."""
     from d2f_clip_probe.stage import HEADS
 
     return HEADS

@@ -1,4 +1,4 @@
-"""Image towers of other people's, fetched on request: their architectures and where their weights are."""
+"""Image towers of other people's, one of which ships: their architectures and where their weights are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from d2f import Weights, hookimpl
 
 @hookimpl
 def d2f_weights() -> Sequence[Weights]:
-    """Return the records of the towers' weights; none of them ships."""
+    """Return the records of the towers' weights."""
     from d2f_towers.records import RECORDS
 
     return RECORDS

@@ -10,8 +10,8 @@ the lower half first; scale and offset in half precision, as everything else is.
 from __future__ import annotations
 
 import argparse
-import hashlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,30 +74,37 @@ def packed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def _unpacked(held: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
     both = held[name + PACKED]
+    expected = (len(both), 2 * both.shape[-1] // GROUP)
+    if both.dtype != np.uint8 or both.ndim != 2 or any(held[name + kind].shape != expected for kind in (SCALE, OFFSET)):
+        raise ValueError(f"{name}: levels, scales and offsets do not fit together")
     levels = np.stack([both & LEVELS, both >> 4], -1).reshape(len(both), -1, GROUP).astype(np.float32)
     scale, offset = (held[name + kind].astype(np.float32)[..., None] for kind in (SCALE, OFFSET))
     return (levels * scale + offset).reshape(len(both), -1)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write the file, and print its digest."""
     from d2f_towers.records import RECORDS
     from d2f_towers.towers import TOWERS
 
     parser = argparse.ArgumentParser(prog="python -m d2f_towers.int4_file", description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", required=True, type=Path, help="the file to write")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     full, first = TOWERS["clip-vit-b16"].shape, TOWERS["clip-vit-b16-first8"].shape
-    arrays = int8_arrays(resolve("clip-vit-b16", RECORDS), full)
-    wanted = {
-        name: array
-        for name, array in arrays.items()
-        if not name.startswith("blocks.") or int(name.split(".")[1]) < first.depth
-    }
     about = {"tower": "clip-vit-b16-first8", "bits": "4", "group": str(GROUP), "licence": "MIT, OpenAI's CLIP"}
-    write_weights(given.output, packed(wanted), about)
-    print(hashlib.sha256(given.output.read_bytes()).hexdigest())
+    try:
+        arrays = int8_arrays(resolve("clip-vit-b16", RECORDS), full)
+        wanted = {
+            name: array
+            for name, array in arrays.items()
+            if not name.startswith("blocks.") or int(name.split(".")[1]) < first.depth
+        }
+        print(write_weights(given.output, packed(wanted), about))
+    except D2FError as error:
+        print(error, file=sys.stderr)
+        return error.exit
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -35,7 +35,7 @@ RECORDS = (
         sha256="391a4b952ac742136dcdbd2697a0ab2d4b0163d193393e58743ef2eb92b1b74f",
         licence="MIT",
         sources=("package:d2f_towers/clip-vit-b16-first8.safetensors",),
-        description="Its first eight blocks at four bits, which ship; made by d2f_towers.int4_file.",
+        description="First eight blocks of CLIP ViT-B/16's image tower at four bits, made of clip-vit-b16; ships.",
         size=33516984,
         self_test=SELF_TEST,
     ),

@@ -137,6 +137,18 @@ def test_deep_without_its_tower_does_not_start_and_says_how_to_fetch_it(tmp_path
     assert "d2f weights pull clip-vit-b16" in done.stderr
 
 
+def test_robust_judges_with_nothing_fetched(tmp_path: Path) -> None:
+    code = "import sys; from d2f.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = ["chain", "run", "robust", str(PICTURES), "--format", "jsonl", "-q"]
+    environment = {**os.environ, "D2F_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    found = {Path(row["path"]).name: row["probability"] for row in map(json.loads, done.stdout.splitlines())}
+    assert found["flat.png"] is found["tiny.png"] is None
+    assert found["camera-like.jpg"] == pytest.approx(0.2076, abs=0.005)
+    assert found["upsampled.jpg"] == pytest.approx(0.3061, abs=0.005)
+
+
 def test_single_is_one_network_on_the_picture_as_it_is() -> None:
     assert load_chain("single").plan.member_names == ("resnet/plain",)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from d2f import D2FError, Needs, WeightsMissing
+from d2f import D2FError, Needs, Weights, WeightsMissing
 from d2f.cache import caching
 from d2f.plugins.catalog import Catalog
 from d2f.train.read import read_recipe
@@ -131,23 +131,29 @@ def test_a_head_of_another_detector_is_refused(tmp_path: Path) -> None:
         detector.load()
 
 
-def test_the_shipped_head_is_the_recorded_one_and_says_what_it_was_trained_on() -> None:
-    held = read_weights(HEADS[0])
-    assert held.sha256 == HEADS[0].sha256
+SHIPPED = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
+
+
+@SHIPPED
+def test_a_shipped_head_is_the_recorded_one_and_says_what_it_was_trained_on(head: Weights) -> None:
+    held = read_weights(head)
+    assert held.sha256 == head.sha256
     assert held.trained_on is not None
     assert len(held.trained_on) == int(held.metadata["images"])
     assert held.metadata["part"] == "all"
 
 
-def test_the_shipped_head_was_made_by_the_shipped_recipe() -> None:
-    recipe = read_recipe(FOLDER / "recipe.yaml", Catalog.discover())
-    assert read_weights(HEADS[0]).metadata["recipe"] == recipe_digest(recipe)
+@pytest.mark.parametrize(("head", "recipe"), [(HEADS[0], "recipe.yaml"), (HEADS[1], "first8.yaml")])
+def test_a_shipped_head_was_made_by_the_shipped_recipe(head: Weights, recipe: str) -> None:
+    made_by = read_recipe(FOLDER / recipe, Catalog.discover())
+    assert read_weights(head).metadata["recipe"] == recipe_digest(made_by)
 
 
-def test_card_and_record_name_how_many_images_it_was_trained_on() -> None:
-    images = f"{int(read_weights(HEADS[0]).metadata['images']):,} images"
+@SHIPPED
+def test_card_and_record_name_how_many_images_it_was_trained_on(head: Weights) -> None:
+    images = f"{int(read_weights(head).metadata['images']):,} images"
     assert images in (FOLDER / "README.md").read_text("utf-8")
-    assert images in HEADS[0].description
+    assert images in head.description
 
 
 @pytest.mark.skipif("D2F_DATA" not in os.environ, reason="D2F_DATA names no folder of images")

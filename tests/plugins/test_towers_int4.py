@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import mlx.core as mx
 import numpy as np
 import pytest
-from d2f_towers.int4_file import GROUP, LEVELS, int4_arrays, packed
+from d2f_towers.int4_file import GROUP, LEVELS, _unpacked, int4_arrays, main, packed
 from d2f_towers.records import RECORDS
 from d2f_towers.self_test import tower_output
 from d2f_towers.towers import TOWERS, read_tower, tokens_of
 
 from d2f import D2FError
+from d2f.files import file_sha256
 from d2f.framing import Framing
 from d2f.testing import camera_picture
 from d2f.weights import as_record, resolve, write_weights
@@ -48,10 +52,30 @@ def test_levels_that_four_bits_can_hold_are_exact(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["blocks.0.out.weight"], arrays["blocks.0.out.weight"])
 
 
-@pytest.mark.parametrize("without", [".scale", ".offset"])
-def test_a_file_that_lacks_a_part_is_refused(tmp_path: Path, without: str) -> None:
-    arrays = packed({"blocks.0.out.weight": np.ones((2, GROUP), np.float32)})
-    write_weights(tmp_path / "a.safetensors", {name: one for name, one in arrays.items() if not name.endswith(without)})
+def test_the_layout_is_that_of_mlx() -> None:
+    weight = np.random.default_rng(5).normal(0, 0.05, (4, 4 * GROUP)).astype(np.float32)
+    arrays = packed({"blocks.0.qkv.weight": weight})
+    levels, scale, offset = (arrays[f"blocks.0.qkv.weight.{kind}"] for kind in ("packed", "scale", "offset"))
+    given = mx.array(levels.view(np.uint32)), *(mx.array(one.astype(np.float32)) for one in (scale, offset))
+    read = np.array(mx.dequantize(*given, group_size=GROUP, bits=4))
+    np.testing.assert_array_equal(read, _unpacked(arrays, "blocks.0.qkv.weight"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("blocks.0.out.weight.scale"),
+        lambda arrays: arrays.pop("blocks.0.out.weight.offset"),
+        lambda arrays: arrays.update({"blocks.0.out.weight.packed": np.zeros((2, GROUP), np.float32)}),
+        lambda arrays: arrays.update({"blocks.0.out.weight.packed": np.zeros((2, GROUP), np.uint16)}),
+        lambda arrays: arrays.update({"blocks.0.out.weight.scale": np.ones((2, 1), np.float16)}),
+        lambda arrays: arrays.update({"blocks.0.out.weight.offset": np.ones((1, 2), np.float16)}),
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    arrays = packed({"blocks.0.out.weight": np.ones((2, 2 * GROUP), np.float32)})
+    change(arrays)
+    write_weights(tmp_path / "a.safetensors", arrays)
     with pytest.raises(D2FError, match="not a tower packed to four bits") as caught:
         int4_arrays(as_record(tmp_path / "a.safetensors"))
     assert caught.value.problems[0].code == "D2F504"
@@ -84,3 +108,17 @@ def test_its_tokens_are_near_those_of_the_tower_that_it_is_made_of() -> None:
     assert cosines.min() > 0.98
     # And they are its own: four bits show.
     assert np.abs(found - whole).max() > 1e-3
+
+
+@fetched
+def test_one_command_makes_the_file_that_ships_to_the_byte(tmp_path: Path) -> None:
+    assert main(["-o", str(tmp_path / "made.safetensors")]) == 0
+    assert file_sha256(str(tmp_path / "made.safetensors")) == SHIPPED.sha256
+
+
+def test_the_command_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("D2F_CACHE", str(tmp_path))
+    assert main(["-o", str(tmp_path / "made.safetensors")]) == 2
+    assert "d2f weights pull clip-vit-b16" in capsys.readouterr().err
