@@ -40,6 +40,7 @@ COPIES = {CLEAN: "", FILTERED: "wiener:window=7", NOISY: "wiener:window=7+noise:
 PARTS = {
     "training": ("trained on", {CLEAN: ""}),
     "same": ("same sources, held out", COPIES),
+    "turned": ("the other label of the same collections", {CLEAN: ""}),
     "others": ("other sources", COPIES),
 }
 """The sets that the founder's network is benched on: what the page calls them, and their copies."""
@@ -75,13 +76,14 @@ intervals over draws of whole collections.
 
 {chains}## How it was made
 
-Of the listed pictures, the collections with at least 50 of either label, each image as it was found: its own pixels,
-format and compression. Of each collection two tenths are held out and one tenth chose the best epoch; a photograph, its
-re-creations and near-duplicates are on one side. Earlier runs: [Founding experiments](founding-experiments.md).
+Of the listed pictures, collections with at least 20 of a label, each image as it was found: its own pixels, format and
+compression. As most sets are put together, a source has one label: of a collection with both, photographs and generated
+images are taken in turn. Two tenths of the images are held out, one tenth was watched; a photograph and its re-creations
+are on one side. Earlier runs: [Founding experiments](founding-experiments.md).
 
     d2f data fetch plugins/d2f_clip_probe/sources.csv pictures
     python docs/make_founding.py sources pictures founder
-    d2f train plugins/d2f_resnet/founder.yaml -o founder/founder.safetensors
+    python docs/founder_torch.py founder/founder.safetensors
     python docs/make_wiener_finding.py founder $D2F_DATA/val measured
 
 {made}
@@ -140,7 +142,7 @@ def network(facts: Mapping[str, str], hours: float | None, parts: Mapping[str, B
     `facts` are what the weights file says of its training.
     """
     recipe: Any = read_recipe(RECIPE, Catalog.discover())
-    trained, same, others = (parts[part] for part in PARTS)
+    trained, same, other_label, others = (parts[part] for part in PARTS)
     epochs, took = int(facts["epoch"]), f" and {hours:.1f} hours of a core" if hours else ""
     yield (
         f"ResNet-44 learnt from {facts['images']} images of {facts['collections']} collections: "
@@ -152,6 +154,8 @@ def network(facts: Mapping[str, str], hours: float | None, parts: Mapping[str, B
         yield "So it has not learnt even those, and the training is unfinished."
     yield f"On held-out images of the same sources {right(same)}."
     yield from (turned(same), *noise(same))
+    about = "it tells sources apart, not labels" if other_label.of("auc") < 0.5 - LITTLE else "not sources alone tell"
+    yield f"On what the same collections have of the other label {right(other_label)}: {about}."
     yield f"On other sources {right(others)}."
 
 

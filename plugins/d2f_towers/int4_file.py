@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +26,7 @@ from d2f_towers.int8_file import int8_arrays
 GROUP = 64
 """Weights that share a scale and an offset."""
 
-LEVELS = 15
+BITS, LEVELS = 4, 15
 PACKED, SCALE, OFFSET = ".packed", ".scale", ".offset"
 LINEAR = ("qkv.weight", "out.weight", "fc1.weight", "fc2.weight")
 
@@ -61,14 +62,9 @@ def packed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         if not name.endswith(LINEAR):
             made[name] = array.astype(np.float16)
             continue
-        grouped = array.reshape(len(array), -1, GROUP)
-        low = grouped.min(-1, keepdims=True)
-        scale = np.maximum((grouped.max(-1, keepdims=True) - low) / LEVELS, 1e-7).astype(np.float16)
-        offset = low.astype(np.float16)
-        levels = np.rint((grouped - offset.astype(np.float32)) / scale.astype(np.float32))
-        flat = np.clip(levels, 0, LEVELS).astype(np.uint8).reshape(len(array), -1)
-        made[name + PACKED] = flat[:, ::2] | flat[:, 1::2] << 4
-        made |= {name + SCALE: scale[..., 0], name + OFFSET: offset[..., 0]}
+        levels, scale, offset = map(np.array, mx.quantize(mx.array(array), GROUP, BITS))
+        made[name + PACKED] = levels.view(np.uint8)
+        made |= {name + SCALE: scale.astype(np.float16), name + OFFSET: offset.astype(np.float16)}
     return made
 
 
@@ -91,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", required=True, type=Path, help="the file to write")
     given = parser.parse_args(arguments)
     full, first = TOWERS["clip-vit-b16"].shape, TOWERS["clip-vit-b16-first8"].shape
-    about = {"tower": "clip-vit-b16-first8", "bits": "4", "group": str(GROUP), "licence": "MIT, OpenAI's CLIP"}
+    about = {"tower": "clip-vit-b16-first8", "bits": str(BITS), "group": str(GROUP), "licence": "MIT, OpenAI's CLIP"}
     try:
         arrays = int8_arrays(resolve("clip-vit-b16", RECORDS), full)
         wanted = {

@@ -32,7 +32,7 @@ RECORDS = (
     ),
     Weights(
         name="clip-vit-b16-first8",
-        sha256="391a4b952ac742136dcdbd2697a0ab2d4b0163d193393e58743ef2eb92b1b74f",
+        sha256="236a44c7e65b5f007f74c482c79030289ceb5bb215eb2839a49e391262d84134",
         licence="MIT",
         sources=("package:d2f_towers/clip-vit-b16-first8.safetensors",),
         description="First eight blocks of CLIP ViT-B/16's image tower at four bits, made of clip-vit-b16; ships.",
