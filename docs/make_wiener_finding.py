@@ -78,8 +78,8 @@ intervals over draws of whole collections.
 
 Of the listed pictures, collections with at least 20 of a label, each image as it was found: its own pixels, format and
 compression. As most sets are put together, a source has one label: of a collection with both, photographs and generated
-images are taken in turn. Two tenths of the images are held out, one tenth was watched; a photograph and its re-creations
-are on one side. Earlier runs: [Founding experiments](founding-experiments.md).
+images are taken in turn. Two tenths of the images are held out, one tenth was watched; a photograph and its
+re-creations are on one side. Earlier runs: [Founding experiments](founding-experiments.md).
 
     d2f data fetch plugins/d2f_clip_probe/sources.csv pictures
     python docs/make_founding.py sources pictures founder
@@ -154,7 +154,7 @@ def network(facts: Mapping[str, str], hours: float | None, parts: Mapping[str, B
         yield "So it has not learnt even those, and the training is unfinished."
     yield f"On held-out images of the same sources {right(same)}."
     yield from (turned(same), *noise(same))
-    about = "it tells sources apart, not labels" if other_label.of("auc") < 0.5 - LITTLE else "not sources alone tell"
+    about = "sources tell it, not labels" if other_label.of("auc") < 0.5 - LITTLE else "it does not go by sources alone"
     yield f"On what the same collections have of the other label {right(other_label)}: {about}."
     yield f"On other sources {right(others)}."
 
