@@ -65,7 +65,7 @@ class ClipProbe:
     """Tokens of an image tower, CLIP's by default, into a small head; see the plugin's README."""
 
     name = "clip-probe"
-    summary = "Blocks of an image tower, CLIP's or a newer one, into a small head; one tower ships, others are fetched."
+    summary = "Blocks of an image tower, CLIP's or a newer one, into a small head; one ships, others are fetched."
     title = "content and style"
     looks_at = "What the picture shows and how it is drawn, as a large image model sees it."
     Options = DetectorOptions

@@ -154,9 +154,18 @@ def test_by_keyboard_alone(page: Any) -> None:
     page.bring_to_front()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "files"
-    with page.expect_file_chooser() as chooser:
+    chosen: list[Any] = []
+    page.on("filechooser", chosen.append)
+    # On a busy machine a first key can be lost, as it can for a person, who presses again.
+    for _ in range(3):
         page.keyboard.press("Enter")
-    chooser.value.set_files([IMAGES / "camera-like.jpg"])
+        for _ in range(60):
+            if chosen:
+                break
+            page.wait_for_timeout(100)
+        if chosen:
+            break
+    chosen[0].set_files([IMAGES / "camera-like.jpg"])
     assert verdict(page, "camera-like.jpg") == "no sign of generation"
     for _ in range(10):
         page.keyboard.press("Tab")
