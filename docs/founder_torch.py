@@ -83,12 +83,8 @@ class ResNet44(nn.Module):
 
     def take(self, arrays: dict[str, Any]) -> None:
         """Load d2f's arrays, whose convolutions are channels last."""
-        state = {
-            name: torch.from_numpy(np.array(array)).permute(0, 3, 1, 2)
-            if array.ndim == 4
-            else torch.from_numpy(np.array(array))
-            for name, array in arrays.items()
-        }
+        held = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        state = {name: one.permute(0, 3, 1, 2) if one.ndim == 4 else one for name, one in held.items()}
         self.load_state_dict(state, strict=False)
 
     def arrays(self) -> dict[str, Any]:
