@@ -83,7 +83,7 @@ re-creations are on one side. Earlier runs: [Founding experiments](founding-expe
 
     d2f data fetch plugins/d2f_clip_probe/sources.csv pictures
     python docs/make_founding.py sources pictures founder
-    python docs/founder_torch.py founder/founder.safetensors
+    python docs/resnet_torch.py plugins/d2f_resnet/founder.yaml -o founder/founder.safetensors
     python docs/make_wiener_finding.py founder $D2F_DATA/val measured
 
 {made}
