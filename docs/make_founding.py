@@ -70,9 +70,9 @@ def write_data(data: str, folder: Path) -> None:
 def write_sources(data: str, folder: Path) -> None:
     """Write what trains, what validates and what is measured: every source in each, no picture in two.
 
-    Of a collection with both labels one is taken, photographs and generated images in turn, the largest first: as most
-    sets are put together, a source has one label. `turned.csv` is the other label of the same collections. A picture
-    is all that a group links: a photograph and its re-creations.
+    Of a collection with both labels one is taken, that of which fewer images were taken before, the largest collection
+    first: as most sets are put together, a source has one label. `turned.csv` is the other label of the same
+    collections. A picture is all that a group links: a photograph and its re-creations.
     """
     whole = load_dataset(data)
     names = np.array([image.collection for image in whole])
@@ -80,10 +80,11 @@ def write_sources(data: str, folder: Path) -> None:
     large = [name for name in counts if max(counts[name]) >= EACH]
     if not large:
         raise D2FError.of("D2F603", f"no collection of '{data}' has {EACH} images of a label")
-    taken = np.zeros(len(whole), bool)
-    for place, name in enumerate(sorted(large, key=lambda name: (-min(counts[name]), name))):
-        real, generated = counts[name]
-        label = place % 2 if min(counts[name]) >= EACH else int(generated > real)
+    taken, sums = np.zeros(len(whole), bool), np.zeros(2, int)
+    for name in sorted(large, key=lambda name: (min(counts[name]) >= EACH, -min(counts[name]), name)):
+        both = min(counts[name]) >= EACH
+        label = int(np.argmin(sums)) if both else int(np.argmax(counts[name]))
+        sums[label] += counts[name][label]
         taken |= (names == name) & (whole.labels == label)
     one = whole.select(taken)
     fold = folds(components(replace(image, collection="") for image in one), one.labels, 10, seed=1)

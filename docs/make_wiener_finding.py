@@ -3,8 +3,9 @@
     python docs/make_wiener_finding.py founder $D2F_DATA/val measured
 
 `founder` holds the manifests of make_founding.py and the trained weights. docs/research/founder.yaml, a chain of the
-network alone, is benched there on images as they were found: those that it was trained on, others of the same
-sources, and whole pictures of other sources; a finished bench is read. `measured` is the finished bench of
+network alone, and docs/research/founder-statistics.yaml, one of noise statistics in its place, are benched there on
+images as they were found: those that they were trained on, others of the same sources, and whole pictures of other
+sources; a finished bench is read. `measured` is the finished bench of
 make_measured.py, or several of other chains; without any, the page tells of the network alone. The sentences are chosen
 from the figures by rule.
 """
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from make_measured import whole_pictures
 
@@ -33,6 +34,7 @@ from d2f.weights import read_weights
 
 PAGE = Path(__file__).resolve().parent / "research" / "the-wiener-finding.md"
 RECIPE = PAGE.parents[2] / "plugins" / "d2f_resnet" / "founder.yaml"
+OWN = [str(PAGE.with_name(name)) for name in ("founder.yaml", "founder-statistics.yaml")]
 CHAINS = ("single", "robust", "deep")
 CLEAN, FILTERED, NOISY = "clean", "wiener 7x7", "wiener 7x7 + noise"
 COPIES = {CLEAN: "", FILTERED: "wiener:window=7", NOISY: "wiener:window=7+noise:sigma=2"}
@@ -71,22 +73,31 @@ until a 7x7 Wiener filter (MATLAB's `wiener2`) was applied; then it was wrong on
 
 {network_table}
 
-Right: on the right side of even odds; an image without a tile of 224 pixels is on neither. Brackets are {level:.0f} %
-intervals over draws of whole collections.
+{statistics}Right: on the right side of even odds; an image that a detector abstains on is on neither. Brackets are
+{level:.0f} % intervals over draws of whole collections.
 
 {chains}## How it was made
 
 Of the listed pictures, collections with at least 20 of a label, each image as it was found: its own pixels, format and
-compression. As most sets are put together, a source has one label: of a collection with both, photographs and generated
-images are taken in turn. Two tenths of the images are held out, one tenth was watched; a photograph and its
+compression. As most sets are put together, a source has one label: of a collection with both, the one of which fewer
+images were taken before. Two tenths of the images are held out, one tenth was watched; a photograph and its
 re-creations are on one side. Earlier runs: [Founding experiments](founding-experiments.md).
 
-    d2f data fetch plugins/d2f_clip_probe/sources.csv pictures
+    d2f data fetch docs/research/founder-sources.csv pictures
     python docs/make_founding.py sources pictures founder
     python docs/resnet_torch.py plugins/d2f_resnet/founder.yaml -o founder/founder.safetensors
+    d2f train plugins/d2f_noise_statistics/founder.yaml -o founder/statistics.safetensors
     python docs/make_wiener_finding.py founder $D2F_DATA/val measured
 
 {made}
+"""
+
+STATISTICS_TEXT = """## Noise statistics in its place
+
+{said}
+
+{table}
+
 """
 
 CHAINS_TEXT = """## The chains
@@ -121,6 +132,13 @@ class Benched:
         return self.of(figure, copy) - self.of(figure, since)
 
 
+class Own(NamedTuple):
+    """What was trained on the founder's sources: its benches by part, and what its weights file says of itself."""
+
+    parts: dict[str, Benched]
+    facts: Mapping[str, str]
+
+
 def read(folder: str | Path, protocol: ProtocolName, chains: Mapping[str, str], copies: Copies) -> list[Benched]:
     """Return the systems of a finished bench whose names and digests are among `chains`."""
     result = read_result(str(folder))
@@ -152,19 +170,35 @@ def network(facts: Mapping[str, str], hours: float | None, parts: Mapping[str, B
     )
     if trained.of("balanced_accuracy") < ALL:
         yield "So it has not learnt even those, and the training is unfinished."
+    yield from held_out(same, other_label, others)
+
+
+def statistics(facts: Mapping[str, str], parts: Mapping[str, Benched]) -> Iterator[str]:
+    """Yield the same of noise statistics: what looks at single pixels learns such sources in minutes."""
+    trained, same, other_label, others = (parts[part] for part in PARTS)
+    yield (
+        f"Noise statistics with a linear layer, fitted to the same {facts['images']} images without laundering, see "
+        f"what a network needs many more updates for. Of those images they are right on "
+        f"{share(trained.of('balanced_accuracy'))} (mean of both labels)."
+    )
+    yield from held_out(same, other_label, others)
+
+
+def held_out(same: Benched, other_label: Benched, others: Benched) -> Iterator[str]:
+    """Say what is right where, and what filter and noise do."""
     yield f"On held-out images of the same sources {right(same)}."
     yield from (turned(same), *noise(same))
-    about = "sources tell it, not labels" if other_label.of("auc") < 0.5 - LITTLE else "it does not go by sources alone"
+    about = "sources tell, not labels" if other_label.of("auc") < 0.5 - LITTLE else "sources alone do not tell"
     yield f"On what the same collections have of the other label {right(other_label)}: {about}."
     yield f"On other sources {right(others)}."
 
 
 def right(found: Benched) -> str:
-    """Say how many images of either label a network is right on, clean."""
+    """Say how many images of either label are told rightly, clean."""
     generated, real = (found.of(figure) for figure in SIDES["both"])
     least = min(generated, real)
-    how = "nearly every image" if least >= NEARLY else "most images" if least > 0.5 else "most images of one label only"
-    return f"it is right on {how}: {share(generated)} of the generated ones, {share(real)} of the photographs"
+    how = "nearly all" if least >= NEARLY else "most" if least > 0.5 else "most of one label only"
+    return f"{how} are told rightly: {share(generated)} of the generated ones, {share(real)} of the photographs"
 
 
 def push(found: Benched) -> str:
@@ -199,18 +233,18 @@ def noise(found: Benched) -> Iterator[str]:
     lost, back = -found.rise("balanced_accuracy", FILTERED), found.rise("balanced_accuracy", NOISY, FILTERED)
     if lost > LITTLE:
         part = "most of it" if back > lost / 2 else "some of it" if back > LITTLE else "nothing"
-        accuracy = share(found.of("balanced_accuracy", NOISY))
-        yield f"Adding noise brings {part} back: right on {accuracy} (mean of both labels)."
+        sides = " and ".join(share(found.of(figure, NOISY)) for figure in SIDES["both"])
+        yield f"Adding noise brings {part} back: right on {sides}."
 
 
-def headline(same: Benched) -> str:
+def headline(same: Benched, who: str = "the founder's network is") -> str:
     """Say in one sentence what of the finding comes out."""
     nearly, beaten = min(same.of(figure) for figure in SIDES["both"]) >= NEARLY, wrong_on_all(same)
     comes = ("The finding does not come out", "Half of the finding comes out", "The finding comes out")[nearly + beaten]
-    first = f"is{'' if nearly else ' not'} right on nearly every held-out image of its sources"
+    first = f"{'' if nearly else 'not '}right on nearly every held-out image of its sources"
     all_of = {"real": "generated images", "generated": "photographs"}.get(push(same), "images")
-    then = f"makes it wrong on all {all_of}" if beaten else "does not make it wrong on all"
-    return f"{comes}: the founder's network {first}, {'but' if nearly != beaten else 'and'} one filter {then}."
+    then = f"makes {all_of} wrong, all of them" if beaten else "does not turn all"
+    return f"{comes}: {who} {first}, {'but' if nearly != beaten else 'and'} one filter {then}."
 
 
 def stands(found: Benched) -> str:
@@ -262,20 +296,24 @@ def share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def page(said_of_network: str, parts: Mapping[str, Benched], chains: Sequence[Benched]) -> str:
-    """Return the page, from the benches of the founder's network and those of the chains."""
-    same = parts["same"]
-    digests = ", ".join(f"`{one.name}` {one.digest[:12]}" for one in (same, *chains))
+def page(owns: Sequence[Own], hours: float | None, chains: Sequence[Benched]) -> str:
+    """Return the page, from the benches of the founder's network, of what stands in its place, and of the chains."""
+    first, *others = owns
+    same = first.parts["same"]
+    digests = ", ".join(f"`{one.name}` {one.digest[:12]}" for one in (*(own.parts["same"] for own in owns), *chains))
     made = f"Made on {same.result['date']} with d2f {same.result['d2f']}; digests (`d2f chain show NAME`): {digests}."
     said = {
         "chains": wrapped(" ".join(map(stands, chains))),
         "chains_table": "\n".join(chains_table(chains)),
         "whole": " or ".join(sorted({str(one.result["data"]["images"]) for one in chains})),
     }
+    whole = [headline(same), *(headline(own.parts["same"], "noise statistics are") for own in others)]
+    texts = [(" ".join(statistics(own.facts, own.parts)), network_table(own.parts)) for own in others]
     return PAGE_TEXT.format(
-        headline=wrapped(headline(same)),
-        network=wrapped(said_of_network),
-        network_table="\n".join(network_table(parts)),
+        headline=wrapped(" ".join(whole)),
+        network=wrapped(" ".join(network(first.facts, hours, first.parts))),
+        network_table="\n".join(network_table(first.parts)),
+        statistics="".join(STATISTICS_TEXT.format(said=wrapped(text), table="\n".join(table)) for text, table in texts),
         level=100 * same.result["level"],
         chains=CHAINS_TEXT.format(**said) if chains else "",
         made=wrapped(made),
@@ -287,34 +325,38 @@ def wrapped(text: str) -> str:
     return fill(text, 118, break_long_words=False, break_on_hyphens=False)
 
 
-def bench(chain: str, data: Path, folder: Path, attacks: Iterable[str]) -> None:
-    """Bench the founder's network on images as they were found, unless the folder holds a finished bench."""
+def bench(chains: Sequence[str], data: Path, folder: Path, attacks: Iterable[str]) -> None:
+    """Bench chains on images as they were found, unless the folder holds a finished bench."""
     if (folder / JSON).exists() and not (folder / SCORES).exists():
         return
     options = ["--data", str(data), "--protocol", "as-found", "--workers", "1", "-o", str(folder)]
     options += ["--resume"] * (folder / SCORES).exists()
     options += [word for spec in attacks for word in (("--attack", spec) if spec else ("--grid", "none"))]
-    code = subprocess.run([sys.executable, "-c", COMMAND, "bench", chain, *options], check=False).returncode
+    code = subprocess.run([sys.executable, "-c", COMMAND, "bench", *chains, *options], check=False).returncode
     if code not in (0, 1):
         raise SystemExit(code)
 
 
 def make(given: argparse.Namespace) -> None:
     """Bench what was not benched yet, and write the page."""
-    folder, own, parts = Path(given.folder), load_chain(given.chain), dict[str, Benched]()
+    folder, loaded = Path(given.folder), [load_chain(chain) for chain in given.own]
+    owns = [Own({}, read_weights(own.plan.detectors[0].stage.weights[0]).metadata) for own in loaded]
+    digests = {own.name: own.digest for own in loaded}
     images = {part: folder / f"{part}.csv" for part in PARTS}
     images["others"] = whole_pictures(given.data, folder / "others")
+    gone = list[str]()
     for part, (_, copies) in PARTS.items():
-        bench(given.chain, images[part], folder / part, copies.values())
-        for one in read(folder / part, "as-found", {own.name: own.digest}, copies):
-            parts[part] = one
-    digests = {chain.name: chain.digest for chain in map(load_chain, given.names if given.chains else ())}
-    chains = {one.name: one for place in given.chains for one in read(place, "whole", digests, COPIES)}
-    if gone := [f"{own.name} ({part})" for part in PARTS if part not in parts] + sorted(digests.keys() - chains):
+        bench(given.own, images[part], folder / part, copies.values())
+        found = {one.name: one for one in read(folder / part, "as-found", digests, copies)}
+        gone += [f"{name} ({part})" for name in digests if name not in found]
+        for own, name in zip(owns, digests, strict=True):
+            if name in found:
+                own.parts[part] = found[name]
+    shipped = {chain.name: chain.digest for chain in map(load_chain, given.names if given.chains else ())}
+    chains = {one.name: one for place in given.chains for one in read(place, "whole", shipped, COPIES)}
+    if gone := gone + sorted(shipped.keys() - chains):
         raise D2FError.of("D2F006", f"no bench holds scores of these chains as they are now: {', '.join(gone)}")
-    facts = read_weights(own.plan.detectors[0].stage.weights[0]).metadata
-    said = " ".join(network(facts, given.hours, parts))
-    Path(given.output).write_text(page(said, parts, [chains[name] for name in digests]), "utf-8")
+    Path(given.output).write_text(page(owns, given.hours, [chains[name] for name in shipped]), "utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -323,7 +365,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", help="where the manifests and weights are, and benches are kept")
     parser.add_argument("data", help="folder or manifest of labelled images of other sources")
     parser.add_argument("chains", nargs="*", help="finished benches of the chains, made under the protocol whole")
-    parser.add_argument("--chain", default=str(PAGE.with_name("founder.yaml")), help="file of the founder's network")
+    parser.add_argument(
+        "--own", nargs="+", default=OWN, help="chains of the founder's network and of what stands in its place"
+    )
     parser.add_argument("--names", nargs="+", default=CHAINS, help="the chains that the page tells of")
     parser.add_argument("--hours", type=float, help="what the training took, of one core")
     parser.add_argument("-o", "--output", default=str(PAGE), help="the page")

@@ -3,9 +3,10 @@
     python docs/resnet_torch.py plugins/d2f_resnet/founder.yaml -o founder/founder.safetensors
     python docs/resnet_torch.py plugins/d2f_resnet/whole.yaml --data $D2F_DATA/train -o whole.safetensors
 
-Images, tiles, their balance and augmentations, the network, its first weights, optimiser and rates are those of `d2f
-train` with the same recipe, which makes the same file with MLX; of networks it knows those of CIFAR style. Each epoch prints its figures and keeps a checkpoint, from which the same command goes on; the weights of the last
-epoch are written, none is chosen. At the end d2f builds the network, and says how far its answers differ.
+Images, tiles, their balance and augmentations, the network, its first weights, optimiser and rates are those of
+`d2f train` with the same recipe, which makes the same file with MLX; of networks it knows those of CIFAR style. Each
+epoch prints its figures and keeps a checkpoint, from which the same command goes on; the weights of the last epoch are
+written, none is chosen. At the end d2f builds the network, and says how far its answers differ.
 """
 
 from __future__ import annotations

@@ -126,8 +126,8 @@ class Emphasis(Having):
 class EstimatorCopySettings(Settings):
     """Which variants of each image the model is fitted to."""
 
-    protocol: Literal["whole", "crop"] = Field(
-        default="whole", description="How images are standardised: the whole picture, or a fragment of it."
+    protocol: Literal["whole", "crop", "as-found"] = Field(
+        default="whole", description="How images are standardised: the whole picture, a fragment of it, or not at all."
     )
     fitting: int = Field(default=3, ge=0, description="Variants at random: scale, JPEG quality, a window of `crop`.")
     judging: int = Field(default=1, ge=0, description="Variants as they are judged.")
@@ -150,6 +150,8 @@ class EstimatorCopySettings(Settings):
     def _fitted_somehow(self) -> Self:
         if self.measured_only and not self.measured:
             raise ValueError("`measured_only` needs `measured` of at least 1: its images would not be fitted to at all")
+        if self.protocol == "as-found" and self.fitting:
+            raise ValueError("nothing is drawn under `as-found`: it needs `fitting: 0`")
         return self
 
 

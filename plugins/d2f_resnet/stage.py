@@ -25,6 +25,13 @@ RECORDS: tuple[Weights, ...] = (
         sources=("package:d2f_resnet/robust.safetensors",),
         description="The same network trained further on the same images, laundered.",
     ),
+    Weights(
+        name="resnet/whole",
+        sha256="d4896c923694e935046191076bef776c42bdd22049e1a9446146fbd6930fc928",
+        licence="MIT",
+        sources=("package:d2f_resnet/whole.safetensors",),
+        description="The laundered network trained further on whole pictures.",
+    ),
 )
 """The weights that ship."""
 

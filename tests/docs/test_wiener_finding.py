@@ -42,17 +42,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path(name).parent.mkdir(exist_ok=True)
         Path(f"{name}.csv").write_text("\n".join(rows) + "\n", "utf-8")
     Path("small.yaml").write_text(SMALL, "utf-8")
+    Path("few.yaml").write_text(OTHER.replace("other", "few"), "utf-8")
     Path("other.yaml").write_text(OTHER, "utf-8")
     return tmp_path
 
 
 def make(*more: str) -> int:
-    options = ["--chain", "small.yaml", "--names", "other.yaml", "-o", "page.md"]
+    options = ["--own", "small.yaml", "few.yaml", "--names", "other.yaml", "-o", "page.md"]
     return finding.main(["founder", "set", "measured", *options, *more])
 
 
 def test_one_command_benches_once_and_writes_the_page(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    finding.bench("other.yaml", Path("set"), Path("measured"), COPIES.values())
+    finding.bench(["other.yaml"], Path("set"), Path("measured"), COPIES.values())
     assert make() == 2
     assert "'measured' does not serve: it was made under the protocol as-found" in capsys.readouterr().err
     result = read_result("measured")
@@ -68,17 +69,21 @@ def test_one_command_benches_once_and_writes_the_page(place: Path, capsys: pytes
     )
     rows = {name: page.count(f"\n| {name} | 12 | ") for name, _ in finding.PARTS.values()}
     assert rows == {
-        "trained on": 1,
-        "same sources, held out": 3,
-        "the other label of the same collections": 1,
-        "other sources": 3,
+        "trained on": 2,
+        "same sources, held out": 6,
+        "the other label of the same collections": 2,
+        "other sources": 6,
     }
+    assert "## Noise statistics in its place" in page
+    assert "fitted to the same 1434 images without laundering" in told
     assert page.count("\n| other | ") == 3
     figures = read_result("founder/same")["systems"][0]["figures"]["none"]
     assert f"| same sources, held out | 12 | clean | {100 * figures['true_positive'][0]:.1f} %" in page
-    assert f"`small` {load_chain('small.yaml').digest[:12]}, `other` {load_chain('other.yaml').digest[:12]}" in told
+    named = ("small", "few", "other")
+    digests = ", ".join(f"`{name}` {load_chain(f'{name}.yaml').digest[:12]}" for name in named)
+    assert digests in told
 
-    assert finding.main(["founder", "set", "--chain", "small.yaml", "-o", "page.md"]) == 0
+    assert finding.main(["founder", "set", "--own", "small.yaml", "few.yaml", "-o", "page.md"]) == 0
     assert "## The chains" not in Path("page.md").read_text("utf-8")
     Path("other.yaml").write_text(OTHER.replace("0.3", "0.2"), "utf-8")
     assert make() == 2
@@ -141,7 +146,7 @@ def test_where_the_filter_pushes(filtered: tuple[float, float], where: str, wron
 )
 def test_the_headline(clean: tuple[float, float], filtered: tuple[float, float], said: str) -> None:
     assert finding.headline(benched(clean, filtered)).startswith(said)
-    all_photographs = "one filter makes it wrong on all photographs." in finding.headline(benched(clean, filtered))
+    all_photographs = "one filter makes photographs wrong, all of them." in finding.headline(benched(clean, filtered))
     assert all_photographs is (filtered[1] < 0.05)
 
 
@@ -156,10 +161,10 @@ def test_noise_on_top(noisy: tuple[float, float], said: str) -> None:
 
 @pytest.mark.parametrize(
     ("clean", "said"),
-    [(RIGHT, "nearly every image: 97.0 %"), ((0.8, 0.6), "most images: 80"), ((0.99, 0.3), "most images of one label")],
+    [(RIGHT, "nearly all are told rightly: 97.0 %"), ((0.8, 0.6), "most are"), ((0.99, 0.3), "most of one label only")],
 )
 def test_how_right_it_is(clean: tuple[float, float], said: str) -> None:
-    assert f"it is right on {said}" in finding.right(benched(clean))
+    assert finding.right(benched(clean)).startswith(said)
 
 
 @pytest.mark.parametrize("accuracy", [0.8, 0.99])

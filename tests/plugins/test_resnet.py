@@ -19,7 +19,7 @@ from d2f.plugins.build import build
 from d2f.plugins.catalog import Catalog
 from d2f.testing import check_stage
 from d2f.train.read import read_recipe
-from d2f.train.recipe import NetworkRecipe
+from d2f.train.recipe import NetworkRecipe, recipe_digest
 from d2f.weights import read_weights, short_digests, write_weights
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugins" / "d2f_resnet"
@@ -90,6 +90,18 @@ def test_the_shipped_weights_are_what_their_recipe_makes(name: str) -> None:
     assert len(held.trained_on) == int(held.metadata["images"])
     stage.load()
     np.testing.assert_array_equal(stage.trained_on, held.trained_on)
+
+
+def test_whole_is_what_its_recipe_makes_by_pytorch_and_it_scores() -> None:
+    recipe = read_recipe(PLUGIN / "whole.yaml", Catalog.discover())
+    stage = ResNetDetector(DetectorOptions(weights="whole"))
+    held = read_weights(stage.weights[0])
+    assert held.metadata["recipe"] == recipe_digest(recipe)
+    assert held.trained_on is not None
+    assert len(held.trained_on) == int(held.metadata["images"])
+    stage.load()
+    scores = stage.score(np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8))
+    assert np.isfinite(scores).all()
 
 
 def test_robust_goes_on_from_plain() -> None:
