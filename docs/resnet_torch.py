@@ -3,10 +3,10 @@
     python docs/resnet_torch.py plugins/d2f_resnet/founder.yaml -o founder/founder.safetensors
     python docs/resnet_torch.py plugins/d2f_resnet/whole.yaml --data $D2F_DATA/train -o whole.safetensors
 
-Images, tiles, their balance and augmentations, the network, its first weights, optimiser and rates are those of
-`d2f train` with the same recipe, which makes the same file with MLX; of networks it knows those of CIFAR style. Each
-epoch prints its figures and keeps a checkpoint, from which the same command goes on; the weights of the last epoch are
-written, none is chosen. At the end d2f builds the network, and says how far its answers differ.
+Images, tiles, their balance and augmentations, the network, its first weights, SGD and its rates are those of
+`d2f train` with the same recipe; other optimisers, losses and networks are refused. Unlike `d2f train`, which keeps
+the best epoch, it writes the weights of the last. Each epoch prints its figures and keeps a checkpoint, from which the
+same command goes on. At the end d2f builds the network, and says how far its answers differ.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from d2f.train.images import divide
 from d2f.train.read import read_recipe
 from d2f.train.stepping import LearningRates
 from d2f.train.tiles import TileCutter, TileSet, epoch_order, make_tiles, tile_weights
-from d2f.weights import read_weights, resolve, short_digests, write_weights
+from d2f.weights import WeightsFile, read_weights, resolve, short_digests, write_weights
 
+CIFAR = (20, 32, 44, 56, 110)
 STAGES = ((16, 1), (32, 2), (64, 2))
 """Channels and stride."""
 
@@ -87,7 +88,9 @@ class ResNet(nn.Module):
         """Load d2f's arrays, whose convolutions are channels last."""
         held = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         state = {name: one.permute(0, 3, 1, 2) if one.ndim == 4 else one for name, one in held.items()}
-        self.load_state_dict(state, strict=False)
+        lacking, unknown = self.load_state_dict(state, strict=False)
+        if unknown or [name for name in lacking if "num_batches" not in name]:
+            raise D2FError.of("D2F504", f"the network does not take these arrays: {[*lacking, *unknown][:4]}")
 
     def arrays(self) -> dict[str, Any]:
         """Return d2f's arrays."""
@@ -122,14 +125,32 @@ def right(network: ResNet, tiles: TileSet) -> str:
     return f"{(means[labels == 0] <= 0).mean():.3f} / {(means[labels == 1] > 0).mean():.3f}"
 
 
-def started(recipe: Any, catalog: Catalog) -> Any:
-    """Return d2f's network with the weights that a recipe starts from."""
+def started(recipe: Any, options: NetworkOptions, catalog: Catalog) -> tuple[Any, WeightsFile | None]:
+    """Return d2f's network, with the weights that a recipe starts from."""
     mx.random.seed(recipe.seed)
-    network = build_network(NetworkOptions.model_validate(recipe.with_))
+    network, held = build_network(options), None
     if recipe.start is not None:
-        arrays: dict[str, Any] = dict(read_weights(resolve(recipe.start.weights, catalog.weights)).arrays)
-        load_arrays(network, arrays, recipe.start.weights)
-    return network
+        held = read_weights(resolve(recipe.start.weights, catalog.weights))
+        load_arrays(network, dict(held.arrays), recipe.start.weights)
+    return network, held
+
+
+def known_options(recipe: Any) -> NetworkOptions:
+    """Return the network's options; D2F606 for what `d2f train` alone does."""
+    options = NetworkOptions.model_validate(recipe.with_)
+    alone = {
+        "train": recipe.train != "resnet",
+        "with": options.depth not in CIFAR or not options.residual or options.logits != 1 or bool(options.normalise),
+        "optimiser": recipe.optimiser.use != "sgd" or recipe.optimiser.clip is not None,
+        "schedule": recipe.schedule.use == "plateau",
+        "loss": recipe.loss.smoothing != 0 or recipe.loss.class_weights is not None,
+        "balance": recipe.balance.tiles is None or recipe.balance.by == "weights",
+        "accumulate": recipe.accumulate != 1,
+        "start": recipe.start is not None and (recipe.start.freeze is not None or recipe.start.publisher != "d2f"),
+    }
+    if wrong := [key for key, is_wrong in alone.items() if is_wrong]:
+        raise D2FError.of("D2F606", f"this script does not know the recipe's {', '.join(wrong)}", "d2f train does")
+    return options
 
 
 def train(recipe: Any, catalog: Catalog, data: str | None, output: Path) -> None:
@@ -140,8 +161,10 @@ def train(recipe: Any, catalog: Catalog, data: str | None, output: Path) -> None
         sets[name] = make_tiles(images, cutter, output.with_suffix(f".{name}.tiles"), 1, lambda *_: None)
     training, labels = sets["training"], sets["training"].labels
     print(f"{len(training)} tiles of {len(training.dataset)} images", flush=True)
-    network = ResNet(recipe.with_["depth"], recipe.with_["stem"])
-    network.take(arrays_of(started(recipe, catalog)))
+    options = known_options(recipe)
+    first_network, held_start = started(recipe, options, catalog)
+    network = ResNet(options.depth, options.stem)
+    network.take(arrays_of(first_network))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rule, each = recipe.optimiser, recipe.balance.tiles // recipe.batch
     optimiser = torch.optim.SGD(
@@ -150,9 +173,19 @@ def train(recipe: Any, catalog: Catalog, data: str | None, output: Path) -> None
     rates = LearningRates(recipe.schedule, rule.rate, each, recipe.epochs)
     augmented = Augmenter.of(recipe.augment, recipe.tiles.size, recipe.seed, catalog)
     drawing = tile_weights(training, recipe.balance.sources)
+    facts = run_facts(recipe, training.dataset, training.digests) | {"tile": str(recipe.tiles.size)}
+    trained_on = short_digests(training.digests)
+    if held_start is not None:
+        facts["start"] = held_start.sha256
+        if held_start.trained_on is not None:
+            trained_on = np.union1d(trained_on, held_start.trained_on)
     kept, begun, first = output.with_suffix(".checkpoint"), time.perf_counter(), 0
     if kept.exists():
         held = torch.load(kept)
+        if held.get("facts") != facts:
+            raise D2FError.of(
+                "D2F004", f"'{kept}' is of another recipe or other images", "choose another place with -o"
+            )
         network.load_state_dict(held["network"])
         optimiser.load_state_dict(held["optimiser"])
         first = held["epoch"]
@@ -176,20 +209,17 @@ def train(recipe: Any, catalog: Catalog, data: str | None, output: Path) -> None
         line = f"epoch {epoch + 1}: loss {loss:.3f}, tiles right in training {correct / len(order):.3f}"
         line += f", photographs / generated that validate right {right(network, sets['validation'])}"
         print(f"{line}, {time.perf_counter() - begun:.0f} s", flush=True)
-        torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1}, kept)
-    facts = run_facts(recipe, training.dataset, training.digests) | {
-        "tile": str(recipe.tiles.size),
-        "epoch": str(recipe.epochs),
-    }
+        state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
+        torch.save({**state, "facts": facts}, kept)
     if recipe.tiles.margin == 0:
         print(f"training images right {right(network, training)}")
-    print(f"d2f's answers differ from PyTorch's by {agreed(network, recipe, sets['validation']):.1e} at most")
-    print(write_weights(output, network.arrays(), facts, short_digests(training.digests)))
+    print(f"d2f's answers differ from PyTorch's by {agreed(network, options, sets['validation']):.1e} at most")
+    print(write_weights(output, network.arrays(), facts | {"epoch": str(recipe.epochs)}, trained_on))
 
 
-def agreed(network: ResNet, recipe: Any, tiles: TileSet) -> float:
+def agreed(network: ResNet, options: NetworkOptions, tiles: TileSet) -> float:
     """Return the largest difference of d2f's logits and PyTorch's, both in float32, on 64 tiles."""
-    built = build_network(NetworkOptions.model_validate(recipe.with_))
+    built = build_network(options)
     load_arrays(built, network.arrays(), "trained")
     built.eval()
     network.eval()

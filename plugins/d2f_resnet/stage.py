@@ -27,7 +27,7 @@ RECORDS: tuple[Weights, ...] = (
     ),
     Weights(
         name="resnet/whole",
-        sha256="d4896c923694e935046191076bef776c42bdd22049e1a9446146fbd6930fc928",
+        sha256="6f780dd962eef933a092614ea3befc1bd3e8ae12576964a5cab97be8bc6c4871",
         licence="MIT",
         sources=("package:d2f_resnet/whole.safetensors",),
         description="The laundered network trained further on whole pictures.",

@@ -92,13 +92,18 @@ def test_the_shipped_weights_are_what_their_recipe_makes(name: str) -> None:
     np.testing.assert_array_equal(stage.trained_on, held.trained_on)
 
 
-def test_whole_is_what_its_recipe_makes_by_pytorch_and_it_scores() -> None:
+def test_whole_goes_on_from_robust_by_its_recipe_and_knows_what_both_saw() -> None:
     recipe = read_recipe(PLUGIN / "whole.yaml", Catalog.discover())
+    assert isinstance(recipe, NetworkRecipe)
     stage = ResNetDetector(DetectorOptions(weights="whole"))
     held = read_weights(stage.weights[0])
+    robust = read_weights(ResNetDetector(DetectorOptions(weights="robust")).weights[0])
     assert held.metadata["recipe"] == recipe_digest(recipe)
+    assert held.metadata["start"] == robust.sha256
+    assert (held.metadata["epoch"], held.metadata["options"]) == (str(recipe.epochs), robust.metadata["options"])
     assert held.trained_on is not None
-    assert len(held.trained_on) == int(held.metadata["images"])
+    assert robust.trained_on is not None
+    assert set(robust.trained_on.tolist()) < set(held.trained_on.tolist())
     stage.load()
     scores = stage.score(np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8))
     assert np.isfinite(scores).all()
