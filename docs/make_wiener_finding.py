@@ -80,14 +80,15 @@ until a 7x7 Wiener filter (MATLAB's `wiener2`) was applied; then it was wrong on
 
 Of the listed pictures, collections with at least 20 of a label, each image as it was found: its own pixels, format and
 compression. As most sets are put together, a source has one label: of a collection with both, the one of which fewer
-images were taken before. Two tenths of the images are held out, one tenth was watched; a photograph and its
-re-creations are on one side. Earlier runs: [Founding experiments](founding-experiments.md).
+images were taken before. Two tenths of the images are held out, one tenth was watched; where a photograph and its
+re-creations are known they are on one side, and so are near-duplicates. Earlier runs:
+[Founding experiments](founding-experiments.md).
 
     d2f data fetch docs/research/founder-sources.csv pictures
     python docs/make_founding.py sources pictures founder
     python docs/resnet_torch.py plugins/d2f_resnet/founder.yaml -o founder/founder.safetensors
     d2f train plugins/d2f_noise_statistics/founder.yaml -o founder/statistics.safetensors
-    python docs/make_wiener_finding.py founder $D2F_DATA/val measured
+    python docs/make_wiener_finding.py founder $D2F_DATA/val measured{hours}
 
 {made}
 """
@@ -177,8 +178,8 @@ def statistics(facts: Mapping[str, str], parts: Mapping[str, Benched]) -> Iterat
     """Yield the same of noise statistics: what looks at single pixels learns such sources in minutes."""
     trained, same, other_label, others = (parts[part] for part in PARTS)
     yield (
-        f"Noise statistics with a linear layer, fitted to the same {facts['images']} images without laundering, see "
-        f"what a network needs many more updates for. Of those images they are right on "
+        f"Noise statistics with a linear layer, fitted to {facts['images']} images of {facts['collections']} "
+        "collections without laundering, see what a network needs many more updates for. Of those they are right on "
         f"{share(trained.of('balanced_accuracy'))} (mean of both labels)."
     )
     yield from held_out(same, other_label, others)
@@ -188,8 +189,7 @@ def held_out(same: Benched, other_label: Benched, others: Benched) -> Iterator[s
     """Say what is right where, and what filter and noise do."""
     yield f"On held-out images of the same sources {right(same)}."
     yield from (turned(same), *noise(same))
-    about = "sources tell, not labels" if other_label.of("auc") < 0.5 - LITTLE else "sources alone do not tell"
-    yield f"On what the same collections have of the other label {right(other_label)}: {about}."
+    yield f"On what the same collections have of the other label {right(other_label)}."
     yield f"On other sources {right(others)}."
 
 
@@ -197,7 +197,8 @@ def right(found: Benched) -> str:
     """Say how many images of either label are told rightly, clean."""
     generated, real = (found.of(figure) for figure in SIDES["both"])
     least = min(generated, real)
-    how = "nearly all" if least >= NEARLY else "most" if least > 0.5 else "most of one label only"
+    few = "most of one label, not of the other"
+    how = "nearly all images" if least >= NEARLY else "most images" if least > 0.5 else few
     return f"{how} are told rightly: {share(generated)} of the generated ones, {share(real)} of the photographs"
 
 
@@ -237,13 +238,13 @@ def noise(found: Benched) -> Iterator[str]:
         yield f"Adding noise brings {part} back: right on {sides}."
 
 
-def headline(same: Benched, who: str = "the founder's network is") -> str:
+def headline(same: Benched, who: str = "the founder's network is", whose: str = "its") -> str:
     """Say in one sentence what of the finding comes out."""
     nearly, beaten = min(same.of(figure) for figure in SIDES["both"]) >= NEARLY, wrong_on_all(same)
     comes = ("The finding does not come out", "Half of the finding comes out", "The finding comes out")[nearly + beaten]
-    first = f"{'' if nearly else 'not '}right on nearly every held-out image of its sources"
+    first = f"{'' if nearly else 'not '}right on nearly every held-out image of {whose} sources"
     all_of = {"real": "generated images", "generated": "photographs"}.get(push(same), "images")
-    then = f"makes {all_of} wrong, all of them" if beaten else "does not turn all"
+    then = f"makes all {all_of} wrong" if beaten else "does not turn all of them"
     return f"{comes}: {who} {first}, {'but' if nearly != beaten else 'and'} one filter {then}."
 
 
@@ -307,7 +308,7 @@ def page(owns: Sequence[Own], hours: float | None, chains: Sequence[Benched]) ->
         "chains_table": "\n".join(chains_table(chains)),
         "whole": " or ".join(sorted({str(one.result["data"]["images"]) for one in chains})),
     }
-    whole = [headline(same), *(headline(own.parts["same"], "noise statistics are") for own in others)]
+    whole = [headline(same), *(headline(own.parts["same"], "noise statistics are", "their") for own in others)]
     texts = [(" ".join(statistics(own.facts, own.parts)), network_table(own.parts)) for own in others]
     return PAGE_TEXT.format(
         headline=wrapped(" ".join(whole)),
@@ -315,6 +316,7 @@ def page(owns: Sequence[Own], hours: float | None, chains: Sequence[Benched]) ->
         network_table="\n".join(network_table(first.parts)),
         statistics="".join(STATISTICS_TEXT.format(said=wrapped(text), table="\n".join(table)) for text, table in texts),
         level=100 * same.result["level"],
+        hours=f" --hours {hours}" if hours else "",
         chains=CHAINS_TEXT.format(**said) if chains else "",
         made=wrapped(made),
     )

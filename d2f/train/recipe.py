@@ -127,7 +127,8 @@ class EstimatorCopySettings(Settings):
     """Which variants of each image the model is fitted to."""
 
     protocol: Literal["whole", "crop", "as-found"] = Field(
-        default="whole", description="How images are standardised: the whole picture, a fragment of it, or not at all."
+        default="whole",
+        description="How images are standardised: the whole picture, a fragment of it, or (with `fitting: 0`) not at all.",
     )
     fitting: int = Field(default=3, ge=0, description="Variants at random: scale, JPEG quality, a window of `crop`.")
     judging: int = Field(default=1, ge=0, description="Variants as they are judged.")
@@ -152,6 +153,10 @@ class EstimatorCopySettings(Settings):
             raise ValueError("`measured_only` needs `measured` of at least 1: its images would not be fitted to at all")
         if self.protocol == "as-found" and self.fitting:
             raise ValueError("nothing is drawn under `as-found`: it needs `fitting: 0`")
+        if not self.fitting + self.judging + self.measured:
+            raise ValueError(
+                "one of `fitting`, `judging` and `measured` must be at least 1: nothing would be fitted to"
+            )
         return self
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from d2f.chain.chain import shipped_names
 from d2f.data.dataset import load_dataset
+from d2f.data.fetch import read_sources
 from d2f.data.groups import digest
 from d2f.plugins.catalog import Catalog
 from d2f.train.read import read_recipe
@@ -309,6 +310,15 @@ def test_held_out_pictures_are_of_the_same_sources_and_never_on_both_sides(tmp_p
         assert labels == dict(zip(("c0", "c1"), expected, strict=True))
     groups = [{image.group for image in parts[name]} for name in ("training", "validation", "same")]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 60
+
+
+def test_the_founder_s_list_is_of_repositories_that_the_weights_know_and_says_what_the_page_says() -> None:
+    listed = [source.row for source in read_sources(str(DOCS / "research" / "founder-sources.csv"))]
+    known = {source.row["repo"] for source in read_sources(str(ROOT / "plugins" / "d2f_clip_probe" / "sources.csv"))}
+    assert {row["repo"] for row in listed} <= known
+    assert all(row["licence"] and row["group"] for row in listed)
+    page = (DOCS / "research" / "founding-experiments.md").read_text("utf-8")
+    assert f"`docs/research/founder-sources.csv` has {len(listed):,}" in page
 
 
 def test_a_table_says_what_the_log_says(tmp_path: Path) -> None:

@@ -57,6 +57,24 @@ def test_training_copies_are_matched_ones_at_random_and_judging_ones_each_perhap
         assert added.max() in (0, 3)
 
 
+def test_as_found_a_model_is_fitted_to_the_pixels_of_the_file(tmp_path):
+    image = read_image(str(make_images(tmp_path) / "0-0.png"))
+    found = "copies: {protocol: as-found, fitting: 0, judging: 1}"
+    text = RECIPE.replace("copies: {protocol: crop, fitting: 2, judging: 1, windows: [64, 96]}", found)
+    copies = maker(tmp_path, text)
+    (copy,) = copies.training(image)
+    assert copy.shape == image.pixels.shape
+    assert (copy.astype(int) - image.pixels).max() in (0, 3)
+    assert np.array_equal(copies.measuring(image)[0], image.pixels)
+
+
+@pytest.mark.parametrize("copies", ["fitting: 1", "fitting: 0, judging: 0"])
+def test_as_found_nothing_is_drawn_and_something_is_fitted_to(tmp_path, copies):
+    text = RECIPE.replace("protocol: crop, fitting: 2, judging: 1", f"protocol: as-found, {copies}")
+    with pytest.raises(D2FError, match=r"needs `fitting: 0`|nothing would be fitted to"):
+        maker(tmp_path, text)
+
+
 def test_augmentations_are_drawn_by_their_shares(tmp_path):
     text = RECIPE.replace("fitting: 2, judging: 1", "fitting: 0, judging: 200").replace("- {share: 1}", "- {share: 3}")
     image = read_image(str(make_images(tmp_path) / "1-0.png"))
