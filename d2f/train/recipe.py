@@ -128,7 +128,7 @@ class EstimatorCopySettings(Settings):
 
     protocol: Literal["whole", "crop", "as-found"] = Field(
         default="whole",
-        description="How images are standardised: the whole picture, a fragment of it, or (with `fitting: 0`) not at all.",
+        description="How images are standardised: the whole picture, a fragment, or (with `fitting: 0`) not at all.",
     )
     fitting: int = Field(default=3, ge=0, description="Variants at random: scale, JPEG quality, a window of `crop`.")
     judging: int = Field(default=1, ge=0, description="Variants as they are judged.")
