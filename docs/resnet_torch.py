@@ -21,7 +21,7 @@ import mlx.core as mx
 import numpy as np
 import torch
 from d2f_resnet.network import build_network
-from d2f_resnet.trainable import NetworkOptions
+from d2f_resnet.trainable import FAMILIES, NetworkOptions
 from torch import nn
 from torch.nn import functional
 
@@ -36,7 +36,6 @@ from d2f.train.stepping import LearningRates
 from d2f.train.tiles import TileCutter, TileSet, epoch_order, make_tiles, tile_weights
 from d2f.weights import WeightsFile, read_weights, resolve, short_digests, write_weights
 
-CIFAR = (20, 32, 44, 56, 110)
 STAGES = ((16, 1), (32, 2), (64, 2))
 """Channels and stride."""
 
@@ -137,10 +136,12 @@ def started(recipe: Any, options: NetworkOptions, catalog: Catalog) -> tuple[Any
 
 def known_options(recipe: Any) -> NetworkOptions:
     """Return the network's options; D2F606 for what `d2f train` alone does."""
+    if recipe.train != "resnet":
+        raise D2FError.of("D2F606", f"this script trains `resnet`, not `{recipe.train}`", "d2f train does")
     options = NetworkOptions.model_validate(recipe.with_)
+    plain = options.residual and options.logits == 1 and options.normalise is None
     alone = {
-        "train": recipe.train != "resnet",
-        "with": options.depth not in CIFAR or not options.residual or options.logits != 1 or bool(options.normalise),
+        "with": options.depth not in FAMILIES[0] or not plain,
         "optimiser": recipe.optimiser.use != "sgd" or recipe.optimiser.clip is not None,
         "schedule": recipe.schedule.use == "plateau",
         "loss": recipe.loss.smoothing != 0 or recipe.loss.class_weights is not None,
@@ -155,13 +156,12 @@ def known_options(recipe: Any) -> NetworkOptions:
 
 def train(recipe: Any, catalog: Catalog, data: str | None, output: Path) -> None:
     """Train, and write the weights of the last epoch."""
-    parts, sets = divide(recipe, data), {}
+    options, parts, sets = known_options(recipe), divide(recipe, data), {}
     for name, images in (("training", parts.training), ("validation", parts.validation)):
         cutter = TileCutter(recipe, name == "training")
         sets[name] = make_tiles(images, cutter, output.with_suffix(f".{name}.tiles"), 1, lambda *_: None)
     training, labels = sets["training"], sets["training"].labels
     print(f"{len(training)} tiles of {len(training.dataset)} images", flush=True)
-    options = known_options(recipe)
     first_network, held_start = started(recipe, options, catalog)
     network = ResNet(options.depth, options.stem)
     network.take(arrays_of(first_network))
